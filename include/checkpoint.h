@@ -1,0 +1,33 @@
+// checkpoint.h: open a checkpoint of any of the four kinds, check what it holds, write it as another kind.
+//
+// Recognised by content, not by name: a Hugging Face snapshot directory, OpenAI's `original/` directory, this project's
+// .bin (a safetensors container), the getp family's legacy .bin. All are mapped and used in place.
+#pragma once
+#include <functional>
+#include <string>
+
+#include "model.h"
+
+struct OpenOptions {
+    bool swap_legacy_embeddings = false;  // legacy .bin: some exporters wrote unembedding before embedding
+};
+
+// Maps the checkpoint and checks every size, offset, dtype and shape against the config; reads no weights, so it takes
+// milliseconds. Throws Error.
+Model open_model(const std::string& path, const OpenOptions& options = {});
+
+// Reads what open_model leaves unread: no MXFP4 scale may be 255, the NaN of E8M0. Throws Error with the tensor's name.
+void check_scales(const Model& model);
+
+enum class ExportKind { kHuggingFace, kOriginal, kContainer, kLegacyF32, kLegacyBF16 };
+
+struct ExportOptions {
+    ExportKind kind = ExportKind::kContainer;
+    std::string tokenizer_path;  // "": the one that belongs to the model, if any
+    std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;  // called now and then; may be empty
+};
+
+// Writes `model` at `out_path` (a directory for kHuggingFace and kOriginal), streaming: memory stays small whatever the
+// size. The final name appears only when all of it is written and synced; a killed export leaves `out_path` untouched.
+// Throws Error, also when the kind cannot hold the model exactly (legacy has no YaRN betas, say).
+void export_model(const Model& model, const std::string& out_path, const ExportOptions& options);

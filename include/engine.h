@@ -1,0 +1,89 @@
+// engine.h: runs requests on a model: one queue, n replicas, continuous batching. All that run.cpp and getp_*.cpp see.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model.h"
+
+struct Sampling {
+    float temperature = 0;  // 0: the most likely token, ties to the smaller id
+    float top_p = 1;        // (0, 1]: sample from the smallest set of tokens that holds this much probability
+    uint64_t seed = 0;      // the request's own random stream: same seed, same draws
+};
+
+enum class Finish {
+    kStop,    // an end id, or on_token said so
+    kLength,  // max_new_tokens
+};
+
+// One request, from the moment a replica takes it to its last token. The on_ functions are called from a replica's
+// thread, those of one job never at the same time; they must not throw.
+class Job {
+  public:
+    virtual ~Job() = default;
+
+    std::vector<int> prompt;  // ids in [0, V); at least one
+    int max_new_tokens = 0;   // 0 is allowed with want_logits
+    Sampling sampling;
+    std::vector<int> stop_ids;  // end the answer and are part of it
+    bool want_logits = false;   // call on_logits for every position of the prompt
+
+    // One more token of the answer, a stop id included. False ends the answer here.
+    virtual bool on_token(int /*id*/) { return true; }
+    // Logits (V) after prompt position `pos`, positions in ascending order. Valid only during the call.
+    virtual void on_logits(int /*pos*/, const float* /*logits*/) {}
+    virtual void on_done(Finish finish) = 0;
+    // Instead of all the others: the request cannot run (an id outside the vocabulary, longer than the context, more KV
+    // cache than there is). One line.
+    virtual void on_error(const std::string& why) = 0;
+};
+
+enum class Precision {
+    kF32,   // nothing is rounded below f32, KV cache included: what the oracle is compared with
+    kBF16,  // one rounding to bf16 at each matrix input; bf16 KV cache
+};
+
+struct EngineOptions {
+    Precision precision = Precision::kF32;
+    int max_sequences = 32;         // requests in flight a replica
+    int max_request_positions = 0;  // prompt + answer of the longest request; 0: the model's context
+    int64_t kv_bytes = 0;           // KV cache a replica; 0: what max_sequences full-length requests need, or what fits
+    bool reference = false;         // the plain f32 path of src/cpu/reference.cpp: slow, the definition of right
+};
+
+// Sums over all steps so far. A step with any prompt token in it counts as prefill.
+struct EngineStats {
+    int64_t prompt_tokens = 0, new_tokens = 0;
+    int64_t prefill_steps = 0, decode_steps = 0;
+    double prefill_s = 0, decode_s = 0;
+    int64_t prefill_new_tokens = 0;               // of new_tokens, those sampled in prefill steps
+    int64_t prefill_bytes = 0, decode_bytes = 0;  // of weights and KV cache read
+    struct Op {
+        std::string name;
+        double seconds = 0;
+        int64_t bytes = 0;
+    };
+    std::vector<Op> ops;  // where the steps' time went; empty if the replica does not say
+};
+
+class Engine {
+  public:
+    // Takes a share of the model's mapping; allocates the KV cache. Throws Error.
+    Engine(const Model& model, const EngineOptions& options);
+    ~Engine();
+
+    // Takes jobs from `next` whenever a replica has room, until it returns null, and returns when all are done. `next` is
+    // called under a lock, from replicas' threads; an exception from it ends the run and comes out here.
+    void run(const std::function<std::unique_ptr<Job>()>& next);
+
+    EngineStats stats() const;
+    const Config& config() const;
+    std::string describe() const;  // "CPU, 2 threads, AVX-512, f32, 1.2 GB KV": one line for the log
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};

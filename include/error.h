@@ -1,0 +1,23 @@
+// error.h: one kind of failure that a user can mend, and what main() does with it.
+//
+// Bad usage or input throws Error with one line that names the file, the field, what was expected and what was found;
+// main() prints it and exits with kExitUsage. Broken promises between our own functions are asserts, not Errors.
+#pragma once
+#include <fmt/core.h>
+
+#include <stdexcept>
+
+struct Error : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+template <class... Args>
+[[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
+    throw Error(fmt::format(format, std::forward<Args>(args)...));
+}
+
+enum ExitCode {
+    kExitOk = 0,
+    kExitRequestFailed = 1,  // the program did its work, but a request in it failed
+    kExitUsage = 2,          // bad flags, files or values: nothing was done
+};

@@ -1,0 +1,96 @@
+// harmony.h: the chat format of gpt-oss: messages to token ids, generated ids to messages.
+//
+// Rendering goes to ids, never through one big string, so that text which spells a special token stays text.
+// Rules: the harmony library's rendering, with the format document's rule for what is dropped from history.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tokenizer.h"
+
+enum class Role { kSystem, kDeveloper, kUser, kAssistant, kTool };
+enum class Effort { kLow, kMedium, kHigh };
+
+struct Message {
+    Role role = Role::kUser;
+    std::string name;          // kTool: the tool, "functions.get_weather"; else optional ("role:name")
+    std::string recipient;     // "": all
+    std::string channel;       // kAssistant: "analysis", "commentary", "final"; kTool: "commentary"
+    std::string content_type;  // "json", "<|constrain|>json"
+    std::string content;       // UTF-8
+};
+
+struct FunctionTool {
+    std::string name;  // without "functions."
+    std::string description;
+    std::string parameters;  // JSON schema of an object; "": takes no arguments
+};
+
+// What a conversation starts with: the system and the developer message.
+struct Preamble {
+    std::string identity = "You are ChatGPT, a large language model trained by OpenAI.";
+    std::string knowledge_cutoff = "2024-06";  // "": line left out
+    std::string current_date;                  // YYYY-MM-DD; "": line left out
+    Effort effort = Effort::kMedium;
+    std::string instructions;  // the developer message's; "": none
+    std::vector<FunctionTool> tools;
+};
+
+class HarmonyRenderer {
+  public:
+    // Throws Error if the tokenizer lacks one of the special tokens that harmony needs.
+    explicit HarmonyRenderer(const Tokenizer& tokenizer);
+
+    // A whole prompt: preamble, the conversation's messages less what history drops, and `<|start|>assistant`.
+    // `messages` holds user, assistant and tool messages. Throws Error for a schema that is not JSON.
+    std::vector<int> render_prompt(const Preamble& preamble, const std::vector<Message>& messages) const;
+
+    // One message, as it stands in a conversation, terminator included.
+    std::vector<int> render(const Message& message) const;
+
+    // Ids that end an answer: return, call, endoftext (those that the tokenizer has).
+    std::vector<int> stop_ids() const;
+
+  private:
+    void append_text(std::vector<int>& ids, std::string_view text) const;
+    const Tokenizer& tokenizer_;
+    int start_, message_, channel_, constrain_, end_, call_;
+};
+
+// The system and developer messages' texts; "" for a developer message that would be empty.
+std::string system_text(const Preamble& preamble);
+std::string developer_text(const Preamble& preamble);
+// The history rule: analysis is dropped from every assistant turn that has ended in `final`.
+std::vector<Message> drop_old_analysis(const std::vector<Message>& messages);
+
+// Reads generated ids one by one; begins inside the header of an assistant message, where a prompt ends.
+// Lenient: whatever comes, every text byte appears in some message, and nothing throws.
+class HarmonyParser {
+  public:
+    explicit HarmonyParser(const Tokenizer& tokenizer);
+
+    // What one more id adds. Text comes in whole UTF-8 characters.
+    struct Delta {
+        std::string channel;  // of the message that `text` belongs to
+        std::string recipient;
+        std::string text;  // may be empty
+        bool message_done = false;
+    };
+    Delta feed(int id);
+    // The end of generation: closes an open message, and gives what text was held back.
+    Delta finish();
+
+    // Messages so far; the last one may still be open.
+    const std::vector<Message>& messages() const { return messages_; }
+
+  private:
+    enum class State { kHeader, kContent, kBetween };
+    void parse_header();
+    const Tokenizer& tokenizer_;
+    int start_, message_, channel_, constrain_, end_, call_, return_;
+    State state_ = State::kHeader;
+    std::string header_;
+    Utf8Stream utf8_;
+    std::vector<Message> messages_;
+};

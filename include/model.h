@@ -1,0 +1,125 @@
+// model.h: what a gpt-oss checkpoint holds: the numbers of its config and views of its tensors.
+//
+// Nothing here owns or copies weights: a Matrix points into the mapped file, in the dtype that the file has.
+// Shape letters (the same in every comment of the project), with the sizes of 20b / 120b:
+//   V vocab 201088          D hidden_dim 2880         L n_layers 24 / 36     E n_experts 32 / 128
+//   H n_attn_heads 64       G n_kv_heads 8            P head_dim 64          A experts_per_token 4
+//   F intermediate_dim 2880                           T tokens in a step     S sequences
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bf16.h"
+
+enum class LayerKind { kSliding, kFull };
+
+struct Config {
+    int vocab_size = 0;
+    int hidden_dim = 0;
+    int intermediate_dim = 0;
+    int n_layers = 0;
+    int n_attn_heads = 0;
+    int n_kv_heads = 0;
+    int head_dim = 0;
+    int n_experts = 0;
+    int experts_per_token = 0;
+    int sliding_window = 0;             // keys a sliding layer sees, the token itself included
+    std::vector<LayerKind> layer_kind;  // (L)
+    int max_context = 0;                // positions
+    float norm_eps = 1e-5f;
+    float swiglu_limit = 7.0f;
+    float swiglu_alpha = 1.702f;
+
+    // RoPE; with rope_factor == 1 the frequencies are the plain ones. YaRN: spec §2.4.
+    float rope_theta = 150000.0f;
+    float rope_factor = 1.0f;
+    float rope_beta_fast = 32.0f;
+    float rope_beta_slow = 1.0f;
+    bool rope_truncate = false;          // round the ramp's ends to whole pairs
+    int rope_original_context = 4096;    // positions the frequencies were trained on
+    float rope_attention_factor = 1.0f;  // multiplies cos and sin
+
+    std::vector<int> stop_ids;  // ids that end generation; generation_config.json wins over config.json
+};
+
+enum class DType { kF32, kBF16, kMXFP4 };
+
+// (n), contiguous. Never MXFP4. data == nullptr: absent, which reads as zeros (a model without biases).
+struct Vector {
+    DType dtype = DType::kBF16;
+    int64_t n = 0;
+    const void* data = nullptr;
+
+    float operator[](int64_t i) const {
+        if (!data) return 0.0f;
+        return dtype == DType::kF32 ? static_cast<const float*>(data)[i] : to_f32(static_cast<const bf16*>(data)[i]);
+    }
+    // Elements [begin, begin + count).
+    Vector slice(int64_t begin, int64_t count) const;
+};
+
+// (n_out, n_in), rows contiguous; y = W x.
+struct Matrix {
+    DType dtype = DType::kBF16;
+    bool transposed = false;  // stored as (n_in, n_out): the experts of dequantised Hugging Face snapshots
+    int64_t n_out = 0;
+    int64_t n_in = 0;
+    const void* data = nullptr;       // kMXFP4: (n_out, n_in/32, 16) bytes, two E2M1 codes each, low nibble first
+    const uint8_t* scales = nullptr;  // kMXFP4: (n_out, n_in/32), E8M0: 2^(s - 127)
+
+    int64_t bytes() const;  // in the file, scales included
+    // Rows [begin, begin + count). Not for a transposed matrix.
+    Matrix rows(int64_t begin, int64_t count) const;
+    // Element (o, i), decoded. For references and tests: one element at a time is slow.
+    float at(int64_t o, int64_t i) const;
+};
+
+// E matrices of one shape, one after the other.
+struct ExpertMatrices {
+    Matrix first;
+    int n_experts = 0;
+
+    Matrix operator[](int e) const;
+};
+
+struct LayerWeights {
+    Vector g_attn;          // (D)
+    Matrix w_q, w_k, w_v;   // (H·P, D), (G·P, D), (G·P, D)
+    Vector b_q, b_k, b_v;   // (H·P), (G·P), (G·P)
+    Vector sinks;           // (H)
+    Matrix w_o;             // (D, H·P)
+    Vector b_o;             // (D)
+    Vector g_mlp;           // (D)
+    Matrix w_router;        // (E, D)
+    Vector b_router;        // (E)
+    ExpertMatrices w_up;    // E × (2F, D), rows 2f gate, 2f+1 linear
+    Vector b_up;            // (E · 2F)
+    ExpertMatrices w_down;  // E × (D, F)
+    Vector b_down;          // (E · D)
+};
+
+struct Weights {
+    Matrix embed;                      // (V, D)
+    std::vector<LayerWeights> layers;  // (L)
+    Vector g_final;                    // (D)
+    Matrix unembed;                    // (V, D)
+};
+
+enum class CheckpointKind { kHuggingFace, kOriginal, kContainer, kLegacy };
+
+// An open checkpoint. Copies share the mapping.
+struct Model {
+    std::string path;  // as the user gave it
+    CheckpointKind kind = CheckpointKind::kHuggingFace;
+    Config config;
+    Weights weights;
+    int64_t weight_bytes = 0;    // of all tensors
+    std::string tokenizer_data;  // Tokenizer::serialize()d, from a container that has one; else empty
+    std::vector<std::shared_ptr<const void>> mappings;  // keep the files mapped
+};
+
+// cos and sin of position `pos`, each (P/2), multiplied by the attention factor. inv_freq from rope_inv_freq().
+std::vector<float> rope_inv_freq(const Config& config);  // (P/2)
+void rope_cos_sin(const Config& config, const std::vector<float>& inv_freq, int pos, float* cos, float* sin);

@@ -1,0 +1,53 @@
+// options.h: the command line of `run`, parsed; and the modes that it selects.
+//
+// Letters and defaults are the getp family's; every letter has a long name too.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "checkpoint.h"
+#include "engine.h"
+#include "harmony.h"
+#include "model.h"
+
+struct Options {
+    std::string mode = "generate";  // -m: generate, chat, getp, score
+    std::string model;              // positional or -c; "": $GETP_MODEL, else the demo model
+    std::string tokenizer;          // -z; "": the model's own
+    std::string input;              // -i: prompt (generate, chat) or file of requests (getp, score)
+    std::string output;             // -o: getp and score write here; "" is stdout for score
+    std::string instructions;       // -y: developer message
+    int steps = 1024;               // -n: prompt + generated tokens at most; 0: the model's context
+    float temperature = 0;          // -T
+    float top_p = 0.9f;             // -p
+    uint64_t seed = 0;              // -s, after 0 has been replaced by the clock
+    int max_requests = -1;          // -t: getp and score use only the first so many; -1: all
+    int max_in_flight = 32;         // -b
+    bool profile = false;           // -f
+    std::string verify;             // -v: getp compares its token ids with those in this file
+    int n_gpus = 0;                 // -g: 0 is all; the CPU build accepts 0 only
+    Effort effort = Effort::kMedium;
+    bool raw = false;            // generate: continue the text as it stands, no harmony
+    bool chat_template = false;  // getp text format: each line is a user message
+    bool show_reasoning = true;
+    std::string logits;  // score: raw logits go here
+    Precision precision = Precision::kF32;
+    bool reference = false;  // compute with the plain reference path
+    OpenOptions open;
+};
+
+// What was asked for on the command line. Throws Error for a bad flag or value; prints the help and exits if that is what
+// was asked for.
+Options parse_command_line(int argc, char** argv);
+// `run export SRC DST [--to KIND]`: argv[0] is "export".
+int export_command(int argc, char** argv);
+
+// What the options say about the engine; `max_sequences` is the mode's.
+EngineOptions engine_options(const Options& options, int max_sequences);
+
+// Each mode returns the exit code; bad input throws Error. Answers go to stdout or -o, everything else to stderr.
+int generate(const Options& options, const Model& model);
+int chat(const Options& options, const Model& model);
+int getp(const Options& options, const Model& model);
+int score(const Options& options, const Model& model);

@@ -1,0 +1,71 @@
+// replica.h: one copy of the weights on one device, as the scheduler drives it: a flat batch of tokens in, one sampled
+// token out for every row that wants one. The CPU and each GPU have one implementation.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine.h"
+
+// The KV cache is cut into pages of kPagePositions positions. A page of the "full" pool holds them for all full layers, a
+// page of the "ring" pool for all sliding layers, where a sequence's pages are used round and round.
+constexpr int kPagePositions = 32;
+
+struct PageTable {
+    std::vector<int> full;  // position p lies in full[p / kPagePositions]
+    std::vector<int> ring;  // and in ring[p / kPagePositions % ring.size()]
+};
+
+// One step's work: T tokens, each with its sequence and position; a sequence's tokens are consecutive and ascending.
+struct Batch {
+    struct Token {
+        int id;
+        int pos;  // absolute
+        int seq;  // index into seqs
+    };
+    struct Seq {
+        int slot;  // which of the replica's sequences, in [0, max_sequences); its own while the request lasts
+        const PageTable* pages;
+    };
+    // A token whose logits are needed; rows stand in the order of their tokens.
+    struct Row {
+        int token;  // index into tokens
+        bool sample;
+        bool want_logits;  // hand them to the sink
+        Sampling sampling;
+    };
+    std::vector<Token> tokens;
+    std::vector<Seq> seqs;
+    std::vector<Row> rows;
+};
+
+// Logits (V) of batch.rows[row]; valid during the call.
+using LogitsSink = std::function<void(int row, const float* logits)>;
+
+// What a replica can take.
+struct Capacity {
+    int max_sequences = 0;
+    int max_batch_tokens = 0;
+    int prefill_chunk = 0;  // a prompt is cut at multiples of this, which divides max_batch_tokens
+    int n_full_pages = 0;   // in the pool
+    int n_ring_pages = 0;
+    int ring_pages_per_seq = 0;  // enough for the window and one chunk
+};
+
+class Replica {
+  public:
+    virtual ~Replica() = default;
+    virtual const Capacity& capacity() const = 0;
+    // Runs the batch. sampled (rows): the tokens drawn, -1 where Row::sample is false.
+    virtual void step(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) = 0;
+    virtual int64_t bytes_read() const = 0;  // weights and KV cache, all steps so far
+    virtual std::vector<EngineStats::Op> ops() const { return {}; }
+    virtual std::string describe() const = 0;
+};
+
+// Pages that hold the window and a chunk wherever the chunk starts: a run of n positions touches at most
+// (n - 2) / kPagePositions + 2 pages, and n is window - 1 older keys plus the chunk.
+constexpr int ring_pages_needed(int sliding_window, int prefill_chunk) {
+    return (sliding_window + prefill_chunk - 3) / kPagePositions + 2;
+}

@@ -1,0 +1,19 @@
+// utf8.h: the little of UTF-8 that the project needs.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
+
+enum class Utf8 { kWhole, kCut, kBad };
+
+// Looks at the character at the start of `text`, which is not empty. kWhole: it has `length` bytes. kCut: a prefix of a
+// character, and the text ends there. kBad: the first `length` bytes can begin no character (overlong forms, surrogates
+// and values above U+10FFFF included); Unicode's "maximal subpart", which one U+FFFD replaces.
+Utf8 utf8_next(std::string_view text, size_t* length);
+
+// Byte offset of the first byte that is not part of valid UTF-8, or text.size().
+size_t utf8_valid_prefix(std::string_view text);
+
+void append_utf8(std::string& out, uint32_t code_point);
