@@ -1,0 +1,278 @@
+// cpu_replica.cpp: one step of the model for a flat batch of tokens, as a list of operations; see reference.cpp for the
+// model itself. Tokens of one sequence and of many are treated alike: only attention looks at who they are.
+#include "cpu/cpu_replica.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "cpu/attention.h"
+#include "cpu/kv_store.h"
+#include "cpu/linear.h"
+#include "cpu/moe.h"
+#include "cpu/reference.h"
+#include "error.h"
+#include "sampler.h"
+
+namespace {
+
+// Tokens a step: enough for every expert of 32 to serve 64 of them, few enough that activations stay below 150 MB.
+constexpr int kMaxBatchTokens = 512;
+// A divisor of the above, so that two prompts share a step.
+constexpr int kPrefillChunk = 256;
+// Rows of logits computed at once: 32 × 201088 floats are 26 MB.
+constexpr int64_t kLogitRows = 32;
+
+enum Op {
+    kEmbed,
+    kNorm,
+    kQkv,
+    kRope,
+    kAttention,
+    kOut,
+    kRouter,
+    kMoeUp,
+    kSwiglu,
+    kMoeDown,
+    kCombine,
+    kLmHead,
+    kSample,
+    kOps
+};
+const char* const kOpName[kOps] = {"embed",  "rmsnorm", "qkv",      "rope + kv write", "attention", "o",     "router",
+                                   "moe up", "swiglu",  "moe down", "combine",         "lm_head",   "sample"};
+
+void rmsnorm(Rows& out, const Rows& x, const Vector& g, float eps) {
+    out.resize(x.n());
+#pragma omp parallel for
+    for (int64_t t = 0; t < x.n(); t++) {
+        const float* in = x.row(t);
+        double squares = 0;
+        for (int64_t i = 0; i < x.dim(); i++) squares += double(in[i]) * in[i];
+        const float scale = float(1.0 / std::sqrt(squares / double(x.dim()) + eps));
+        for (int64_t i = 0; i < x.dim(); i++) out.row(t)[i] = in[i] * scale * g[i];
+    }
+}
+
+void add(Rows& x, const Rows& y) {
+#pragma omp parallel for
+    for (int64_t t = 0; t < x.n(); t++)
+        for (int64_t i = 0; i < x.dim(); i++) x.row(t)[i] += y.row(t)[i];
+}
+
+class CpuReplica : public Replica {
+  public:
+    CpuReplica(const Model& model, const EngineOptions& options, const Kernels& kernels)
+        : model_(model),
+          config_(model.config),
+          kernels_(kernels),
+          bf16_(options.precision == Precision::kBF16),
+          capacity_(plan_capacity(config_, options, model.weight_bytes,
+                                  std::max(kMaxBatchTokens, options.max_sequences + kPrefillChunk), kPrefillChunk)),
+          store_(config_, capacity_, options.precision),
+          inv_freq_(rope_inv_freq(config_)),
+          x_(config_.hidden_dim),
+          h_(config_.hidden_dim),
+          q_(int64_t(config_.n_attn_heads) * config_.head_dim),
+          k_(int64_t(config_.n_kv_heads) * config_.head_dim),
+          v_(k_.dim()),
+          att_(q_.dim()),
+          y_(config_.hidden_dim),
+          router_(config_.n_experts),
+          expert_in_(config_.hidden_dim),
+          up_(2 * int64_t(config_.intermediate_dim)),
+          act_(config_.intermediate_dim),
+          down_(config_.hidden_dim),
+          logits_(config_.vocab_size) {
+        for (int i = 0; i < kOps; i++) ops_[size_t(i)].name = kOpName[i];
+    }
+
+    const Capacity& capacity() const override { return capacity_; }
+
+    int64_t bytes_read() const override {
+        int64_t sum = 0;
+        for (const EngineStats::Op& op : ops_) sum += op.bytes;
+        return sum;
+    }
+
+    std::vector<EngineStats::Op> ops() const override { return ops_; }
+
+    std::string describe() const override {
+        return fmt::format("CPU, {} threads, {}, {}, up to {:.1f} GB of KV cache for {} sequences",
+                           omp_get_max_threads(), kernels_.name, bf16_ ? "bf16" : "f32", double(store_.bytes()) * 1e-9,
+                           capacity_.max_sequences);
+    }
+
+    void step(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) override {
+        embed(batch);
+        for (int l = 0; l < config_.n_layers; l++) {
+            attention_block(batch, l);
+            expert_block(model_.weights.layers[size_t(l)]);
+        }
+        finish_rows(batch, sampled, sink);
+    }
+
+  private:
+    // Runs and times one operation, which reads `bytes` of weights.
+    template <class F>
+    void run(Op op, int64_t bytes, F&& work) {
+        const auto start = std::chrono::steady_clock::now();
+        work();
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+        ops_[op].seconds += took.count();
+        ops_[op].bytes += bytes;
+    }
+
+    // What enters a matrix product is rounded once, in bf16 mode.
+    void round_input(Rows& x) const {
+        if (!bf16_) return;
+#pragma omp parallel for
+        for (int64_t t = 0; t < x.n(); t++)
+            for (int64_t i = 0; i < x.dim(); i++) x.row(t)[i] = to_f32(to_bf16(x.row(t)[i]));
+    }
+
+    void embed(const Batch& batch) {
+        const Matrix& w = model_.weights.embed;
+        const auto n = int64_t(batch.tokens.size());
+        run(kEmbed, w.bytes() / w.n_out * n, [&] {
+            x_.resize(n);
+            for (int64_t t = 0; t < n; t++)
+                for (int64_t i = 0; i < w.n_in; i++) x_.row(t)[i] = w.at(batch.tokens[size_t(t)].id, i);
+        });
+    }
+
+    void attention_block(const Batch& batch, int l) {
+        const LayerWeights& w = model_.weights.layers[size_t(l)];
+        run(kNorm, 0, [&] {
+            rmsnorm(h_, x_, w.g_attn, config_.norm_eps);
+            round_input(h_);
+        });
+        run(kQkv, w.w_q.bytes() + w.w_k.bytes() + w.w_v.bytes(), [&] {
+            linear(kernels_, q_, h_, w.w_q, w.b_q);
+            linear(kernels_, k_, h_, w.w_k, w.b_k);
+            linear(kernels_, v_, h_, w.w_v, w.b_v);
+        });
+        run(kRope, 0, [&] {
+            rotate_and_store(batch, l);
+            round_input(q_);
+        });
+        int64_t kv_bytes = 0;
+        run(kAttention, 0, [&] {
+            attention(kernels_, att_, q_, batch, store_, config_, l, w.sinks, &kv_bytes);
+            round_input(att_);
+        });
+        ops_[kAttention].bytes += kv_bytes;
+        run(kOut, w.w_o.bytes(), [&] {
+            linear(kernels_, y_, att_, w.w_o, w.b_o);
+            add(x_, y_);
+        });
+    }
+
+    // Rotates q and k in place, and writes k and v into the cache.
+    void rotate_and_store(const Batch& batch, int l) {
+        const int64_t half = config_.head_dim / 2;
+#pragma omp parallel for
+        for (int64_t t = 0; t < q_.n(); t++) {
+            static thread_local std::vector<float> cos, sin;
+            cos.resize(size_t(half));
+            sin.resize(size_t(half));
+            const Batch::Token& token = batch.tokens[size_t(t)];
+            rope_cos_sin(config_, inv_freq_, token.pos, cos.data(), sin.data());
+            const auto rotate = [&](Rows& x) {
+                for (float* head = x.row(t); head < x.row(t) + x.dim(); head += 2 * half)
+                    for (int64_t i = 0; i < half; i++) {
+                        const float a = head[i], b = head[half + i];
+                        head[i] = a * cos[size_t(i)] - b * sin[size_t(i)];
+                        head[half + i] = b * cos[size_t(i)] + a * sin[size_t(i)];
+                    }
+            };
+            rotate(q_);
+            rotate(k_);
+            const PageTable& pages = *batch.seqs[size_t(token.seq)].pages;
+            store_.write(l, KvStore::kKey, pages, token.pos, k_.row(t));
+            store_.write(l, KvStore::kValue, pages, token.pos, v_.row(t));
+        }
+    }
+
+    void expert_block(const LayerWeights& w) {
+        const bool up_mxfp4 = w.w_up.first.dtype == DType::kMXFP4, down_mxfp4 = w.w_down.first.dtype == DType::kMXFP4;
+        run(kNorm, 0, [&] { rmsnorm(h_, x_, w.g_mlp, config_.norm_eps); });
+        Routing routing;
+        ExpertGroups groups;
+        run(kRouter, w.w_router.bytes(), [&] {  // never rounded: near-ties decide experts
+            linear(kernels_, router_, h_, w.w_router, w.b_router);
+            routing = route(router_, config_.experts_per_token);
+            groups = group_by_expert(routing, config_.n_experts);
+        });
+        run(kMoeUp, groups.n_active * w.w_up.first.bytes(), [&] {
+            round_input(h_);
+            gather(expert_in_, h_, groups, config_.experts_per_token, up_mxfp4);
+            expert_linear(kernels_, up_, expert_in_, groups, w.w_up, w.b_up);
+        });
+        run(kSwiglu, 0, [&] { swiglu(act_, up_, config_, bf16_, down_mxfp4); });
+        run(kMoeDown, groups.n_active * w.w_down.first.bytes(),
+            [&] { expert_linear(kernels_, down_, act_, groups, w.w_down, w.b_down); });
+        run(kCombine, 0, [&] { combine(x_, down_, routing, groups); });
+    }
+
+    // Logits of the rows that want them, some at a time; samples, and hands logits out.
+    void finish_rows(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) {
+        const auto n_rows = int64_t(batch.rows.size());
+        const Matrix& w = model_.weights.unembed;
+        sampled.assign(size_t(n_rows), -1);
+        for (int64_t r0 = 0; r0 < n_rows; r0 += kLogitRows) {
+            const int64_t n = std::min(kLogitRows, n_rows - r0);
+            run(kLmHead, w.bytes(), [&] {
+                y_.resize(n);
+                for (int64_t i = 0; i < n; i++) {
+                    const float* x = x_.row(batch.rows[size_t(r0 + i)].token);
+                    std::copy(x, x + x_.dim(), y_.row(i));
+                }
+                rmsnorm(h_, y_, model_.weights.g_final, config_.norm_eps);
+                round_input(h_);
+                linear(kernels_, logits_, h_, w, {});
+            });
+            run(kSample, 0, [&] {
+#pragma omp parallel for
+                for (int64_t i = 0; i < n; i++) {
+                    const Batch::Row& row = batch.rows[size_t(r0 + i)];
+                    if (!row.sample) continue;
+                    const auto pos = uint64_t(batch.tokens[size_t(row.token)].pos);
+                    sampled[size_t(r0 + i)] = sample_token(logits_.row(i), config_.vocab_size, row.sampling, pos);
+                }
+                for (int64_t i = 0; i < n; i++)
+                    if (batch.rows[size_t(r0 + i)].want_logits) sink(int(r0 + i), logits_.row(i));
+            });
+        }
+    }
+
+    const Model& model_;
+    const Config& config_;
+    const Kernels& kernels_;
+    const bool bf16_;
+    const Capacity capacity_;
+    const KvStore store_;
+    const std::vector<float> inv_freq_;  // (P/2)
+    Rows x_;                             // (T, D) residual stream
+    Rows h_;                             // (T, D) normed
+    Rows q_, k_, v_, att_;               // (T, H·P), (T, G·P), (T, G·P), (T, H·P)
+    Rows y_;                             // (T, D)
+    Rows router_;                        // (T, E)
+    Rows expert_in_, up_, act_, down_;   // (T·A, D), (T·A, 2F), (T·A, F), (T·A, D), in order of expert
+    Rows logits_;                        // (rows, V)
+    std::vector<EngineStats::Op> ops_{kOps};
+};
+
+}  // namespace
+
+std::unique_ptr<Replica> make_cpu_replica(const Model& model, const EngineOptions& options) {
+    if (options.reference) {
+        const int positions =
+            options.max_request_positions > 0 ? options.max_request_positions : model.config.max_context;
+        return std::make_unique<Reference>(model, options.max_sequences, positions);
+    }
+    return std::make_unique<CpuReplica>(model, options, *available_kernels().front());
+}

@@ -1,0 +1,232 @@
+// kernels_impl.h: the inner loops of isa.h, written once over a vector type `V` of 16 floats. Each kernels_*.cpp defines
+// such a type with the instructions of one set, and instantiates MakeKernels<V>.
+//
+// V has: zero, set1, load, load_bf16, load_n and load_bf16_n (the first n of 16, zeros after), store, store_n, fma, add,
+// sum (a fixed tree), mxfp4 (16 bytes of codes and a scale → even and odd elements), and the tile sizes kRows × kToks:
+// as many partial sums as its registers hold.
+//
+// Everything is in an anonymous namespace: the same template, compiled for two instruction sets, must not be merged by
+// the linker into one.
+#pragma once
+#include <cmath>
+#include <cstring>
+
+#include "cpu/isa.h"
+
+namespace {
+
+template <class V>
+struct Block {  // 32 elements of a row
+    V a, b;
+};
+
+// Weight rows of one dtype. row(o) is a cursor on one of them: load() gives the whole block at column k, load_tail() the
+// n < 32 elements that end the row.
+template <class V>
+struct F32Rows {
+    const float* w;
+    int64_t stride;
+    struct Row {
+        const float* w;
+        Block<V> load(int64_t k) const { return {V::load(w + k), V::load(w + k + 16)}; }
+        Block<V> load_tail(int64_t k, int64_t n) const { return {V::load_n(w + k, n), V::load_n(w + k + 16, n - 16)}; }
+    };
+    Row row(int64_t o) const { return {w + o * stride}; }
+};
+
+template <class V>
+struct BF16Rows {
+    const bf16* w;
+    int64_t stride;
+    struct Row {
+        const bf16* w;
+        Block<V> load(int64_t k) const { return {V::load_bf16(w + k), V::load_bf16(w + k + 16)}; }
+        Block<V> load_tail(int64_t k, int64_t n) const {
+            return {V::load_bf16_n(w + k, n), V::load_bf16_n(w + k + 16, n - 16)};
+        }
+    };
+    Row row(int64_t o) const { return {w + o * stride}; }
+};
+
+// 2^(s - 127) for every scale byte; 2^-127 is subnormal in f32, and exact.
+struct ScaleTable {
+    float value[256];
+    ScaleTable() {
+        for (int s = 0; s < 255; s++) value[s] = std::ldexp(1.0f, s - 127);
+        value[255] = NAN;
+    }
+};
+const ScaleTable kScale;
+
+template <class V>
+struct MXFP4Rows {
+    const uint8_t* blocks;  // (rows, n_in/32, 16)
+    const uint8_t* scales;  // (rows, n_in/32)
+    int64_t n_blocks;       // a row
+    struct Row {
+        const uint8_t *blocks, *scales;
+        Block<V> load(int64_t k) const {  // even elements, odd elements
+            // Rows are shorter than a page, and end before the hardware has learned where the next ones lie.
+            __builtin_prefetch(blocks + k / 2 + kPrefetchBytes);
+            Block<V> block;
+            V::mxfp4(blocks + k / 2, kScale.value[scales[k / 32]], block.a, block.b);
+            return block;
+        }
+        Block<V> load_tail(int64_t k, int64_t) const { return load(k); }  // never: n_in is a multiple of 32
+    };
+    static constexpr int64_t kPrefetchBytes = 6144;
+    Row row(int64_t o) const { return {blocks + 16 * o * n_blocks, scales + o * n_blocks}; }
+};
+
+// One tile: R weight rows from row o, N tokens. y points at [first token][first row].
+template <class V, int R, int N, class Rows>
+void dot_tile(float* y, int64_t y_stride, const float* x, int64_t x_stride, const Rows& w, int64_t o, int64_t n_in) {
+    typename Rows::Row row[R];
+    V sum[R][N];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+        row[r] = w.row(o + r);
+#pragma GCC unroll 8
+        for (int t = 0; t < N; t++) sum[r][t] = V::zero();
+    }
+    const auto block = [&](int64_t k, auto&& load) {
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+            const Block<V> w_block = load(row[r]);
+#pragma GCC unroll 8
+            for (int t = 0; t < N; t++) {
+                sum[r][t] = V::fma(w_block.a, V::load(x + t * x_stride + k), sum[r][t]);
+                sum[r][t] = V::fma(w_block.b, V::load(x + t * x_stride + k + 16), sum[r][t]);
+            }
+        }
+    };
+    int64_t k = 0;
+    for (; k + kBlock <= n_in; k += kBlock) block(k, [&](const auto& r) { return r.load(k); });
+    if (k < n_in) block(k, [&](const auto& r) { return r.load_tail(k, n_in - k); });
+
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+        for (int t = 0; t < N; t++) y[t * y_stride + r] = V::sum(sum[r][t]);
+}
+
+// N tokens, rows [o0, o1).
+template <class V, int N, class Rows>
+void dot_rows(float* y, int64_t y_stride, const float* x, int64_t x_stride, const Rows& w, int64_t o0, int64_t o1,
+              int64_t n_in) {
+    int64_t o = o0;
+    for (; o + V::kRows <= o1; o += V::kRows) dot_tile<V, V::kRows, N>(y + o - o0, y_stride, x, x_stride, w, o, n_in);
+    for (; o < o1; o++) dot_tile<V, 1, N>(y + o - o0, y_stride, x, x_stride, w, o, n_in);
+}
+
+template <class V, class Rows>
+void dot_few(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok, const Rows& w, int64_t o0,
+             int64_t o1, int64_t n_in) {
+    int64_t t = 0;
+    for (; t + V::kToks <= n_tok; t += V::kToks)
+        dot_rows<V, V::kToks>(y + t * y_stride, y_stride, x + t * x_stride, x_stride, w, o0, o1, n_in);
+    for (; t < n_tok; t++) dot_rows<V, 1>(y + t * y_stride, y_stride, x + t * x_stride, x_stride, w, o0, o1, n_in);
+}
+
+// Many tokens: decode a group of rows once, then run the tokens over it. The group and the tokens' x stay in cache.
+template <class V, class Rows>
+void dot_many(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok, const Rows& w, int64_t o0,
+              int64_t o1, int64_t n_in) {
+    constexpr int64_t kGroup = 16;
+    static thread_local std::vector<float> decoded;
+    const int64_t stride = padded(n_in);
+    decoded.resize(size_t(kGroup * stride));
+    for (int64_t g0 = o0; g0 < o1; g0 += kGroup) {
+        const int64_t g1 = g0 + kGroup < o1 ? g0 + kGroup : o1;
+        for (int64_t o = g0; o < g1; o++) {
+            float* out = decoded.data() + (o - g0) * stride;
+            const auto row = w.row(o);
+            for (int64_t k = 0; k < n_in; k += kBlock) {
+                const Block<V> block = k + kBlock <= n_in ? row.load(k) : row.load_tail(k, n_in - k);
+                V::store(out + k, block.a);
+                V::store(out + k + 16, block.b);
+            }
+        }
+        const F32Rows<V> rows{decoded.data(), stride};
+        dot_few<V>(y + (g0 - o0), y_stride, x, x_stride, n_tok, rows, 0, g1 - g0, stride);
+    }
+}
+
+template <class V, class Rows>
+void dot_any(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok, const Rows& w, int64_t o0,
+             int64_t o1, int64_t n_in) {
+    if (n_tok <= V::kToks)
+        dot_few<V>(y, y_stride, x, x_stride, n_tok, w, o0, o1, n_in);
+    else
+        dot_many<V>(y, y_stride, x, x_stride, n_tok, w, o0, o1, n_in);
+}
+
+// N tokens, columns [0, n_cols).
+template <class V, int N, class T>
+void accumulate_tokens(float* y, int64_t y_stride, const float* x, int64_t x_stride, const T* w, int64_t w_stride,
+                       int64_t n_k, int64_t n_cols) {
+    const auto load = [](const T* p, int64_t n) {
+        if constexpr (std::is_same_v<T, bf16>)
+            return n >= 16 ? V::load_bf16(p) : V::load_bf16_n(p, n);
+        else
+            return n >= 16 ? V::load(p) : V::load_n(p, n);
+    };
+    for (int64_t c = 0; c < n_cols; c += 16) {
+        const int64_t n = n_cols - c;
+        V sum[N];
+        for (int t = 0; t < N; t++)
+            sum[t] = n >= 16 ? V::load(y + t * y_stride + c) : V::load_n(y + t * y_stride + c, n);
+        for (int64_t k = 0; k < n_k; k++) {
+            const V row = load(w + k * w_stride + c, n);
+    #pragma GCC unroll 8
+        for (int t = 0; t < N; t++) sum[t] = V::fma(V::set1(x[t * x_stride + k]), row, sum[t]);
+        }
+#pragma GCC unroll 8
+        for (int t = 0; t < N; t++)
+            n >= 16 ? V::store(y + t * y_stride + c, sum[t]) : V::store_n(y + t * y_stride + c, sum[t], n);
+    }
+}
+
+template <class V, class T>
+void accumulate_typed(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok, const T* w,
+                      int64_t w_stride, int64_t n_k, int64_t n_cols) {
+    constexpr int kAtOnce = 8;
+    int64_t t = 0;
+    for (; t + kAtOnce <= n_tok; t += kAtOnce)
+        accumulate_tokens<V, kAtOnce>(y + t * y_stride, y_stride, x + t * x_stride, x_stride, w, w_stride, n_k, n_cols);
+    for (; t < n_tok; t++)
+        accumulate_tokens<V, 1>(y + t * y_stride, y_stride, x + t * x_stride, x_stride, w, w_stride, n_k, n_cols);
+}
+
+template <class V>
+struct MakeKernels {
+    static void dot(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok, const Matrix& w,
+                    int64_t o0, int64_t o1) {
+        const auto run = [&](const auto& rows) { dot_any<V>(y, y_stride, x, x_stride, n_tok, rows, o0, o1, w.n_in); };
+        switch (w.dtype) {
+            case DType::kF32:
+                return run(F32Rows<V>{static_cast<const float*>(w.data), w.n_in});
+            case DType::kBF16:
+                return run(BF16Rows<V>{static_cast<const bf16*>(w.data), w.n_in});
+            case DType::kMXFP4:
+                return run(MXFP4Rows<V>{static_cast<const uint8_t*>(w.data), w.scales, w.n_in / 32});
+        }
+    }
+
+    static void accumulate(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok, DType dtype,
+                           const void* w, int64_t w_stride, int64_t n_k, int64_t n_cols) {
+        if (dtype == DType::kBF16)
+            accumulate_typed<V>(y, y_stride, x, x_stride, n_tok, static_cast<const bf16*>(w), w_stride, n_k, n_cols);
+        else
+            accumulate_typed<V>(y, y_stride, x, x_stride, n_tok, static_cast<const float*>(w), w_stride, n_k, n_cols);
+    }
+};
+
+// The first n (0 to 16, clamped) of 16 elements, zeros after them.
+template <class T>
+void copy_n(T (&out)[16], const T* p, int64_t n) {
+    std::memset(static_cast<void*>(out), 0, sizeof out);
+    if (n > 0) std::memcpy(static_cast<void*>(out), p, size_t(n < 16 ? n : 16) * sizeof(T));
+}
+
+}  // namespace

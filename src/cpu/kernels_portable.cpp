@@ -1,0 +1,63 @@
+// kernels_portable.cpp: the inner loops in plain C++, for any CPU. Multiplies and adds round separately, so its results
+// differ in the last bits from those of the sets that have fused multiply-add.
+#include "cpu/kernels_impl.h"
+
+namespace {
+
+struct Portable {
+    static constexpr int kRows = 1, kToks = 1;
+    float v[16];
+
+    static Portable zero() { return {}; }
+    static Portable set1(float f) {
+        Portable a;
+        for (float& e : a.v) e = f;
+        return a;
+    }
+    static Portable load(const float* p) {
+        Portable a;
+        std::memcpy(a.v, p, sizeof a.v);
+        return a;
+    }
+    static Portable load_bf16(const bf16* p) {
+        Portable a;
+        for (int i = 0; i < 16; i++) a.v[i] = to_f32(p[i]);
+        return a;
+    }
+    static Portable load_n(const float* p, int64_t n) {
+        Portable a;
+        copy_n(a.v, p, n);
+        return a;
+    }
+    static Portable load_bf16_n(const bf16* p, int64_t n) {
+        bf16 part[16];
+        copy_n(part, p, n);
+        return load_bf16(part);
+    }
+    static void store(float* p, const Portable& a) { std::memcpy(p, a.v, sizeof a.v); }
+    static void store_n(float* p, const Portable& a, int64_t n) { std::memcpy(p, a.v, size_t(n) * sizeof(float)); }
+    static Portable fma(const Portable& a, const Portable& b, const Portable& c) {
+        Portable d;
+        for (int i = 0; i < 16; i++) d.v[i] = a.v[i] * b.v[i] + c.v[i];
+        return d;
+    }
+    static float sum(const Portable& a) {
+        float s[8];
+        for (int i = 0; i < 8; i++) s[i] = a.v[i] + a.v[i + 8];
+        for (int width = 4; width > 0; width /= 2)
+            for (int i = 0; i < width; i++) s[i] += s[i + width];
+        return s[0];
+    }
+    static void mxfp4(const uint8_t* codes, float scale, Portable& even, Portable& odd) {
+        static constexpr float kValues[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
+                                              -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
+        for (int i = 0; i < 16; i++) {
+            even.v[i] = kValues[codes[i] & 15] * scale;
+            odd.v[i] = kValues[codes[i] >> 4] * scale;
+        }
+    }
+};
+
+}  // namespace
+
+const Kernels kPortableKernels{"portable", MakeKernels<Portable>::dot, MakeKernels<Portable>::accumulate};

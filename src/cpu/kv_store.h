@@ -1,0 +1,35 @@
+// kv_store.h: the memory behind the CPU replica's KV pages. Which page belongs to whom is the scheduler's business.
+#pragma once
+#include "model.h"
+#include "replica.h"
+
+// How many pages and sequences fit: what `options` asks for, or what memory allows. Throws Error if not one sequence fits.
+Capacity plan_capacity(const Config& config, const EngineOptions& options, int64_t weight_bytes, int max_batch_tokens,
+                       int prefill_chunk);
+
+class KvStore {
+  public:
+    KvStore(const Config& config, const Capacity& capacity, Precision precision);
+    ~KvStore();
+    KvStore(const KvStore&) = delete;
+    KvStore& operator=(const KvStore&) = delete;
+
+    DType dtype() const { return dtype_; }
+    int64_t bytes() const { return bytes_; }  // reserved; memory is taken when a page is first written
+
+    enum Part { kKey, kValue };
+    // One KV head's (kPagePositions, P) in the page that holds `pos` of this sequence, in dtype().
+    void* page(int layer, Part part, const PageTable& pages, int pos, int kv_head) const;
+    // Writes one position: x (G, P) floats.
+    void write(int layer, Part part, const PageTable& pages, int pos, const float* x) const;
+
+  private:
+    const Config& config_;
+    DType dtype_;
+    int64_t element_bytes_, head_bytes_;  // head_bytes_: of one KV head in one page
+    std::vector<int64_t> layer_in_pool_;  // (L) index among the layers of its kind
+    int64_t n_layers_of_[2];              // by LayerKind
+    char* pool_[2] = {nullptr, nullptr};  // by LayerKind
+    char* memory_ = nullptr;
+    int64_t bytes_ = 0;
+};

@@ -1,0 +1,30 @@
+// moe.h: the mixture of experts of a flat batch: routing, tokens grouped by expert, the two products, the weighted sum.
+#pragma once
+#include "cpu/linear.h"
+
+// Which experts each token goes to. A token's experts stand in ascending order of id: the order in which they are added.
+struct Routing {
+    int n_experts_per_token = 0;
+    std::vector<int> expert;    // (T, A)
+    std::vector<float> weight;  // (T, A)
+};
+
+// Top A of the router's logits (T, E), ties to the smaller id; softmax over the chosen.
+Routing route(const Rows& logits, int n_experts_per_token);
+
+// Token slots (t·A + a) in order of expert: those of expert e are slot[begin[e] .. begin[e + 1]).
+struct ExpertGroups {
+    std::vector<int64_t> begin;  // (E + 1)
+    std::vector<int64_t> slot;   // (T·A)
+    int64_t n_active = 0;        // experts with at least one token
+};
+ExpertGroups group_by_expert(const Routing& routing, int n_experts);
+
+// The expert layers' work, one function a step, in this order. Rows of all but the first input are in group order.
+void gather(Rows& out, const Rows& x, const ExpertGroups& groups, int n_experts_per_token, bool deinterleaved);
+void expert_linear(const Kernels& kernels, Rows& y, const Rows& x, const ExpertGroups& groups, const ExpertMatrices& w,
+                   const Vector& b);
+// (·, 2F) → (·, F): clamped SwiGLU of gate 2f and linear half 2f + 1; rounded to bf16 if asked, deinterleaved if asked.
+void swiglu(Rows& out, const Rows& up, const Config& config, bool round_to_bf16, bool deinterleaved);
+// x (T, D) += Σ_a weight · y of that expert.
+void combine(Rows& x, const Rows& y, const Routing& routing, const ExpertGroups& groups);
