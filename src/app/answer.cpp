@@ -1,0 +1,132 @@
+// answer.cpp: stdout gets the answer and nothing else; reasoning, speed and profile go to stderr.
+#include "app/answer.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "error.h"
+
+namespace {
+
+constexpr const char* kDim = "\x1b[2m";
+constexpr const char* kPlain = "\x1b[0m";
+
+void put(std::FILE* file, const std::string& text) {
+    std::fwrite(text.data(), 1, text.size(), file);
+    std::fflush(file);
+}
+
+class AnswerJob : public Job {
+  public:
+    AnswerJob(AnswerSink& sink, const std::atomic<bool>* stop, AnswerStats& stats, std::string& error)
+        : sink_(sink), stop_(stop), stats_(stats), error_(error) {}
+    bool on_token(int id) override {
+        stats_.n_new++;
+        sink_.token(id);
+        return !(stop_ && *stop_);
+    }
+    void on_done(Finish finish) override { stats_.finish = finish; }
+    void on_error(const std::string& why) override { error_ = why; }
+
+  private:
+    AnswerSink& sink_;
+    const std::atomic<bool>* stop_;
+    AnswerStats& stats_;
+    std::string& error_;
+};
+
+}  // namespace
+
+RawAnswer::RawAnswer(const Tokenizer& tokenizer, std::vector<int> stop_ids)
+    : tokenizer_(tokenizer), stop_ids_(std::move(stop_ids)) {}
+
+void RawAnswer::token(int id) {
+    if (std::find(stop_ids_.begin(), stop_ids_.end(), id) == stop_ids_.end())
+        put(stdout, utf8_.feed(tokenizer_.bytes(id)));
+}
+
+void RawAnswer::finish() {
+    put(stdout, utf8_.finish() + "\n");
+}
+
+HarmonyAnswer::HarmonyAnswer(const Tokenizer& tokenizer, bool show_reasoning)
+    : parser_(tokenizer), show_reasoning_(show_reasoning), color_(isatty(STDERR_FILENO)) {}
+
+void HarmonyAnswer::token(int id) {
+    show(parser_.feed(id));
+}
+
+void HarmonyAnswer::finish() {
+    show(parser_.finish());
+    end_reasoning();
+    if (has_final_) put(stdout, "\n");
+}
+
+void HarmonyAnswer::show(const HarmonyParser::Delta& delta) {
+    if (delta.text.empty()) return;
+    if (delta.channel == "final") {
+        end_reasoning();
+        put(stdout, delta.text);
+        has_final_ = true;
+    } else if (show_reasoning_) {
+        if (!in_reasoning_ && color_) put(stderr, kDim);
+        in_reasoning_ = true;
+        put(stderr, delta.text);
+    }
+}
+
+void HarmonyAnswer::end_reasoning() {
+    if (!in_reasoning_) return;
+    in_reasoning_ = false;
+    put(stderr, color_ ? std::string(kPlain) + "\n" : "\n");
+}
+
+AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_tokens, const Sampling& sampling,
+                       std::vector<int> stop_ids, AnswerSink& sink, const std::atomic<bool>* stop) {
+    AnswerStats stats;
+    stats.n_prompt = int(prompt.size());
+    std::string error;
+    auto job = std::make_unique<AnswerJob>(sink, stop, stats, error);
+    job->prompt = std::move(prompt);
+    job->max_new_tokens = max_new_tokens;
+    job->sampling = sampling;
+    job->stop_ids = std::move(stop_ids);
+
+    const EngineStats before = engine.stats();
+    engine.run([&] { return std::move(job); });
+    sink.finish();
+    if (!error.empty()) throw Error(error);
+    const EngineStats after = engine.stats();
+    stats.prefill_s = after.prefill_s - before.prefill_s;
+    stats.decode_s = after.decode_s - before.decode_s;
+    if (stats.decode_s > 0)
+        stats.decode_gbps = double(after.decode_bytes - before.decode_bytes) * 1e-9 / stats.decode_s;
+    return stats;
+}
+
+int room_for_answer(const Config& config, int steps, size_t prompt_length) {
+    const int limit = steps == 0 ? config.max_context : std::min(steps, config.max_context);
+    if (int64_t(prompt_length) >= limit)
+        fail("the prompt has {} tokens, which leaves no room for an answer in {} ({})", prompt_length, limit,
+             limit == config.max_context ? "the model's context" : "--steps");
+    return limit - int(prompt_length);
+}
+
+void print_speed(const AnswerStats& s) {
+    const auto rate = [](double n, double seconds) { return seconds > 0 ? n / seconds : 0.0; };
+    fmt::print(stderr, "prefill: {} tokens, {:.2f} tok/s; decode: {} tokens, {:.2f} tok/s, {:.2f} GB/s\n", s.n_prompt,
+               rate(s.n_prompt, s.prefill_s), s.n_new, rate(s.n_new - 1, s.decode_s), s.decode_gbps);
+    fmt::print(stderr, "achieved tok/s: {:f}\n", rate(s.n_new, s.prefill_s + s.decode_s));
+}
+
+void print_profile(const EngineStats& stats) {
+    double total = 0;
+    for (const EngineStats::Op& op : stats.ops) total += op.seconds;
+    if (total == 0) return;
+    fmt::print(stderr, "{:<16} {:>9} {:>7} {:>8}\n", "operation", "seconds", "share", "GB/s");
+    for (const EngineStats::Op& op : stats.ops)
+        fmt::print(stderr, "{:<16} {:>9.3f} {:>6.1f}% {:>8.2f}\n", op.name, op.seconds, 100 * op.seconds / total,
+                   op.seconds > 0 ? double(op.bytes) * 1e-9 / op.seconds : 0.0);
+}

@@ -1,0 +1,67 @@
+// answer.h: one answer as a person sees it, for generate and chat: streamed text, reasoning apart, then its speed.
+#pragma once
+#include <atomic>
+#include <vector>
+
+#include "engine.h"
+#include "harmony.h"
+#include "tokenizer.h"
+
+// Where an answer's text goes while it is generated.
+class AnswerSink {
+  public:
+    virtual ~AnswerSink() = default;
+    virtual void token(int id) = 0;
+    virtual void finish() = 0;
+};
+
+// The text as it stands, on stdout; `stop_ids` are not shown.
+class RawAnswer : public AnswerSink {
+  public:
+    RawAnswer(const Tokenizer& tokenizer, std::vector<int> stop_ids);
+    void token(int id) override;
+    void finish() override;
+
+  private:
+    const Tokenizer& tokenizer_;
+    std::vector<int> stop_ids_;
+    Utf8Stream utf8_;
+};
+
+// Harmony: the final channel on stdout; everything else dimmed on stderr, or hidden.
+class HarmonyAnswer : public AnswerSink {
+  public:
+    HarmonyAnswer(const Tokenizer& tokenizer, bool show_reasoning);
+    void token(int id) override;
+    void finish() override;
+    const std::vector<Message>& messages() const { return parser_.messages(); }
+    bool has_final() const { return has_final_; }
+
+  private:
+    void show(const HarmonyParser::Delta& delta);
+    void end_reasoning();
+    HarmonyParser parser_;
+    const bool show_reasoning_, color_;
+    bool in_reasoning_ = false, has_final_ = false;
+};
+
+// What one answer took.
+struct AnswerStats {
+    int n_prompt = 0, n_new = 0;
+    Finish finish = Finish::kLength;
+    double prefill_s = 0, decode_s = 0;
+    double decode_gbps = 0;
+};
+
+// Generates one answer: runs `prompt` on the engine, showing tokens as they come. `stop`, if given, ends it early.
+// Throws Error if the engine refuses the request.
+AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_tokens, const Sampling& sampling,
+                       std::vector<int> stop_ids, AnswerSink& sink, const std::atomic<bool>* stop = nullptr);
+
+// How many tokens may follow a prompt under --steps (0: the context). Throws Error if none may.
+int room_for_answer(const Config& config, int steps, size_t prompt_length);
+
+// "prefill 71 tokens at 24.1 tok/s, decode ..." on stderr.
+void print_speed(const AnswerStats& stats);
+// Where the time went, operation by operation, on stderr: --profile 1.
+void print_profile(const EngineStats& stats);

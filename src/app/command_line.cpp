@@ -1,0 +1,176 @@
+// command_line.cpp: the flags of `run` and `run export`, their checks and their help.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <map>
+
+#include "error.h"
+#include "options.h"
+
+namespace {
+
+constexpr int kHelpWidth = 34;
+
+// Parses all of `text` as a number in [low, high], or says what was expected.
+template <class T>
+T parse_number(const std::string& flag, const std::string& text, T low, T high, const std::string& expected) {
+    T value{};
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc() || stop != end || !(value >= low && value <= high))
+        fail("{}: expected {}, found \"{}\"", flag, expected, text);
+    return value;
+}
+
+// An option whose value is a number; its text is checked here and not by the library, whose messages name types.
+template <class T>
+void add_number(CLI::App& app, const std::string& names, const std::string& flag, T& value, T low, T high,
+                const std::string& expected, const std::string& help) {
+    app.add_option_function<std::string>(
+           names,
+           [&value, flag, low, high, expected](const std::string& text) {
+               value = parse_number(flag, text, low, high, expected);
+           },
+           help)
+        ->type_name("N");
+}
+
+template <class T>
+void add_choice(CLI::App& app, const std::string& names, const std::string& flag, T& value,
+                const std::map<std::string, T>& choices, const std::string& help) {
+    std::string expected;
+    for (const auto& [name, meaning] : choices) expected += (expected.empty() ? "" : ", ") + name;
+    app.add_option_function<std::string>(
+           names,
+           [&value, flag, choices, expected](const std::string& text) {
+               const auto found = choices.find(text);
+               if (found == choices.end()) fail("{}: expected one of {}; found \"{}\"", flag, expected, text);
+               value = found->second;
+           },
+           help)
+        ->type_name("WORD");
+}
+
+void parse(CLI::App& app, int argc, char** argv) {
+    app.get_formatter()->column_width(kHelpWidth);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::CallForHelp&) {
+        std::fputs(app.help().c_str(), stdout);
+        std::exit(kExitOk);
+    } catch (const CLI::ParseError& e) {
+        fail("{} (run --help lists the flags)", e.what());
+    }
+}
+
+}  // namespace
+
+Options parse_command_line(int argc, char** argv) {
+    Options o;
+    CLI::App app("Runs OpenAI's gpt-oss models: one answer, a chat, a file of requests, or scores.", "run");
+    std::string checkpoint;
+    bool no_reasoning = false;
+
+    app.add_option("MODEL", o.model,
+                   "A Hugging Face snapshot directory, an original/ directory, or a .bin file.\n"
+                   "Without it: $GETP_MODEL, else the demo model");
+    app.add_option("-c,--checkpoint", checkpoint, "The same, as a flag")->type_name("PATH");
+    const std::map<std::string, std::string> modes{
+        {"generate", "generate"}, {"chat", "chat"}, {"getp", "getp"}, {"score", "score"}};
+    add_choice(app, "-m,--mode", "--mode", o.mode, modes, "generate (default), chat, getp or score");
+    app.add_option("-i,--input", o.input, "generate, chat: the prompt; getp, score: the file of requests")
+        ->type_name("TEXT|PATH");
+    app.add_option("-o,--output", o.output, "getp, score: the file of answers")->type_name("PATH");
+    app.add_option("-z,--tokenizer", o.tokenizer, "tokenizer.json, .tiktoken or tokenizer.bin, if not the model's own")
+        ->type_name("PATH");
+    app.add_option("-y,--instructions", o.instructions, "Developer message (what others call the system prompt)")
+        ->type_name("TEXT");
+    const int any = 2147483647;
+    add_number(app, "-n,--steps", "--steps", o.steps, 0, any, "an integer of at least 0",
+               "Prompt and answer together, in tokens; 0: the model's context (default 1024)");
+    add_number(app, "-T,--temperature", "--temperature", o.temperature, 0.0f, 100.0f, "a number from 0 to 100",
+               "0: always the most likely token (default)");
+    add_number(app, "-p,--top-p", "--top-p", o.top_p, 1e-6f, 1.0f, "a number above 0 and at most 1",
+               "Sample from the likeliest tokens that hold this probability (default 0.9)");
+    add_number(app, "-s,--seed", "--seed", o.seed, uint64_t(0), UINT64_MAX, "an integer of at least 0",
+               "Of the random streams; 0: from the clock (default)");
+    add_number(app, "-t,--requests", "--requests", o.max_requests, 0, any, "an integer of at least 0",
+               "getp, score: only the first N requests");
+    add_number(app, "-b,--in-flight", "--in-flight", o.max_in_flight, 1, 65536, "an integer from 1 to 65536",
+               "getp, score: requests at once on a device (default 32)");
+    add_number(app, "-g,--gpus", "--gpus", o.n_gpus, 0, 0, "0, as this build has no GPU support",
+               "Number of GPUs (default all)");
+    add_choice(app, "-f,--profile", "--profile", o.profile, {{"0", false}, {"1", true}},
+               "1: print where the time went");
+    app.add_option("-v,--verify", o.verify, "getp: compare the token ids with this file's")->type_name("PATH");
+    app.add_flag("--raw", o.raw, "generate: continue the text as it stands, without the chat format");
+    app.add_flag("--chat", o.chat_template, "getp, text format: each line is a user's message, not raw text");
+    add_choice(app, "--reasoning", "--reasoning", o.effort,
+               {{"low", Effort::kLow}, {"medium", Effort::kMedium}, {"high", Effort::kHigh}},
+               "low, medium (default) or high");
+    app.add_flag("--no-reasoning", no_reasoning, "generate, chat: do not show the reasoning");
+    app.add_option("--logits", o.logits, "score: write the logits of every position here, raw float32")
+        ->type_name("PATH");
+    add_choice(app, "--precision", "--precision", o.precision, {{"f32", Precision::kF32}, {"bf16", Precision::kBF16}},
+               "f32 (default on the CPU): nothing is rounded below f32;\nbf16: one rounding at each matrix input, bf16 "
+               "KV cache");
+    app.add_flag("--reference", o.reference, "Compute with the plain reference code: slow, the definition of right");
+    app.add_flag("--swap-embeddings", o.open.swap_legacy_embeddings,
+                 "legacy .bin: the unembedding stands before the embedding");
+    app.footer("run export SRC DST [--to KIND] converts checkpoints; run export --help says how.");
+    parse(app, argc, argv);
+
+    if (!checkpoint.empty()) {
+        if (!o.model.empty()) fail("--checkpoint: the model is given twice, \"{}\" and \"{}\"", o.model, checkpoint);
+        o.model = checkpoint;
+    }
+    o.show_reasoning = !no_reasoning;
+    if (o.seed == 0) o.seed = uint64_t(std::time(nullptr));
+    return o;
+}
+
+int export_command(int argc, char** argv) {
+    CLI::App app("Writes a checkpoint as another kind. The new file appears under its name only when it is complete.",
+                 "run export");
+    std::string source, destination;
+    ExportOptions options;
+    OpenOptions open;
+    app.add_option("SRC", source, "Any checkpoint that run can open")->required();
+    app.add_option("DST", destination, "A file, or a directory for hf and original")->required();
+    add_choice(app, "--to", "--to", options.kind,
+               {{"bin", ExportKind::kContainer},
+                {"hf", ExportKind::kHuggingFace},
+                {"original", ExportKind::kOriginal},
+                {"legacy-f32", ExportKind::kLegacyF32},
+                {"legacy-bf16", ExportKind::kLegacyBF16}},
+               "bin (default): one file with config and tokenizer in it;\nhf, original; legacy-f32, legacy-bf16: the "
+               "getp family's .bin");
+    app.add_option("-z,--tokenizer", options.tokenizer_path, "The tokenizer to put in, if not the source's own")
+        ->type_name("PATH");
+    app.add_flag("--swap-embeddings", open.swap_legacy_embeddings,
+                 "legacy SRC: the unembedding stands before the embedding");
+    parse(app, argc, argv);
+
+    const bool terminal = isatty(STDERR_FILENO);
+    options.progress = [&](int64_t done, int64_t total) {
+        if (terminal) fmt::print(stderr, "\r{:5.1f} of {:.1f} GB", double(done) * 1e-9, double(total) * 1e-9);
+    };
+    const Model model = open_model(source, open);
+    export_model(model, destination, options);
+    if (terminal) std::fputs("\r\x1b[K", stderr);
+    fmt::print(stderr, "{}: written from {}\n", destination, source);
+    return kExitOk;
+}
+
+EngineOptions engine_options(const Options& options, int max_sequences) {
+    EngineOptions e;
+    e.precision = options.precision;
+    e.max_sequences = max_sequences;
+    e.max_request_positions = options.steps;
+    e.reference = options.reference;
+    return e;
+}

@@ -1,0 +1,37 @@
+// generate.cpp: one prompt, one answer, streamed.
+#include "app/answer.h"
+#include "error.h"
+#include "options.h"
+
+int generate(const Options& options, const Model& model) {
+    if (options.input.empty()) fail("--input: expected a prompt, found none");
+    const Tokenizer tokenizer = Tokenizer::for_model(model, options.tokenizer);
+    const Sampling sampling{options.temperature, options.top_p, options.seed};
+
+    std::vector<int> prompt, stop_ids = model.config.stop_ids;
+    std::unique_ptr<AnswerSink> sink;
+    if (options.raw) {
+        prompt = tokenizer.encode_with_special(options.input);
+        sink = std::make_unique<RawAnswer>(tokenizer, stop_ids);
+    } else {
+        const HarmonyRenderer renderer(tokenizer);
+        Preamble preamble;
+        preamble.effort = options.effort;
+        preamble.instructions = options.instructions;
+        Message user;
+        user.content = options.input;
+        prompt = renderer.render_prompt(preamble, {user});
+        for (const int id : renderer.stop_ids()) stop_ids.push_back(id);
+        sink = std::make_unique<HarmonyAnswer>(tokenizer, options.show_reasoning);
+    }
+    const int max_new = room_for_answer(model.config, options.steps, prompt.size());
+
+    Engine engine(model, engine_options(options, /*max_sequences=*/1));
+    const AnswerStats stats = run_answer(engine, prompt, max_new, sampling, stop_ids, *sink);
+    const auto* harmony = dynamic_cast<const HarmonyAnswer*>(sink.get());
+    if (harmony && !harmony->has_final())
+        fmt::print(stderr, "no final answer in {} tokens; --steps allows {}\n", stats.n_new, options.steps);
+    print_speed(stats);
+    if (options.profile) print_profile(engine.stats());
+    return kExitOk;
+}
