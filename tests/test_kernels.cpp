@@ -1,0 +1,205 @@
+// test_kernels.cpp: the inner loops of every instruction set against sums in double, at the shapes where they could break;
+// and that how many rows or tokens are computed together changes no bit.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "cpu/isa.h"
+#include "noise.h"
+
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+// A weight matrix of any dtype with its storage.
+struct Weights {
+    std::vector<float> f32;
+    std::vector<bf16> half;
+    std::vector<uint8_t> blocks, scales;
+    Matrix matrix;
+
+    Weights(DType dtype, int64_t n_out, int64_t n_in) {
+        matrix.dtype = dtype;
+        matrix.n_out = n_out;
+        matrix.n_in = n_in;
+        const auto n = size_t(n_out * n_in);
+        if (dtype == DType::kF32) {
+            for (size_t i = 0; i < n; i++) f32.push_back(noise(1, i));
+            matrix.data = f32.data();
+        } else if (dtype == DType::kBF16) {
+            for (size_t i = 0; i < n; i++) half.push_back(to_bf16(noise(1, i)));
+            matrix.data = half.data();
+        } else {
+            for (size_t i = 0; i < n / 2; i++) blocks.push_back(uint8_t(127 + 128 * noise(1, i)));
+            for (size_t i = 0; i < n / 32; i++) scales.push_back(uint8_t(125 + 3 * noise(2, i)));
+            matrix.data = blocks.data();
+            matrix.scales = scales.data();
+        }
+    }
+};
+
+struct Case {
+    int64_t n_tok, n_out, n_in;
+    const char* why;
+};
+const Case kCases[] = {
+    {1, 1, 32, "one element of everything"},
+    {1, 4, 64, "a whole row tile"},
+    {1, 7, 64, "rows left over"},
+    {3, 5, 96, "tokens below a tile"},
+    {4, 4, 32, "a whole tile"},
+    {5, 4, 32, "decoded once for many tokens"},
+    {9, 37, 160, "everything left over, more rows than a decoded group"},
+    {2, 3, 2880, "gpt-oss depth"},
+    {33, 64, 128, "many tokens"},
+};
+
+// Activations with padded rows, in the order that the weights want.
+std::vector<float> activations(const Case& c, DType dtype, int64_t stride) {
+    std::vector<float> x(size_t(c.n_tok * stride), 0.0f);
+    for (int64_t t = 0; t < c.n_tok; t++) {
+        std::vector<float> row(static_cast<size_t>(c.n_in));
+        for (int64_t k = 0; k < c.n_in; k++) row[size_t(k)] = noise(3, uint64_t(t * c.n_in + k));
+        if (dtype == DType::kMXFP4)
+            deinterleave(&x[size_t(t * stride)], row.data(), c.n_in);
+        else
+            std::copy(row.begin(), row.end(), &x[size_t(t * stride)]);
+    }
+    return x;
+}
+
+// n_in additions and products in f32, in any order: n_in · 2^-23 · Σ|x w|.
+void expect_dot(const Kernels& kernels, DType dtype, const Case& c) {
+    SCOPED_TRACE(std::string(kernels.name) + " dtype " + std::to_string(int(dtype)) + " " + c.why);
+    const Weights w(dtype, c.n_out, c.n_in);
+    const int64_t stride = padded(c.n_in), y_stride = c.n_out + 3;
+    const std::vector<float> x = activations(c, dtype, stride);
+    std::vector<float> y(size_t(c.n_tok * y_stride), kNan);
+    kernels.dot(y.data(), y_stride, x.data(), stride, c.n_tok, w.matrix, 0, c.n_out);
+    for (int64_t t = 0; t < c.n_tok; t++) {
+        for (int64_t o = 0; o < c.n_out; o++) {
+            double sum = 0, magnitude = 0;
+            for (int64_t k = 0; k < c.n_in; k++) {
+                const double p = double(noise(3, uint64_t(t * c.n_in + k))) * w.matrix.at(o, k);
+                sum += p;
+                magnitude += std::fabs(p);
+            }
+            ASSERT_NEAR(y[size_t(t * y_stride + o)], sum, double(c.n_in) * std::ldexp(magnitude, -23))
+                << "t " << t << " o " << o;
+        }
+        for (int64_t o = c.n_out; o < y_stride; o++)
+            ASSERT_TRUE(std::isnan(y[size_t(t * y_stride + o)])) << "written past the row";
+    }
+}
+
+TEST(Kernels, DotMatchesDouble) {
+    for (const Kernels* kernels : available_kernels())
+        for (const Case& c : kCases)
+            for (const DType dtype : {DType::kF32, DType::kBF16, DType::kMXFP4}) expect_dot(*kernels, dtype, c);
+}
+
+TEST(Kernels, DotOfRowsThatEndInsideABlock) {
+    const Case cases[] = {{1, 3, 1, "a single column"},    {2, 3, 15, "below one vector"},
+                          {6, 5, 17, "one past a vector"}, {3, 4, 31, "one short of a block"},
+                          {5, 9, 33, "one past a block"},  {1, 2, 48, "half a block"}};
+    for (const Kernels* kernels : available_kernels())
+        for (const Case& c : cases)
+            for (const DType dtype : {DType::kF32, DType::kBF16}) expect_dot(*kernels, dtype, c);
+}
+
+// The promise that makes a request's tokens independent of the batch it runs in.
+TEST(Kernels, TokensTogetherEqualTokensAlone) {
+    const Case c{13, 29, 2880, ""};
+    for (const Kernels* kernels : available_kernels())
+        for (const DType dtype : {DType::kF32, DType::kBF16, DType::kMXFP4}) {
+            const Weights w(dtype, c.n_out, c.n_in);
+            const int64_t stride = padded(c.n_in);
+            const std::vector<float> x = activations(c, dtype, stride);
+            std::vector<float> all(size_t(c.n_tok * c.n_out)), one(all.size());
+            kernels->dot(all.data(), c.n_out, x.data(), stride, c.n_tok, w.matrix, 0, c.n_out);
+            for (int64_t t = 0; t < c.n_tok; t++)
+                for (int64_t o = 0; o < c.n_out; o++)
+                    kernels->dot(&one[size_t(t * c.n_out + o)], 1, &x[size_t(t * stride)], stride, 1, w.matrix, o,
+                                 o + 1);
+            EXPECT_EQ(0, std::memcmp(all.data(), one.data(), all.size() * sizeof(float))) << kernels->name;
+        }
+}
+
+TEST(Kernels, Avx2AndAvx512AgreeBitForBit) {
+    const auto& sets = available_kernels();
+    if (sets.size() < 3) GTEST_SKIP() << "this CPU has only one of the two";
+    const Case c{6, 11, 200, ""};
+    for (const DType dtype : {DType::kF32, DType::kBF16}) {
+        const Weights w(dtype, c.n_out, c.n_in);
+        const int64_t stride = padded(c.n_in);
+        const std::vector<float> x = activations(c, dtype, stride);
+        std::vector<float> a(size_t(c.n_tok * c.n_out)), b(a.size());
+        sets[0]->dot(a.data(), c.n_out, x.data(), stride, c.n_tok, w.matrix, 0, c.n_out);
+        sets[1]->dot(b.data(), c.n_out, x.data(), stride, c.n_tok, w.matrix, 0, c.n_out);
+        EXPECT_EQ(0, std::memcmp(a.data(), b.data(), a.size() * sizeof(float)));
+    }
+}
+
+TEST(Kernels, AccumulateMatchesDouble) {
+    const Case cases[] = {{1, 1, 1, "one element"},
+                          {1, 16, 3, "one vector"},
+                          {1, 64, 32, "a head of 64"},
+                          {8, 64, 32, "a whole group"},
+                          {9, 20, 7, "columns and tokens left"},
+                          {3, 48, 2, "head of 48"}};
+    for (const Kernels* kernels : available_kernels())
+        for (const Case& c : cases)  // n_out columns, n_in terms
+            for (const DType dtype : {DType::kF32, DType::kBF16}) {
+                SCOPED_TRACE(std::string(kernels->name) + " " + c.why);
+                const Weights w(dtype, c.n_in, c.n_out);
+                const int64_t y_stride = c.n_out + 2;
+                std::vector<float> x, y(size_t(c.n_tok * y_stride), kNan);
+                for (int64_t i = 0; i < c.n_tok * c.n_in; i++) x.push_back(noise(3, uint64_t(i)));
+                for (int64_t t = 0; t < c.n_tok; t++)
+                    for (int64_t o = 0; o < c.n_out; o++) y[size_t(t * y_stride + o)] = 0.25f;
+                kernels->accumulate(y.data(), y_stride, x.data(), c.n_in, c.n_tok, dtype, w.matrix.data, c.n_out,
+                                    c.n_in, c.n_out);
+                for (int64_t t = 0; t < c.n_tok; t++) {
+                    for (int64_t o = 0; o < c.n_out; o++) {
+                        double sum = 0.25, magnitude = 0.25;
+                        for (int64_t k = 0; k < c.n_in; k++) {
+                            const double p = double(x[size_t(t * c.n_in + k)]) * w.matrix.at(k, o);
+                            sum += p;
+                            magnitude += std::fabs(p);
+                        }
+                        ASSERT_NEAR(y[size_t(t * y_stride + o)], sum, double(c.n_in + 1) * std::ldexp(magnitude, -23));
+                    }
+                    ASSERT_TRUE(std::isnan(y[size_t(t * y_stride + c.n_out)])) << "written past the row";
+                }
+            }
+}
+
+// Every code under every scale that can occur, bit for bit: 2^-127 is subnormal, and 6 · 2^127 overflows as it must.
+TEST(Kernels, Mxfp4DecodesEveryCodeAndScale) {
+    const float values[16] = {0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0f, -0.5, -1, -1.5, -2, -3, -4, -6};
+    for (const Kernels* kernels : available_kernels())
+        for (int scale = 0; scale < 255; scale++)
+            for (int code = 0; code < 16; code++) {
+                uint8_t blocks[16] = {};
+                const int at = (code * 7 + scale) % 32;  // each place in the block gets its turn
+                blocks[at / 2] = uint8_t(at % 2 ? code << 4 : code);
+                const auto scale_byte = uint8_t(scale);
+                Matrix w;
+                w.dtype = DType::kMXFP4;
+                w.n_out = 1;
+                w.n_in = 32;
+                w.data = blocks;
+                w.scales = &scale_byte;
+                float x[32] = {}, ordered[32], y;
+                x[at] = 1;
+                deinterleave(ordered, x, 32);
+                kernels->dot(&y, 1, ordered, 32, 1, w, 0, 1);
+                const double want = std::ldexp(double(values[code]), scale - 127);
+                ASSERT_EQ(y, float(want)) << kernels->name << " code " << code << " scale " << scale;
+            }
+}
+
+}  // namespace

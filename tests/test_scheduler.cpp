@@ -1,0 +1,273 @@
+// test_scheduler.cpp: what runs when, and that pages are never shared, lost or too few. The "device" here is a few lines
+// that check every batch and answer with a token derived from the sequence and position.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "engine/scheduler.h"
+
+namespace {
+
+struct Log {
+    std::vector<int> tokens;
+    std::vector<int> logit_positions;
+    int done = 0;
+    Finish finish = Finish::kStop;
+    std::string error;
+};
+
+class LoggingJob : public Job {
+  public:
+    LoggingJob(Log& log, int prompt_length, int max_new) : log_(log) {
+        for (int i = 0; i < prompt_length; i++) prompt.push_back(i % 50);
+        max_new_tokens = max_new;
+    }
+    bool on_token(int id) override {
+        log_.tokens.push_back(id);
+        return int(log_.tokens.size()) != stop_after;
+    }
+    void on_logits(int pos, const float*) override { log_.logit_positions.push_back(pos); }
+    void on_done(Finish finish) override {
+        log_.done++;
+        log_.finish = finish;
+    }
+    void on_error(const std::string& why) override { log_.error = why; }
+    int stop_after = -1;
+
+  private:
+    Log& log_;
+};
+
+Config small_config() {
+    Config c;
+    c.vocab_size = 100;
+    c.max_context = 1000;
+    c.sliding_window = 40;
+    return c;
+}
+
+Capacity small_capacity(int max_sequences = 4, int full_pages = 100) {
+    Capacity c;
+    c.max_sequences = max_sequences;
+    c.prefill_chunk = 64;
+    c.max_batch_tokens = 128;
+    c.n_full_pages = full_pages;
+    c.ring_pages_per_seq = ring_pages_needed(40, 64);
+    c.n_ring_pages = max_sequences * c.ring_pages_per_seq;
+    return c;
+}
+
+// Runs jobs to the end on a scheduler, checking every batch.
+class Device {
+  public:
+    Device(const Config& config, const Capacity& capacity)
+        : config_(config), capacity_(capacity), scheduler_(config, capacity) {}
+
+    void run(std::vector<std::unique_ptr<Job>> jobs) {
+        size_t next = 0;
+        for (;;) {
+            scheduler_.admit(
+                [&]() -> std::unique_ptr<Job> { return next < jobs.size() ? std::move(jobs[next++]) : nullptr; });
+            if (scheduler_.idle()) break;
+            const Batch& batch = scheduler_.plan();
+            check(batch);
+            std::vector<int> sampled;
+            for (size_t row = 0; row < batch.rows.size(); row++) {
+                const Batch::Row& r = batch.rows[row];
+                if (r.want_logits) scheduler_.logits(int(row), nullptr);
+                sampled.push_back(r.sample ? batch.tokens[size_t(r.token)].pos % 90 : -1);
+            }
+            scheduler_.apply(sampled);
+            n_steps++;
+        }
+    }
+
+    int n_steps = 0, most_tokens = 0, most_sequences = 0;
+    std::vector<int> batch_sizes;
+
+  private:
+    void check(const Batch& batch) {
+        ASSERT_FALSE(batch.tokens.empty());
+        ASSERT_LE(int(batch.tokens.size()), capacity_.max_batch_tokens);
+        ASSERT_LE(int(batch.seqs.size()), capacity_.max_sequences);
+        most_tokens = std::max(most_tokens, int(batch.tokens.size()));
+        most_sequences = std::max(most_sequences, int(batch.seqs.size()));
+        batch_sizes.push_back(int(batch.tokens.size()));
+        std::set<int> slots, full, ring;
+        for (const Batch::Seq& s : batch.seqs) {
+            ASSERT_TRUE(slots.insert(s.slot).second) << "a slot twice";
+            for (const int p : s.pages->full)
+                ASSERT_TRUE(full.insert(p).second && p >= 0 && p < capacity_.n_full_pages);
+            for (const int p : s.pages->ring)
+                ASSERT_TRUE(ring.insert(p).second && p >= 0 && p < capacity_.n_ring_pages);
+        }
+        for (size_t i = 0; i < batch.tokens.size(); i++) {
+            const Batch::Token& t = batch.tokens[i];
+            const Batch::Seq& s = batch.seqs[size_t(t.seq)];
+            ASSERT_LT(size_t(t.pos / kPagePositions), s.pages->full.size()) << "a position without a page";
+            // Positions follow one another; a slot's first token is at 0 or where the last step ended.
+            if (i > 0 && batch.tokens[i - 1].seq == t.seq) {
+                ASSERT_EQ(t.pos, batch.tokens[i - 1].pos + 1);
+            } else {
+                ASSERT_TRUE(t.pos == 0 || t.pos == next_pos_[s.slot]);
+                chunk_start_ = t.pos;
+            }
+            next_pos_[s.slot] = t.pos + 1;
+            // What a sliding layer reads for the chunk's first token is not yet overwritten by this chunk.
+            const int oldest = std::max(0, chunk_start_ - config_.sliding_window + 1) / kPagePositions;
+            if (s.pages->ring.size() < s.pages->full.size()) {
+                ASSERT_LT(t.pos / kPagePositions - oldest, int(s.pages->ring.size()));
+            }
+        }
+    }
+
+    const Config config_;
+    const Capacity capacity_;
+    Scheduler scheduler_;
+    std::map<int, int> next_pos_;
+    int chunk_start_ = 0;
+};
+
+std::vector<std::unique_ptr<Job>> one(std::unique_ptr<Job> job) {
+    std::vector<std::unique_ptr<Job>> jobs;
+    jobs.push_back(std::move(job));
+    return jobs;
+}
+
+TEST(Scheduler, OneRequestFromPromptToEnd) {
+    Log log;
+    Device device(small_config(), small_capacity());
+    device.run(one(std::make_unique<LoggingJob>(log, 10, 5)));
+    EXPECT_EQ(log.tokens, (std::vector<int>{9, 10, 11, 12, 13}));
+    EXPECT_EQ(log.done, 1);
+    EXPECT_EQ(log.finish, Finish::kLength);
+    EXPECT_EQ(device.batch_sizes, (std::vector<int>{10, 1, 1, 1, 1}));
+}
+
+TEST(Scheduler, StopIdEndsAndBelongsToTheAnswer) {
+    Log log;
+    auto job = std::make_unique<LoggingJob>(log, 10, 50);
+    job->stop_ids = {99, 12};
+    Device(small_config(), small_capacity()).run(one(std::move(job)));
+    EXPECT_EQ(log.tokens, (std::vector<int>{9, 10, 11, 12}));
+    EXPECT_EQ(log.finish, Finish::kStop);
+}
+
+TEST(Scheduler, TheJobMayEndItself) {
+    Log log;
+    auto job = std::make_unique<LoggingJob>(log, 3, 50);
+    job->stop_after = 2;
+    Device(small_config(), small_capacity()).run(one(std::move(job)));
+    EXPECT_EQ(log.tokens.size(), 2u);
+    EXPECT_EQ(log.finish, Finish::kStop);
+}
+
+TEST(Scheduler, LongPromptsAreCutAtFixedPositions) {
+    Log log;
+    Device device(small_config(), small_capacity());
+    device.run(one(std::make_unique<LoggingJob>(log, 150, 2)));
+    EXPECT_EQ(device.batch_sizes, (std::vector<int>{64, 64, 22, 1}));
+}
+
+TEST(Scheduler, PromptThatEndsOnAChunk) {
+    Log log;
+    Device device(small_config(), small_capacity());
+    device.run(one(std::make_unique<LoggingJob>(log, 128, 1)));
+    EXPECT_EQ(device.batch_sizes, (std::vector<int>{64, 64}));
+    EXPECT_EQ(log.tokens, (std::vector<int>{127 % 90}));
+}
+
+TEST(Scheduler, ManyRequestsOfManyLengthsAllFinish) {
+    const int n = 200;
+    std::vector<Log> logs(n);
+    std::vector<std::unique_ptr<Job>> jobs;
+    for (int i = 0; i < n; i++)
+        jobs.push_back(std::make_unique<LoggingJob>(logs[size_t(i)], 1 + i * 37 % 300, 1 + i * 11 % 60));
+    Device device(small_config(), small_capacity());
+    device.run(std::move(jobs));
+    EXPECT_EQ(device.most_sequences, 4);
+    for (int i = 0; i < n; i++) {
+        EXPECT_EQ(logs[size_t(i)].done, 1) << i;
+        ASSERT_EQ(int(logs[size_t(i)].tokens.size()), 1 + i * 11 % 60) << i;
+        EXPECT_EQ(logs[size_t(i)].tokens[0], (i * 37 % 300) % 90) << i;
+    }
+}
+
+TEST(Scheduler, WaitsForPagesAndKeepsTheOrder) {
+    // Each needs 4 of 7 pages: one at a time.
+    std::vector<Log> logs(3);
+    std::vector<std::unique_ptr<Job>> jobs;
+    for (Log& log : logs) jobs.push_back(std::make_unique<LoggingJob>(log, 100, 20));
+    Device device(small_config(), small_capacity(4, 7));
+    device.run(std::move(jobs));
+    EXPECT_EQ(device.most_sequences, 1);
+    for (const Log& log : logs) EXPECT_EQ(log.done, 1);
+}
+
+TEST(Scheduler, RefusesWhatCanNeverRun) {
+    struct {
+        int prompt, max_new, full_pages;
+        const char* says;
+    } cases[] = {{0, 5, 100, "empty"}, {1001, 5, 100, "context"}, {100, 100, 3, "KV cache"}};
+    for (const auto& c : cases) {
+        Log bad, good;
+        std::vector<std::unique_ptr<Job>> jobs;
+        jobs.push_back(std::make_unique<LoggingJob>(bad, c.prompt, c.max_new));
+        jobs.push_back(std::make_unique<LoggingJob>(good, 5, 3));
+        Device(small_config(), small_capacity(4, c.full_pages)).run(std::move(jobs));
+        EXPECT_NE(bad.error.find(c.says), std::string::npos) << bad.error;
+        EXPECT_EQ(bad.done, 0);
+        EXPECT_EQ(good.done, 1) << "the others go on";
+    }
+}
+
+TEST(Scheduler, RefusesIdsOutsideTheVocabulary) {
+    for (const int id : {-1, 100}) {
+        Log log;
+        auto job = std::make_unique<LoggingJob>(log, 3, 5);
+        job->prompt[1] = id;
+        Device(small_config(), small_capacity()).run(one(std::move(job)));
+        EXPECT_NE(log.error.find(std::to_string(id)), std::string::npos) << log.error;
+    }
+}
+
+TEST(Scheduler, AnswerEndsAtTheContext) {
+    Log log;
+    Device(small_config(), small_capacity()).run(one(std::make_unique<LoggingJob>(log, 990, 500)));
+    EXPECT_EQ(log.tokens.size(), 10u);
+    EXPECT_EQ(log.finish, Finish::kLength);
+}
+
+TEST(Scheduler, NothingToGenerateIsDoneAtOnce) {
+    Log log;
+    Device device(small_config(), small_capacity());
+    device.run(one(std::make_unique<LoggingJob>(log, 10, 0)));
+    EXPECT_EQ(log.done, 1);
+    EXPECT_EQ(device.n_steps, 0);
+}
+
+TEST(Scheduler, ScoringSeesEveryPositionOnceAndInOrder) {
+    Log log;
+    auto job = std::make_unique<LoggingJob>(log, 150, 0);
+    job->want_logits = true;
+    Device(small_config(), small_capacity()).run(one(std::move(job)));
+    ASSERT_EQ(log.logit_positions.size(), 150u);
+    for (int i = 0; i < 150; i++) EXPECT_EQ(log.logit_positions[size_t(i)], i);
+    EXPECT_TRUE(log.tokens.empty());
+    EXPECT_EQ(log.done, 1);
+}
+
+TEST(Scheduler, RingHoldsTheWindowWhateverTheSizes) {
+    for (const int window : {1, 2, 31, 32, 33, 127, 128, 129})
+        for (const int chunk : {1, 32, 64, 256}) {
+            // Keys [first - window + 1, first + chunk - 1] for the worst alignment of `first`.
+            int worst = 0;
+            for (int first = window; first < window + kPagePositions; first++)
+                worst =
+                    std::max(worst, (first + chunk - 1) / kPagePositions - (first - window + 1) / kPagePositions + 1);
+            EXPECT_GE(ring_pages_needed(window, chunk), worst) << window << " " << chunk;
+        }
+}
+
+}  // namespace
