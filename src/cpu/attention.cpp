@@ -68,13 +68,17 @@ void attention(const Kernels& kernels, Rows& out, const Rows& q, const Batch& ba
             float* score = &s.scores[size_t(h * n_keys)];
             const float sink = sinks[head0 + h];
             float largest = sink;
-            for (int64_t j = 0; j < n_keys; j++) largest = std::max(largest, score[j] *= scale);
-            float sum = std::exp(sink - largest);
             for (int64_t j = 0; j < n_keys; j++) {
-                sum += score[j] = std::exp(score[j] - largest);
+                score[j] *= scale;
+                largest = std::max(largest, score[j]);
+            }
+            double sum = std::exp(sink - largest);  // of up to 131072 terms
+            for (int64_t j = 0; j < n_keys; j++) {
+                score[j] = std::exp(score[j] - largest);
+                sum += score[j];
                 if (store.dtype() == DType::kBF16) score[j] = to_f32(to_bf16(score[j]));  // a matrix input
             }
-            sums[size_t(h)] = sum;
+            sums[size_t(h)] = float(sum);
         }
         each_page(KvStore::kValue, [&](const void* values, int64_t j, int64_t n) {
             kernels.accumulate(result, head_dim, &s.scores[size_t(j)], n_keys, n_heads, store.dtype(), values, head_dim,

@@ -90,13 +90,16 @@ void dot_tile(float* y, int64_t y_stride, const float* x, int64_t x_stride, cons
         for (int t = 0; t < N; t++) sum[r][t] = V::zero();
     }
     const auto block = [&](int64_t k, auto&& load) {
+        Block<V> x_block[N];
+#pragma GCC unroll 8
+        for (int t = 0; t < N; t++) x_block[t] = {V::load(x + t * x_stride + k), V::load(x + t * x_stride + k + 16)};
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
             const Block<V> w_block = load(row[r]);
 #pragma GCC unroll 8
             for (int t = 0; t < N; t++) {
-                sum[r][t] = V::fma(w_block.a, V::load(x + t * x_stride + k), sum[r][t]);
-                sum[r][t] = V::fma(w_block.b, V::load(x + t * x_stride + k + 16), sum[r][t]);
+                sum[r][t] = V::fma(w_block.a, x_block[t].a, sum[r][t]);
+                sum[r][t] = V::fma(w_block.b, x_block[t].b, sum[r][t]);
             }
         }
     };
@@ -178,8 +181,8 @@ void accumulate_tokens(float* y, int64_t y_stride, const float* x, int64_t x_str
             sum[t] = n >= 16 ? V::load(y + t * y_stride + c) : V::load_n(y + t * y_stride + c, n);
         for (int64_t k = 0; k < n_k; k++) {
             const V row = load(w + k * w_stride + c, n);
-    #pragma GCC unroll 8
-        for (int t = 0; t < N; t++) sum[t] = V::fma(V::set1(x[t * x_stride + k]), row, sum[t]);
+#pragma GCC unroll 8
+            for (int t = 0; t < N; t++) sum[t] = V::fma(V::set1(x[t * x_stride + k]), row, sum[t]);
         }
 #pragma GCC unroll 8
         for (int t = 0; t < N; t++)

@@ -103,7 +103,10 @@ Floats Reference::attention(const LayerWeights& w, LayerKind kind, Cache& cache,
             largest = std::max(largest, score.back());
         }
         float sum = std::exp(sink - largest);
-        for (float& s : score) sum += s = std::exp(s - largest);
+        for (float& s : score) {
+            s = std::exp(s - largest);
+            sum += s;
+        }
         for (int j = first; j <= pos; j++) {
             const float weight = score[size_t(j - first)] / sum;
             const float* value = &cache.v[size_t(j) * kv_dim + group];
@@ -123,12 +126,13 @@ Floats Reference::experts(const LayerWeights& w, const Floats& x) const {
     std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return logits[size_t(a)] > logits[size_t(b)]; });
     order.resize(size_t(c.experts_per_token));
 
+    const float largest = logits[size_t(order[0])];
     float sum = 0;
-    for (const int e : order) sum += std::exp(logits[size_t(e)] - logits[size_t(order[0])]);
+    for (const int e : order) sum += std::exp(logits[size_t(e)] - largest);
     std::sort(order.begin(), order.end());  // added in order of expert id
     Floats out(x.size());
     for (const int e : order) {
-        const float weight = std::exp(logits[size_t(e)] - *std::max_element(logits.begin(), logits.end())) / sum;
+        const float weight = std::exp(logits[size_t(e)] - largest) / sum;
         const Floats up = linear(w.w_up[e], x, w.b_up, int64_t(e) * 2 * c.intermediate_dim);  // (2F)
         Floats act(size_t(c.intermediate_dim));
         for (size_t f = 0; f < act.size(); f++) act[f] = swiglu(up[2 * f], up[2 * f + 1], c);
