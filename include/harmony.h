@@ -3,7 +3,7 @@
 // Rendering goes to ids, never through one big string, so that text which spells a special token stays text.
 // Rules: the harmony library's rendering, with the format document's rule for what is dropped from history.
 #pragma once
-#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,7 +15,7 @@ enum class Effort { kLow, kMedium, kHigh };
 struct Message {
     Role role = Role::kUser;
     std::string name;          // kTool: the tool, "functions.get_weather"; else optional ("role:name")
-    std::string recipient;     // "": all
+    std::string recipient;     // whom it is for; "" or "all": everyone. A call's tool; a tool result's "assistant"
     std::string channel;       // kAssistant: "analysis", "commentary", "final"; kTool: "commentary"
     std::string content_type;  // "json", "<|constrain|>json"
     std::string content;       // UTF-8
@@ -24,7 +24,7 @@ struct Message {
 struct FunctionTool {
     std::string name;  // without "functions."
     std::string description;
-    std::string parameters;  // JSON schema of an object; "": takes no arguments
+    std::string parameters;  // JSON schema of an object; "" or null: takes no arguments
 };
 
 // What a conversation starts with: the system and the developer message.
@@ -37,13 +37,23 @@ struct Preamble {
     std::vector<FunctionTool> tools;
 };
 
+// Ids of the special tokens that give a conversation its structure.
+struct HarmonyTokens {
+    // Throws Error if the tokenizer lacks one that a prompt needs.
+    explicit HarmonyTokens(const Tokenizer& tokenizer);
+
+    int start, message, channel, constrain, end, call;
+    std::optional<int> done, endoftext;  // `<|return|>`, `<|endoftext|>`
+};
+
 class HarmonyRenderer {
   public:
-    // Throws Error if the tokenizer lacks one of the special tokens that harmony needs.
+    // Keeps a reference to the tokenizer. Throws Error if it lacks one of the special tokens that a prompt needs.
     explicit HarmonyRenderer(const Tokenizer& tokenizer);
 
     // A whole prompt: preamble, the conversation's messages less what history drops, and `<|start|>assistant`.
-    // `messages` holds user, assistant and tool messages. Throws Error for a schema that is not JSON.
+    // `messages` holds user, assistant and tool messages. Throws Error for a schema that is not a JSON object, a tool
+    // message without a name, text that is not UTF-8.
     std::vector<int> render_prompt(const Preamble& preamble, const std::vector<Message>& messages) const;
 
     // One message, as it stands in a conversation, terminator included.
@@ -55,22 +65,26 @@ class HarmonyRenderer {
   private:
     void append_text(std::vector<int>& ids, std::string_view text) const;
     const Tokenizer& tokenizer_;
-    int start_, message_, channel_, constrain_, end_, call_;
+    const HarmonyTokens tokens_;
 };
 
 // The system and developer messages' texts; "" for a developer message that would be empty.
 std::string system_text(const Preamble& preamble);
 std::string developer_text(const Preamble& preamble);
-// The history rule: analysis is dropped from every assistant turn that has ended in `final`.
+// The history rule: the chain of thought is dropped from every assistant turn that has ended in `final`. Calls stay.
 std::vector<Message> drop_old_analysis(const std::vector<Message>& messages);
 
 // Reads generated ids one by one; begins inside the header of an assistant message, where a prompt ends.
-// Lenient: whatever comes, every text byte appears in some message, and nothing throws.
+//
+// Lenient: whatever comes, nothing throws, and all text is found in some message: a header that never came to its
+// `<|message|>` is text, and so is what stands outside any message. Only the white space and the words of header syntax
+// ("assistant", "to=") go, and special tokens where they mean nothing.
 class HarmonyParser {
   public:
+    // Keeps a reference to the tokenizer. Throws Error if it lacks one of the special tokens that a prompt needs.
     explicit HarmonyParser(const Tokenizer& tokenizer);
 
-    // What one more id adds. Text comes in whole UTF-8 characters.
+    // What one more id adds. Text comes in whole UTF-8 characters; what is not UTF-8 as U+FFFD.
     struct Delta {
         std::string channel;  // of the message that `text` belongs to
         std::string recipient;
@@ -85,12 +99,23 @@ class HarmonyParser {
     const std::vector<Message>& messages() const { return messages_; }
 
   private:
-    enum class State { kHeader, kContent, kBetween };
-    void parse_header();
+    // Bytes of a header, by the marker that they follow.
+    struct Header {
+        enum Part { kAuthor, kChannel, kConstrain, kParts };
+        std::string text[kParts];
+        Part part = kAuthor;  // where text goes now
+        bool has_channel = false, has_constrain = false;
+        bool role_given = false;  // by the prompt, which ended in `<|start|>assistant`
+    };
+    static Message read_header(const Header& header, bool complete);
+    void open_message(bool complete);
+    Delta current(const std::string& text) const;
+    Delta close_message();
+
     const Tokenizer& tokenizer_;
-    int start_, message_, channel_, constrain_, end_, call_, return_;
-    State state_ = State::kHeader;
-    std::string header_;
+    const HarmonyTokens tokens_;
+    Header header_;
+    bool in_content_ = false;
     Utf8Stream utf8_;
     std::vector<Message> messages_;
 };

@@ -1,0 +1,48 @@
+// harmony_words.cpp: special tokens and role names of the chat format.
+#include "text/harmony_words.h"
+
+#include "error.h"
+
+namespace {
+
+struct RoleWord {
+    Role role;
+    std::string_view word;
+};
+
+constexpr RoleWord kRoleWords[] = {
+    {Role::kSystem, "system"},
+    {Role::kDeveloper, "developer"},
+    {Role::kUser, "user"},
+    {Role::kAssistant, "assistant"},
+};
+
+int required(const Tokenizer& tokenizer, std::string_view name) {
+    const std::optional<int> id = tokenizer.special(name);
+    if (!id) fail("tokenizer: special tokens: expected {}, which the chat format needs, found none", name);
+    return *id;
+}
+
+}  // namespace
+
+std::string_view role_word(Role role) {
+    for (const RoleWord& entry : kRoleWords)
+        if (entry.role == role) return entry.word;
+    return "tool";
+}
+
+std::optional<Role> role_of_word(std::string_view word) {
+    for (const RoleWord& entry : kRoleWords)
+        if (entry.word == word) return entry.role;
+    return {};
+}
+
+HarmonyTokens::HarmonyTokens(const Tokenizer& tokenizer)
+    : start(required(tokenizer, "<|start|>")),
+      message(required(tokenizer, "<|message|>")),
+      channel(required(tokenizer, "<|channel|>")),
+      constrain(required(tokenizer, kConstrain)),
+      end(required(tokenizer, "<|end|>")),
+      call(required(tokenizer, "<|call|>")),
+      done(tokenizer.special("<|return|>")),
+      endoftext(tokenizer.special("<|endoftext|>")) {}

@@ -1,0 +1,12 @@
+// harmony_words.h: the words of the chat format that rendering and parsing share.
+#pragma once
+#include <optional>
+#include <string_view>
+
+#include "harmony.h"
+
+constexpr std::string_view kConstrain = "<|constrain|>";  // begins a Message::content_type that is enforced
+
+std::string_view role_word(Role role);
+// The role that begins a header. No value for a tool's name, which stands in the role's place.
+std::optional<Role> role_of_word(std::string_view word);

@@ -1,0 +1,30 @@
+// pretokenize.h: cuts text into the pieces that BPE works on, by the tokenizer's regular expression.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+struct pcre2_real_code_8;  // pcre2.h's pcre2_code
+
+// The pattern of o200k_base and o200k_harmony, for the sources that do not carry one.
+extern const std::string_view kO200kPattern;
+
+class Pretokenizer {
+  public:
+    // `source`: the file that the pattern is from. Throws Error if it is no regular expression.
+    Pretokenizer(const std::string& pattern, const std::string& source);
+
+    // Calls `piece` with the matches of the pattern and with what lies between them, in order: together they are `text`,
+    // which is valid UTF-8. Throws Error if the pattern needs too much backtracking. Safe to call from several threads.
+    void split(std::string_view text, const std::function<void(std::string_view)>& piece) const;
+
+  private:
+    std::string source_;
+    std::shared_ptr<const pcre2_real_code_8> code_;
+};
+
+// `text` as PCRE2 should see it: characters that it would put into another Unicode category than Unicode 16 does are
+// replaced, each by one of the same category and the same number of bytes. Without any, `text` itself; else a view of
+// `storage`.
+std::string_view with_stand_ins(std::string_view text, std::string& storage);

@@ -1,0 +1,99 @@
+// tokenizer_open.cpp: finds the tokenizer that is meant, reads it, and checks it against the model.
+#include <dirent.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "error.h"
+#include "model.h"
+#include "text/tokenizer_impl.h"
+
+namespace {
+
+bool ends_with(std::string_view text, std::string_view end) {
+    return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+// The tokenizer file in `directory`, or "".
+std::string find_in(const std::string& directory) {
+    const std::string json = directory + "/tokenizer.json";
+    if (is_file(json)) return json;
+
+    std::vector<std::string> rank_files;
+    if (DIR* const listing = opendir(directory.c_str())) {
+        while (const dirent* const entry = readdir(listing))
+            if (ends_with(entry->d_name, ".tiktoken")) rank_files.push_back(directory + "/" + entry->d_name);
+        closedir(listing);
+    }
+    if (rank_files.size() > 1)
+        fail("{}: tokenizer: expected one .tiktoken file, found {}", directory, rank_files.size());
+    if (!rank_files.empty()) return rank_files[0];
+
+    const std::string legacy = directory + "/tokenizer.bin";
+    return is_file(legacy) ? legacy : "";
+}
+
+// The tokenizer file beside the checkpoint; "" if there is none.
+std::string find_beside(const Model& model) {
+    std::string found;
+    if (is_directory(model.path)) {
+        found = find_in(model.path);
+        if (found.empty() && model.kind == CheckpointKind::kOriginal) found = find_in(model.path + "/..");
+        return found;
+    }
+    const size_t slash = model.path.rfind('/');
+    found = find_in(slash == std::string::npos ? "." : model.path.substr(0, slash + 1));
+    if (found.empty() && is_file("tokenizer.bin")) found = "tokenizer.bin";  // as the getp family has it
+    return found;
+}
+
+Vocabulary read_path(const std::string& path) {
+    std::string file = path;
+    if (is_directory(path)) {
+        file = find_in(path);
+        if (file.empty())
+            fail("{}: expected a tokenizer.json, *.tiktoken or tokenizer.bin in this directory, found none", path);
+    }
+    const MappedFile mapped(file);
+    return read_vocabulary(mapped.view(), file);
+}
+
+Vocabulary read_for_model(const Model& model, const std::string& path) {
+    if (!path.empty()) return read_path(path);
+    if (!model.tokenizer_data.empty()) return read_serialized(model.tokenizer_data, model.path);
+    const std::string found = find_beside(model);
+    if (found.empty())
+        fail(
+            "{}: expected a tokenizer with the model (tokenizer.json, *.tiktoken or tokenizer.bin), found none; name "
+            "one with -z",
+            model.path);
+    return read_path(found);
+}
+
+// Names that only fill the table up to a model's vocabulary, and go when the model has a smaller one.
+bool is_reserved(const Special& special) {
+    return special.name.rfind("<|reserved_", 0) == 0;
+}
+
+}  // namespace
+
+Tokenizer Tokenizer::open(const std::string& path) {
+    return Tokenizer(std::make_unique<Impl>(read_path(path)));
+}
+
+Tokenizer Tokenizer::parse(std::string_view serialized, const std::string& name) {
+    return Tokenizer(std::make_unique<Impl>(read_serialized(serialized, name)));
+}
+
+Tokenizer Tokenizer::for_model(const Model& model, const std::string& path) {
+    Vocabulary vocabulary = read_for_model(model, path);
+    const int n_ids = model.config.vocab_size;
+    auto& specials = vocabulary.specials;
+    specials.erase(std::remove_if(specials.begin(), specials.end(),
+                                  [&](const Special& special) { return special.id >= n_ids && is_reserved(special); }),
+                   specials.end());
+    if (vocabulary.id_limit() > n_ids)
+        fail("{}: token ids: expected below {}, the model's vocabulary size, found {}", vocabulary.source, n_ids,
+             vocabulary.id_limit() - 1);
+    return Tokenizer(std::make_unique<Impl>(std::move(vocabulary)));
+}

@@ -1,0 +1,48 @@
+// tokenizer_vocabulary.h: what a tokenizer file says, whichever kind it is, and the readers of each kind.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/tokenizer_table.h"
+
+struct Special {
+    int id;
+    std::string name;  // "<|start|>"; UTF-8, not empty
+};
+
+struct Vocabulary {
+    explicit Vocabulary(std::string source_name);
+
+    std::string source;             // the file, for messages
+    std::string pattern;            // splits text into pieces; kO200kPattern unless the file has its own
+    TokenTable tokens;              // those that BPE makes; a token's id is its rank
+    std::vector<Special> specials;  // several may share an id: the first is the one to show
+
+    // Both throw Error if the id is out of range or taken, or the text is.
+    void add_token(int64_t id, std::string_view bytes);
+    void add_special(int64_t id, std::string_view name);
+    int id_limit() const;  // every id is below
+    // Throws Error unless every text can be encoded and every id means one thing.
+    void check() const;
+};
+
+// By the content of `data`, the bytes of file `source`: one of the four below. All throw Error.
+Vocabulary read_vocabulary(std::string_view data, const std::string& source);
+
+// Hugging Face's tokenizer.json.
+Vocabulary read_tokenizer_json(std::string_view data, const std::string& source);
+// OpenAI's rank file: lines of a token in base64, a space and its rank. The 199998 ranks of o200k_base get the special
+// tokens of o200k_harmony.
+Vocabulary read_rank_file(std::string_view data, const std::string& source);
+// The getp family's tokenizer.bin.
+Vocabulary read_legacy_tokenizer(std::string_view data, const std::string& source);
+// This project's own form, ASCII throughout: see tokenizer_serial.cpp.
+Vocabulary read_serialized(std::string_view data, const std::string& source);
+std::string serialize_vocabulary(const Vocabulary& vocabulary);
+
+bool looks_like_json(std::string_view data);
+bool looks_like_rank_file(std::string_view data);
+bool looks_like_legacy_tokenizer(std::string_view data);
+bool looks_serialized(std::string_view data);
