@@ -25,9 +25,16 @@ struct ExportOptions {
     ExportKind kind = ExportKind::kContainer;
     std::string tokenizer_path;  // "": the one that belongs to the model, if any
     std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;  // called now and then; may be empty
+    std::function<void(const std::string& line)> note;  // what could not be taken along; may be empty
 };
 
-// Writes `model` at `out_path` (a directory for kHuggingFace and kOriginal), streaming: memory stays small whatever the
-// size. The final name appears only when all of it is written and synced; a killed export leaves `out_path` untouched.
-// Throws Error, also when the kind cannot hold the model exactly (legacy has no YaRN betas, say).
+// Writes `model` at `out_path` (a directory for kHuggingFace and kOriginal, which must be new or empty), streaming: memory
+// stays small whatever the size. The final name appears only when all of it is written and synced; a killed export leaves
+// `out_path` untouched. MXFP4 experts are copied bit for bit where the kind has them; dense tensors keep their dtype in a
+// container and become bf16 in the two directory kinds. Throws Error, also when the kind cannot hold the model exactly
+// (legacy has no YaRN betas, say; bf16 cannot hold every f32).
 void export_model(const Model& model, const std::string& out_path, const ExportOptions& options);
+
+// Compares a container's tensors with the checksums in it; export_model does so with its source. Throws Error with the
+// name of the first one that differs.
+void verify_checksums(const std::string& container_path);

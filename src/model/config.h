@@ -1,0 +1,50 @@
+// config.h: Config from and to the spellings of the checkpoint kinds.
+#pragma once
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "model.h"
+
+// Bounds of what is taken from a file. No product of a tensor's dimensions, layers and 4 bytes exceeds 2^62 within them.
+constexpr int kMaxVocab = 1 << 24;
+constexpr int kMaxDim = 1 << 17;  // hidden and intermediate
+constexpr int kMaxLayers = 1 << 10;
+constexpr int kMaxHeads = 1 << 14;
+constexpr int kMaxHeadDim = 1 << 10;
+constexpr int kMaxExperts = 1 << 14;
+constexpr int kMaxContext = 1 << 30;
+constexpr double kMinFloat = 1e-6, kMaxFloat = 1e30;  // of numbers that must be positive
+constexpr double kMinTheta = 1.001;                   // RoPE divides by its logarithm
+
+// What a Hugging Face config.json says beyond Config.
+struct HuggingFaceConfig {
+    Config config;
+    bool attention_bias = true;
+    bool tied_embeddings = false;  // no lm_head tensor: the embedding is used
+    bool mxfp4 = false;            // it has a quantization_config, of that method
+};
+
+// `file` names the source in errors. All of these throw Error.
+HuggingFaceConfig read_huggingface_config(const nlohmann::json& json, const std::string& file);
+Config read_original_config(const nlohmann::json& json, const std::string& file);
+// The ids in generation_config.json, if it has any, replace those of config.json.
+void read_generation_config(const nlohmann::json& json, const std::string& file, Config& config);
+
+nlohmann::json huggingface_config_json(const Config& config, bool attention_bias, bool mxfp4);
+nlohmann::json original_config_json(const Config& config);
+nlohmann::json generation_config_json(const Config& config);
+
+// Even layers slide, odd ones see all: gpt-oss as published.
+std::vector<LayerKind> alternating_layers(int n_layers);
+// YaRN's temperature on the attention logits, as a factor on cos and sin (arXiv 2309.00071, §3.4; `weight` is 1 there).
+double yarn_attention_factor(double factor, double weight = 1);
+// The ids that end an answer of the published models, for kinds that do not say: return, endoftext, call. None in a
+// vocabulary that does not reach that far: an id made up here would cut answers short.
+std::vector<int> published_stop_ids(int vocab_size);
+
+// What must hold between fields. `file` names the source.
+void check_config(const Config& config, const std::string& file);
+// For writing a kind that has no field for some of Config: throws Error unless those have the published models' values.
+// `kind` is the kind's name, for the error.
+void check_published(const Config& config, const std::string& kind);
+void check_published_value(const std::string& kind, const char* what, float value, float published);

@@ -1,0 +1,177 @@
+// config_huggingface.cpp: Hugging Face's config.json and generation_config.json. RoPE scaling is read as
+// modeling_rope_utils of HF transformers reads it.
+#include <algorithm>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "error.h"
+#include "model/config.h"
+#include "model/json.h"
+
+using nlohmann::json;
+
+namespace {
+
+void read_yarn(const Fields& f, Config& c) {
+    c.rope_original_context = f.integer_or("original_max_position_embeddings", c.max_context, 1, kMaxContext);
+    c.rope_factor =
+        float(f.number_or("factor", std::max(1.0, double(c.max_context) / c.rope_original_context), 1, kMaxFloat));
+    c.rope_beta_fast = float(f.number_or("beta_fast", 32, kMinFloat, kMaxFloat));
+    c.rope_beta_slow = float(f.number_or("beta_slow", 1, kMinFloat, kMaxFloat));
+    c.rope_truncate = f.boolean_or("truncate", true);
+    // 0 counts as absent in the two weights.
+    const double mscale = f.number_or("mscale", 0, 0, kMaxFloat);
+    const double mscale_all_dim = f.number_or("mscale_all_dim", 0, 0, kMaxFloat);
+    double attention_factor = yarn_attention_factor(c.rope_factor);
+    if (mscale != 0 && mscale_all_dim != 0)
+        attention_factor =
+            yarn_attention_factor(c.rope_factor, mscale) / yarn_attention_factor(c.rope_factor, mscale_all_dim);
+    c.rope_attention_factor = float(f.number_or("attention_factor", attention_factor, kMinFloat, kMaxFloat));
+}
+
+// `rope_scaling` beside `rope_theta` up to transformers 4, `rope_parameters` with the theta inside from 5 on.
+void read_rope(const Fields& f, Config& c) {
+    c.rope_original_context = c.max_context;  // plain RoPE, if nothing else is said
+    const char* key = f.either("rope_parameters", "rope_scaling");
+    const char* kTheta = "rope_theta";
+    if (!f.has(key)) {
+        c.rope_theta = float(f.number(kTheta, kMinTheta, kMaxFloat));
+        return;
+    }
+    const Fields rope = f.object(key);
+    c.rope_theta = float((rope.has(kTheta) ? rope : f).number(kTheta, kMinTheta, kMaxFloat));
+    const char* type_key = rope.either("rope_type", "type");
+    const std::string type = rope.string_or(type_key, "default");
+    if (type == "yarn")
+        read_yarn(rope, c);
+    else if (type != "default")
+        rope.wrong(type_key, "\"yarn\" or \"default\"");
+}
+
+void read_layers(const Fields& f, Config& c) {
+    c.layer_kind = alternating_layers(c.n_layers);
+    const json* types = f.find("layer_types");
+    if (!types) return;
+    if (!types->is_array() || types->size() != size_t(c.n_layers))
+        f.wrong("layer_types", fmt::format("an array of num_hidden_layers = {} strings", c.n_layers));
+    for (size_t l = 0; l < types->size(); l++) {
+        const json& type = (*types)[l];
+        if (type != "sliding_attention" && type != "full_attention")
+            f.wrong("layer_types", "\"sliding_attention\" or \"full_attention\" for every layer");
+        c.layer_kind[l] = type == "sliding_attention" ? LayerKind::kSliding : LayerKind::kFull;
+    }
+}
+
+// One id, a list of ids, or none. Ids outside the vocabulary, which could never come, are left out.
+bool read_stop_ids(const Fields& f, Config& c) {
+    const char* kKey = "eos_token_id";
+    const json* ids = f.find(kKey);
+    if (!ids) return false;
+    c.stop_ids.clear();
+    for (const json& id : ids->is_array() ? *ids : json::array({*ids})) {
+        if (!id.is_number_integer() || id < 0) f.wrong(kKey, "a token id or a list of token ids");
+        if (id < c.vocab_size) c.stop_ids.push_back(id.get<int>());
+    }
+    return true;
+}
+
+// The shortest decimal that reads back as the same float: 1e-05, not 9.999999747378752e-06.
+double shortest(float f) {
+    return std::strtod(fmt::format("{}", f).c_str(), nullptr);
+}
+
+}  // namespace
+
+HuggingFaceConfig read_huggingface_config(const json& object, const std::string& file) {
+    const Fields f(object, file);
+    if (f.string_or("model_type", "") != "gpt_oss") f.wrong("model_type", "\"gpt_oss\"");
+    HuggingFaceConfig hf;
+    Config& c = hf.config;
+    c.vocab_size = f.integer("vocab_size", 1, kMaxVocab);
+    c.hidden_dim = f.integer("hidden_size", 1, kMaxDim);
+    c.intermediate_dim = f.integer("intermediate_size", 1, kMaxDim);
+    c.n_layers = f.integer("num_hidden_layers", 1, kMaxLayers);
+    c.n_attn_heads = f.integer("num_attention_heads", 1, kMaxHeads);
+    c.n_kv_heads = f.integer("num_key_value_heads", 1, kMaxHeads);
+    c.head_dim = f.integer("head_dim", 2, kMaxHeadDim);
+    c.n_experts = f.integer(f.either("num_local_experts", "num_experts"), 1, kMaxExperts);
+    c.experts_per_token = f.integer(f.either("num_experts_per_tok", "experts_per_token"), 1, kMaxExperts);
+    c.max_context = f.integer("max_position_embeddings", 1, kMaxContext);
+    read_layers(f, c);
+    const bool slides = std::count(c.layer_kind.begin(), c.layer_kind.end(), LayerKind::kSliding) > 0;
+    c.sliding_window =
+        slides ? f.integer("sliding_window", 1, kMaxContext) : f.integer_or("sliding_window", 1, 1, kMaxContext);
+    c.norm_eps = float(f.number_or("rms_norm_eps", c.norm_eps, 0, 1));
+    c.swiglu_limit = float(f.number_or("swiglu_limit", c.swiglu_limit, kMinFloat, kMaxFloat));
+    c.swiglu_alpha = float(f.number_or("swiglu_alpha", c.swiglu_alpha, kMinFloat, kMaxFloat));
+    read_rope(f, c);
+    read_stop_ids(f, c);
+    check_config(c, file);
+
+    hf.attention_bias = f.boolean_or("attention_bias", true);
+    hf.tied_embeddings = f.boolean_or("tie_word_embeddings", false);
+    const char* kQuantization = "quantization_config";
+    hf.mxfp4 = f.has(kQuantization);
+    if (hf.mxfp4) {
+        const Fields quantization = f.object(kQuantization);
+        if (quantization.string_or("quant_method", "") != "mxfp4") quantization.wrong("quant_method", "\"mxfp4\"");
+    }
+    return hf;
+}
+
+void read_generation_config(const json& object, const std::string& file, Config& config) {
+    read_stop_ids(Fields(object, file), config);
+}
+
+json huggingface_config_json(const Config& c, bool attention_bias, bool mxfp4) {
+    json layer_types = json::array();
+    for (const LayerKind kind : c.layer_kind)
+        layer_types.push_back(kind == LayerKind::kSliding ? "sliding_attention" : "full_attention");
+    json object = {
+        {"architectures", {"GptOssForCausalLM"}},
+        {"model_type", "gpt_oss"},
+        {"attention_bias", attention_bias},
+        {"experts_per_token", c.experts_per_token},
+        {"head_dim", c.head_dim},
+        {"hidden_act", "silu"},
+        {"hidden_size", c.hidden_dim},
+        {"initial_context_length", c.rope_original_context},
+        {"intermediate_size", c.intermediate_dim},
+        {"layer_types", layer_types},
+        {"max_position_embeddings", c.max_context},
+        {"num_attention_heads", c.n_attn_heads},
+        {"num_experts_per_tok", c.experts_per_token},
+        {"num_hidden_layers", c.n_layers},
+        {"num_key_value_heads", c.n_kv_heads},
+        {"num_local_experts", c.n_experts},
+        {"rms_norm_eps", shortest(c.norm_eps)},
+        {"rope_theta", shortest(c.rope_theta)},
+        {"rope_scaling",
+         {{"rope_type", "yarn"},
+          {"factor", shortest(c.rope_factor)},
+          {"beta_fast", shortest(c.rope_beta_fast)},
+          {"beta_slow", shortest(c.rope_beta_slow)},
+          {"truncate", c.rope_truncate},
+          {"attention_factor", shortest(c.rope_attention_factor)},
+          {"original_max_position_embeddings", c.rope_original_context}}},
+        {"sliding_window", c.sliding_window},
+        {"swiglu_alpha", shortest(c.swiglu_alpha)},
+        {"swiglu_limit", shortest(c.swiglu_limit)},
+        {"tie_word_embeddings", false},
+        {"torch_dtype", "bfloat16"},
+        {"vocab_size", c.vocab_size},
+    };
+    if (!c.stop_ids.empty()) object["eos_token_id"] = c.stop_ids.size() == 1 ? json(c.stop_ids[0]) : json(c.stop_ids);
+    if (mxfp4)
+        object["quantization_config"] = {
+            {"quant_method", "mxfp4"},
+            {"modules_to_not_convert",
+             {"model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"}}};
+    return object;
+}
+
+json generation_config_json(const Config& config) {
+    json object = {{"do_sample", true}};
+    if (!config.stop_ids.empty()) object["eos_token_id"] = config.stop_ids;
+    return object;
+}

@@ -1,0 +1,78 @@
+// export.cpp: checks that hold for every destination, then the writer of the kind asked for.
+#include "model/export.h"
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "error.h"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Holds = NamedTensor::Holds;
+
+// The destination must not be a file that the source is read from.
+void check_not_source(const std::string& source, const std::string& out_path) {
+    const auto check = [&](const std::string& file) {
+        if (same_file(file, out_path)) fail("{}: expected another path than the source's, found {}", out_path, file);
+    };
+    check(source);
+    if (!is_directory(source)) return;
+    for (const auto& entry : fs::directory_iterator(source)) check(entry.path().string());
+}
+
+DType output_dtype(const NamedTensor& tensor, bool as_bf16) {
+    if (as_bf16) return DType::kBF16;
+    if (!tensor.vectors.empty()) return tensor.vectors[0]->dtype;
+    return tensor.experts ? tensor.experts->first.dtype : tensor.matrices[0]->dtype;
+}
+
+void stream(const NamedTensor& tensor, int64_t n_bytes, DType dtype, const ByteSink& sink) {
+    for (const Vector* part : tensor.vectors) stream_vector(*part, dtype, sink, tensor.name);
+    for (const Matrix* part : tensor.matrices) stream_matrix(*part, dtype, false, sink, tensor.name);
+    if (tensor.holds == Holds::kBlocks) stream_bytes(tensor.experts->first.data, n_bytes, sink);
+    if (tensor.holds == Holds::kScales) stream_bytes(tensor.experts->first.scales, n_bytes, sink);
+    if (tensor.holds == Holds::kExperts)
+        for (int e = 0; e < tensor.experts->n_experts; e++)
+            stream_matrix((*tensor.experts)[e], dtype, true, sink, tensor.name);
+}
+
+}  // namespace
+
+LayoutOptions layout_options(const Weights& weights) {
+    LayoutOptions options;
+    options.mxfp4 = weights.layers[0].w_up.first.dtype == DType::kMXFP4;
+    options.attention_bias = weights.layers[0].b_q.data != nullptr;
+    return options;
+}
+
+std::vector<OutputTensor> output_tensors(const std::vector<NamedTensor>& layout, bool as_bf16) {
+    std::vector<OutputTensor> tensors;
+    for (const NamedTensor& tensor : layout) {
+        const bool raw = tensor.holds == Holds::kBlocks || tensor.holds == Holds::kScales;
+        const DType dtype = output_dtype(tensor, as_bf16);
+        const std::string spelled = raw ? "U8" : dtype == DType::kF32 ? "F32" : "BF16";
+        const int64_t bytes = tensor_bytes(spelled, tensor.shape, tensor.name);
+        tensors.push_back({{tensor.name, spelled, tensor.shape}, bytes, [&tensor, bytes, dtype](const ByteSink& sink) {
+                               stream(tensor, bytes, dtype, sink);
+                           }});
+    }
+    return tensors;
+}
+
+void export_model(const Model& model, const std::string& out_path, const ExportOptions& options) {
+    check_not_source(model.path, out_path);
+    check_scales(model);
+    if (model.kind == CheckpointKind::kContainer) verify_checksums(model.path);
+    switch (options.kind) {
+        case ExportKind::kHuggingFace:
+        case ExportKind::kOriginal:
+            return export_directory(model, out_path, options);
+        case ExportKind::kContainer:
+            return export_container(model, out_path, options);
+        case ExportKind::kLegacyF32:
+        case ExportKind::kLegacyBF16:
+            return export_legacy(model, out_path, options);
+    }
+}

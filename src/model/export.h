@@ -1,0 +1,35 @@
+// export.h: the writers behind export_model(), one function a destination. All throw Error.
+#pragma once
+#include "checkpoint.h"
+#include "model/layout.h"
+#include "model/safetensors.h"
+#include "model/tensor_stream.h"
+
+// Counts bytes and tells the user.
+class Progress {
+  public:
+    Progress(const ExportOptions& options, int64_t total_bytes) : options_(options), total_(total_bytes) {}
+    void add(int64_t n_bytes) {
+        done_ += n_bytes;
+        if (options_.progress) options_.progress(done_, total_);
+    }
+
+  private:
+    const ExportOptions& options_;
+    int64_t done_ = 0, total_;
+};
+
+// A tensor of a safetensors file to be written.
+struct OutputTensor {
+    NamedTensorInfo info;
+    int64_t bytes = 0;
+    std::function<void(const ByteSink&)> stream;
+};
+// Every tensor of `layout`, dense ones as bf16, or in the dtype they have. `layout` must outlive the result.
+std::vector<OutputTensor> output_tensors(const std::vector<NamedTensor>& layout, bool as_bf16);
+// What a Hugging Face layout of these weights has.
+LayoutOptions layout_options(const Weights& weights);
+
+void export_directory(const Model& model, const std::string& out_path, const ExportOptions& options);
+void export_container(const Model& model, const std::string& out_path, const ExportOptions& options);
+void export_legacy(const Model& model, const std::string& out_path, const ExportOptions& options);

@@ -1,0 +1,114 @@
+// export_container.cpp: writes this project's .bin, and checks the checksums of one.
+//
+// The metadata stands before the data and has its checksums in it, so the source is read twice.
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "error.h"
+#include "model/checksum.h"
+#include "model/config.h"
+#include "model/export.h"
+#include "model/json.h"
+#include "model/readers.h"
+#include "tokenizer.h"
+
+namespace {
+
+constexpr int64_t kAlignment = 64;  // of each tensor in the file: a cache line
+constexpr const char* kPadding = "padding.";
+
+bool is_padding(const std::string& name) {
+    return name.rfind(kPadding, 0) == 0;
+}
+
+// The format allows no holes between tensors, so what aligns the next one is a tensor too.
+std::vector<OutputTensor> aligned(const std::vector<OutputTensor>& tensors) {
+    std::vector<OutputTensor> out;
+    int64_t offset = 0;
+    for (const OutputTensor& tensor : tensors) {
+        const int64_t gap = -offset & (kAlignment - 1);
+        if (gap > 0) {
+            const std::string name = kPadding + tensor.info.name;
+            out.push_back({{name, "U8", {gap}}, gap, [gap](const ByteSink& sink) {
+                               const uint8_t zeros[kAlignment] = {};
+                               sink(zeros, gap);
+                           }});
+        }
+        out.push_back(tensor);
+        offset += gap + tensor.bytes;
+    }
+    return out;
+}
+
+// What a container carries of a tokenizer; "" if there is none, and that is told.
+std::string serialized_tokenizer(const Model& model, const ExportOptions& options) {
+    if (!options.tokenizer_path.empty()) return Tokenizer::for_model(model, options.tokenizer_path).serialize();
+    if (!model.tokenizer_data.empty()) return model.tokenizer_data;
+    try {
+        return Tokenizer::for_model(model).serialize();
+    } catch (const Error& e) {
+        if (options.note) options.note(fmt::format("no tokenizer is put in: {}", e.what()));
+        return "";
+    }
+}
+
+}  // namespace
+
+void export_container(const Model& model, const std::string& out_path, const ExportOptions& options) {
+    Weights weights = model.weights;
+    const LayoutOptions layout = layout_options(weights);
+    const std::vector<NamedTensor> named = huggingface_layout(model.config, weights, layout);
+    const std::vector<OutputTensor> tensors = aligned(output_tensors(named, /*as_bf16=*/false));
+    const std::string tokenizer = serialized_tokenizer(model, options);
+    AtomicFile file(out_path);  // before the long work, so that a bad path is found at once
+
+    int64_t total = 0;
+    for (const OutputTensor& tensor : tensors) total += tensor.bytes;
+    Progress progress(options, 2 * total);
+    std::vector<NamedTensorInfo> infos;
+    nlohmann::json checksums;
+    for (const OutputTensor& tensor : tensors) {
+        infos.push_back(tensor.info);
+        Checksum checksum;
+        tensor.stream([&](const void* data, int64_t n_bytes) {
+            checksum.add(data, n_bytes);
+            progress.add(n_bytes);
+        });
+        if (!is_padding(tensor.info.name)) checksums[tensor.info.name] = checksum.hex();
+    }
+
+    std::map<std::string, std::string> metadata = {
+        {"format", "pt"},  // readers of safetensors expect it
+        {kContainerVersionKey, kContainerVersion},
+        {kContainerConfigKey, huggingface_config_json(model.config, layout.attention_bias, layout.mxfp4).dump()},
+        {kContainerGenerationKey, generation_config_json(model.config).dump()},
+        {kContainerChecksumsKey, checksums.dump()},
+    };
+    if (!tokenizer.empty()) metadata[kContainerTokenizerKey] = tokenizer;
+    file.write(safetensors_header(infos, metadata, kAlignment));
+    for (const OutputTensor& tensor : tensors)
+        tensor.stream([&](const void* data, int64_t n_bytes) {
+            file.write(data, n_bytes);
+            progress.add(n_bytes);
+        });
+    file.commit();
+}
+
+void verify_checksums(const std::string& path) {
+    const MappedFile file(path);
+    const SafetensorsHeader header = parse_safetensors(file.view(), path);
+    const auto it = header.metadata.find(kContainerChecksumsKey);
+    if (it == header.metadata.end())
+        fail("{}: __metadata__: {}: expected JSON, found nothing", path, kContainerChecksumsKey);
+    const std::string where = fmt::format("{}: {}", path, kContainerChecksumsKey);
+    const nlohmann::json json = parse_json(it->second, where);
+    const Fields checksums(json, where);
+    for (const auto& [name, info] : header.tensors) {
+        if (is_padding(name)) continue;
+        Checksum checksum;
+        checksum.add(file.data() + info.begin, info.end - info.begin);
+        const std::string expected = checksums.string_or(name.c_str(), "none");
+        if (checksum.hex() != expected)
+            fail("{}: {}: checksum: expected {}, found {}: the file is damaged", path, name, expected, checksum.hex());
+    }
+}

@@ -1,0 +1,50 @@
+// huggingface.cpp: a Hugging Face snapshot: config.json, generation_config.json if there, safetensors files.
+#include <nlohmann/json.hpp>
+
+#include "error.h"
+#include "model/json.h"
+#include "model/readers.h"
+#include "model/tensor.h"
+
+void check_mxfp4_shape(const Config& config, const std::string& config_name) {
+    const auto check = [&](const char* what, int n) {
+        if (n % kMxBlock != 0)
+            fail("{}: {} dimension: expected a multiple of {}, as MXFP4 blocks have, found {}", config_name, what,
+                 kMxBlock, n);
+    };
+    check("hidden", config.hidden_dim);
+    check("intermediate", config.intermediate_dim);
+}
+
+void bind_all(Model& model, const std::vector<NamedTensor>& layout, const TensorFiles& files) {
+    model.weight_bytes = 0;
+    for (const NamedTensor& tensor : layout) model.weight_bytes += files.bind(tensor);
+    model.mappings = files.mappings();
+}
+
+Model huggingface_model(const HuggingFaceConfig& hf, const TensorFiles& files, const std::string& config_name) {
+    Model model;
+    model.config = hf.config;
+    model.weights = shaped_weights(hf.config);
+    LayoutOptions options;
+    options.mxfp4 = hf.mxfp4 || files.has("model.layers.0.mlp.experts.gate_up_proj_blocks");
+    options.attention_bias = hf.attention_bias;
+    options.tied_embeddings = hf.tied_embeddings;
+    if (options.mxfp4) check_mxfp4_shape(hf.config, config_name);
+    bind_all(model, huggingface_layout(hf.config, model.weights, options), files);
+    if (hf.tied_embeddings) model.weights.unembed = model.weights.embed;
+    if (files.has(fmt::format("model.layers.{}.input_layernorm.weight", hf.config.n_layers)))
+        fail("{}: num_hidden_layers: expected as many as there are tensors for, found {}, and tensors for more",
+             config_name, hf.config.n_layers);
+    return model;
+}
+
+Model open_huggingface(const std::string& directory) {
+    const std::string config = directory + "/config.json", generation = directory + "/generation_config.json";
+    HuggingFaceConfig hf = read_huggingface_config(parse_json(read_file(config), config), config);
+    if (is_file(generation))
+        read_generation_config(parse_json(read_file(generation), generation), generation, hf.config);
+    Model model = huggingface_model(hf, TensorFiles::in_directory(directory, false), config);
+    model.kind = CheckpointKind::kHuggingFace;
+    return model;
+}

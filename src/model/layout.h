@@ -1,0 +1,36 @@
+// layout.h: which named tensor of a checkpoint is which part of Weights: one table a layout, for reading and writing.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "model.h"
+
+struct NamedTensor {
+    enum class Holds {
+        kVectors,   // BF16 or F32; several stand one after the other
+        kMatrices,  // same
+        kExperts,   // dense experts, transposed: (E, n_in, n_out) BF16 or F32
+        kBlocks,    // MXFP4 codes: (E, n_out, n_in/32, 16) U8
+        kScales,    // MXFP4 scales: (E, n_out, n_in/32) U8
+    };
+    Holds holds;
+    std::string name;
+    std::vector<int64_t> shape;
+    std::vector<Vector*> vectors;
+    std::vector<Matrix*> matrices;
+    ExpertMatrices* experts = nullptr;
+};
+
+// What decides which tensors there are, beside Config.
+struct LayoutOptions {
+    bool mxfp4 = true;             // how the experts are stored
+    bool attention_bias = true;    // q, k, v and o have biases
+    bool tied_embeddings = false;  // no unembedding
+};
+
+// Weights with every shape set and no data.
+Weights shaped_weights(const Config& config);
+
+// All tensors, in the order in which a forward pass uses them. The pointers are into `weights`, which has its shapes.
+std::vector<NamedTensor> huggingface_layout(const Config& config, Weights& weights, const LayoutOptions& options);
+std::vector<NamedTensor> original_layout(const Config& config, Weights& weights);

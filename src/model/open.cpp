@@ -1,0 +1,45 @@
+// open.cpp: which kind of checkpoint is it?
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "error.h"
+#include "model/json.h"
+#include "model/readers.h"
+
+namespace {
+
+// OpenAI's config.json is the one without a model_type.
+bool is_original(const std::string& directory) {
+    const std::string path = directory + "/config.json";
+    if (!is_file(path)) fail("{}: expected config.json in this directory, found none", directory);
+    const nlohmann::json config = parse_json(read_file(path), path);
+    const Fields fields(config, path);
+    return !fields.has("model_type") && fields.has("num_experts");
+}
+
+// A safetensors file starts with the length of its header, below 2^32; in the legacy .bin, hidden_dim stands in the
+// upper half of that number.
+bool is_safetensors(const std::string& path) {
+    const MappedFile file(path);
+    uint64_t length = 0;
+    if (file.size() < int64_t(sizeof length))
+        fail("{}: expected a checkpoint, found a file of {} bytes", path, file.size());
+    std::memcpy(&length, file.data(), sizeof length);
+    return length >> 32 == 0;
+}
+
+Model open_kind(const std::string& path, const OpenOptions& options) {
+    if (is_directory(path)) return is_original(path) ? open_original(path) : open_huggingface(path);
+    if (is_safetensors(path)) return open_container(path);
+    return open_legacy(path, options);
+}
+
+}  // namespace
+
+Model open_model(const std::string& path, const OpenOptions& options) {
+    Model model = open_kind(path, options);
+    model.path = path;
+    if (options.swap_legacy_embeddings && model.kind != CheckpointKind::kLegacy)
+        fail("{}: swapped embeddings: expected a legacy .bin, which is not this", path);
+    return model;
+}

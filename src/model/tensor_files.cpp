@@ -1,0 +1,134 @@
+// tensor_files.cpp: finds the files, maps them, and checks each tensor against the layout before anyone sees it.
+#include "model/tensor_files.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <regex>
+
+#include "error.h"
+#include "model/json.h"
+#include "model/tensor.h"
+
+namespace {
+
+using Holds = NamedTensor::Holds;
+
+// Names of OpenAI's shards: model--00001-of-00007.safetensors, ... Empty if there are none.
+std::vector<std::string> numbered_files(const std::string& directory) {
+    const std::regex first("model--00001-of-(\\d{5})\\.safetensors");
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+        std::smatch match;
+        const std::string name = entry.path().filename().string();
+        if (!std::regex_match(name, match, first)) continue;
+        if (!names.empty()) fail("{}: expected one set of shards, found {} and {}", directory, names[0], name);
+        const int n = std::stoi(match[1]);
+        for (int i = 1; i <= n; i++) names.push_back(fmt::format("model--{:05}-of-{:05}.safetensors", i, n));
+    }
+    return names;
+}
+
+}  // namespace
+
+TensorFiles::TensorFiles(const std::string& path) : source_(path) {
+    add_all_tensors(add(path));
+}
+
+TensorFiles TensorFiles::in_directory(const std::string& directory, bool numbered) {
+    const std::string index = directory + "/model.safetensors.index.json", single = directory + "/model.safetensors";
+    TensorFiles files;
+    files.source_ = directory;
+    if (is_file(index)) {
+        files.add_index(directory, index);
+        return files;
+    }
+    if (is_file(single)) return TensorFiles(single);
+    const std::vector<std::string> names = numbered ? numbered_files(directory) : std::vector<std::string>();
+    if (names.empty())
+        fail("{}: expected model.safetensors or model.safetensors.index.json in it, found neither", directory);
+    for (const std::string& name : names) files.add_all_tensors(files.add(directory + "/" + name));
+    return files;
+}
+
+size_t TensorFiles::add(const std::string& path) {
+    auto map = std::make_shared<const MappedFile>(path);
+    SafetensorsHeader header = parse_safetensors(map->view(), path);
+    files_.push_back({std::move(map), std::move(header)});
+    return files_.size() - 1;
+}
+
+void TensorFiles::add_index(const std::string& directory, const std::string& index) {
+    source_ = index;
+    const nlohmann::json json = parse_json(read_file(index), index);
+    const Fields fields(json, index);
+    fields.object("weight_map");  // checks that it is one
+    std::map<std::string, size_t> opened;
+    for (const auto& [tensor, file] : json["weight_map"].items()) {
+        const std::string where = index + ": weight_map: " + tensor;
+        if (!file.is_string()) fail("{}: expected a file name, found {}", where, show(file));
+        const std::string name = file.get<std::string>();
+        if (name.find('/') != std::string::npos || name.find('\0') != std::string::npos)
+            fail("{}: expected a file of the same directory, found {}", where, show(file));
+        if (!opened.count(name)) opened[name] = add(directory + "/" + name);
+        if (!files_[opened[name]].header.tensors.count(tensor))
+            fail("{}: expected this tensor in {}, which does not hold it", where, name);
+        file_of_[tensor] = opened[name];
+    }
+}
+
+void TensorFiles::add_all_tensors(size_t file) {
+    for (const auto& [name, info] : files_[file].header.tensors)
+        if (!file_of_.emplace(name, file).second)
+            fail("{}: {}: expected each tensor in one file, found it in two", files_[file].map->path(), name);
+}
+
+int64_t TensorFiles::bind(const NamedTensor& tensor) const {
+    const auto it = file_of_.find(tensor.name);
+    if (it == file_of_.end())
+        fail("{}: {}: expected a tensor of shape {}, found none of that name", source_, tensor.name,
+             show_shape(tensor.shape));
+    const File& file = files_[it->second];
+    const TensorInfo& info = file.header.tensors.at(tensor.name);
+    const std::string where = file.map->path() + ": " + tensor.name;
+
+    if (info.shape != tensor.shape)
+        fail("{}: shape: expected {}, as the config says, found {}", where, show_shape(tensor.shape),
+             show_shape(info.shape));
+    const bool bytes = tensor.holds == Holds::kBlocks || tensor.holds == Holds::kScales;
+    if (bytes ? info.dtype != "U8" : info.dtype != "BF16" && info.dtype != "F32")
+        fail("{}: dtype: expected {}, found {}", where, bytes ? "U8" : "BF16 or F32", info.dtype);
+
+    const DType dtype = bytes ? DType::kMXFP4 : info.dtype == "F32" ? DType::kF32 : DType::kBF16;
+    const int64_t element = bytes ? 1 : element_bytes(dtype);
+    if (info.begin % element != 0)
+        fail("{}: expected it to start at a multiple of its {}-byte elements, found byte {}", where, element,
+             info.begin);
+
+    const uint8_t* data = file.map->data() + info.begin;
+    for (Vector* part : tensor.vectors) {
+        part->dtype = dtype;
+        part->data = data;
+        data += part->n * element;
+    }
+    for (Matrix* part : tensor.matrices) {
+        part->dtype = dtype;
+        part->data = data;
+        data += part->n_out * part->n_in * element;
+    }
+    if (tensor.experts) {
+        Matrix& first = tensor.experts->first;
+        first.dtype = dtype;
+        first.transposed = tensor.holds == Holds::kExperts;
+        if (tensor.holds == Holds::kScales)
+            first.scales = data;
+        else
+            first.data = data;
+    }
+    return info.end - info.begin;
+}
+
+std::vector<std::shared_ptr<const void>> TensorFiles::mappings() const {
+    std::vector<std::shared_ptr<const void>> maps;
+    for (const File& file : files_) maps.push_back(file.map);
+    return maps;
+}
