@@ -120,13 +120,3 @@ void print_speed(const AnswerStats& s) {
                rate(s.n_prompt, s.prefill_s), s.n_new, rate(s.n_new - 1, s.decode_s), s.decode_gbps);
     fmt::print(stderr, "achieved tok/s: {:f}\n", rate(s.n_new, s.prefill_s + s.decode_s));
 }
-
-void print_profile(const EngineStats& stats) {
-    double total = 0;
-    for (const EngineStats::Op& op : stats.ops) total += op.seconds;
-    if (total == 0) return;
-    fmt::print(stderr, "{:<16} {:>9} {:>7} {:>8}\n", "operation", "seconds", "share", "GB/s");
-    for (const EngineStats::Op& op : stats.ops)
-        fmt::print(stderr, "{:<16} {:>9.3f} {:>6.1f}% {:>8.2f}\n", op.name, op.seconds, 100 * op.seconds / total,
-                   op.seconds > 0 ? double(op.bytes) * 1e-9 / op.seconds : 0.0);
-}

@@ -63,5 +63,3 @@ int room_for_answer(const Config& config, int steps, size_t prompt_length);
 
 // "prefill 71 tokens at 24.1 tok/s, decode ..." on stderr.
 void print_speed(const AnswerStats& stats);
-// Where the time went, operation by operation, on stderr: --profile 1.
-void print_profile(const EngineStats& stats);

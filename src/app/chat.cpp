@@ -12,6 +12,7 @@
 #include "app/answer.h"
 #include "error.h"
 #include "options.h"
+#include "profile.h"
 
 namespace {
 

@@ -2,6 +2,7 @@
 #include "app/answer.h"
 #include "error.h"
 #include "options.h"
+#include "profile.h"
 
 int generate(const Options& options, const Model& model) {
     if (options.input.empty()) fail("--input: expected a prompt, found none");

@@ -1,0 +1,169 @@
+// getp_eval.cpp: a file of requests in, a file of answers out: progress, verification and the report of a run.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <mutex>
+
+#include "error.h"
+#include "getp.h"
+#include "options.h"
+#include "profile.h"
+#include "requests.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// "done/total, tok/s, time left", rewritten in place; nothing if stderr is not a terminal. Not thread-safe.
+class ProgressLine {
+  public:
+    explicit ProgressLine(int64_t total) : total_(total), shown_(isatty(STDERR_FILENO) != 0) {}
+
+    void update(int64_t n_done, int64_t n_tokens) {
+        const Clock::time_point now = Clock::now();
+        if (!shown_ || now - last_ < std::chrono::milliseconds(500)) return;
+        last_ = now;
+        const double seconds = std::chrono::duration<double>(now - start_).count();
+        std::string text = total_ < 0 ? fmt::format("{}", n_done) : fmt::format("{}/{}", n_done, total_);
+        text += fmt::format(" requests, {:.1f} tok/s", double(n_tokens) / seconds);
+        if (n_done > 0 && total_ > 0) {
+            const auto left = int64_t(seconds / double(n_done) * double(total_ - n_done));
+            text += fmt::format(", {}:{:02}:{:02} left", left / 3600, left / 60 % 60, left % 60);
+        }
+        fmt::print(stderr, "\r\x1b[K{}", text);
+    }
+
+    // Makes room for other output.
+    void clear() const {
+        if (shown_) std::fputs("\r\x1b[K", stderr);
+    }
+
+  private:
+    const int64_t total_;  // -1: not known
+    const bool shown_;
+    const Clock::time_point start_ = Clock::now();
+    Clock::time_point last_ = start_;
+};
+
+// Writes answers as they come, in order of the requests in the text format, and counts.
+class Results : public ResultSink {
+  public:
+    Results(const Options& options, const Model& model, const RequestReader& reader, LineWriter& out,
+            Verifier* verifier)
+        : input_(options.input),
+          model_name_(model.path),
+          is_text_(reader.is_text()),
+          created_(std::time(nullptr)),
+          out_(out),
+          verifier_(verifier),
+          progress_(reader.total()) {}
+
+    void on_token() override {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        progress_.update(n_ok_ + n_failed_, ++n_tokens_);
+    }
+
+    void on_answer(const Request& request, Answer answer) override {
+        // The long work first, where it holds up nobody.
+        std::string line = is_text_ ? token_line(answer.ids) : answer_line(request, answer, model_name_, created_);
+        const uint64_t hash = answer_hash(request.index, answer.ids);
+
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (answer.error.empty()) {
+            n_ok_++;
+            n_prompt_ += answer.n_prompt;
+            n_generated_ += int64_t(answer.ids.size());
+            hash_ += hash;
+        } else {
+            n_failed_++;
+            report(fmt::format("{}:{}: {}", input_, request.line, answer.error));
+        }
+        is_text_ ? lines_.add(request.index, std::move(line)) : out_.write(std::move(line));
+        if (verifier_) ids_.add(request.index, std::move(answer.ids));
+    }
+
+    // After the run, on stderr.
+    void print_report(const GetpRun& run, const EngineStats& engine) const {
+        progress_.clear();
+        const double busy_s = engine.prefill_s + engine.decode_s;
+        const double gb = double(engine.prefill_bytes + engine.decode_bytes) * 1e-9;
+        fmt::print(stderr, "requests: {} ok, {} failed\n", n_ok_, n_failed_);
+        fmt::print(stderr, "tokens: {} in prompts, {} generated\n", n_prompt_, n_generated_);
+        fmt::print(stderr, "warm-up (s): {:f}\n", run.warm_up_s);
+        fmt::print(stderr, "elapsed (s): {:f}\n", run.inference_s);
+        fmt::print(stderr, "achieved throughput TPS (tok/s): {:f}\n",
+                   run.inference_s > 0 ? double(n_generated_) / run.inference_s : 0.0);
+        fmt::print(stderr, "weights and KV cache read (GB/s): {:.2f}\n", busy_s > 0 ? gb / busy_s : 0.0);
+        fmt::print(stderr, "run hash: {:016x}\n", hash_);
+    }
+
+    bool any_failed() const { return n_failed_ > 0; }
+
+  private:
+    void report(const std::string& text) const {
+        progress_.clear();
+        fmt::print(stderr, "{}\n", text);
+    }
+
+    void verify(const std::vector<int>& ids) {
+        const int64_t index = verifier_->n_compared();
+        const std::string difference = verifier_->compare(ids);
+        if (!difference.empty()) report(fmt::format("verify: request {}: {}", index, difference));
+    }
+
+    const std::string input_, model_name_;
+    const bool is_text_;
+    const int64_t created_;
+    std::mutex mutex_;  // guards what follows
+    LineWriter& out_;
+    Verifier* const verifier_;  // may be null
+    InOrder<std::string> lines_{[this](std::string line) { out_.write(std::move(line)); }};
+    InOrder<std::vector<int>> ids_{[this](const std::vector<int>& ids) { verify(ids); }};
+    ProgressLine progress_;
+    int64_t n_ok_ = 0, n_failed_ = 0, n_prompt_ = 0, n_tokens_ = 0, n_generated_ = 0;
+    uint64_t hash_ = 0;
+};
+
+// The summary of --verify on stderr; false if anything differs. Lines that `all` requests leave over differ too.
+bool print_verification(const Options& options, const Verifier& verifier) {
+    const int64_t n = verifier.n_compared();
+    fmt::print(stderr, "verify: {} of {} requests equal\n", verifier.n_equal(), n);
+    const bool lines_left = options.max_requests < 0 && verifier.n_lines() > n;
+    if (lines_left) fmt::print(stderr, "verify: {} has {} lines more\n", options.verify, verifier.n_lines() - n);
+    return verifier.n_equal() == n && !lines_left;
+}
+
+}  // namespace
+
+int getp(const Options& options, const Model& model) {
+    if (options.input.empty()) fail("--input: expected a file of requests, found none");
+    if (options.output.empty()) fail("--output: expected a file for the answers, found none");
+    check_output_path({"--output", options.output}, {{"--input", options.input}, {"--verify", options.verify}});
+
+    const TextCodec codec(model, options.tokenizer);
+    RequestReader reader(options, model.config, codec, Purpose::kAnswer);
+    std::optional<Verifier> verifier;
+    if (!options.verify.empty()) verifier.emplace(options.verify);
+    LineWriter out(options.output);  // before the long work, in which nobody waits for an error
+
+    EngineOptions engine = engine_options(options, options.max_in_flight);
+    engine.max_request_positions = reader.max_request_positions();
+    GetpRun run = warm_up(model, engine);
+    fmt::print(stderr, "{}\n", run.engine->describe());
+
+    Results results(options, model, reader, out, verifier ? &*verifier : nullptr);
+    const auto next = [&] {
+        out.check();  // a full disk ends the run: what is computed now would be lost
+        return reader.next();
+    };
+    inference(run, next, codec, results);
+    out.check();
+
+    const EngineStats stats = finish(run);
+    results.print_report(run, stats);
+    if (options.profile) print_profile(stats);
+    const bool verified = !verifier || print_verification(options, *verifier);
+    return results.any_failed() || !verified ? kExitRequestFailed : kExitOk;
+}

@@ -1,0 +1,75 @@
+// getp_run.cpp: requests to the engine, answers from it.
+#include <algorithm>
+#include <chrono>
+
+#include "error.h"
+#include "getp.h"
+
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// One token in, two out: prefill and decode have run.
+class WarmUpJob : public Job {
+  public:
+    explicit WarmUpJob(std::string& error) : error_(error) {
+        prompt = {0};
+        max_new_tokens = 2;
+    }
+    void on_done(Finish) override {}
+    void on_error(const std::string& why) override { error_ = why; }
+
+  private:
+    std::string& error_;
+};
+
+}  // namespace
+
+GetpRun warm_up(const Model& model, const EngineOptions& options) {
+    GetpRun run;
+    const auto start = std::chrono::steady_clock::now();
+    run.engine = std::make_unique<Engine>(model, options);
+    std::string error;
+    std::unique_ptr<Job> job = std::make_unique<WarmUpJob>(error);
+    run.engine->run([&] { return std::move(job); });
+    if (!error.empty()) fail("warm-up: {}", error);
+    run.warm_up = run.engine->stats();
+    run.warm_up_s = seconds_since(start);
+    return run;
+}
+
+void inference(GetpRun& run, const std::function<std::optional<Request>()>& next, const TextCodec& codec,
+               ResultSink& sink) {
+    const auto start = std::chrono::steady_clock::now();
+    run.engine->run([&]() -> std::unique_ptr<Job> {
+        while (std::optional<Request> request = next()) {
+            if (request->error.empty()) return make_job(std::move(*request), codec, sink);
+            Answer answer;
+            answer.error = request->error;
+            sink.on_answer(*request, std::move(answer));
+        }
+        return nullptr;
+    });
+    run.inference_s = seconds_since(start);
+}
+
+EngineStats finish(const GetpRun& run) {
+    EngineStats stats = run.engine->stats();
+    const EngineStats& before = run.warm_up;
+    stats.prompt_tokens -= before.prompt_tokens;
+    stats.new_tokens -= before.new_tokens;
+    stats.prefill_steps -= before.prefill_steps;
+    stats.decode_steps -= before.decode_steps;
+    stats.prefill_s -= before.prefill_s;
+    stats.decode_s -= before.decode_s;
+    stats.prefill_new_tokens -= before.prefill_new_tokens;
+    stats.prefill_bytes -= before.prefill_bytes;
+    stats.decode_bytes -= before.decode_bytes;
+    for (size_t i = 0; i < std::min(stats.ops.size(), before.ops.size()); i++) {
+        stats.ops[i].seconds -= before.ops[i].seconds;
+        stats.ops[i].bytes -= before.ops[i].bytes;
+    }
+    return stats;
+}

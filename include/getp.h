@@ -1,0 +1,27 @@
+// getp.h: the two halves of getp. The harness (getp_eval.cpp) knows files, formats and reports; the runner (getp_run.cpp)
+// knows the engine.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "engine.h"
+#include "requests.h"
+
+struct GetpRun {
+    std::unique_ptr<Engine> engine;
+    EngineStats warm_up;  // what the engine had done before inference
+    double warm_up_s = 0;
+    double inference_s = 0;
+};
+
+// Makes the engine and has it answer a request of one token, so that weights and code are in memory. Throws Error.
+GetpRun warm_up(const Model& model, const EngineOptions& options);
+
+// Runs the requests of `next` until there are no more, and gives every one of them an answer, those with an error too.
+// `next` is called by one thread at a time; an exception from it comes out here, once what runs has been answered.
+void inference(GetpRun& run, const std::function<std::optional<Request>()>& next, const TextCodec& codec,
+               ResultSink& sink);
+
+// What the engine did in inference.
+EngineStats finish(const GetpRun& run);

@@ -1,0 +1,204 @@
+// requests.h: files of requests in, answers out: what getp and score share.
+//
+// Two formats of requests, told apart by content:
+//   text        line 1 the number of requests, then a raw prompt a line: no quotes, no trimming. If line 1 ends in CR LF,
+//               every line does. More lines than that are ignored with a warning; fewer are an error.
+//   JSON lines  the OpenAI batch format, {"custom_id", "method", "url", "body"} a line, for /v1/chat/completions and
+//               /v1/completions; or the body alone. Blank lines are skipped.
+// Requests are read one at a time, when the engine has room. One that cannot run carries its error to its answer, and the
+// others go on.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "engine.h"
+#include "harmony.h"
+#include "options.h"
+#include "tokenizer.h"
+
+// The tokenizer and the chat format, or the reason why there is none: requests made of token ids do without.
+class TextCodec {
+  public:
+    // A tokenizer asked for by `path` must be good, and Error is thrown if not; the model's own may be missing.
+    TextCodec(const Model& model, const std::string& path);
+    explicit TextCodec(Tokenizer tokenizer);
+    explicit TextCodec(std::string why_none) : no_tokenizer_(std::move(why_none)), no_renderer_(no_tokenizer_) {}
+    TextCodec(const TextCodec&) = delete;
+    TextCodec& operator=(const TextCodec&) = delete;
+
+    bool has_tokenizer() const { return tokenizer_.has_value(); }
+    const Tokenizer& tokenizer() const;       // throws Error if there is none
+    const HarmonyRenderer& renderer() const;  // throws Error if there is none
+
+  private:
+    void make_renderer();
+    std::optional<Tokenizer> tokenizer_;
+    std::optional<HarmonyRenderer> renderer_;
+    std::string no_tokenizer_, no_renderer_;
+};
+
+// What an answer is made of.
+enum class AnswerKind {
+    kTokens,      // ids alone: the text format
+    kCompletion,  // and their text
+    kChat,        // and the messages that they spell
+};
+
+// One request, checked and encoded; or what is wrong with it.
+struct Request {
+    int64_t index = 0;  // among the file's requests
+    int64_t line = 0;   // of the file, from 1
+    std::optional<std::string> custom_id;
+    std::string error;  // not empty: it cannot run, and what follows means nothing
+    AnswerKind kind = AnswerKind::kTokens;
+    std::string model;  // as the request names it; may be empty
+    std::vector<int> prompt;
+    int max_new_tokens = 0;
+    Sampling sampling;
+    std::vector<int> stop_ids;
+    std::vector<std::string> stop_texts;  // not empty strings
+    bool return_token_ids = false;
+};
+
+enum class Purpose {
+    kAnswer,
+    kScore,  // max_new_tokens stays 0, and a prompt may fill the context
+};
+
+class LineReader;
+
+// Reads a file of requests. Throws Error if it is neither format, or a text file with fewer lines than it says.
+class RequestReader {
+  public:
+    RequestReader(const Options& options, const Config& config, const TextCodec& codec, Purpose purpose);
+    ~RequestReader();
+
+    bool is_text() const { return is_text_; }
+    // Requests that next() will give; -1 if the input is a pipe, which tells only at its end.
+    int64_t total() const { return total_; }
+    // The next request, in order; none at the end. Throws Error if the file cannot be read on.
+    std::optional<Request> next();
+    // Positions that the longest request may take, for EngineOptions; 0: the context. Text keeps to --steps, but a line of
+    // JSON may ask for more.
+    int max_request_positions() const;
+
+  private:
+    bool next_line(std::string_view& line);
+    void read_text(Request& request, std::string_view line) const;
+    void read_json(Request& request, std::string_view line);
+    int room_for_answer(size_t n_prompt, std::optional<int> max_tokens) const;
+
+    const Options& options_;
+    const Config& config_;
+    const TextCodec& codec_;
+    const Purpose purpose_;
+    std::unique_ptr<LineReader> lines_;
+    bool is_text_ = false, has_cr_ = false;
+    std::string first_line_;  // of JSON lines, read to tell the format
+    bool first_line_waits_ = false;
+    int64_t count_ = 0;  // text: what line 1 says
+    int64_t total_ = -1;
+    int64_t n_read_ = 0;
+    std::unordered_set<std::string> custom_ids_;  // seen so far: the one thing that grows with the file
+};
+
+struct ToolCall {
+    std::string name;
+    std::string arguments;  // JSON, if the model wrote JSON
+};
+
+struct Answer {
+    std::string error;  // not empty: the request failed, and the rest is empty
+    int n_prompt = 0;
+    std::vector<int> ids;  // all that was generated, a stop id included
+    Finish finish = Finish::kStop;
+    // Text ends before a stop string or stop id. Other special tokens stand in a completion by name.
+    std::string content;    // kCompletion: the text; kChat: what is for the user to read
+    std::string reasoning;  // kChat: the analysis
+    std::vector<ToolCall> tool_calls;
+};
+
+// Takes what jobs produce. Called from replicas' threads, also at the same time; must not throw.
+class ResultSink {
+  public:
+    virtual ~ResultSink() = default;
+    virtual void on_token() {}  // one more token, of any request
+    virtual void on_answer(const Request& request, Answer answer) = 0;
+};
+
+// The job that runs `request`, which has no error; `codec` and `sink` outlive it.
+std::unique_ptr<Job> make_job(Request request, const TextCodec& codec, ResultSink& sink);
+
+// An answer in the text format: ids separated by single spaces; empty for a failed request.
+std::string token_line(const std::vector<int>& ids);
+// An answer as a line of the OpenAI batch output. `model` stands in for the request's, `created` is a Unix time.
+std::string answer_line(const Request& request, const Answer& answer, const std::string& model, int64_t created);
+// Of one answer's ids. Their sum over a run, modulo 2^64, is a hash of the run that no order of completion changes.
+uint64_t answer_hash(int64_t index, const std::vector<int>& ids);
+
+// Appends lines to a file, each written out at once. Remembers a failure instead of throwing, for the sake of the
+// replicas' threads.
+class LineWriter {
+  public:
+    explicit LineWriter(const std::string& path);  // "": stdout. Throws Error
+    ~LineWriter();
+    LineWriter(const LineWriter&) = delete;
+    LineWriter& operator=(const LineWriter&) = delete;
+
+    void write(std::string line);  // adds the newline
+    void check() const;            // throws Error if a write has failed
+
+  private:
+    const std::string path_;
+    int fd_ = -1;
+    std::atomic<int> errno_{0};
+};
+
+// Hands values on in the order of their index, as soon as one and all before it are there.
+template <class T>
+class InOrder {
+  public:
+    explicit InOrder(std::function<void(T)> out) : out_(std::move(out)) {}
+    void add(int64_t index, T value) {
+        waiting_.emplace(index, std::move(value));
+        for (auto it = waiting_.begin(); it != waiting_.end() && it->first == next_; it = waiting_.erase(it), next_++)
+            out_(std::move(it->second));
+    }
+
+  private:
+    std::function<void(T)> out_;
+    std::map<int64_t, T> waiting_;
+    int64_t next_ = 0;
+};
+
+// Compares answers with a file in the text format's output form, line by line.
+class Verifier {
+  public:
+    explicit Verifier(const std::string& path);  // throws Error if a line is not token ids
+    ~Verifier();
+
+    // Compares the next answer with the next line. What the first difference is; "" if they are equal.
+    std::string compare(const std::vector<int>& ids);
+    int64_t n_compared() const { return n_compared_; }
+    int64_t n_equal() const { return n_equal_; }
+    int64_t n_lines() const { return n_lines_; }  // of the file
+
+  private:
+    const std::string path_;
+    std::unique_ptr<LineReader> lines_;
+    int64_t n_lines_ = 0, n_compared_ = 0, n_equal_ = 0;
+};
+
+// Throws Error if `output` is one of `others` (flag and path), which writing would destroy. Empty paths are no files.
+struct NamedPath {
+    const char* flag;
+    std::string path;
+};
+void check_output_path(const NamedPath& output, const std::vector<NamedPath>& others);

@@ -1,0 +1,193 @@
+// score.cpp: how likely given text is: the log-probability of every token after those before it, perplexity, raw logits.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "error.h"
+#include "options.h"
+#include "profile.h"
+#include "requests.h"
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// --logits: float32 in the machine's byte order, (tokens of all requests, V), requests in order of the file. Rows come in
+// any order and from several threads, so each is written at its place; a request that the engine refuses leaves zeros.
+class LogitsFile {
+  public:
+    LogitsFile(const std::string& path, int vocab_size)
+        : path_(path), row_bytes_(int64_t(vocab_size) * int64_t(sizeof(float))) {
+        if (path.empty()) return;
+        fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        if (fd_ < 0) fail("{}: cannot write: {}", path, std::strerror(errno));
+    }
+    ~LogitsFile() {
+        if (fd_ >= 0) close(fd_);
+    }
+    LogitsFile(const LogitsFile&) = delete;
+    LogitsFile& operator=(const LogitsFile&) = delete;
+
+    void write_row(int64_t row, const float* logits) {
+        if (fd_ < 0) return;
+        const char* const bytes = reinterpret_cast<const char*>(logits);
+        for (int64_t done = 0; done < row_bytes_ && errno_ == 0;) {
+            const ssize_t n = pwrite(fd_, bytes + done, size_t(row_bytes_ - done), row * row_bytes_ + done);
+            if (n >= 0)
+                done += n;
+            else if (errno != EINTR)
+                errno_ = errno;
+        }
+    }
+
+    // Gives the file room for `n_rows`, should the last of them be one that the engine refused.
+    void finish(int64_t n_rows) {
+        if (fd_ >= 0 && ftruncate(fd_, n_rows * row_bytes_) != 0) errno_ = errno;
+        check();
+    }
+    void check() const {
+        if (errno_ != 0) fail("{}: cannot write: {}", path_, std::strerror(errno_));
+    }
+
+  private:
+    const std::string path_;
+    const int64_t row_bytes_;
+    int fd_ = -1;  // -1: not wanted
+    std::atomic<int> errno_{0};
+};
+
+// log softmax(logits)[id], in double.
+double log_probability(const float* logits, int vocab_size, int id) {
+    const double top = *std::max_element(logits, logits + vocab_size);
+    double sum = 0;
+    for (int i = 0; i < vocab_size; i++) sum += std::exp(double(logits[i]) - top);
+    return double(logits[id]) - top - std::log(sum);
+}
+
+// exp of the mean negative log-probability; null where there is nothing to take the mean of.
+Json perplexity(double log_probability_sum, int64_t n) {
+    return n > 0 ? Json(std::exp(-log_probability_sum / double(n))) : Json();
+}
+
+// Lines out in order of the requests, and sums over all.
+class Scores {
+  public:
+    Scores(const std::string& input, LineWriter& out) : input_(input), out_(out) {}
+
+    void add(int64_t index, const std::vector<int>& tokens, const std::vector<double>& logprobs) {
+        Json list = Json::array({nullptr});  // nothing stands before the first token
+        double sum = 0;
+        for (const double logprob : logprobs) {
+            list.push_back(logprob);
+            sum += logprob;
+        }
+        const auto n = int64_t(logprobs.size());
+        const Json line{{"index", index}, {"tokens", tokens}, {"logprobs", list}, {"perplexity", perplexity(sum, n)}};
+        std::string text = line.dump();
+
+        const std::lock_guard<std::mutex> lock(mutex_);
+        n_scored_++;
+        n_logprobs_ += n;
+        sum_ += sum;
+        lines_.add(index, std::move(text));
+    }
+
+    void add_error(int64_t index, int64_t line_number, const std::string& why) {
+        const Json line{{"index", index}, {"error", why}};
+        const std::lock_guard<std::mutex> lock(mutex_);
+        n_failed_++;
+        fmt::print(stderr, "{}:{}: {}\n", input_, line_number, why);
+        lines_.add(index, line.dump(-1, ' ', false, Json::error_handler_t::replace));
+    }
+
+    void print_report() const {
+        fmt::print(stderr, "requests: {} scored, {} failed\n", n_scored_, n_failed_);
+        fmt::print(stderr, "perplexity of all {} scored tokens: {}\n", n_logprobs_,
+                   perplexity(sum_, n_logprobs_).dump());
+    }
+    bool any_failed() const { return n_failed_ > 0; }
+
+  private:
+    const std::string input_;
+    std::mutex mutex_;  // guards what follows
+    LineWriter& out_;
+    InOrder<std::string> lines_{[this](std::string line) { out_.write(std::move(line)); }};
+    int64_t n_scored_ = 0, n_failed_ = 0, n_logprobs_ = 0;
+    double sum_ = 0;
+};
+
+class ScoreJob : public Job {
+  public:
+    ScoreJob(Request request, int vocab_size, int64_t first_row, LogitsFile& logits_file, Scores& scores)
+        : index_(request.index),
+          line_(request.line),
+          vocab_size_(vocab_size),
+          first_row_(first_row),
+          logits_file_(logits_file),
+          scores_(scores) {
+        prompt = std::move(request.prompt);
+        want_logits = true;
+    }
+    void on_logits(int pos, const float* logits) override {
+        logits_file_.write_row(first_row_ + pos, logits);
+        if (size_t(pos) + 1 < prompt.size())
+            logprobs_.push_back(log_probability(logits, vocab_size_, prompt[size_t(pos) + 1]));
+    }
+    void on_done(Finish) override { scores_.add(index_, prompt, logprobs_); }
+    void on_error(const std::string& why) override { scores_.add_error(index_, line_, why); }
+
+  private:
+    const int64_t index_, line_;
+    const int vocab_size_;
+    const int64_t first_row_;  // of the logits file
+    LogitsFile& logits_file_;
+    Scores& scores_;
+    std::vector<double> logprobs_;  // of tokens 1, 2, ...
+};
+
+}  // namespace
+
+int score(const Options& options, const Model& model) {
+    if (options.input.empty()) fail("--input: expected a file of requests, found none");
+    check_output_path({"--output", options.output}, {{"--input", options.input}});
+    check_output_path({"--logits", options.logits}, {{"--input", options.input}, {"--output", options.output}});
+
+    const TextCodec codec(model, options.tokenizer);
+    RequestReader reader(options, model.config, codec, Purpose::kScore);
+    LineWriter out(options.output);
+    LogitsFile logits_file(options.logits, model.config.vocab_size);
+    EngineOptions engine_settings = engine_options(options, options.max_in_flight);
+    engine_settings.max_request_positions = reader.max_request_positions();
+    Engine engine(model, engine_settings);
+    fmt::print(stderr, "{}\n", engine.describe());
+
+    Scores scores(options.input, out);
+    int64_t n_rows = 0;
+    engine.run([&]() -> std::unique_ptr<Job> {
+        out.check();
+        logits_file.check();
+        while (std::optional<Request> request = reader.next()) {
+            if (!request->error.empty()) {
+                scores.add_error(request->index, request->line, request->error);
+                continue;
+            }
+            const int64_t first_row = n_rows;
+            n_rows += int64_t(request->prompt.size());
+            return std::make_unique<ScoreJob>(std::move(*request), model.config.vocab_size, first_row, logits_file,
+                                              scores);
+        }
+        return nullptr;
+    });
+    out.check();
+    logits_file.finish(n_rows);
+    scores.print_report();
+    if (options.profile) print_profile(engine.stats());
+    return scores.any_failed() ? kExitRequestFailed : kExitOk;
+}

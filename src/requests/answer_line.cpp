@@ -1,0 +1,79 @@
+// answer_line.cpp: answers as lines of text, and as lines of the OpenAI batch output.
+#include <fmt/format.h>
+
+#include "error.h"
+#include "requests.h"
+#include "requests/json_fields.h"
+
+namespace {
+
+const char* finish_reason(const Answer& answer) {
+    if (answer.finish == Finish::kLength) return "length";
+    return answer.tool_calls.empty() ? "stop" : "tool_calls";
+}
+
+Json chat_message(const Request& request, const Answer& answer) {
+    Json message{{"role", "assistant"}};
+    message["content"] = answer.content.empty() && !answer.tool_calls.empty() ? Json() : Json(answer.content);
+    message["reasoning_content"] = answer.reasoning.empty() ? Json() : Json(answer.reasoning);
+    for (const ToolCall& call : answer.tool_calls) {
+        const size_t n = message.contains("tool_calls") ? message["tool_calls"].size() : 0;
+        message["tool_calls"].push_back({{"id", fmt::format("call_{}_{}", request.index, n)},
+                                         {"type", "function"},
+                                         {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+    }
+    return message;
+}
+
+Json choice(const Request& request, const Answer& answer) {
+    Json c{{"index", 0}};
+    if (request.kind == AnswerKind::kChat)
+        c["message"] = chat_message(request, answer);
+    else
+        c["text"] = answer.content;
+    c["logprobs"] = nullptr;
+    c["finish_reason"] = finish_reason(answer);
+    if (request.return_token_ids) c["token_ids"] = answer.ids;
+    return c;
+}
+
+}  // namespace
+
+std::string token_line(const std::vector<int>& ids) {
+    return fmt::format("{}", fmt::join(ids, " "));
+}
+
+std::string answer_line(const Request& request, const Answer& answer, const std::string& model, int64_t created) {
+    const bool chat = request.kind == AnswerKind::kChat;
+    Json line{{"id", fmt::format("batch_req_{}", request.index)}, {"custom_id", nullptr}};
+    if (request.custom_id) line["custom_id"] = *request.custom_id;
+    if (answer.error.empty()) {
+        const auto n_new = int64_t(answer.ids.size());
+        const Json body{{"id", fmt::format("{}-{}", chat ? "chatcmpl" : "cmpl", request.index)},
+                        {"object", chat ? "chat.completion" : "text_completion"},
+                        {"created", created},
+                        {"model", request.model.empty() ? model : request.model},
+                        {"choices", Json::array({choice(request, answer)})},
+                        {"usage",
+                         {{"prompt_tokens", answer.n_prompt},
+                          {"completion_tokens", n_new},
+                          {"total_tokens", answer.n_prompt + n_new}}}};
+        line["response"] = {{"status_code", 200}, {"request_id", fmt::format("req_{}", request.index)}, {"body", body}};
+        line["error"] = nullptr;
+    } else {
+        line["response"] = nullptr;
+        line["error"] = {{"code", "invalid_request"}, {"message", answer.error}};
+    }
+    return line.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+uint64_t answer_hash(int64_t index, const std::vector<int>& ids) {
+    uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, a 32-bit word at a time
+    const auto add = [&](uint64_t word) { hash = (hash ^ word) * 0x100000001b3; };
+    add(uint64_t(index));
+    for (const int id : ids) add(uint64_t(id));
+    // Sums of FNV values of similar inputs could cancel; the finaliser of splitmix64 spreads them.
+    hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
+    hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
+    return hash ^ (hash >> 31);
+}

@@ -1,0 +1,94 @@
+// request_job.cpp: one request while it runs: collects its tokens and the text that they spell.
+#include <algorithm>
+
+#include "requests.h"
+#include "requests/stop_scanner.h"
+
+namespace {
+
+class RequestJob : public Job {
+  public:
+    RequestJob(Request request, const TextCodec& codec, ResultSink& sink)
+        : request_(std::move(request)),
+          tokenizer_(request_.kind != AnswerKind::kTokens && codec.has_tokenizer() ? &codec.tokenizer() : nullptr),
+          content_(request_.stop_texts),
+          sink_(sink) {
+        if (request_.kind == AnswerKind::kChat) parser_.emplace(*tokenizer_);
+        prompt = std::move(request_.prompt);
+        max_new_tokens = request_.max_new_tokens;
+        sampling = request_.sampling;
+        stop_ids = request_.stop_ids;
+        answer_.n_prompt = int(prompt.size());
+    }
+
+    bool on_token(int id) override {
+        answer_.ids.push_back(id);
+        sink_.on_token();
+        if (!tokenizer_ || std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) return true;
+        if (parser_)
+            add(parser_->feed(id));
+        else
+            content_.feed(utf8_.feed(tokenizer_->bytes(id)));
+        return !content_.found();
+    }
+
+    void on_done(Finish finish) override {
+        if (parser_)
+            add(parser_->finish());
+        else
+            content_.feed(utf8_.finish());
+        answer_.finish = finish;
+        answer_.content = content_.text();
+        if (parser_) collect_messages();
+        sink_.on_answer(request_, std::move(answer_));
+    }
+
+    void on_error(const std::string& why) override {
+        answer_.error = why;
+        sink_.on_answer(request_, std::move(answer_));
+    }
+
+  private:
+    // Any message to someone is a call, whatever its channel: the model sometimes puts one on analysis.
+    static bool is_call(const std::string& recipient) { return !recipient.empty() && recipient != "all"; }
+
+    // What is for the user: the final channel, and commentary that calls nothing. A new message begins a new line.
+    void add(const HarmonyParser::Delta& delta) {
+        if (is_call(delta.recipient) || delta.channel == "analysis") return;
+        if (!delta.text.empty()) {
+            if (new_message_ && !content_.text().empty()) content_.feed("\n");
+            new_message_ = false;
+            content_.feed(delta.text);
+        }
+        if (delta.message_done) new_message_ = true;
+    }
+
+    void collect_messages() {
+        for (const Message& message : parser_->messages()) {
+            if (is_call(message.recipient)) {
+                const std::string prefix = "functions.";
+                const bool has_prefix = message.recipient.compare(0, prefix.size(), prefix) == 0;
+                answer_.tool_calls.push_back(
+                    {has_prefix ? message.recipient.substr(prefix.size()) : message.recipient, message.content});
+            } else if (message.channel == "analysis") {
+                if (!answer_.reasoning.empty()) answer_.reasoning += "\n";
+                answer_.reasoning += message.content;
+            }
+        }
+    }
+
+    Request request_;
+    const Tokenizer* const tokenizer_;  // null: ids are all that is wanted, or all there can be
+    std::optional<HarmonyParser> parser_;
+    Utf8Stream utf8_;
+    StopScanner content_;
+    bool new_message_ = false;
+    Answer answer_;
+    ResultSink& sink_;
+};
+
+}  // namespace
+
+std::unique_ptr<Job> make_job(Request request, const TextCodec& codec, ResultSink& sink) {
+    return std::make_unique<RequestJob>(std::move(request), codec, sink);
+}

@@ -1,0 +1,214 @@
+// request_reader.cpp: lines to requests: format, defaults, token ids and limits.
+#include <algorithm>
+#include <charconv>
+
+#include "base/file.h"
+#include "base/utf8.h"
+#include "error.h"
+#include "requests.h"
+#include "requests/line_reader.h"
+#include "requests/request_line.h"
+
+namespace {
+
+constexpr size_t kShownBytes = 40;
+
+struct LineCounts {
+    int64_t filled = 0;  // lines that are not blank
+    int64_t all = 0;
+    int64_t last_filled = 0;  // number of the last of them; 0: none
+};
+
+LineCounts count_lines(const std::string& path) {
+    LineCounts counts;
+    LineReader lines(path);
+    for (std::string_view line; lines.next(line); counts.all++)
+        if (!is_blank(line)) {
+            counts.filled++;
+            counts.last_filled = lines.line_number();
+        }
+    return counts;
+}
+
+// The number of requests that line 1 of a text file says.
+int64_t parse_count(const std::string& path, std::string_view line) {
+    const size_t begin = std::min(line.find_first_not_of(" \t\r"), line.size());
+    const size_t end = line.find_last_not_of(" \t\r") + 1;
+    int64_t count = 0;
+    const auto [stop, error] = std::from_chars(line.data() + begin, line.data() + end, count);
+    if (begin < end && error == std::errc() && stop == line.data() + end && count >= 0) return count;
+    std::string start(line.substr(0, kShownBytes));
+    start.resize(utf8_valid_prefix(start));
+    fail("{}: line 1: expected the number of requests, or a JSON object a line; found \"{}\"", path, start);
+}
+
+void check_prompt_text(std::string_view text) {
+    if (text.empty()) fail("the prompt is empty");
+    if (const size_t valid = utf8_valid_prefix(text); valid < text.size())
+        fail("the prompt is invalid UTF-8 at byte {}", valid + 1);
+}
+
+// Seeds of requests that bring none: unrelated for neighbours, and a function of the run's seed and the index alone, so
+// that a request draws the same numbers wherever and whenever it runs. The finaliser is splitmix64's.
+uint64_t request_seed(uint64_t run_seed, int64_t index) {
+    uint64_t z = run_seed + (uint64_t(index) + 1) * 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+}
+
+std::vector<int> both(std::vector<int> a, const std::vector<int>& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+}
+
+}  // namespace
+
+RequestReader::RequestReader(const Options& options, const Config& config, const TextCodec& codec, Purpose purpose)
+    : options_(options), config_(config), codec_(codec), purpose_(purpose) {
+    const std::string& path = options.input;
+    if (is_directory(path)) fail("{}: expected a file of requests, found a directory", path);
+    lines_ = std::make_unique<LineReader>(path);
+    std::string_view line;
+    bool found = lines_->next(line);
+    if (!found) fail("{}: expected the number of requests, or a JSON object a line; the file is empty", path);
+    const std::string line_1(line);
+    while (found && is_blank(line)) found = lines_->next(line);
+    is_text_ = !found || line[line.find_first_not_of(" \t\r")] != '{';
+
+    // A pipe can be read only once.
+    const bool counted = is_file(path);
+    const LineCounts counts = counted ? count_lines(path) : LineCounts{};
+    if (is_text_) {
+        count_ = parse_count(path, line_1);
+        has_cr_ = line_1.back() == '\r';
+        codec.tokenizer();
+        if (options.chat_template) codec.renderer();
+        if (counted && counts.all - 1 < count_)
+            fail("{}: line 1: expected {} lines after it, found {}", path, count_, counts.all - 1);
+        if (counted && counts.last_filled - 1 > count_)
+            fmt::print(stderr, "{}: warning: line 1 says {} requests; {} lines after them are ignored\n", path, count_,
+                       counts.last_filled - 1 - count_);
+        total_ = count_;
+    } else {
+        first_line_ = line;
+        first_line_waits_ = true;
+        if (counted) total_ = counts.filled;
+    }
+    if (options.max_requests >= 0 && total_ >= 0) total_ = std::min(total_, int64_t(options.max_requests));
+}
+
+RequestReader::~RequestReader() = default;
+
+int RequestReader::max_request_positions() const {
+    return is_text_ && purpose_ == Purpose::kAnswer ? options_.steps : 0;
+}
+
+// The next line that is a request.
+bool RequestReader::next_line(std::string_view& line) {
+    if (options_.max_requests >= 0 && n_read_ >= options_.max_requests) return false;
+    if (is_text_) {
+        if (n_read_ == count_) return false;
+        if (!lines_->next(line))
+            fail("{}: line 1: expected {} lines after it, found {}", options_.input, count_, n_read_);
+        if (has_cr_ && !line.empty() && line.back() == '\r') line.remove_suffix(1);
+        return true;
+    }
+    if (first_line_waits_) {
+        first_line_waits_ = false;
+        line = first_line_;
+        return true;
+    }
+    do {
+        if (!lines_->next(line)) return false;
+    } while (is_blank(line));
+    return true;
+}
+
+std::optional<Request> RequestReader::next() {
+    std::string_view line;
+    if (!next_line(line)) return {};
+    Request request;
+    request.index = n_read_++;
+    request.line = lines_->line_number();
+    try {
+        is_text_ ? read_text(request, line) : read_json(request, line);
+    } catch (const Error& e) {
+        request.error = e.what();
+    }
+    return request;
+}
+
+void RequestReader::read_text(Request& request, std::string_view line) const {
+    check_prompt_text(line);
+    request.kind = AnswerKind::kTokens;
+    request.stop_ids = config_.stop_ids;
+    if (options_.chat_template) {
+        Preamble preamble;
+        preamble.effort = options_.effort;
+        preamble.instructions = options_.instructions;
+        Message user;
+        user.content = line;
+        request.prompt = codec_.renderer().render_prompt(preamble, {user});
+        request.stop_ids = both(request.stop_ids, codec_.renderer().stop_ids());
+    } else {
+        request.prompt = codec_.tokenizer().encode_with_special(line);
+    }
+    request.max_new_tokens = room_for_answer(request.prompt.size(), {});
+    request.sampling = {options_.temperature, options_.top_p, request_seed(options_.seed, request.index)};
+}
+
+void RequestReader::read_json(Request& request, std::string_view line) {
+    const Json json = parse_json(line);
+    request.custom_id = read_custom_id(json);
+    if (request.custom_id && !custom_ids_.insert(*request.custom_id).second)
+        fail("custom_id: \"{}\" is the id of an earlier line too", *request.custom_id);
+    RequestLine wanted = read_request_line(json);
+
+    if (!wanted.ignore_eos) request.stop_ids = config_.stop_ids;
+    request.kind = AnswerKind::kCompletion;
+    if (const auto* ids = std::get_if<std::vector<int>>(&wanted.prompt)) {
+        if (ids->empty()) fail("the prompt is empty");
+        for (size_t i = 0; i < ids->size(); i++)
+            if ((*ids)[i] >= config_.vocab_size)
+                fail("prompt[{}]: expected a token id below {}, found {}", i, config_.vocab_size, (*ids)[i]);
+        request.prompt = *ids;
+    } else if (const auto* text = std::get_if<std::string>(&wanted.prompt)) {
+        check_prompt_text(*text);
+        request.prompt = codec_.tokenizer().encode_with_special(*text);
+    } else {
+        const auto& conversation = std::get<Conversation>(wanted.prompt);
+        Preamble preamble;
+        preamble.effort = conversation.effort.value_or(options_.effort);
+        preamble.instructions = conversation.instructions.value_or(options_.instructions);
+        preamble.tools = conversation.tools;
+        request.kind = AnswerKind::kChat;
+        request.prompt = codec_.renderer().render_prompt(preamble, conversation.messages);
+        if (!wanted.ignore_eos) request.stop_ids = both(request.stop_ids, codec_.renderer().stop_ids());
+    }
+    if (!wanted.stop.empty()) codec_.tokenizer();  // stop strings are looked for in text
+
+    request.model = std::move(wanted.model);
+    request.max_new_tokens = room_for_answer(request.prompt.size(), wanted.max_tokens);
+    request.sampling.temperature = float(wanted.temperature.value_or(options_.temperature));
+    request.sampling.top_p = float(wanted.top_p.value_or(options_.top_p));
+    request.sampling.seed = wanted.seed.value_or(request_seed(options_.seed, request.index));
+    request.stop_texts = std::move(wanted.stop);
+    request.return_token_ids = wanted.return_token_ids;
+}
+
+// max_tokens is limited by the context alone; without it, prompt and answer keep to --steps.
+int RequestReader::room_for_answer(size_t n_prompt, std::optional<int> max_tokens) const {
+    const int context = config_.max_context;
+    if (purpose_ == Purpose::kScore) {
+        if (n_prompt > size_t(context)) fail("the prompt has {} tokens, the model's context {}", n_prompt, context);
+        return 0;
+    }
+    const bool by_steps = !max_tokens && options_.steps > 0 && options_.steps < context;
+    const int limit = by_steps ? options_.steps : context;
+    if (n_prompt >= size_t(limit))
+        fail("the prompt has {} tokens, which leaves no room for an answer in {} ({})", n_prompt, limit,
+             by_steps ? "--steps" : "the model's context");
+    const int room = limit - int(n_prompt);
+    return std::min(room, max_tokens.value_or(room));
+}

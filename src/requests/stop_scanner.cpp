@@ -1,0 +1,25 @@
+// stop_scanner.cpp: looks again at no more of the old text than a stop string may have begun in.
+#include "requests/stop_scanner.h"
+
+#include <algorithm>
+
+bool StopScanner::feed(std::string_view piece) {
+    if (found_) return true;
+    const size_t old_size = text_.size();
+    text_ += piece;
+    size_t first_end = std::string::npos, first_begin = 0;
+    for (const std::string& stop : stops_) {
+        const size_t from = old_size - std::min(old_size, stop.size() - 1);
+        const size_t begin = text_.find(stop, from);
+        if (begin == std::string::npos) continue;
+        const size_t end = begin + stop.size();
+        if (end < first_end || (end == first_end && begin < first_begin)) {
+            first_end = end;
+            first_begin = begin;
+        }
+    }
+    if (first_end == std::string::npos) return false;
+    text_.resize(first_begin);
+    found_ = true;
+    return true;
+}

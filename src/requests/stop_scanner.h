@@ -1,0 +1,22 @@
+// stop_scanner.h: finds stop strings in text that comes in pieces.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+// Collects text up to the first stop string. First is the one that is complete first, as if the text came byte by byte;
+// of those complete at the same byte, the longest. So it does not matter how the text was cut into tokens.
+class StopScanner {
+  public:
+    explicit StopScanner(std::vector<std::string> stops) : stops_(std::move(stops)) {}
+
+    // Appends `piece`. True once a stop string is there; what comes after is dropped.
+    bool feed(std::string_view piece);
+    bool found() const { return found_; }
+    const std::string& text() const { return text_; }  // without the stop string
+
+  private:
+    const std::vector<std::string> stops_;  // none is empty
+    std::string text_;
+    bool found_ = false;
+};
