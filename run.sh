@@ -1,0 +1,278 @@
+#!/usr/bin/env bash
+# run.sh: from a clone to an answer. Installs what is missing, builds, runs, tests; ./run.sh -h lists the commands.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+JOBS=$(($(nproc) < 16 ? $(nproc) : 16))
+LOGS=$ROOT/build/logs
+
+# What each task needs, as Debian's package and the thing in it that we look for, so that any other way to install it
+# will do as well.
+NEEDED_TO_BUILD=(g++:g++ make:make libpcre2-dev:pcre2.h nlohmann-json3-dev:nlohmann/json.hpp libcli11-dev:CLI/CLI.hpp
+    libfmt-dev:fmt/core.h libedit-dev:editline/readline.h libxxhash-dev:xxhash.h)
+NEEDED_TO_TEST=(libgtest-dev:gtest/gtest.h python3:python3 nodejs:node npm:npm)
+NEEDED_TO_FUZZ=(clang:clang++ libclang-rt-dev:libFuzzer)
+
+help() {
+    cat <<'END'
+./run.sh COMMAND
+
+  demo                     build, make a small random model, answer a few requests with it (its text is noise)
+  build [default|fast|omp] build ./run. fast: for exactly this CPU. omp is default: OpenMP is always on
+  run [MODEL] [FLAGS]      start the program, building it if need be; ./run.sh run --help lists its flags.
+                           Under Slurm, or where a Slurm controller answers, srun starts it on a node of its own;
+                           srun's variables (SLURM_PARTITION, SLURM_GPUS, SLURM_ACCOUNT) say where
+  export SRC DST [--to KIND]   convert a checkpoint; KIND is bin, hf, original, legacy-f32 or legacy-bf16
+  bench [MODEL]            how fast it is here: prefill, decode, 32 requests at once (default: the demo model)
+  test [--asan]            build and run every test; --asan: under AddressSanitizer and UBSan. The last line is
+                           "N passed, N failed"
+  fuzz [-t SECONDS]        feed damaged files to every reader for SECONDS in all (default 60); needs clang
+
+Missing Debian packages are installed first if you are root, and named if you are not.
+END
+}
+
+say() { echo "== $*" >&2; }
+die() {
+    echo "run.sh: $*" >&2
+    exit 2
+}
+# Prints a command so that it can be pasted, then runs it.
+show() {
+    local line=+ word
+    for word; do [[ $word == *[!a-zA-Z0-9_./=-]* ]] && line+=" ${word@Q}" || line+=" $word"; done
+    echo "$line" >&2
+    "$@"
+}
+
+# ---- packages and builds ----
+
+# Whether a thing of the NEEDED lists is here: a header, a command, or one of two special cases.
+is_here() {
+    case $1 in
+    *.h | *.hpp) printf '#if !__has_include(<%s>)\n#error\n#endif\n' "$1" | "${CXX:-g++}" -E -x c++ - &> /dev/null ;;
+    libFuzzer) echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, long) { return 0; }' |
+        clang++ -fsanitize=fuzzer -x c++ - -o /dev/null &> /dev/null ;;
+    node) command -v node > /dev/null && node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' ;;
+    g++) command -v "${CXX:-g++}" > /dev/null ;;
+    *) command -v "$1" > /dev/null ;;
+    esac
+}
+
+# need PACKAGE:THING...: installs the packages whose thing is missing, or says how.
+need() {
+    local missing=() pair
+    for pair; do is_here "${pair#*:}" || missing+=("${pair%%:*}"); done
+    ((${#missing[@]})) || return 0
+
+    local install=(apt-get install -y --no-install-recommends "${missing[@]}")
+    command -v apt-get > /dev/null || die "missing (by their Debian names): ${missing[*]}"
+    ((EUID == 0)) || die "missing packages; please run: sudo ${install[*]}"
+    say "installing ${missing[*]} (a minute or two)"
+    mkdir -p "$LOGS"
+    if ! { apt-get update && DEBIAN_FRONTEND=noninteractive "${install[@]}"; } &> "$LOGS/apt"; then
+        tail -n 20 "$LOGS/apt" >&2
+        die "apt-get failed; the whole log is $LOGS/apt"
+    fi
+    for pair; do
+        is_here "${pair#*:}" || die "${pair%%:*} is installed, but ${pair#*:} is still missing or too old"
+    done
+}
+
+build() {
+    need "${NEEDED_TO_BUILD[@]}"
+    say "building (the first time 1 to 3 minutes on 2 cores)"
+    make --no-print-directory -C "$ROOT" -j"$JOBS" "$@" >&2
+}
+
+# ---- running ----
+
+# Starts ./run with the given arguments in place of this script, through srun where there is Slurm.
+start() {
+    [[ -x $ROOT/run ]] || build run
+    if ! command -v srun > /dev/null; then
+        exec "$ROOT/run" "$@"
+    fi
+    local srun=(srun --ntasks=1 --cpu-bind=none)
+    [[ -t 0 && -t 1 ]] && srun+=(--pty)
+    if [[ -n ${SLURM_JOB_ID:-} ]]; then
+        local cpus=${SLURM_JOB_CPUS_PER_NODE:-1} # "64" or "64(x2)" or "64,32"
+        exec "${srun[@]}" --nodes=1 --cpus-per-task="${cpus%%[(,]*}" "$ROOT/run" "$@"
+    elif timeout 2 sinfo --noheader &> /dev/null; then
+        exec "${srun[@]}" --nodes=1 --exclusive "$ROOT/run" "$@"
+    fi
+    exec "$ROOT/run" "$@"
+}
+
+make_demo_model() {
+    [[ -f $ROOT/demo/config.json ]] && return
+    say "making the demo model: small, random, so its text is noise"
+    rm -rf "$ROOT/demo.new" "$ROOT/demo"
+    show "$ROOT/build/make_snapshot" --preset demo --out "$ROOT/demo.new" >&2
+    mv "$ROOT/demo.new" "$ROOT/demo"
+}
+
+demo() {
+    build run tools
+    make_demo_model
+    cd "$ROOT"
+    say "one prompt, continued"
+    show ./run demo --raw -n 100 -i "Once upon a time"
+
+    say "a file of requests: their number, then one a line; answers come as token ids, one line each"
+    local folder
+    folder=$(mktemp -d)
+    printf '%s\n' 4 "Why is the sky blue?" "Count to ten." "A haiku about rain" "2 + 2 =" > "$folder/requests.txt"
+    show ./run demo -m getp -n 64 -i "$folder/requests.txt" -o "$folder/answers.txt"
+    show cat "$folder/answers.txt"
+    rm -r "$folder"
+    say "done. Next: ./run.sh run MODEL -i \"Why is the sky blue?\""
+}
+
+# One request a line: $1 requests of $2 prompt tokens each, answers of exactly $3 tokens.
+requests() {
+    awk -v n_requests="$1" -v n_prompt="$2" -v n_new="$3" 'BEGIN {
+        for (r = 0; r < n_requests; r++) {
+            ids = r
+            for (i = 1; i < n_prompt; i++) ids = ids "," (7 * i + 13 * r) % 250
+            printf "{\"prompt\": [%s], \"max_tokens\": %d, \"temperature\": 0, \"ignore_eos\": true}\n", ids, n_new
+        }
+    }'
+}
+
+bench() {
+    local model=${1:-$ROOT/demo} folder case n_requests n_prompt n_new
+    build run tools
+    [[ $# -gt 0 ]] || make_demo_model
+    folder=$(mktemp -d)
+    for case in "1 1024 1" "1 16 128" "32 16 128"; do
+        read -r n_requests n_prompt n_new <<< "$case"
+        say "requests: $n_requests, tokens in: $n_prompt, tokens out: $n_new each"
+        requests "$n_requests" "$n_prompt" "$n_new" > "$folder/requests"
+        "$ROOT/run" "$model" -m getp -n 2048 -i "$folder/requests" -o "$folder/answers"
+    done
+    rm -r "$folder"
+}
+
+# ---- tests ----
+
+PASSED=0 FAILED=0
+
+# check NAME COMMAND...: one test that is a command; shows what it printed only if it failed.
+check() {
+    local name=$1 log
+    log=$LOGS/$(tr -c 'a-z0-9\n' _ <<< "$name")
+    if "${@:2}" &> "$log"; then
+        PASSED=$((PASSED + 1)) && echo "ok      $name" >&2
+    else
+        FAILED=$((FAILED + 1)) && echo "FAILED  $name" >&2
+        cat "$log" >&2
+    fi
+}
+
+# Reads the output of a GoogleTest process; shows failed tests with what they printed, then "passed failed skipped" on
+# stdout. A process that died counts as one failure, the test in which it died.
+count_tests() {
+    awk '
+        /\[ RUN      \]/ { block = "" }
+        { block = block $0 "\n" }
+        /\[       OK \]/ { passed++; block = "" }
+        /\[  SKIPPED \].* ms\)$/ { skipped++; printf "%s", block > "/dev/stderr"; block = "" }
+        /\[  FAILED  \].* ms\)$/ { failed++; printf "%s", block > "/dev/stderr"; block = "" }
+        /^\[==========\] .* ran\./ { finished = 1; block = "" }
+        END {
+            if (!finished) { failed++; printf "%sthe test process died here; the tests after it did not run\n", block > "/dev/stderr" }
+            print passed + 0, failed + 0, skipped + 0
+        }' "$1"
+}
+
+# Runs all GoogleTests, one process a core.
+run_gtest() {
+    local build=$1 i passed failed skipped
+    export GTEST_TOTAL_SHARDS=$JOBS OMP_WAIT_POLICY=passive
+    for ((i = 0; i < JOBS; i++)); do
+        GTEST_SHARD_INDEX=$i "$ROOT/$build/tests" --gtest_color=no &> "$LOGS/tests.$i" &
+    done
+    wait
+    for ((i = 0; i < JOBS; i++)); do
+        read -r passed failed skipped < <(count_tests "$LOGS/tests.$i")
+        PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed))
+        ((skipped == 0)) || say "$skipped tests skipped, see above"
+    done
+}
+
+run_tests() {
+    local build=build mode=default
+    case ${1:-} in
+    '') ;;
+    --asan) build=build/asan mode=asan ;;
+    *) die "test: expected nothing or --asan, found \"$1\"" ;;
+    esac
+    need "${NEEDED_TO_BUILD[@]}" "${NEEDED_TO_TEST[@]}"
+    cd "$ROOT"
+    mkdir -p "$LOGS"
+    check "include rules: the checker itself" python3 tools/check_includes.py --self-test
+    check "include rules, file sizes, first lines" python3 tools/check_includes.py
+    say "building all (the first time about 5 minutes on 2 cores)"
+    make -j"$JOBS" MODE=$mode BUILD=$build tests >&2 || {
+        echo "$PASSED passed, $((FAILED + 1)) failed"
+        exit 1
+    }
+    say "asking other tokenizers about our test text (npm, about a minute)"
+    check "tokenizer peers" make peers
+    say "running tests (about a minute)"
+    run_gtest "$build"
+    echo "$PASSED passed, $FAILED failed"
+    ((FAILED == 0))
+}
+
+fuzz() {
+    local seconds=60 targets target what bad=0
+    while getopts t: flag; do
+        case $flag in
+        t) seconds=$OPTARG ;;
+        *) die "fuzz: the only flag is -t SECONDS" ;;
+        esac
+    done
+    [[ $seconds =~ ^[1-9][0-9]*$ ]] || die "fuzz: -t: expected a number of seconds, found \"$seconds\""
+    need "${NEEDED_TO_BUILD[@]}" "${NEEDED_TO_FUZZ[@]}"
+    cd "$ROOT"
+    say "building the fuzz targets (the first time about 2 minutes on 2 cores)"
+    make -j"$JOBS" MODE=fuzz fuzz >&2
+    targets=(tests/fuzz/fuzz_*.cpp)
+    for target in "${targets[@]}"; do
+        what=$(basename "$target" .cpp)
+        local corpus=tests/fuzz/corpus/${what#fuzz_} found=build/fuzz/found/${what#fuzz_}
+        mkdir -p "$found" "$corpus"
+        say "$what"
+        # What fails goes to the corpus, where the tests replay it; other finds stay in build/.
+        "build/fuzz/$what" -max_total_time=$((seconds / ${#targets[@]} + 1)) -timeout=10 -rss_limit_mb=2048 \
+            -verbosity=0 -print_final_stats=1 -artifact_prefix="$corpus/" "$found" "$corpus" >&2 || bad=1
+    done
+    ((bad == 0)) || die "an input failed; it is now in tests/fuzz/corpus/: mend the reader and commit the input with it"
+    say "nothing failed"
+}
+
+command=${1:-}
+shift || true
+case $command in
+demo) demo ;;
+build)
+    case ${1:-default} in
+    default | omp) build run ;;
+    fast) build MODE=fast run ;;
+    *) die "build: expected default, fast or omp, found \"$1\"" ;;
+    esac
+    ;;
+run) start "$@" ;;
+export) start export "$@" ;;
+bench) bench "$@" ;;
+test) run_tests "$@" ;;
+fuzz) fuzz "$@" ;;
+-h | --help | help) help ;;
+'')
+    help >&2
+    exit 2
+    ;;
+*) die "expected a command (./run.sh -h lists them), found \"$command\"" ;;
+esac
