@@ -1,0 +1,85 @@
+// checkpoint_checks.h: files to damage, and errors to look at, for the tests of checkpoints.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "error.h"
+#include "tiny_model.h"
+
+inline void write_bytes(const std::string& path, const std::string& bytes) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
+
+// The Error that `call` throws; "" if it throws none. It must be one line.
+template <class Call>
+std::string error_of(Call call) {
+    try {
+        call();
+    } catch (const Error& e) {
+        EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << e.what();
+        return e.what();
+    }
+    return "";
+}
+
+inline std::string open_error(const std::string& path, const OpenOptions& options = {}) {
+    return error_of([&] { open_model(path, options); });
+}
+
+// `text` holds all of `words`.
+inline testing::AssertionResult has(const std::string& text, const std::vector<std::string>& words) {
+    for (const std::string& word : words)
+        if (text.find(word) == std::string::npos)
+            return testing::AssertionFailure()
+                   << "expected \"" << word << "\" in: " << (text.empty() ? "no error" : text);
+    return testing::AssertionSuccess();
+}
+
+// A safetensors file taken apart with nothing of the code under test.
+struct SafetensorsParts {
+    nlohmann::ordered_json header;
+    std::string data;
+
+    explicit SafetensorsParts(const std::string& path) {
+        const std::string bytes = read_file(path);
+        uint64_t length;
+        std::memcpy(&length, bytes.data(), sizeof length);
+        header = nlohmann::ordered_json::parse(bytes.substr(sizeof length, length));
+        data = bytes.substr(sizeof length + length);
+    }
+    static std::string join(const std::string& header, const std::string& data) {
+        const uint64_t length = header.size();
+        return std::string(reinterpret_cast<const char*>(&length), sizeof length) + header + data;
+    }
+    void write(const std::string& path) const { write_bytes(path, join(header.dump(), data)); }
+};
+
+// Every number of two configs is the same.
+inline void expect_same_config(const Config& a, const Config& b) {
+    EXPECT_EQ(a.vocab_size, b.vocab_size);
+    EXPECT_EQ(a.hidden_dim, b.hidden_dim);
+    EXPECT_EQ(a.intermediate_dim, b.intermediate_dim);
+    EXPECT_EQ(a.n_layers, b.n_layers);
+    EXPECT_EQ(a.n_attn_heads, b.n_attn_heads);
+    EXPECT_EQ(a.n_kv_heads, b.n_kv_heads);
+    EXPECT_EQ(a.head_dim, b.head_dim);
+    EXPECT_EQ(a.n_experts, b.n_experts);
+    EXPECT_EQ(a.experts_per_token, b.experts_per_token);
+    EXPECT_EQ(a.sliding_window, b.sliding_window);
+    EXPECT_EQ(a.layer_kind, b.layer_kind);
+    EXPECT_EQ(a.max_context, b.max_context);
+    EXPECT_EQ(a.norm_eps, b.norm_eps);
+    EXPECT_EQ(a.swiglu_limit, b.swiglu_limit);
+    EXPECT_EQ(a.swiglu_alpha, b.swiglu_alpha);
+    EXPECT_EQ(a.rope_theta, b.rope_theta);
+    EXPECT_EQ(a.rope_factor, b.rope_factor);
+    EXPECT_EQ(a.rope_beta_fast, b.rope_beta_fast);
+    EXPECT_EQ(a.rope_beta_slow, b.rope_beta_slow);
+    EXPECT_EQ(a.rope_truncate, b.rope_truncate);
+    EXPECT_EQ(a.rope_original_context, b.rope_original_context);
+    EXPECT_EQ(a.rope_attention_factor, b.rope_attention_factor);
+    EXPECT_EQ(a.stop_ids, b.stop_ids);
+}

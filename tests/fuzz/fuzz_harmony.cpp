@@ -1,0 +1,56 @@
+// fuzz_harmony.cpp: two inputs in one. Text that begins with '{' is a tool's schema, to be rendered; any other is a
+// stream of ids, to be parsed: the bytes 0xf5 to 0xff, which UTF-8 never has, stand for the special tokens.
+#include <cstdio>
+#include <cstdlib>
+
+#include "error.h"
+#include "harmony_checks.h"
+
+namespace {
+
+constexpr int kFirstSpecialByte = 0xf5;
+static_assert(kFirstSpecialByte + int(std::size(kByteSpecials)) == 0x100);
+
+void require(bool ok, const char* what) {
+    if (ok) return;
+    std::fprintf(stderr, "fuzz_harmony: %s\n", what);
+    std::abort();
+}
+
+void render_schema(const HarmonyRenderer& renderer, const std::string& schema) {
+    Preamble preamble;
+    preamble.tools = {{"f", "A tool.", schema}};
+    try {
+        renderer.render_prompt(preamble, {});
+    } catch (const Error&) {
+    }
+}
+
+void parse_stream(const Tokenizer& tokenizer, const HarmonyRenderer& renderer, const std::vector<int>& ids) {
+    const ParsedStream parsed = parse_and_check(tokenizer, ids);
+    require(parsed.fault.empty(), parsed.fault.c_str());
+    // What was parsed can be put into a prompt, and is read from there as the same; but a plain content type without a
+    // recipient reads as one.
+    for (const Message& message : parsed.messages) {
+        const bool is_plain = !message.content_type.empty() && message.content_type.rfind("<|constrain|>", 0) != 0;
+        if (is_plain && message.recipient.empty()) continue;
+        const ParsedStream again = parse_and_check(tokenizer, renderer.render(message));
+        require(again.messages == std::vector<Message>{message}, "a rendered message does not come back");
+    }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    static const Tokenizer tokenizer = byte_tokenizer();
+    static const HarmonyRenderer renderer(tokenizer);
+    if (size > 0 && data[0] == '{') {
+        render_schema(renderer, std::string(data, data + size));
+    } else {
+        std::vector<int> ids;
+        for (size_t i = 0; i < size; i++)
+            ids.push_back(data[i] < kFirstSpecialByte ? data[i] : kFirstSpecial + data[i] - kFirstSpecialByte);
+        parse_stream(tokenizer, renderer, ids);
+    }
+    return 0;
+}

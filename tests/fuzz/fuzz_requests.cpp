@@ -1,0 +1,13 @@
+// fuzz_requests.cpp: any bytes as a line of a batch file: a request, or an Error.
+#include "error.h"
+#include "requests/request_line.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    try {
+        const Json line = parse_json({reinterpret_cast<const char*>(data), size});
+        read_custom_id(line);
+        read_request_line(line);
+    } catch (const Error&) {
+    }
+    return 0;
+}

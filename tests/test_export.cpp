@@ -1,0 +1,386 @@
+// test_export.cpp: every kind of checkpoint to every other, bit for bit; what is refused; what a killed export leaves.
+#include <gtest/gtest.h>
+#include <omp.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+
+#include "checkpoint_checks.h"
+#include "model/checksum.h"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr ExportKind kKinds[] = {ExportKind::kHuggingFace, ExportKind::kOriginal, ExportKind::kContainer,
+                                 ExportKind::kLegacyF32, ExportKind::kLegacyBF16};
+
+const char* name_of(ExportKind kind) {
+    const char* const names[] = {"hf", "original", "container", "legacy-f32", "legacy-bf16"};
+    return names[int(kind)];
+}
+
+ExportOptions to(ExportKind kind) {
+    ExportOptions options;
+    options.kind = kind;
+    return options;
+}
+
+// Every element of every tensor, compared as floats.
+void expect_same_weights(const Model& a, const Model& b) {
+    const auto vectors = [](const Vector& x, const Vector& y) {
+        ASSERT_EQ(x.n, y.n);
+        for (int64_t i = 0; i < x.n; i++) ASSERT_EQ(x[i], y[i]) << i;
+    };
+    const auto matrices = [](const Matrix& x, const Matrix& y) {
+        ASSERT_EQ(x.n_out, y.n_out);
+        ASSERT_EQ(x.n_in, y.n_in);
+        for (int64_t o = 0; o < x.n_out; o++)
+            for (int64_t i = 0; i < x.n_in; i++) ASSERT_EQ(x.at(o, i), y.at(o, i)) << o << " " << i;
+    };
+    matrices(a.weights.embed, b.weights.embed);
+    matrices(a.weights.unembed, b.weights.unembed);
+    vectors(a.weights.g_final, b.weights.g_final);
+    ASSERT_EQ(a.weights.layers.size(), b.weights.layers.size());
+    for (size_t l = 0; l < a.weights.layers.size(); l++) {
+        const LayerWeights &x = a.weights.layers[l], &y = b.weights.layers[l];
+        for (Vector LayerWeights::*v :
+             {&LayerWeights::g_attn, &LayerWeights::g_mlp, &LayerWeights::b_q, &LayerWeights::b_k, &LayerWeights::b_v,
+              &LayerWeights::b_o, &LayerWeights::sinks, &LayerWeights::b_router, &LayerWeights::b_up,
+              &LayerWeights::b_down})
+            vectors(x.*v, y.*v);
+        for (Matrix LayerWeights::*m :
+             {&LayerWeights::w_q, &LayerWeights::w_k, &LayerWeights::w_v, &LayerWeights::w_o, &LayerWeights::w_router})
+            matrices(x.*m, y.*m);
+        for (ExpertMatrices LayerWeights::*e : {&LayerWeights::w_up, &LayerWeights::w_down})
+            for (int i = 0; i < (x.*e).n_experts; i++) matrices((x.*e)[i], (y.*e)[i]);
+    }
+}
+
+class Export : public testing::Test {
+  protected:
+    // Exports, opens what came out.
+    Model exported(const Model& model, ExportKind kind) {
+        const std::string path = directory.file(fmt::format("{}.{}", ++count, name_of(kind)));
+        export_model(model, path, to(kind));
+        return open_model(path);
+    }
+    TemporaryDirectory directory;
+    int count = 0;
+};
+
+// Two layers, an odd number of experts and values that the header of every kind can say.
+const std::vector<std::string> kSettings = {
+    "num_hidden_layers=2", "num_local_experts=5",   "num_experts_per_tok=3",
+    "vocab_size=301",      "swiglu_limit=5.5",      "sliding_window=9",
+    "rope_theta=12345",    "rope_scaling.factor=8", "max_position_embeddings=32768",
+    "eos_token_id=7"};
+
+TEST_F(Export, EveryKindToEveryOtherKeepsEveryNumber) {
+    for (const char* format : {"mxfp4", "bf16"}) {
+        const TinyModel tiny(format, kSettings);
+        for (const ExportKind first : kKinds)
+            for (const ExportKind second : kKinds) {
+                SCOPED_TRACE(fmt::format("{} to {} to {}", format, name_of(first), name_of(second)));
+                const bool legacy = first == ExportKind::kLegacyF32 || first == ExportKind::kLegacyBF16;
+                const bool dense = std::string(format) == "bf16" || legacy;
+                if (first == ExportKind::kOriginal && dense) continue;   // refused: see below
+                if (second == ExportKind::kOriginal && dense) continue;  // same
+                const Model model = exported(exported(tiny.model(), first), second);
+                expect_same_weights(tiny.model(), model);
+                Config expected = tiny.model().config;
+                if (legacy || model.kind == CheckpointKind::kLegacy) expected.stop_ids.clear();
+                expect_same_config(model.config, expected);
+            }
+    }
+}
+
+TEST_F(Export, Mxfp4FilesComeBackByteForByte) {
+    const TinyModel tiny("mxfp4", kSettings);
+    const std::string source = read_file(tiny.path() + "/model.safetensors");
+    for (const ExportKind kind : {ExportKind::kHuggingFace, ExportKind::kOriginal, ExportKind::kContainer}) {
+        const Model back = exported(exported(tiny.model(), kind), ExportKind::kHuggingFace);
+        EXPECT_TRUE(read_file(back.path + "/model.safetensors") == source) << name_of(kind);
+    }
+    // Through the dense kinds it becomes what a bf16 snapshot of the same seed holds.
+    const TinyModel dense("bf16", kSettings);
+    for (const ExportKind kind : {ExportKind::kLegacyF32, ExportKind::kLegacyBF16}) {
+        const Model back = exported(exported(tiny.model(), kind), ExportKind::kHuggingFace);
+        EXPECT_TRUE(read_file(back.path + "/model.safetensors") == read_file(dense.path() + "/model.safetensors"));
+    }
+}
+
+// Everything that Config can hold and only these two kinds can say.
+TEST_F(Export, HuggingFaceAndContainerSayEverything) {
+    const TinyModel tiny("mxfp4",
+                         {"num_hidden_layers=2", "rms_norm_eps=0.003", "swiglu_alpha=1.5", "rope_scaling.truncate=true",
+                          "rope_scaling.beta_fast=16", "rope_scaling.beta_slow=2", "rope_scaling.attention_factor=1.1",
+                          "max_position_embeddings=5000", "eos_token_id=[5,6,7]"});
+    nlohmann::json config = nlohmann::json::parse(read_file(tiny.path() + "/config.json"));
+    config["layer_types"] = {"full_attention", "sliding_attention"};
+    write_bytes(tiny.path() + "/config.json", config.dump());
+    const Model model = open_model(tiny.path());
+    for (const ExportKind kind : {ExportKind::kHuggingFace, ExportKind::kContainer})
+        expect_same_config(exported(model, kind).config, model.config);
+}
+
+TEST_F(Export, WhatAHeaderCannotSayIsRefused) {
+    const struct {
+        const char* setting;
+        const char* word;
+        bool original_too;
+    } cases[] = {
+        {"rms_norm_eps=0.003", "epsilon", true},
+        {"swiglu_alpha=1.5", "alpha", true},
+        {"rope_scaling.truncate=true", "truncate", true},
+        {"rope_scaling.attention_factor=1.1", "attention factor", true},
+        {"rope_scaling.beta_fast=16", "beta_fast", false},
+        {"rope_scaling.beta_slow=2", "beta_slow", false},
+    };
+    for (const auto& c : cases) {
+        const TinyModel tiny("mxfp4", {"num_hidden_layers=1", c.setting});
+        for (const ExportKind kind : {ExportKind::kLegacyF32, ExportKind::kLegacyBF16, ExportKind::kOriginal}) {
+            const std::string path = directory.file(fmt::format("{}", ++count));
+            const std::string error = error_of([&] { export_model(tiny.model(), path, to(kind)); });
+            if (kind == ExportKind::kOriginal && !c.original_too)
+                EXPECT_EQ(error, "");
+            else
+                EXPECT_TRUE(has(error, {c.word, "expected", "found"})) << name_of(kind);
+            EXPECT_EQ(fs::exists(path), error.empty());
+        }
+    }
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=2"});
+    Model full = tiny.model();
+    full.config.layer_kind = {LayerKind::kFull, LayerKind::kFull};
+    EXPECT_TRUE(has(error_of([&] { export_model(full, directory.file("x"), to(ExportKind::kOriginal)); }), {"layers"}));
+    const TinyModel dense("bf16", {"num_hidden_layers=1"});
+    EXPECT_TRUE(has(error_of([&] { export_model(dense.model(), directory.file("x"), to(ExportKind::kOriginal)); }),
+                    {"original", "MXFP4", "dense"}));
+}
+
+TEST_F(Export, F32GoesToBf16OnlyIfExact) {
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
+    const Model legacy = exported(tiny.model(), ExportKind::kLegacyF32);
+    std::string bytes = read_file(legacy.path);
+    const float inexact = 1.00001f;
+    std::memcpy(bytes.data() + 60 + 4 * 1003 * 128 * 2, &inexact, sizeof inexact);  // the first attention norm
+    const std::string path = directory.file("inexact.bin");
+    write_bytes(path, bytes);
+    const Model model = open_model(path);
+    EXPECT_EQ(model.weights.layers[0].g_attn[0], inexact);
+    for (const ExportKind kind : {ExportKind::kHuggingFace, ExportKind::kLegacyBF16}) {
+        const std::string out = directory.file(name_of(kind));
+        EXPECT_TRUE(has(error_of([&] { export_model(model, out, to(kind)); }), {"norm", "bf16", "1.00001"}));
+        EXPECT_FALSE(fs::exists(out));
+    }
+    for (const ExportKind kind : {ExportKind::kContainer, ExportKind::kLegacyF32}) {
+        const Model kept = exported(model, kind);
+        EXPECT_EQ(kept.weights.embed.dtype, DType::kF32);
+        expect_same_weights(kept, model);
+    }
+    EXPECT_EQ(read_file(exported(exported(model, ExportKind::kContainer), ExportKind::kLegacyF32).path), bytes);
+}
+
+TEST_F(Export, ContainerIsASafetensorsFileWithoutHolesAlignedTo64) {
+    const TinyModel tiny("mxfp4", {"num_local_experts=3", "num_experts_per_tok=1", "vocab_size=77"});
+    const Model model = exported(tiny.model(), ExportKind::kContainer);
+    const SafetensorsParts parts(model.path);
+    const size_t start = read_file(model.path).size() - parts.data.size();
+    EXPECT_EQ(start % 64, 0u);
+    size_t end = 0;
+    std::vector<std::string> order;
+    for (const auto& [name, info] : parts.header.items()) {
+        if (name == "__metadata__") continue;
+        EXPECT_EQ(info["data_offsets"][0], end) << "the format allows no holes: " << name;
+        end = info["data_offsets"][1];
+        if (name.rfind("padding.", 0) == 0) continue;
+        EXPECT_EQ(size_t(info["data_offsets"][0]) % 64, 0u) << name;
+        order.push_back(name);
+    }
+    EXPECT_EQ(end, parts.data.size());
+    std::vector<std::string> source_order;
+    const SafetensorsParts source(tiny.path() + "/model.safetensors");
+    for (const auto& item : source.header.items())
+        if (item.key() != "__metadata__") source_order.push_back(item.key());
+    EXPECT_EQ(order, source_order);
+}
+
+// XXH3_64bits of nothing and of "a", as the algorithm's own documentation and tools give them.
+TEST_F(Export, ChecksumIsXxh3) {
+    EXPECT_EQ(Checksum().hex(), "2d06800538d394c2");
+    Checksum a;
+    a.add("a", 1);
+    EXPECT_EQ(a.hex(), "e6c632b61e964e1f");
+}
+
+TEST_F(Export, AFlippedBitInAContainerIsFound) {
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
+    const Model model = exported(tiny.model(), ExportKind::kContainer);
+    verify_checksums(model.path);
+    const SafetensorsParts whole(model.path);
+    for (const auto& [name, info] : whole.header.items()) {
+        if (name == "__metadata__" || name.rfind("padding.", 0) == 0) continue;
+        SafetensorsParts damaged = whole;
+        damaged.data[size_t(info["data_offsets"][1]) - 1] ^= 1;
+        std::string header = damaged.header.dump();
+        header.append(63 - (7 + header.size()) % 64, ' ');
+        write_bytes(model.path, SafetensorsParts::join(header, damaged.data));
+        EXPECT_TRUE(has(error_of([&] { verify_checksums(model.path); }), {model.path, name, "checksum"}));
+    }
+    const Model damaged = open_model(model.path);
+    EXPECT_TRUE(
+        has(error_of([&] { export_model(damaged, directory.file("x"), to(ExportKind::kHuggingFace)); }), {"checksum"}));
+    EXPECT_FALSE(fs::exists(directory.file("x")));
+}
+
+TEST_F(Export, NaNScalesAreNotExported) {
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
+    SafetensorsParts parts(tiny.path() + "/model.safetensors");
+    const std::string name = "model.layers.0.mlp.experts.down_proj_scales";
+    parts.data[parts.header[name]["data_offsets"][0]] = '\xff';
+    parts.write(tiny.path() + "/model.safetensors");
+    const Model model = open_model(tiny.path());
+    for (const ExportKind kind : kKinds)
+        EXPECT_TRUE(has(error_of([&] { export_model(model, directory.file("x"), to(kind)); }), {name, "NaN"}));
+}
+
+TEST_F(Export, ProgressReachesTheTotal) {
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
+    for (const ExportKind kind : kKinds) {
+        int64_t last = 0, whole = -1;
+        ExportOptions options = to(kind);
+        options.progress = [&](int64_t done, int64_t total) {
+            EXPECT_GE(done, last);
+            last = done;
+            whole = total;
+        };
+        export_model(tiny.model(), directory.file(name_of(kind)), options);
+        EXPECT_EQ(last, whole) << name_of(kind);
+    }
+}
+
+TEST_F(Export, TheSourceIsNeverOverwritten) {
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
+    const std::string kept = read_file(tiny.path() + "/model.safetensors");
+    for (const ExportKind kind : kKinds) {
+        for (const std::string& out : {tiny.path(), tiny.path() + "/", tiny.path() + "/model.safetensors"})
+            EXPECT_NE(error_of([&] { export_model(tiny.model(), out, to(kind)); }), "") << name_of(kind) << " " << out;
+        EXPECT_TRUE(read_file(tiny.path() + "/model.safetensors") == kept);
+    }
+    const Model container = exported(tiny.model(), ExportKind::kContainer);
+    fs::create_hard_link(container.path, directory.file("link"));
+    EXPECT_TRUE(has(error_of([&] { export_model(container, directory.file("link"), to(ExportKind::kContainer)); }),
+                    {"link", "another path"}));
+}
+
+TEST_F(Export, Destinations) {
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
+    const auto error = [&](const std::string& out, ExportKind kind) {
+        return error_of([&] { export_model(tiny.model(), out, to(kind)); });
+    };
+    fs::create_directory(directory.file("empty"));
+    EXPECT_EQ(error(directory.file("empty/"), ExportKind::kHuggingFace), "") << "an empty directory is taken";
+    EXPECT_TRUE(has(error(directory.file("empty"), ExportKind::kHuggingFace), {"empty", "new or empty"}));
+    write_bytes(directory.file("file"), "precious");
+    EXPECT_TRUE(has(error(directory.file("file"), ExportKind::kOriginal), {"file", "new or empty"}));
+    EXPECT_EQ(read_file(directory.file("file")), "precious");
+    EXPECT_EQ(error(directory.file("file"), ExportKind::kContainer), "") << "a file is replaced";
+    EXPECT_EQ(open_error(directory.file("file")), "");
+    for (const ExportKind kind : kKinds) EXPECT_TRUE(has(error(directory.file("no/such"), kind), {"no/such"}));
+    for (const ExportKind kind : {ExportKind::kContainer, ExportKind::kLegacyF32})
+        EXPECT_TRUE(has(error(directory.file("empty"), kind), {"empty", "directory"}));
+}
+
+TEST_F(Export, TokenizerAndStopIdsGoAlong) {
+    SnapshotSpec spec;
+    spec.preset = "demo";
+    spec.settings = {"num_hidden_layers=1"};
+    write_random_snapshot(directory.file("demo"), spec);
+    write_bytes(directory.file("demo/chat_template.jinja"), "template");
+    const Model demo = open_model(directory.file("demo"));
+    EXPECT_EQ(demo.config.stop_ids, (std::vector<int>{258, 257, 264})) << "generation_config.json wins";
+    for (const ExportKind kind : {ExportKind::kHuggingFace, ExportKind::kOriginal, ExportKind::kContainer}) {
+        std::vector<std::string> notes;
+        ExportOptions options = to(kind);
+        options.note = [&](const std::string& line) { notes.push_back(line); };
+        export_model(demo, directory.file(name_of(kind)), options);
+        EXPECT_TRUE(notes.empty()) << notes[0];
+        const Model model = open_model(directory.file(name_of(kind)));
+        EXPECT_EQ(model.config.stop_ids, demo.config.stop_ids);
+        const Tokenizer tokenizer = Tokenizer::for_model(model);
+        EXPECT_EQ(tokenizer.encode_with_special("ab<|end|>"), (std::vector<int>{97, 98, 262}));
+        EXPECT_EQ(tokenizer.special("<|call|>"), 264);
+    }
+    EXPECT_EQ(read_file(directory.file("hf/tokenizer.json")), read_file(directory.file("demo/tokenizer.json")));
+    EXPECT_EQ(read_file(directory.file("hf/chat_template.jinja")), "template");
+
+    // From a model without one: a note; or the one that the caller names.
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
+    for (const ExportKind kind : {ExportKind::kHuggingFace, ExportKind::kContainer}) {
+        std::vector<std::string> notes;
+        ExportOptions options = to(kind);
+        options.note = [&](const std::string& line) { notes.push_back(line); };
+        export_model(tiny.model(), directory.file(fmt::format("{}", ++count)), options);
+        ASSERT_EQ(notes.size(), 1u);
+        EXPECT_TRUE(has(notes[0], {"tokenizer"}));
+        for (const char* given : {"demo", "demo/tokenizer.json"}) {
+            options.tokenizer_path = directory.file(given);
+            const std::string out = directory.file(fmt::format("{}", ++count));
+            export_model(tiny.model(), out, options);
+            EXPECT_EQ(Tokenizer::for_model(open_model(out)).special("<|call|>"), 264);
+        }
+        EXPECT_EQ(notes.size(), 1u);
+        options.tokenizer_path = directory.file("gone");
+        EXPECT_NE(error_of([&] { export_model(tiny.model(), directory.file("x"), options); }), "");
+        EXPECT_FALSE(fs::exists(directory.file("x")));
+    }
+}
+
+// The process dies when half is written: the final name must not be there, or hold what it held before.
+TEST_F(Export, AKilledExportLeavesTheDestinationAsItWas) {
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
+    for (const ExportKind kind : kKinds)
+        for (const bool existed : {false, true}) {
+            const bool is_file = kind != ExportKind::kHuggingFace && kind != ExportKind::kOriginal;
+            if (existed && !is_file) continue;
+            const std::string out = directory.file(fmt::format("{}-{}", name_of(kind), existed));
+            if (existed) write_bytes(out, "what was there before");
+            const pid_t child = fork();
+            ASSERT_GE(child, 0);
+            if (child == 0) {
+                omp_set_num_threads(1);  // the parent's threads do not exist here
+                ExportOptions options = to(kind);
+                options.progress = [](int64_t done, int64_t total) {
+                    if (done > total * 3 / 4) _exit(42);
+                };
+                export_model(tiny.model(), out, options);
+                _exit(0);
+            }
+            int status = 0;
+            ASSERT_EQ(waitpid(child, &status, 0), child);
+            ASSERT_TRUE(WIFEXITED(status));
+            EXPECT_EQ(WEXITSTATUS(status), 42) << "the export was not killed";
+            EXPECT_EQ(fs::exists(out), existed) << out;
+            if (existed) {
+                EXPECT_EQ(read_file(out), "what was there before");
+            }
+            export_model(tiny.model(), out, to(kind));  // what the dead process left is not in the way
+            expect_same_weights(open_model(out), tiny.model());
+        }
+}
+
+TEST_F(Export, AFailedExportRemovesWhatItWrote) {
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
+    for (const ExportKind kind : kKinds) {
+        TemporaryDirectory place;
+        ExportOptions options = to(kind);
+        options.progress = [](int64_t done, int64_t total) {
+            if (done > total / 2) throw Error("stop");
+        };
+        EXPECT_EQ(error_of([&] { export_model(tiny.model(), place.file("out"), options); }), "stop");
+        EXPECT_TRUE(fs::is_empty(place.path())) << name_of(kind);
+    }
+}
+
+}  // namespace

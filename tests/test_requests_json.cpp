@@ -1,0 +1,310 @@
+// test_requests_json.cpp: one line of JSON to what it asks for. What fields mean is OpenAI's API reference (chat
+// completions, completions, batch); the harmony side of a conversation is the format's own document.
+#include <gtest/gtest.h>
+
+#include "error.h"
+#include "requests/request_line.h"
+
+namespace {
+
+RequestLine read(const std::string& line) {
+    const Json json = parse_json(line);
+    read_custom_id(json);
+    return read_request_line(json);
+}
+
+// A chat line whose body holds `fields` beside one user message; a completion likewise.
+std::string chat(const std::string& fields) {
+    return R"({"messages": [{"role": "user", "content": "hi"}])" + (fields.empty() ? "" : ", " + fields) + "}";
+}
+std::string completion(const std::string& fields) {
+    return R"({"prompt": "hi")" + (fields.empty() ? "" : ", " + fields) + "}";
+}
+
+Conversation conversation(const std::string& messages, const std::string& fields = "") {
+    return std::get<Conversation>(
+        read(R"({"messages": [)" + messages + "]" + (fields.empty() ? "" : ", " + fields) + "}").prompt);
+}
+
+std::string error_of(const std::string& line) {
+    try {
+        read(line);
+    } catch (const Error& e) {
+        return e.what();
+    }
+    return "";
+}
+
+TEST(RequestLine, BatchEnvelope) {
+    const Json json = parse_json(R"({"custom_id": "a-1", "method": "POST", "url": "/v1/completions", "body":
+        {"model": "gpt-oss-20b", "prompt": "Once", "max_tokens": 7, "temperature": 0.5, "top_p": 0.25, "seed": 42,
+         "stop": ["\n", "END"], "ignore_eos": true, "return_token_ids": true, "user": "ignored"}})");
+    EXPECT_EQ(read_custom_id(json), "a-1");
+    const RequestLine r = read_request_line(json);
+    EXPECT_EQ(std::get<std::string>(r.prompt), "Once");
+    EXPECT_EQ(r.model, "gpt-oss-20b");
+    EXPECT_EQ(r.max_tokens, 7);
+    EXPECT_EQ(r.temperature, 0.5);
+    EXPECT_EQ(r.top_p, 0.25);
+    EXPECT_EQ(r.seed, 42u);
+    EXPECT_EQ(r.stop, (std::vector<std::string>{"\n", "END"}));
+    EXPECT_TRUE(r.ignore_eos);
+    EXPECT_TRUE(r.return_token_ids);
+}
+
+TEST(RequestLine, BareBodyAndNothingButThePrompt) {
+    const RequestLine r = read(R"({"prompt": [0, 5, 2147483647]})");
+    EXPECT_EQ(std::get<std::vector<int>>(r.prompt), (std::vector<int>{0, 5, 2147483647}));
+    EXPECT_FALSE(r.max_tokens || r.temperature || r.top_p || r.seed || r.ignore_eos || r.return_token_ids);
+    EXPECT_TRUE(r.stop.empty());
+    EXPECT_EQ(read_custom_id(parse_json(R"({"prompt": "x"})")), std::nullopt);
+}
+
+TEST(RequestLine, NullIsAbsent) {
+    const RequestLine r = read(completion(
+        R"("max_tokens": null, "temperature": null, "stop": null, "seed": null, "n": null, "logprobs": null)"));
+    EXPECT_FALSE(r.max_tokens || r.temperature || r.seed);
+}
+
+TEST(RequestLine, ValuesAtTheirLimits) {
+    EXPECT_EQ(read(completion(R"("temperature": 0)")).temperature, 0.0);
+    EXPECT_EQ(read(completion(R"("top_p": 1)")).top_p, 1.0);
+    EXPECT_EQ(read(completion(R"("max_tokens": 2147483647)")).max_tokens, 2147483647);
+    EXPECT_EQ(read(chat(R"("max_completion_tokens": 3)")).max_tokens, 3);
+    EXPECT_EQ(read(chat(R"("max_completion_tokens": 3, "max_tokens": 3)")).max_tokens, 3);
+    EXPECT_EQ(read(completion(R"("seed": -1)")).seed, UINT64_MAX);
+    EXPECT_EQ(read(completion(R"("seed": 18446744073709551615)")).seed, UINT64_MAX);
+    EXPECT_EQ(read(completion(R"("stop": "x")")).stop, std::vector<std::string>{"x"});
+    EXPECT_TRUE(read(completion(R"("stop": [])")).stop.empty());
+}
+
+TEST(RequestLine, FieldsThatAskForWhatIsDoneAnyway) {
+    EXPECT_EQ(error_of(completion(R"("n": 1, "best_of": 1, "echo": false, "stream": false, "suffix": "",
+        "logit_bias": {}, "presence_penalty": 0.0, "frequency_penalty": 0, "unknown": [1, {"a": 2}])")),
+              "");
+    EXPECT_EQ(error_of(chat(R"("logprobs": false, "response_format": {"type": "text"}, "tool_choice": "auto")")), "");
+}
+
+struct BadLine {
+    const char* why;
+    std::string line;
+    std::vector<std::string> words;  // that the message must have
+};
+
+class BadRequestLine : public testing::TestWithParam<BadLine> {};
+
+TEST_P(BadRequestLine, IsRefusedWithTheFieldAndWhatWasExpected) {
+    const std::string message = error_of(GetParam().line);
+    EXPECT_NE(message, "") << "accepted";
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+    for (const std::string& word : GetParam().words) EXPECT_NE(message.find(word), std::string::npos) << message;
+}
+
+const std::string kUser = R"({"role": "user", "content": "hi"})";
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, BadRequestLine,
+    testing::ValuesIn(std::vector<BadLine>{
+        {"not_json", "{\"prompt\": }", {"not JSON"}},
+        {"two_values", R"({"prompt": "a"} {"prompt": "b"})", {"not JSON"}},
+        {"cut", R"({"prompt": "a)", {"not JSON"}},
+        {"array", "[1]", {"an object", "an array"}},
+        {"invalid_utf8", "{\"prompt\": \"\xff\"}", {"UTF-8", "13"}},
+        {"lone_surrogate", R"({"prompt": "\ud800"})", {"not JSON"}},
+        {"number_overflow", R"({"prompt": "a", "temperature": 1e999})", {"too large"}},
+        {"custom_id_number", R"({"custom_id": 5, "prompt": "a"})", {"custom_id", "a string", "5"}},
+        {"method", R"({"method": "GET", "body": {"prompt": "a"}})", {"method", "POST", "GET"}},
+        {"url", R"({"url": "/v1/responses", "body": {"prompt": "a"}})", {"url", "/v1/completions", "/v1/responses"}},
+        {"url_against_body", R"({"url": "/v1/completions", "body": {"messages": []}})", {"body.prompt"}},
+        {"body_is_text", R"({"body": "a"})", {"body", "an object", "\"a\""}},
+        {"body_null", R"({"body": null})", {"body", "an object"}},
+        {"neither", "{}", {"messages", "prompt", "neither"}},
+        {"prompt_and_messages", R"({"prompt": "a", "messages": []})", {"both"}},
+        {"prompt_number", R"({"prompt": 5})", {"prompt", "5"}},
+        {"prompt_of_strings", R"({"prompt": ["a", "b"]})", {"prompt[0]", "token id", "\"a\""}},
+        {"prompt_negative_id", R"({"prompt": [1, -3]})", {"prompt[1]", "-3"}},
+        {"prompt_huge_id", R"({"prompt": [99999999999]})", {"prompt[0]", "99999999999"}},
+        {"prompt_fraction", R"({"prompt": [1.5]})", {"prompt[0]", "1.5"}},
+        {"temperature_abc", completion(R"("temperature": "abc")"), {"temperature", "number", "\"abc\""}},
+        {"temperature_negative", completion(R"("temperature": -0.1)"), {"temperature", "-0.1"}},
+        {"path_in_body", R"({"body": {"prompt": "a", "temperature": []}})", {"body.temperature", "[]"}},
+        {"top_p_zero", completion(R"("top_p": 0)"), {"top_p", "above 0"}},
+        {"top_p_above_one", completion(R"("top_p": 1.01)"), {"top_p", "1.01"}},
+        {"max_tokens_negative", completion(R"("max_tokens": -3)"), {"max_tokens", "from 1", "-3"}},
+        {"max_tokens_zero", completion(R"("max_tokens": 0)"), {"max_tokens", "0"}},
+        {"max_tokens_fraction", completion(R"("max_tokens": 2.5)"), {"max_tokens", "2.5"}},
+        {"max_tokens_huge", completion(R"("max_tokens": 18446744073709551615)"), {"max_tokens"}},
+        {"max_tokens_twice",
+         chat(R"("max_tokens": 3, "max_completion_tokens": 4)"),
+         {"max_completion_tokens", "3", "4"}},
+        {"seed_text", completion(R"("seed": "x")"), {"seed", "\"x\""}},
+        {"stop_empty", completion(R"("stop": "")"), {"stop", "at least one character"}},
+        {"stop_number", completion(R"("stop": ["a", 5])"), {"stop", "5"}},
+        {"stop_five", completion(R"("stop": ["a", "b", "c", "d", "e"])"), {"stop", "4", "5"}},
+        {"ignore_eos_text", completion(R"("ignore_eos": "yes")"), {"ignore_eos", "true or false"}},
+        {"n_two", completion(R"("n": 2)"), {"n: expected 1", "found 2"}},
+        {"logprobs_chat", chat(R"("logprobs": true)"), {"logprobs", "false", "true"}},
+        {"logprobs_completion", completion(R"("logprobs": 0)"), {"logprobs"}},
+        {"response_format", chat(R"("response_format": {"type": "json_object"})"), {"response_format", "text"}},
+        {"logit_bias", completion(R"("logit_bias": {"5": 1})"), {"logit_bias"}},
+        {"best_of", completion(R"("best_of": 2)"), {"best_of"}},
+        {"suffix", completion(R"("suffix": "x")"), {"suffix"}},
+        {"echo", completion(R"("echo": true)"), {"echo"}},
+        {"stream", completion(R"("stream": true)"), {"stream"}},
+        {"presence_penalty", completion(R"("presence_penalty": 0.5)"), {"presence_penalty", "0.5"}},
+        {"frequency_penalty", completion(R"("frequency_penalty": -1)"), {"frequency_penalty"}},
+        {"tool_choice_required", chat(R"("tool_choice": "required")"), {"tool_choice", "\"auto\" or \"none\""}},
+        {"tool_choice_object", chat(R"("tool_choice": {"type": "function"})"), {"tool_choice", "an object"}},
+        {"effort", chat(R"("reasoning_effort": "extreme")"), {"reasoning_effort", "low, medium or high", "extreme"}},
+        {"no_messages", R"({"messages": []})", {"messages", "at least one"}},
+        {"messages_text", R"({"messages": "hi"})", {"messages", "an array"}},
+        {"only_system", R"({"messages": [{"role": "system", "content": "x"}]})", {"messages", "at least one"}},
+        {"role", R"({"messages": [{"role": "function", "content": "x"}]})", {"messages[0].role", "function"}},
+        {"no_role", R"({"messages": [{"content": "x"}]})", {"messages[0].role"}},
+        {"message_text", R"({"messages": ["x"]})", {"messages[0]", "an object"}},
+        {"no_content", R"({"messages": [{"role": "user"}]})", {"messages[0].content"}},
+        {"content_number", R"({"messages": [{"role": "user", "content": 5}]})", {"messages[0].content", "5"}},
+        {"image",
+         R"({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]})",
+         {"messages[0].content[0].type", "image_url"}},
+        {"part_without_text",
+         R"({"messages": [{"role": "user", "content": [{"type": "text"}]}]})",
+         {"messages[0].content[0].text"}},
+        {"user_name",
+         R"({"messages": [{"role": "user", "content": "x", "name": "a to=b"}]})",
+         {"messages[0].name", "a to=b"}},
+        {"late_system",
+         R"({"messages": [)" + kUser + R"(, {"role": "system", "content": "x"}]})",
+         {"messages[1].role", "before all others"}},
+        {"assistant_says_nothing",
+         R"({"messages": [)" + kUser + R"(, {"role": "assistant", "content": null}]})",
+         {"messages[1].content"}},
+        {"tool_without_call",
+         R"({"messages": [)" + kUser + R"(, {"role": "tool", "tool_call_id": "c", "content": "x"}]})",
+         {"messages[1].tool_call_id"}},
+        {"call_without_function",
+         R"({"messages": [)" + kUser + R"(, {"role": "assistant", "tool_calls": [{"id": "c"}]}]})",
+         {"messages[1].tool_calls[0].function"}},
+        {"call_with_object",
+         R"({"messages": [)" + kUser +
+             R"(, {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {}}}]}]})",
+         {"messages[1].tool_calls[0].function.arguments", "a string"}},
+        {"tool_without_name", chat(R"("tools": [{"type": "function", "function": {}}])"), {"tools[0].function.name"}},
+        {"tool_type", chat(R"("tools": [{"type": "web_search"}])"), {"tools[0].type", "web_search"}},
+        {"tool_parameters",
+         chat(R"("tools": [{"type": "function", "function": {"name": "f", "parameters": []}}])"),
+         {"tools[0].function.parameters", "an object"}},
+    }),
+    [](const auto& c) { return c.param.why; });
+
+TEST(RequestLine, MessagesStayShort) {
+    const std::string message = error_of(completion(R"("temperature": ")" + std::string(100000, 'x') + "\""));
+    EXPECT_NE(message.find("temperature"), std::string::npos);
+    EXPECT_LT(message.size(), 200u);
+    // Not cut within a character: U+00E4 is two bytes.
+    std::string umlauts;
+    for (int i = 0; i < 50; i++) umlauts += "\u00e4";
+    const std::string cut = error_of(completion(R"("seed": "x)" + umlauts + "\""));
+    EXPECT_NE(cut.find("\u00e4\"..."), std::string::npos) << cut;
+}
+
+TEST(RequestLine, DepthAndWidthAreLimited) {
+    const auto nested = [](int depth) {
+        return R"({"prompt": "x", "deep": )" + std::string(size_t(depth), '[') + std::string(size_t(depth), ']') + "}";
+    };
+    EXPECT_EQ(error_of(nested(60)), "");
+    EXPECT_NE(error_of(nested(70)).find("nests deeper"), std::string::npos);
+    EXPECT_NE(error_of(nested(100000)).find("nests deeper"), std::string::npos);
+    EXPECT_NE(error_of(R"({"a":)" + std::string(100000, '[')).find("nests deeper"), std::string::npos);
+
+    const auto wide = [](int n_keys) {
+        std::string keys;
+        for (int i = 0; i < n_keys; i++) keys += fmt::format(", \"k{}\": {{}}", i);
+        return R"({"prompt": "x")" + keys + "}";
+    };
+    EXPECT_EQ(error_of(wide(999)), "");
+    EXPECT_NE(error_of(wide(1000)).find("1000 keys"), std::string::npos);
+}
+
+TEST(Conversation, SystemAndDeveloperBecomeTheInstructions) {
+    EXPECT_EQ(conversation(kUser).instructions, std::nullopt);
+    const Conversation c = conversation(R"({"role": "system", "content": "Be brief."},
+        {"role": "developer", "content": [{"type": "text", "text": "Be "}, {"type": "text", "text": "kind."}]},)" +
+                                        kUser);
+    EXPECT_EQ(c.instructions, "Be brief.\n\nBe kind.");
+    ASSERT_EQ(c.messages.size(), 1u);
+    EXPECT_EQ(c.messages[0].role, Role::kUser);
+    EXPECT_EQ(c.messages[0].content, "hi");
+}
+
+TEST(Conversation, UserPartsAndName) {
+    const Conversation c = conversation(
+        R"({"role": "user", "name": "ann-1", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]})");
+    EXPECT_EQ(c.messages[0].content, "ab");
+    EXPECT_EQ(c.messages[0].name, "ann-1");
+}
+
+TEST(Conversation, AssistantTurnsByChannel) {
+    const Conversation c = conversation(kUser + R"(,
+        {"role": "assistant", "reasoning_content": "Think.", "content": "Hello."},)" +
+                                        kUser + R"(,
+        {"role": "assistant", "reasoning": "Look it up.", "content": "One moment.", "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "find", "arguments": "{\"q\":1}"}},
+            {"id": "c2", "type": "function", "function": {"name": "open", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "c2", "content": "opened"},
+        {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "found"}]})");
+    struct Expected {
+        Role role;
+        const char *name, *recipient, *channel, *content_type, *content;
+    };
+    const std::vector<Expected> expected = {
+        {Role::kUser, "", "", "", "", "hi"},
+        {Role::kAssistant, "", "", "analysis", "", "Think."},
+        {Role::kAssistant, "", "", "final", "", "Hello."},
+        {Role::kUser, "", "", "", "", "hi"},
+        {Role::kAssistant, "", "", "analysis", "", "Look it up."},
+        {Role::kAssistant, "", "", "commentary", "", "One moment."},
+        {Role::kAssistant, "", "functions.find", "commentary", "<|constrain|>json", "{\"q\":1}"},
+        {Role::kAssistant, "", "functions.open", "commentary", "<|constrain|>json", "{}"},
+        {Role::kTool, "functions.open", "assistant", "commentary", "", "opened"},
+        {Role::kTool, "functions.find", "assistant", "commentary", "", "found"},
+    };
+    ASSERT_EQ(c.messages.size(), expected.size());
+    for (size_t i = 0; i < expected.size(); i++) {
+        SCOPED_TRACE(i);
+        const Message& m = c.messages[i];
+        EXPECT_EQ(m.role, expected[i].role);
+        EXPECT_EQ(m.name, expected[i].name);
+        EXPECT_EQ(m.recipient, expected[i].recipient);
+        EXPECT_EQ(m.channel, expected[i].channel);
+        EXPECT_EQ(m.content_type, expected[i].content_type);
+        EXPECT_EQ(m.content, expected[i].content);
+    }
+}
+
+TEST(Conversation, CallsWithoutTextHaveNoEmptyPreamble) {
+    for (const char* content : {"null", "\"\""}) {
+        const Conversation c =
+            conversation(kUser + R"(, {"role": "assistant", "content": )" + content +
+                         R"(, "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": ""}}]})");
+        ASSERT_EQ(c.messages.size(), 2u);
+        EXPECT_EQ(c.messages[1].recipient, "functions.f");
+    }
+}
+
+TEST(Conversation, ToolsKeepTheOrderOfTheirProperties) {
+    const std::string tools = R"("tools": [{"type": "function", "function": {"name": "f", "description": "Does f.",
+        "parameters": {"type": "object", "properties": {"z": {"type": "string"}, "a": {"type": "number"}}}}},
+        {"type": "function", "function": {"name": "g"}}])";
+    const Conversation c = conversation(kUser, tools + R"(, "reasoning_effort": "high", "tool_choice": "auto")");
+    ASSERT_EQ(c.tools.size(), 2u);
+    EXPECT_EQ(c.tools[0].name, "f");
+    EXPECT_EQ(c.tools[0].description, "Does f.");
+    EXPECT_EQ(c.tools[0].parameters, R"({"type":"object","properties":{"z":{"type":"string"},"a":{"type":"number"}}})");
+    EXPECT_EQ(c.tools[1].name, "g");
+    EXPECT_EQ(c.tools[1].parameters, "");
+    EXPECT_EQ(c.effort, Effort::kHigh);
+    EXPECT_TRUE(conversation(kUser, tools + R"(, "tool_choice": "none")").tools.empty());
+}
+
+}  // namespace

@@ -1,0 +1,111 @@
+// test_run_sh.cpp: run.sh's own decisions: which command, whether Slurm, what to do without packages. The programs around
+// it are stand-ins that print how they were called, so nothing is built, installed or queued.
+#include <gtest/gtest.h>
+
+#include "subprocess.h"
+#include "temp_folder.h"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// A copy of run.sh in a folder of its own, with a "run" that prints its arguments and a $PATH that holds only what is put
+// into bin/ and the few tools that run.sh itself is made of.
+class RunSh : public testing::Test {
+  protected:
+    void SetUp() override {
+        fs::create_directory(folder_);
+        fs::copy_file("run.sh", folder_ / "run.sh");
+        fs::create_directory(folder_ / "bin");
+        for (const char* tool : {"bash", "cat", "dirname", "env", "nproc", "timeout"})
+            for (const char* place : {"/usr/bin", "/bin"})
+                if (fs::exists(fs::path(place) / tool) && !fs::exists(folder_ / "bin" / tool))
+                    fs::create_symlink(fs::path(place) / tool, folder_ / "bin" / tool);
+        stand_in("../run", "echo run \"$@\"");
+    }
+
+    void stand_in(const std::string& name, const std::string& script) {
+        const fs::path path = folder_ / "bin" / name;
+        std::ofstream(path) << "#!/bin/bash\n" << script << "\n";
+        fs::permissions(path, fs::perms::owner_all);
+    }
+
+    ProgramResult run_sh(std::vector<std::string> args, const std::vector<std::string>& environment = {}) {
+        std::vector<std::string> command = {"env", "-i", "PATH=" + (folder_ / "bin").string()};
+        command.insert(command.end(), environment.begin(), environment.end());
+        command.push_back((folder_ / "run.sh").string());
+        command.insert(command.end(), args.begin(), args.end());
+        ProgramResult result = run_program(command);
+        for (size_t at; (at = result.out.find(folder_.string())) != std::string::npos;)
+            result.out.replace(at, folder_.string().size(), ".");
+        return result;
+    }
+
+    const TempFolder temporary_;
+    const fs::path folder_ = temporary_.path("clone");
+};
+
+TEST_F(RunSh, HelpNamesEveryCommand) {
+    const ProgramResult r = run_sh({"-h"});
+    EXPECT_EQ(r.code, 0);
+    for (const char* name : {"demo", "test", "build", "run", "export", "bench", "fuzz", "default|fast|omp"})
+        EXPECT_NE(r.out.find(name), std::string::npos) << name;
+}
+
+TEST_F(RunSh, BadCommandsAreNamed) {
+    const std::vector<std::vector<std::string>> cases = {
+        {"dance"}, {"build", "slow"}, {"fuzz", "-t", "abc"}, {"fuzz", "-t", "0"}, {"test", "--quick"}};
+    for (const auto& args : cases) {
+        const ProgramResult r = run_sh(args);
+        EXPECT_EQ(r.code, 2) << args[0];
+        EXPECT_EQ(r.out, "");
+        EXPECT_NE(r.err.find(args.back()), std::string::npos) << r.err;
+    }
+    EXPECT_EQ(run_sh({}).code, 2);
+}
+
+TEST_F(RunSh, RunPassesArgumentsOnAsTheyAre) {
+    EXPECT_EQ(run_sh({"run", "model", "-i", "two  words"}).out, "run model -i two  words\n");
+    EXPECT_EQ(run_sh({"export", "a", "b", "--to", "bin"}).out, "run export a b --to bin\n");
+}
+
+TEST_F(RunSh, ExitCodeIsTheProgramsOwn) {
+    stand_in("../run", "exit 1");
+    EXPECT_EQ(run_sh({"run"}).code, 1);
+}
+
+TEST_F(RunSh, SlurmWhoseControllerDoesNotAnswerIsNotUsed) {
+    stand_in("srun", "echo srun \"$@\"");
+    stand_in("sinfo", "exit 1");
+    EXPECT_EQ(run_sh({"run", "model"}).out, "run model\n");
+    fs::remove(folder_ / "bin/sinfo");
+    EXPECT_EQ(run_sh({"run", "model"}).out, "run model\n") << "nor srun without sinfo";
+}
+
+TEST_F(RunSh, SlurmInReachGivesANodeOfItsOwn) {
+    stand_in("srun", "echo srun \"$@\"");
+    stand_in("sinfo", "exit 0");
+    EXPECT_EQ(run_sh({"run", "model"}).out, "srun --ntasks=1 --cpu-bind=none --nodes=1 --exclusive ./run model\n");
+}
+
+TEST_F(RunSh, InsideAnAllocationAllItsCoresAreUsed) {
+    stand_in("srun", "echo srun \"$@\"");
+    const auto out = [&](const std::string& cpus) {
+        return run_sh({"run", "model"}, {"SLURM_JOB_ID=7", "SLURM_JOB_CPUS_PER_NODE=" + cpus}).out;
+    };
+    const std::string expected = "srun --ntasks=1 --cpu-bind=none --nodes=1 --cpus-per-task=64 ./run model\n";
+    EXPECT_EQ(out("64"), expected);
+    EXPECT_EQ(out("64(x2)"), expected) << "two nodes of 64";
+    EXPECT_EQ(out("64,32"), expected) << "two nodes that differ";
+}
+
+TEST_F(RunSh, WithoutAnyPackagesItNamesThem) {
+    const ProgramResult r = run_sh({"build"});
+    EXPECT_EQ(r.code, 2);
+    EXPECT_EQ(r.out, "");
+    for (const char* package :
+         {"g++", "make", "libpcre2-dev", "nlohmann-json3-dev", "libcli11-dev", "libfmt-dev", "libedit-dev"})
+        EXPECT_NE(r.err.find(package), std::string::npos) << package;
+}
+
+}  // namespace
