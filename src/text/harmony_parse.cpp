@@ -36,14 +36,15 @@ class Words {
     // Takes it, with the white space around it.
     std::string take() {
         const std::string word(peek());
-        rest_.remove_prefix(std::min(rest_.find_first_not_of(kSpaces), rest_.size()));
+        skip_spaces();
         rest_.remove_prefix(word.size());
-        rest_.remove_prefix(std::min(rest_.find_first_not_of(kSpaces), rest_.size()));
+        skip_spaces();
         return word;
     }
     std::string_view rest() const { return rest_; }
 
   private:
+    void skip_spaces() { rest_.remove_prefix(std::min(rest_.find_first_not_of(kSpaces), rest_.size())); }
     const std::string text_;
     std::string_view rest_;
 };

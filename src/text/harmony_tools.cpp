@@ -105,6 +105,7 @@ std::string property_text(const std::string& key, const Json& schema, bool is_re
 
     const std::string name = indent + key + (is_required ? ":" : "?:");
     if (variants) {
+        // The library prints a description that the first variant repeats in neither place.
         const std::string* first_description = string_at(variants->front(), "description");
         if (description && !(first_description && *first_description == *description)) comment(*description);
         if (default_value) comment(default_text(schema, *default_value));
