@@ -109,8 +109,9 @@ class Scores {
 
     void print_report() const {
         fmt::print(stderr, "requests: {} scored, {} failed\n", n_scored_, n_failed_);
-        fmt::print(stderr, "perplexity of all {} scored tokens: {}\n", n_logprobs_,
-                   perplexity(sum_, n_logprobs_).dump());
+        const std::string mean =
+            n_logprobs_ > 0 ? fmt::format("{:.6f}", std::exp(-sum_ / double(n_logprobs_))) : "null";
+        fmt::print(stderr, "perplexity of all {} scored tokens: {}\n", n_logprobs_, mean);
     }
     bool any_failed() const { return n_failed_ > 0; }
 

@@ -5,14 +5,9 @@
 #include <cmath>
 #include <vector>
 
-namespace {
+#include "base/mix.h"
 
-// The finaliser of splitmix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit.
-uint64_t mix(uint64_t z) {
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-}
+namespace {
 
 int argmax(const float* logits, int n) {
     int best = 0;
@@ -39,7 +34,7 @@ int pick(const std::vector<Candidate>& candidates, double target) {
 }  // namespace
 
 double random_uniform(uint64_t seed, uint64_t pos) {
-    const uint64_t bits = mix(mix(seed + 0x9e3779b97f4a7c15) ^ (pos + 1) * 0xd1342543de82ef95);
+    const uint64_t bits = mix64(mix64(seed + 0x9e3779b97f4a7c15) ^ (pos + 1) * 0xd1342543de82ef95);
     return double(bits >> 11) * 0x1p-53;
 }
 

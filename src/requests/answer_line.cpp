@@ -1,6 +1,7 @@
 // answer_line.cpp: answers as lines of text, and as lines of the OpenAI batch output.
 #include <fmt/format.h>
 
+#include "base/mix.h"
 #include "error.h"
 #include "requests.h"
 #include "requests/json_fields.h"
@@ -72,8 +73,5 @@ uint64_t answer_hash(int64_t index, const std::vector<int>& ids) {
     const auto add = [&](uint64_t word) { hash = (hash ^ word) * 0x100000001b3; };
     add(uint64_t(index));
     for (const int id : ids) add(uint64_t(id));
-    // Sums of FNV values of similar inputs could cancel; the finaliser of splitmix64 spreads them.
-    hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
-    hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
-    return hash ^ (hash >> 31);
+    return mix64(hash);  // sums of bare FNV values of similar inputs could cancel
 }

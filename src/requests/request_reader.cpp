@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/file.h"
+#include "base/mix.h"
 #include "base/utf8.h"
 #include "error.h"
 #include "requests.h"
@@ -49,12 +50,9 @@ void check_prompt_text(std::string_view text) {
 }
 
 // Seeds of requests that bring none: unrelated for neighbours, and a function of the run's seed and the index alone, so
-// that a request draws the same numbers wherever and whenever it runs. The finaliser is splitmix64's.
+// that a request draws the same numbers wherever and whenever it runs.
 uint64_t request_seed(uint64_t run_seed, int64_t index) {
-    uint64_t z = run_seed + (uint64_t(index) + 1) * 0x9e3779b97f4a7c15;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
+    return mix64(run_seed + (uint64_t(index) + 1) * 0x9e3779b97f4a7c15);
 }
 
 std::vector<int> both(std::vector<int> a, const std::vector<int>& b) {

@@ -142,8 +142,8 @@ bool Reader::open(bool is_array) {
     for (const auto& nesting : kNesting) {
         if (in() != nesting.parent || key != nesting.key) continue;
         if (is_array != nesting.is_array)
-            fail("{}: {}: expected an {}", source_, key.empty() ? "contents" : key,
-                 nesting.is_array ? "array" : "object");
+            fail("{}: {}: expected an {}, found an {}", source_, key.empty() ? "array element" : key,
+                 nesting.is_array ? "array" : "object", is_array ? "array" : "object");
         child = nesting.child;
     }
     if (in() == In::kVocab) fail("{}: model.vocab: expected an id for each token, found an object or array", source_);
