@@ -45,6 +45,7 @@ TEST_OBJS += $(FUZZ:%.cpp=$(OBJ)/%.o)
 endif
 
 .PHONY: all run tests tools fuzz peers check clean help FORCE
+.DELETE_ON_ERROR:
 all: run
 
 help:
@@ -97,7 +98,7 @@ $(OBJ)/src/cpu/%_avx2.o: FILE_FLAGS := -mavx2 -mfma -mf16c
 $(OBJ)/src/cpu/%_avx512.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
 endif
 ifneq ($(MODE),fuzz)
-$(OBJ)/tests/fuzz/%.o: FILE_FLAGS = -DLLVMFuzzerTestOneInput=$*
+$(OBJ)/tests/fuzz/%.o: FILE_FLAGS = -DLLVMFuzzerTestOneInput=$(*F)
 endif
 
 $(OBJ)/%.o: %.cpp $(OBJ)/flags
@@ -112,8 +113,9 @@ $(OBJ)/flags $(OBJ)/sources: FORCE
 	@mkdir -p $(@D)
 	@echo '$(RECORD)' | cmp -s - $@ || echo '$(RECORD)' > $@
 
-peers: tests/peers/node_modules/.package-lock.json
-	node tests/peers/tokenize.mjs tests/peers/out
+peers: tests/peers/out/cases.bin
+tests/peers/out/cases.bin: tests/peers/node_modules/.package-lock.json $(wildcard tests/peers/*.mjs)
+	node tests/peers/tokenize.mjs $(@D)
 tests/peers/node_modules/.package-lock.json: tests/peers/package-lock.json
 	cd tests/peers && npm ci --no-audit --no-fund
 	@touch $@

@@ -181,7 +181,10 @@ count_tests() {
         /\[  FAILED  \].* ms\)$/ { failed++; printf "%s", block > "/dev/stderr"; block = "" }
         /^\[==========\] .* ran\./ { finished = 1; block = "" }
         END {
-            if (!finished) { failed++; printf "%sthe test process died here; the tests after it did not run\n", block > "/dev/stderr" }
+            if (!finished) {
+                failed++
+                printf "%sthe test process died here; the tests after it did not run\n", block > "/dev/stderr"
+            }
             print passed + 0, failed + 0, skipped + 0
         }' "$1"
 }
@@ -218,7 +221,7 @@ run_tests() {
         echo "$PASSED passed, $((FAILED + 1)) failed"
         exit 1
     }
-    say "asking other tokenizers about our test text (npm, about a minute)"
+    say "asking other tokenizers about our test text (npm; the first time 1 to 2 minutes)"
     check "tokenizer peers" make peers
     say "running tests (about a minute)"
     run_gtest "$build"

@@ -29,7 +29,7 @@ VENDOR_PLACES = re.compile(r"include/gpu/|src/kernels/")
 # The first line (the second, after #!) says "name: what the file is".
 OPENINGS = {".cpp": "// ", ".h": "// ", ".mjs": "// ", ".hip": "// ", ".sh": "# ", ".py": '"""'}
 LINES_WARN, LINES_FAIL = 400, 600
-SKIPPED_FOLDERS = {"build", "demo", "node_modules", "corpus", "out"}
+SKIPPED_FOLDERS = re.compile(r"build|demo|demo\.new|tests/peers/(node_modules|out)|tests/fuzz/corpus|(.*/)?\.[^/]*")
 
 CODE = (".cpp", ".h", ".hip")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
@@ -42,8 +42,9 @@ def source_files(root):
     """Paths of all source files, relative to root, sorted."""
     found = []
     for folder, subfolders, names in os.walk(root):
-        subfolders[:] = [s for s in subfolders if s not in SKIPPED_FOLDERS and not s.startswith(".")]
-        found += [os.path.relpath(os.path.join(folder, n), root) for n in names if os.path.splitext(n)[1] in OPENINGS]
+        here = os.path.relpath(folder, root)
+        subfolders[:] = [s for s in subfolders if not SKIPPED_FOLDERS.fullmatch(os.path.normpath(f"{here}/{s}"))]
+        found += [os.path.normpath(f"{here}/{n}") for n in names if os.path.splitext(n)[1] in OPENINGS]
     return sorted(found)
 
 
@@ -187,6 +188,9 @@ def self_test():
         expect(f"{path} with {text[:40]!r}", {**GOOD_TREE, path: text}, [message])
     expect("no first line", {"a.cpp": "", "b.sh": "#!/bin/sh\n# c.sh: another name\n"}, ["found ''", "'# c.sh"], False)
     expect("first line after #!", {"b.sh": "#!/bin/sh\n# b.sh: fine\n"}, [], False)
+    skipped = ["build/a.h", "demo/a.h", ".git/a.h", "src/.x/a.h", "tests/peers/out/a.mjs", "tests/fuzz/corpus/a.h"]
+    expect("folders that are not ours", {path: "" for path in skipped}, [], False)
+    expect("but one of the same name elsewhere is", {"tools/demo/a.py": ""}, ["tools/demo/a.py"], False)
     expect("600 lines", {"a.h": "\n" * 599}, [])
     expect("vendor word in its place", {"include/gpu/platform.h": "#include <hip/hip_runtime.h>\n"}, [])
     return failures
