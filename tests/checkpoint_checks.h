@@ -54,7 +54,12 @@ struct SafetensorsParts {
         const uint64_t length = header.size();
         return std::string(reinterpret_cast<const char*>(&length), sizeof length) + header + data;
     }
-    void write(const std::string& path) const { write_bytes(path, join(header.dump(), data)); }
+    // Spaces after the header keep the data aligned, as all writers of the format do it.
+    void write(const std::string& path) const {
+        std::string text = header.dump();
+        text.append(7 - (text.size() + 7) % 8, ' ');
+        write_bytes(path, join(text, data));
+    }
 };
 
 // Every number of two configs is the same.

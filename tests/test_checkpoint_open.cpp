@@ -263,6 +263,7 @@ TEST_F(OpenModel, ConfigAndTensorsMustAgree) {
         {"num_attention_heads", 4}, {"num_key_value_heads", 3}, {"head_dim", 32},          {"num_local_experts", 7},
     };
     for (const auto& [key, value] : changes) {
+        write_bytes(config, kept);
         edit_json(config, [key = key, value = value](auto& j) {
             j[key] = value;
             j.erase("layer_types");
@@ -319,7 +320,7 @@ TEST_F(OpenModel, BiasesAndUnembeddingMayBeAbsent) {
 }
 
 TEST_F(OpenModel, F32TensorsAreTakenAsTheyAre) {
-    const TinyModel tiny("bf16", kOneLayer);
+    const TinyModel tiny("bf16", kOneLayer), narrow("bf16", kOneLayer);
     const std::string file = tiny.path() + "/model.safetensors";
     const SafetensorsParts parts(file);
     SafetensorsParts wide = parts;
@@ -335,16 +336,16 @@ TEST_F(OpenModel, F32TensorsAreTakenAsTheyAre) {
     const Model model = open_model(tiny.path());
     EXPECT_EQ(model.weights.embed.dtype, DType::kF32);
     EXPECT_EQ(model.weights.layers[0].w_up.first.dtype, DType::kF32);
-    EXPECT_EQ(model.weight_bytes, 2 * tiny.model().weight_bytes);
-    EXPECT_EQ(model.weights.layers[0].w_up[2].at(3, 4), tiny.model().weights.layers[0].w_up[2].at(3, 4));
+    EXPECT_EQ(model.weight_bytes, 2 * narrow.model().weight_bytes);
+    EXPECT_EQ(model.weights.layers[0].w_up[2].at(3, 4), narrow.model().weights.layers[0].w_up[2].at(3, 4));
 }
 
 TEST_F(OpenModel, MisalignedTensorsAreRefused) {
     const TinyModel tiny("mxfp4", kOneLayer);
     const std::string file = tiny.path() + "/model.safetensors";
     const SafetensorsParts parts(file);
-    write_bytes(file, SafetensorsParts::join(parts.header.dump() + std::string(parts.header.dump().size() % 2 + 1, ' '),
-                                             parts.data));
+    const std::string header = parts.header.dump();
+    write_bytes(file, SafetensorsParts::join(header + std::string(header.size() % 2 + 1, ' '), parts.data));
     EXPECT_TRUE(has(open_error(tiny.path()), {file, "model.", "multiple of", "2-byte"}));
 }
 
@@ -383,10 +384,7 @@ TEST_F(OpenModel, ContainerMetadataIsChecked) {
             damaged.header["__metadata__"].erase(key);
         else
             damaged.header["__metadata__"][key] = value;
-        // Spaces keep the data aligned, as the writer would.
-        std::string header = damaged.header.dump();
-        header.append(64 - (8 + header.size()) % 64, ' ');
-        write_bytes(path, SafetensorsParts::join(header, damaged.data));
+        damaged.write(path);
         return open_error(path);
     };
     EXPECT_TRUE(has(error_with("gptoss_container", "2"), {path, "version 1", "\"2\""}));

@@ -98,7 +98,11 @@ TEST_F(TokenizerPeers, IdsAreThoseOfTiktoken) {
 }
 
 TEST_F(TokenizerPeers, DecodeGivesTheTextBack) {
-    for (const Case& c : cases()) ASSERT_TRUE(o200k().decode(c.ids) == c.text) << c.group;
+    for (const Case& c : cases()) {
+        // Of the two names of 200018, decode gives the first.
+        if (c.special && c.text.find("<|reserved_200018|>") != std::string_view::npos) continue;
+        ASSERT_TRUE(o200k().decode(c.ids) == c.text) << c.group;
+    }
 }
 
 // From OpenAI's documents and tests of harmony.

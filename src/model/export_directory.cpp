@@ -75,12 +75,9 @@ std::string find_tokenizer(const Model& model, const ExportOptions& options) {
             fail("{}: expected a tokenizer.json, the one form that this kind of checkpoint holds", path);
         return path;
     }
-    for (const char* place : {"/tokenizer.json", "/../tokenizer.json"}) {
-        const bool beside = place[1] == '.';
-        if (beside && model.kind != CheckpointKind::kOriginal) continue;
-        if (is_directory(model.path) && is_file(model.path + place)) return model.path + place;
-    }
-    return "";
+    const std::string own = model.path + "/tokenizer.json", above = model.path + "/../tokenizer.json";
+    if (is_file(own)) return own;
+    return model.kind == CheckpointKind::kOriginal && is_file(above) ? above : "";
 }
 
 void copy_tokenizer(const Model& model, const StagedDirectory& directory, const ExportOptions& options) {

@@ -3,7 +3,6 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <regex>
 
 #include "error.h"
 #include "model/json.h"
@@ -15,16 +14,22 @@ using Holds = NamedTensor::Holds;
 
 // Names of OpenAI's shards: model--00001-of-00007.safetensors, ... Empty if there are none.
 std::vector<std::string> numbered_files(const std::string& directory) {
-    const std::regex first("model--00001-of-(\\d{5})\\.safetensors");
-    std::vector<std::string> names;
+    const std::string before = "model--00001-of-", after = ".safetensors";
+    constexpr size_t kDigits = 5;
+    std::string first;
+    int n = 0;
     for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-        std::smatch match;
         const std::string name = entry.path().filename().string();
-        if (!std::regex_match(name, match, first)) continue;
-        if (!names.empty()) fail("{}: expected one set of shards, found {} and {}", directory, names[0], name);
-        const int n = std::stoi(match[1]);
-        for (int i = 1; i <= n; i++) names.push_back(fmt::format("model--{:05}-of-{:05}.safetensors", i, n));
+        if (name.size() != before.size() + kDigits + after.size() || name.compare(0, before.size(), before) != 0)
+            continue;
+        const std::string digits = name.substr(before.size(), kDigits);
+        if (name != before + digits + after || digits.find_first_not_of("0123456789") != std::string::npos) continue;
+        if (!first.empty()) fail("{}: expected one set of shards, found {} and {}", directory, first, name);
+        first = name;
+        n = std::stoi(digits);
     }
+    std::vector<std::string> names;
+    for (int i = 1; i <= n; i++) names.push_back(fmt::format("model--{:05}-of-{:05}.safetensors", i, n));
     return names;
 }
 
