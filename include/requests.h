@@ -74,7 +74,8 @@ enum class Purpose {
 
 class LineReader;
 
-// Reads a file of requests. Throws Error if it is neither format, or a text file with fewer lines than it says.
+// Reads a file of requests. Throws Error if it is neither format, or a text file with fewer lines than it says. What it is
+// given outlives it.
 class RequestReader {
   public:
     RequestReader(const Options& options, const Config& config, const TextCodec& codec, Purpose purpose);

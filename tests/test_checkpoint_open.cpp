@@ -13,12 +13,6 @@ namespace {
 // One layer, so that a test may open it once for each of its tensors.
 const std::vector<std::string> kOneLayer = {"num_hidden_layers=1"};
 
-void export_to(const Model& model, const std::string& path, ExportKind kind) {
-    ExportOptions options;
-    options.kind = kind;
-    export_model(model, path, options);
-}
-
 void edit_json(const std::string& path, const std::function<void(nlohmann::json&)>& edit) {
     nlohmann::json json = nlohmann::json::parse(read_file(path));
     edit(json);
@@ -171,40 +165,6 @@ TEST_F(OpenModel, ShardsAreFoundByTheIndex) {
     EXPECT_TRUE(has(open_error(sharded), {shard, "cannot open"}));
     fs::remove(index);
     EXPECT_TRUE(has(open_error(sharded), {sharded, "model.safetensors.index.json"}));
-}
-
-TEST_F(OpenModel, OriginalShardsAreNumbered) {
-    const TinyModel tiny("mxfp4", kOneLayer);
-    const std::string path = directory.file("original");
-    export_to(tiny.model(), path, ExportKind::kOriginal);
-    const SafetensorsParts whole(path + "/model.safetensors");
-    fs::remove(path + "/model.safetensors");
-    const auto part_name = [&](int i) { return fmt::format("{}/model--0000{}-of-00003.safetensors", path, i); };
-    for (int i = 1; i <= 3; i++) {
-        SafetensorsParts part = whole;
-        part.data.clear();
-        part.header = nlohmann::ordered_json::object();
-        int n = 0;
-        for (const auto& [name, info] : whole.header.items()) {
-            if (name == "__metadata__" || n++ % 3 != i - 1) continue;
-            const size_t begin = info["data_offsets"][0], end = info["data_offsets"][1];
-            part.header[name] = info;
-            part.header[name]["data_offsets"] = {part.data.size(), part.data.size() + end - begin};
-            part.data += whole.data.substr(begin, end - begin);
-        }
-        part.write(part_name(i));
-    }
-    const Model model = open_model(path);
-    EXPECT_EQ(model.kind, CheckpointKind::kOriginal);
-    EXPECT_EQ(model.weight_bytes, tiny.model().weight_bytes);
-    EXPECT_EQ(model.weights.layers[0].w_v.at(1, 2), tiny.model().weights.layers[0].w_v.at(1, 2));
-    fs::copy_file(part_name(1), path + "/model--00001-of-00004.safetensors");
-    EXPECT_TRUE(has(open_error(path), {path, "one set of shards"}));
-    fs::remove(path + "/model--00001-of-00004.safetensors");
-    fs::remove(part_name(2));
-    EXPECT_TRUE(has(open_error(path), {part_name(2), "cannot open"}));
-    fs::copy_file(part_name(1), part_name(2));
-    EXPECT_TRUE(has(open_error(path), {part_name(2), "in two"}));
 }
 
 TEST_F(OpenModel, EveryTensorIsNeededWithItsShapeAndDtype) {

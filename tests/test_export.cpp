@@ -27,37 +27,6 @@ ExportOptions to(ExportKind kind) {
     return options;
 }
 
-// Every element of every tensor, compared as floats.
-void expect_same_weights(const Model& a, const Model& b) {
-    const auto vectors = [](const Vector& x, const Vector& y) {
-        ASSERT_EQ(x.n, y.n);
-        for (int64_t i = 0; i < x.n; i++) ASSERT_EQ(x[i], y[i]) << i;
-    };
-    const auto matrices = [](const Matrix& x, const Matrix& y) {
-        ASSERT_EQ(x.n_out, y.n_out);
-        ASSERT_EQ(x.n_in, y.n_in);
-        for (int64_t o = 0; o < x.n_out; o++)
-            for (int64_t i = 0; i < x.n_in; i++) ASSERT_EQ(x.at(o, i), y.at(o, i)) << o << " " << i;
-    };
-    matrices(a.weights.embed, b.weights.embed);
-    matrices(a.weights.unembed, b.weights.unembed);
-    vectors(a.weights.g_final, b.weights.g_final);
-    ASSERT_EQ(a.weights.layers.size(), b.weights.layers.size());
-    for (size_t l = 0; l < a.weights.layers.size(); l++) {
-        const LayerWeights &x = a.weights.layers[l], &y = b.weights.layers[l];
-        for (Vector LayerWeights::*v :
-             {&LayerWeights::g_attn, &LayerWeights::g_mlp, &LayerWeights::b_q, &LayerWeights::b_k, &LayerWeights::b_v,
-              &LayerWeights::b_o, &LayerWeights::sinks, &LayerWeights::b_router, &LayerWeights::b_up,
-              &LayerWeights::b_down})
-            vectors(x.*v, y.*v);
-        for (Matrix LayerWeights::*m :
-             {&LayerWeights::w_q, &LayerWeights::w_k, &LayerWeights::w_v, &LayerWeights::w_o, &LayerWeights::w_router})
-            matrices(x.*m, y.*m);
-        for (ExpertMatrices LayerWeights::*e : {&LayerWeights::w_up, &LayerWeights::w_down})
-            for (int i = 0; i < (x.*e).n_experts; i++) matrices((x.*e)[i], (y.*e)[i]);
-    }
-}
-
 class Export : public testing::Test {
   protected:
     // Exports, opens what came out.

@@ -206,6 +206,16 @@ TEST(Forward, SameBitsWhenTokensArriveAsAPromptOrAreGenerated) {
         EXPECT_EQ(largest_difference(generated[0].logits[p], scored[0].logits[p]), 0);
 }
 
+// max_request_positions sizes the cache; a longer request that fits in it all the same is answered like any other.
+TEST(Forward, RequestLongerThanTheCacheWasSizedFor) {
+    const TinyModel tiny("mxfp4", {"sliding_window=100"});
+    const std::vector<Prompt> prompts{varied_prompts(tiny.model().config.vocab_size)[6]};  // 300 tokens
+    EngineOptions options = options_for(8);
+    const std::vector<Answer> want = run(tiny.model(), prompts, options);
+    options.max_request_positions = 64;  // 8 of which hold the 309 positions
+    expect_same_bits(want, run(tiny.model(), prompts, options));
+}
+
 // One rounding to bf16 (2^-9 relative) at each of five inputs a layer. transformers' own bf16 run of these prompts differs
 // from its f32 run by 2.8e-2 in relative l2, and rounds more often.
 TEST(Forward, Bf16StaysCloseToTheOracle) {

@@ -173,7 +173,7 @@ TEST_F(Modes, GenerateSaysWhenThereIsNoFinalAnswer) {
 }
 
 TEST_F(Modes, ChatTakesTurnsFromAPipe) {
-    const ProgramResult r = run({folder->path("talker"), "-m", "chat", "-n", "900", "-i", "Hello"},
+    const ProgramResult r = run({folder->path("talker"), "-m", "chat", "-n", "3000", "-i", "Hello"},
                                 "\nAnd again\n/new\nOnce more\n/quit\nnever\n");
     EXPECT_EQ(r.code, 0) << r.err;
     size_t turns = 0;

@@ -62,7 +62,7 @@ Capacity small_capacity(int max_sequences = 4, int full_pages = 100) {
 class Device {
   public:
     Device(const Config& config, const Capacity& capacity)
-        : config_(config), capacity_(capacity), scheduler_(config, capacity) {}
+        : config_(config), capacity_(capacity), scheduler_(config_, capacity_) {}
 
     void run(std::vector<std::unique_ptr<Job>> jobs) {
         size_t next = 0;

@@ -86,16 +86,19 @@ TEST(TokenizerFiles, RankFile) {
 }
 
 TEST(TokenizerFiles, NoTokenizerAtAll) {
-    for (const char* bytes : {"", "\n", "x", "hello world\n", "[1, 2]", "\x89PNG"})
+    for (const char* bytes : {"", "\n", "x", "hello world\n", "[1, 2]", "\x89PNG", "\x7f\x45LF\1\1\1"})
         expect_error(bytes, "expected a tokenizer (tokenizer.json, a .tiktoken rank file or tokenizer.bin)");
+    // No first record; no room for any token; a checkpoint, which begins with the length of its header.
+    for (const std::string& start :
+         {std::string("\x80\0\0\0", 4), std::string(12, '\0'), std::string("\x80\1\0\0\0\0\0\0{\"__metadata__\"", 22)})
+        expect_error(start, "expected a tokenizer (tokenizer.json");
     EXPECT_NE(error_of([] { Tokenizer::open("/nonexistent/tokenizer.json"); }).find("/nonexistent/tokenizer.json: "),
               std::string::npos);
 }
 
 TEST(TokenizerFiles, LegacyFile) {
     const std::string good = legacy_file(kPlain);
-    expect_error(std::string("\0\0\0\0", 4), "max_token_length: expected a positive int32");
-    expect_error(good.substr(0, 4), "tokens: expected one for each single byte");
+    expect_error(good.substr(0, 4 + 8 + 6), "tokens: expected one for each single byte, found none for byte 0x01");
     expect_error(good.substr(0, good.size() - 1), "token 259: expected 4 bytes, found 3 and the end of the file");
     expect_error(good.substr(0, good.size() - 5), "token 259: expected its score and length, found the end");
     expect_error(good + legacy_record(260, "longer than six"), "token 260: byte_len: expected 0..6 (max_token_length)");

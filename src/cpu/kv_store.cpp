@@ -52,8 +52,9 @@ Capacity plan_capacity(const Config& config, const EngineOptions& options, int64
     const int64_t full_page = page_bytes(config, LayerKind::kFull, options.precision);
     const int64_t ring_page = page_bytes(config, LayerKind::kSliding, options.precision);
     const int64_t full_per_seq = pages_for(positions);
+    // Not by `positions`: a longer request may come, and one page too few in the ring would be a silent error.
     const int64_t ring_per_seq =
-        std::min<int64_t>(pages_for(positions), ring_pages_needed(config.sliding_window, prefill_chunk));
+        std::min<int64_t>(pages_for(config.max_context), ring_pages_needed(config.sliding_window, prefill_chunk));
 
     // Pages cost memory only once they are used, so a generous limit is harmless: nine tenths of what the weights leave.
     const int64_t limit = options.kv_bytes > 0 ? options.kv_bytes : (available_memory_bytes() - weight_bytes) / 10 * 9;

@@ -9,7 +9,7 @@
 namespace {
 
 // Measured: below about this many bytes the scan is the faster one.
-constexpr size_t kScanMaxBytes = 0;
+constexpr size_t kScanMaxBytes = 64;
 constexpr int kNoMerge = INT_MAX;
 
 int merged_id(const TokenTable& tokens, std::string_view piece, size_t begin, size_t end) {

@@ -86,16 +86,23 @@ Vocabulary read_rank_file(std::string_view data, const std::string& source) {
     return vocabulary;
 }
 
-// int32 max_token_length: a text file has no NUL in its first four bytes, and no token is 16 MiB long.
+// A text file has no NUL among its first four bytes, and no token is 16 MiB long; other binary files hardly go on with a
+// score and a length that fits.
 bool looks_like_legacy_tokenizer(std::string_view data) {
-    return data.size() >= 4 && data[3] == '\0';
+    int32_t max_bytes, n_bytes;
+    float score;
+    return take(data, max_bytes) && max_bytes > 0 && max_bytes < 1 << 24 && take(data, score) && take(data, n_bytes) &&
+           n_bytes >= 0 && n_bytes <= max_bytes;
 }
 
 Vocabulary read_legacy_tokenizer(std::string_view data, const std::string& source) {
     Vocabulary vocabulary(source);
     int32_t max_bytes;
-    if (!take(data, max_bytes) || max_bytes <= 0)
-        fail("{}: max_token_length: expected a positive int32, found something else", source);
+    if (!looks_like_legacy_tokenizer(data) || !take(data, max_bytes))
+        fail(
+            "{}: expected a tokenizer.bin (max_token_length, then a score, a length and that many bytes a token), "
+            "found something else",
+            source);
     for (int64_t id = 0; !data.empty(); id++) {
         float score;
         int32_t n_bytes;

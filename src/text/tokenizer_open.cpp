@@ -20,7 +20,7 @@ std::string find_in(const std::string& directory) {
     if (is_file(json)) return json;
 
     std::vector<std::string> rank_files;
-    if (DIR* const listing = opendir(directory.c_str())) {
+    if (DIR* const listing = opendir((directory + "/").c_str())) {
         while (const dirent* const entry = readdir(listing))
             if (ends_with(entry->d_name, ".tiktoken")) rank_files.push_back(directory + "/" + entry->d_name);
         closedir(listing);
@@ -42,7 +42,7 @@ std::string find_beside(const Model& model) {
         return found;
     }
     const size_t slash = model.path.rfind('/');
-    found = find_in(slash == std::string::npos ? "." : model.path.substr(0, slash + 1));
+    found = find_in(slash == std::string::npos ? "." : model.path.substr(0, slash));
     if (found.empty() && is_file("tokenizer.bin")) found = "tokenizer.bin";  // as the getp family has it
     return found;
 }

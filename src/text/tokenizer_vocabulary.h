@@ -20,11 +20,11 @@ struct Vocabulary {
     TokenTable tokens;              // those that BPE makes; a token's id is its rank
     std::vector<Special> specials;  // several may share an id: the first is the one to show
 
-    // Both throw Error if the id is out of range or taken, or the text is.
+    // Both throw Error for an id or a text that cannot be; add_token also for one that another token has.
     void add_token(int64_t id, std::string_view bytes);
     void add_special(int64_t id, std::string_view name);
     int id_limit() const;  // every id is below
-    // Throws Error unless every text can be encoded and every id means one thing.
+    // Once all are added. Throws Error unless every text can be encoded, and every id and name means one thing.
     void check() const;
 };
 

@@ -46,7 +46,8 @@ void read_as_text(std::string_view bytes) {
 // In portions of the sizes that the bytes themselves give: the same text as in one portion, and always UTF-8.
 void read_as_stream(std::string_view bytes) {
     Utf8Stream whole, in_portions;
-    const std::string expected = whole.feed(bytes) + whole.finish();
+    std::string expected = whole.feed(bytes);
+    expected += whole.finish();
     std::string text;
     const auto show = [&](const std::string& part) {
         require(utf8_valid_prefix(part) == part.size());

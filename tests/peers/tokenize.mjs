@@ -1,7 +1,9 @@
 // tokenize.mjs: writes what two peers make of much and odd text: node tokenize.mjs OUT_DIRECTORY
 //
 // Peers: npm's tiktoken (the Rust library of OpenAI as WebAssembly) and gpt-tokenizer (JavaScript). Where they differ,
-// tiktoken is right and the difference is printed. Text is seeded: the same on every run and machine.
+// tiktoken is right and the difference is printed: gpt-tokenizer takes U+FEFF for white space and U+0085 not, knows no
+// contraction with U+017F, and misses special tokens inside what would be one piece. Text is seeded: the same on every
+// run and machine.
 //
 // OUT_DIRECTORY/cases.bin: records of  u8 special, u8 n, n bytes: group, u32 n, n bytes: text, u32 n, n x u32: ids,
 // little-endian; `special` 1: names of special tokens in the text are special tokens.
