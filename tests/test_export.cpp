@@ -177,7 +177,7 @@ TEST_F(Export, ContainerIsASafetensorsFileWithoutHolesAlignedTo64) {
     EXPECT_EQ(order, source_order);
 }
 
-// XXH3_64bits of nothing and of "a", as the algorithm's own documentation and tools give them.
+// XXH3_64bits of nothing and of "a", as `xxhsum -H3` gives them.
 TEST_F(Export, ChecksumIsXxh3) {
     EXPECT_EQ(Checksum().hex(), "2d06800538d394c2");
     Checksum a;

@@ -29,13 +29,18 @@ struct SnapshotSpec {
 class RandomSnapshot {
   public:
     // Throws Error.
-    explicit RandomSnapshot(const SnapshotSpec& spec) : spec_(spec), config_(make_config(spec)) { add_all(); }
+    explicit RandomSnapshot(const SnapshotSpec& spec) : spec_(spec), config_(make_config(spec)) {
+        if (has_tokenizer() && config_["vocab_size"] < kByteVocab)
+            fail("vocab_size: expected at least {}, the tokenizer's, found {}", kByteVocab,
+                 config_["vocab_size"].dump());
+        add_all();
+    }
 
     // Writes into `directory`, which is made if it is not there. Throws Error.
     void write(const std::string& directory) const {
         std::filesystem::create_directories(directory);
         write_tensors(directory);
-        if (spec_.tokenizer || spec_.preset == "demo") write_tokenizer(directory);
+        if (has_tokenizer()) write_tokenizer(directory);
         write_text(directory + "/config.json", config_.dump(2));
     }
 
@@ -65,6 +70,8 @@ class RandomSnapshot {
         uint64_t word_ = 0;
         int left_ = 0;
     };
+
+    bool has_tokenizer() const { return spec_.tokenizer || spec_.preset == "demo"; }
 
     static Json preset_config(const std::string& preset) {
         Json config = {
@@ -296,9 +303,6 @@ class RandomSnapshot {
     }
 
     void write_tokenizer(const std::string& directory) const {
-        if (config_["vocab_size"] < kByteVocab)
-            fail("vocab_size: expected at least {}, the tokenizer's, found {}", kByteVocab,
-                 config_["vocab_size"].dump());
         const std::vector<int> stops = {byte_special("<|return|>"), byte_special("<|endoftext|>"),
                                         byte_special("<|call|>")};
         write_text(directory + "/tokenizer.json", byte_tokenizer_json());

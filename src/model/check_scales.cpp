@@ -14,7 +14,7 @@ constexpr int64_t kChunkBytes = int64_t(1) << 20;  // a task's; memchr, which do
 // Index of the first NaN, or n.
 int64_t find_nan(const uint8_t* scales, int64_t n) {
     int64_t found = n;
-#pragma omp parallel for schedule(static) reduction(min : found)
+#pragma omp parallel for schedule(static) reduction(min : found) if (n > kChunkBytes)
     for (int64_t begin = 0; begin < n; begin += kChunkBytes) {
         const void* nan = std::memchr(scales + begin, kNaN, size_t(std::min(kChunkBytes, n - begin)));
         if (nan) found = std::min(found, int64_t(static_cast<const uint8_t*>(nan) - scales));
