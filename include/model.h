@@ -72,7 +72,8 @@ struct Matrix {
     int64_t bytes() const;  // in the file, scales included
     // Rows [begin, begin + count). Not for a transposed matrix.
     Matrix rows(int64_t begin, int64_t count) const;
-    // Element (o, i), decoded. For references and tests: one element at a time is slow.
+    void row(int64_t o, float* out) const;  // row o (n_in), decoded
+    // Element (o, i), decoded. For tests: one element at a time is slow.
     float at(int64_t o, int64_t i) const;
 };
 

@@ -139,8 +139,7 @@ class CpuReplica : public Replica {
         const auto n = int64_t(batch.tokens.size());
         run(kEmbed, w.bytes() / w.n_out * n, [&] {
             x_.resize(n);
-            for (int64_t t = 0; t < n; t++)
-                for (int64_t i = 0; i < w.n_in; i++) x_.row(t)[i] = w.at(batch.tokens[size_t(t)].id, i);
+            for (int64_t t = 0; t < n; t++) w.row(batch.tokens[size_t(t)].id, x_.row(t));
         });
     }
 

@@ -16,11 +16,16 @@ using Floats = std::vector<float>;
 // y = W x + b. (n_out, n_in) · (n_in) + (n_out) → (n_out). `first_bias` is where b begins in a longer vector.
 Floats linear(const Matrix& w, const Floats& x, const Vector& b = {}, int64_t first_bias = 0) {
     Floats y(size_t(w.n_out));
-#pragma omp parallel for
-    for (int64_t o = 0; o < w.n_out; o++) {
-        float sum = 0;
-        for (int64_t i = 0; i < w.n_in; i++) sum += w.at(o, i) * x[size_t(i)];
-        y[size_t(o)] = sum + b[first_bias + o];
+#pragma omp parallel
+    {
+        Floats row(x.size());
+#pragma omp for
+        for (int64_t o = 0; o < w.n_out; o++) {
+            w.row(o, row.data());
+            float sum = 0;
+            for (size_t i = 0; i < x.size(); i++) sum += row[i] * x[i];
+            y[size_t(o)] = sum + b[first_bias + o];
+        }
     }
     return y;
 }
@@ -147,7 +152,7 @@ Floats Reference::forward(Sequence& sequence, int token, int pos) const {
     const Weights& w = model_.weights;
 
     Floats x(size_t(c.hidden_dim));  // the residual stream
-    for (size_t i = 0; i < x.size(); i++) x[i] = w.embed.at(token, int64_t(i));
+    w.embed.row(token, x.data());
     const auto add = [&](const Floats& y) {
         for (size_t i = 0; i < x.size(); i++) x[i] += y[i];
     };

@@ -89,6 +89,10 @@ Matrix Matrix::rows(int64_t begin, int64_t count) const {
     return part;
 }
 
+void Matrix::row(int64_t o, float* out) const {
+    decode(*this, o, 1, 0, n_in, out, 0, 1);
+}
+
 float Matrix::at(int64_t o, int64_t i) const {
     assert(o >= 0 && o < n_out && i >= 0 && i < n_in);
     const int64_t index = transposed ? i * n_out + o : o * n_in + i;
