@@ -22,8 +22,8 @@ std::string demo_model() {
         if (access(config.c_str(), R_OK) == 0) return directory + "/demo";
     }
     fail(
-        "MODEL: expected a checkpoint, as an argument or in $GETP_MODEL; there is no demo model beside the program "
-        "either (./run.sh demo makes one)");
+        "MODEL: expected a checkpoint, as an argument or in $GETP_MODEL; and the demo model is not beside "
+        "the program");
 }
 
 std::string find_model(const Options& options) {

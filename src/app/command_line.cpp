@@ -159,6 +159,7 @@ int export_command(int argc, char** argv) {
     options.progress = [&](int64_t done, int64_t total) {
         if (terminal) fmt::print(stderr, "\r{:5.1f} of {:.1f} GB", double(done) * 1e-9, double(total) * 1e-9);
     };
+    options.note = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
     const Model model = open_model(source, open);
     export_model(model, destination, options);
     if (terminal) std::fputs("\r\x1b[K", stderr);
