@@ -17,7 +17,7 @@ help() {
     cat <<'END'
 ./run.sh COMMAND
 
-  demo                     build, make a small random model, answer a few requests with it (its text is noise)
+  demo                     build, then an answer, a chat and a file of requests with the small model that ships here
   build [default|fast|omp] build ./run. fast: for exactly this CPU. omp is default: OpenMP is always on
   run [MODEL] [FLAGS]      start the program, building it if need be; ./run.sh run --help lists its flags.
                            Under Slurm, or where a Slurm controller answers, srun starts it on a node of its own;
@@ -104,27 +104,25 @@ start() {
     exec "$ROOT/run" "$@"
 }
 
-make_demo_model() {
-    [[ -f $ROOT/demo/config.json ]] && return
-    say "making the demo model: small, random, so its text is noise"
-    rm -rf "$ROOT/demo.new" "$ROOT/demo"
-    show "$ROOT/build/make_snapshot" --preset demo --out "$ROOT/demo.new" >&2
-    mv "$ROOT/demo.new" "$ROOT/demo"
-}
-
 demo() {
-    build run tools
-    make_demo_model
+    build run
     cd "$ROOT"
-    say "one prompt, continued"
-    show ./run demo --raw -n 100 -i "Once upon a time"
+    say "one answer: reasoning first, then the answer"
+    show ./run -i "Write a haiku about rain."
 
-    say "a file of requests: their number, then one a line; answers come as token ids, one line each"
-    local folder
+    say "two turns of chat, thinking harder"
+    show ./run -m chat --reasoning high <<< $'My name is Ada.\nWhat is my name?'
+
+    say "a file of 64 requests"
+    local folder i
     folder=$(mktemp -d)
-    printf '%s\n' 4 "Why is the sky blue?" "Count to ten." "A haiku about rain" "2 + 2 =" > "$folder/requests.txt"
-    show ./run demo -m getp -n 64 -i "$folder/requests.txt" -o "$folder/answers.txt"
-    show cat "$folder/answers.txt"
+    for ((i = 0; i < 64; i++)); do
+        printf '{"custom_id": "sum-%d", "body": {"messages": [{"role": "user", "content": "What is %d + %d?"}]}}\n' \
+            "$i" $((37 * i % 500)) $((91 * i % 500))
+    done > "$folder/requests.jsonl"
+    show ./run -m getp --reasoning low -i "$folder/requests.jsonl" -o "$folder/answers.jsonl"
+    say "the first answer"
+    head -n 1 "$folder/answers.jsonl"
     rm -r "$folder"
     say "done. Next: ./run.sh run MODEL -i \"Why is the sky blue?\""
 }
@@ -142,8 +140,7 @@ requests() {
 
 bench() {
     local model=${1:-$ROOT/demo} folder case n_requests n_prompt n_new
-    build run tools
-    [[ $# -gt 0 ]] || make_demo_model
+    build run
     folder=$(mktemp -d)
     for case in "1 1024 1" "1 16 128" "32 16 128"; do
         read -r n_requests n_prompt n_new <<< "$case"

@@ -1,4 +1,4 @@
-// make_snapshot.cpp: writes a gpt-oss snapshot with random weights, for tests, timing and the demo.
+// make_snapshot.cpp: writes a gpt-oss snapshot with random weights, for tests and timing.
 //
 //   make_snapshot --preset demo --out DIR
 //   make_snapshot --preset 20b --shared-layers --out DIR            # 13.8 GB, for timing
