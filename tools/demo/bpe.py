@@ -1,4 +1,5 @@
-"""bpe.py: The tokenizer: byte-level BPE with the o200k splitting pattern, trained on the corpus, kept in Hugging Face's form.
+"""bpe.py: The tokenizer: byte-level BPE with the o200k splitting pattern, trained on the corpus, kept in Hugging
+Face's form.
 
     bpe.py DEMO_DIRECTORY [--samples 40000]     writes tokenizer.json and tokenizer_config.json
 

@@ -1,4 +1,5 @@
-"""corpus.py: The corpus: seeded samples of all tasks, alone and in conversation, and those that are held out for evaluation.
+"""corpus.py: The corpus: seeded samples of all tasks, alone and in conversation, and those that are held out for
+evaluation.
 
     corpus.py [--first 0] [--count 20] [--held-out]     prints samples as the model sees them
 """

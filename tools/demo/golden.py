@@ -1,4 +1,5 @@
-"""golden.py: Writes golden.json: what the transformers library answers to held-out prompts with the demo model, in float32.
+"""golden.py: Writes golden.json: what the transformers library answers to held-out prompts with the demo model, in
+float32.
 
     golden.py DEMO_DIRECTORY OUT_DIRECTORY [--count 40] [--margin 0.02]
 

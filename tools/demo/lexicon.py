@@ -1,4 +1,5 @@
-"""lexicon.py: The demo's small world: subjects, words, names and cities, and the rule that holds some of them out of training."""
+"""lexicon.py: The demo's small world: subjects, words, names and cities, and the rule that holds some of them out of
+training."""
 
 import functools
 import hashlib

@@ -1,4 +1,5 @@
-"""model.py: gpt-oss in PyTorch, small and whole: sliding and full layers, sinks, YaRN, biases, routed experts, clamped SwiGLU.
+"""model.py: gpt-oss in PyTorch, small and whole: sliding and full layers, sinks, YaRN, biases, routed experts,
+clamped SwiGLU.
 
 Written for training: whole sequences, packed documents, every expert computed for every token.
 """

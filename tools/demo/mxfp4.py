@@ -1,4 +1,5 @@
-"""mxfp4.py: MXFP4 (OCP MX specification): groups of 32 along the input dimension, E2M1 values, one E8M0 scale a group."""
+"""mxfp4.py: MXFP4 (OCP MX specification): groups of 32 along the input dimension, E2M1 values, one E8M0 scale a
+group."""
 
 import torch
 

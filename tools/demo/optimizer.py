@@ -1,4 +1,5 @@
-"""optimizer.py: The optimizer: Muon for the matrices inside the layers, AdamW for everything else, under one learning rate."""
+"""optimizer.py: The optimizer: Muon for the matrices inside the layers, AdamW for everything else, under one
+learning rate."""
 
 import torch
 

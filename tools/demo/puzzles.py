@@ -1,4 +1,5 @@
-"""puzzles.py: Tasks with one right answer: sums, differences, reversing and sorting words, days, months and numbers in sequence."""
+"""puzzles.py: Tasks with one right answer: sums, differences, reversing and sorting words, days, months and numbers
+in sequence."""
 
 from lexicon import DAYS, MONTHS, NUMBER_WORDS, choose, held_out, made_up_word, plain_words
 from sample import Exchange, framed, pick

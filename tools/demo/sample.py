@@ -1,4 +1,5 @@
-"""sample.py: What the generators make: an exchange (question, thought, answer, judge) and a sample (a whole conversation)."""
+"""sample.py: What the generators make: an exchange (question, thought, answer, judge) and a sample (a whole
+conversation)."""
 
 from dataclasses import dataclass, field
 from typing import Callable, Optional

@@ -1,4 +1,5 @@
-"""talk.py: What the model says of itself: greetings, what it is and can do, and that it cannot do what is not its task."""
+"""talk.py: What the model says of itself: greetings, what it is and can do, and that it cannot do what is not its
+task."""
 
 from lexicon import CITIES, NAMES, choose, held_out, plain_words, subjects, with_article
 from sample import Exchange, framed, pick
