@@ -1,0 +1,45 @@
+// convert.h: bf16 on a device. The same rounding as bf16.h: to nearest, ties to even.
+#pragma once
+#include "bf16.h"
+#include "gpu/platform.h"
+
+__device__ inline float bits_to_f32(uint32_t bits) {
+    float f;
+    __builtin_memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+__device__ inline uint32_t f32_to_bits(float f) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+__device__ inline float widen(bf16 h) {
+    return bits_to_f32(uint32_t(h.bits) << 16);
+}
+
+// The two halves of a pair as run.pair holds it.
+__device__ inline float widen_low(uint32_t pair) {
+    return bits_to_f32(pair << 16);
+}
+__device__ inline float widen_high(uint32_t pair) {
+    return bits_to_f32(pair & 0xffff0000u);
+}
+
+__device__ inline bf16 narrow(float f) {
+    const uint32_t u = f32_to_bits(f);
+    if ((u & 0x7fffffffu) > 0x7f800000u) return {uint16_t((u >> 16) | 0x40)};
+    return {uint16_t((u + 0x7fff + ((u >> 16) & 1)) >> 16)};
+}
+
+// Two neighbours, rounded: `low` is the first in memory.
+__device__ inline uint32_t narrow_pair(float low, float high) {
+#if defined(__CUDA_ARCH__)
+    uint32_t pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+#else
+    return uint32_t(narrow(low).bits) | uint32_t(narrow(high).bits) << 16;
+#endif
+}

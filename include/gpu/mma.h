@@ -1,0 +1,60 @@
+// mma.h: one vocabulary for matrix cores. acc (16 rows, 16 cols) += a (16 rows, 32 k) · b (16 cols, 32 k)ᵀ, bf16 in, f32
+// out; both operands have k innermost, as activations (T, D) and weights (n_out, n_in) have.
+//
+//   kWave             lanes of a wave
+//   Run               8 consecutive k of one row: 16 bytes, what one load brings
+//   Frag              a lane's share of an operand tile of 16 × 32: kRuns runs; only the first kHolders lanes hold
+//                     different ones, the others repeat them
+//   frag_at(lane, r)  the (row, first k) of a lane's run r; a lane holds kFragRows rows, run r is in its row r % kFragRows
+//   Acc               a lane's share of the result: kAcc elements
+//   acc_at(lane, i)   the (row, col) of a lane's element i. A lane holds kAccRows rows, element i is in its row acc_row(i)
+//   row_max, row_sum  over all columns of a lane's row: combines the lanes that hold it, in a fixed order
+//   mma(acc, a, b)    the instruction; every lane of the wave must call it
+//   frag_of(c0, c1)   results of two tiles side by side, rounded, as an operand with 32 k; column c is then found at
+//                     k = k_slot(c), so the other operand must be stored in that order
+//
+// A packed tile holds 16 × 32 elements as 64 runs in the order of run_at(0..63), so that a wave reads it with the fewest,
+// widest, contiguous loads. run_index(row, k) is the inverse: where the run that begins at (row, k) stands.
+#pragma once
+#include "gpu/convert.h"
+#include "gpu/platform.h"
+#ifdef GPU_EMULATE
+#include "emu/isa.h"  // tests/: the instructions themselves
+#endif
+
+struct At {
+    int row, col;  // col is k in an operand
+};
+
+struct alignas(16) Run {
+    uint32_t pair[4];  // k and k + 1, the first in the lower half
+};
+
+constexpr int kTile = 16;       // rows of an operand, rows and columns of a result
+constexpr int kTileDepth = 32;  // k of an operand: one MXFP4 block
+constexpr int kTileRuns = 64;
+
+#if defined(GPU_EMULATE_CDNA) || defined(__gfx90a__) || defined(__gfx942__)
+#include "gpu/mma_cdna.h"
+#elif defined(GPU_EMULATE_RDNA3) || defined(__GFX11__)
+#include "gpu/mma_rdna3.h"
+#elif defined(GPU_EMULATE_SM80) || (defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800)
+#include "gpu/mma_sm80.h"
+#elif defined(GPU_EMULATE) || defined(__HIP_DEVICE_COMPILE__) || defined(__CUDA_ARCH__)
+#error "mma.h: no matrix-core layout for this target; add include/gpu/mma_<target>.h"
+#else
+#include "gpu/mma_host_pass.h"  // host pass of hipcc and nvcc: names only, never executed
+#endif
+
+static_assert(kHolders * kRuns == kTileRuns || kWave == 1, "a tile's runs are held once");
+
+// Run idx of a packed tile: lane idx % kHolders, its run idx / kHolders.
+__device__ constexpr At run_at(int idx) {
+    return frag_at(idx % kHolders, idx / kHolders);
+}
+
+__device__ inline Frag load_frag(const Run* packed_tile, int lane) {
+    Frag f;
+    for (int r = 0; r < kRuns; r++) f.run[r] = packed_tile[r * kHolders + lane % kHolders];
+    return f;
+}

@@ -1,0 +1,78 @@
+// mma_sm80.h: four mma.sync.m16n8k16 make the 16 × 16 × 32 tile, wave of 32 (NVIDIA Ampere and later). Layout: PTX ISA,
+// "Matrix fragments for mma.m16n8k16".
+#pragma once
+
+constexpr int kWave = 32, kHolders = 32, kRuns = 2, kAcc = 8, kAccRows = 2, kFragRows = 2;
+
+struct Frag {
+    Run run[kRuns];  // rows lane / 4 and 8 more
+};
+struct Acc {
+    float v[kAcc];
+};
+
+__device__ constexpr At frag_at(int lane, int r) {
+    return {lane / 4 + 8 * r, 8 * (lane % 4)};
+}
+__device__ constexpr int run_index(int row, int k) {
+    return row / 8 * 32 + row % 8 * 4 + k / 8;
+}
+__device__ constexpr At acc_at(int lane, int i) {
+    return {lane / 4 + 8 * (i / 2 % 2), 2 * (lane % 4) + i % 2 + 8 * (i / 4)};
+}
+__device__ constexpr int acc_row(int i) {
+    return i / 2 % 2;
+}
+// The instruction takes k 2q, 2q+1, 2q+8, 2q+9 from lane q of four; ours to say which k these are as long as both operands
+// agree: the first instruction takes elements 0–3 of every lane's run, the second 4–7.
+__device__ constexpr int k_slot(int col) {
+    return 8 * (col % 8 / 2) + 4 * (col / 16) + 2 * (col % 16 / 8) + col % 2;
+}
+
+template <class T>
+__device__ inline T shfl_xor(T v, int mask) {
+#if defined(__CUDA_ARCH__)
+    return __shfl_xor_sync(~0u, v, mask);
+#else
+    return __shfl_xor(v, mask);
+#endif
+}
+
+__device__ inline float row_max(float v) {
+    v = fmaxf(v, shfl_xor(v, 1));
+    return fmaxf(v, shfl_xor(v, 2));
+}
+__device__ inline float row_sum(float v) {
+    v += shfl_xor(v, 1);
+    return v + shfl_xor(v, 2);
+}
+
+__device__ inline void mma(Acc& acc, const Frag& a, const Frag& b) {
+    for (int half = 0; half < 2; half++) {  // which 16 of the 32 k
+        const uint32_t* lo = a.run[0].pair + 2 * half;
+        const uint32_t* hi = a.run[1].pair + 2 * half;
+        for (int n = 0; n < 2; n++) {  // columns 0–7, then 8–15
+            float* d = acc.v + 4 * n;
+            const uint32_t* w = b.run[n].pair + 2 * half;
+#ifdef GPU_EMULATE
+            const uint32_t rows[4] = {lo[0], hi[0], lo[1], hi[1]};
+            emu::mma_m16n8k16_f32_bf16(d, rows, w);
+#else
+            asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                : "r"(lo[0]), "r"(hi[0]), "r"(lo[1]), "r"(hi[1]), "r"(w[0]), "r"(w[1]));
+#endif
+        }
+    }
+}
+
+__device__ inline Frag frag_of(const Acc& c0, const Acc& c1) {
+    Frag f;
+    for (int r = 0; r < 2; r++) {
+        f.run[r].pair[0] = narrow_pair(c0.v[2 * r], c0.v[2 * r + 1]);
+        f.run[r].pair[1] = narrow_pair(c0.v[4 + 2 * r], c0.v[4 + 2 * r + 1]);
+        f.run[r].pair[2] = narrow_pair(c1.v[2 * r], c1.v[2 * r + 1]);
+        f.run[r].pair[3] = narrow_pair(c1.v[4 + 2 * r], c1.v[4 + 2 * r + 1]);
+    }
+    return f;
+}

@@ -1,0 +1,45 @@
+// platform.h: which toolchain compiles a kernel: HIP, CUDA, or g++ for the emulation on a CPU. Kernels include it through
+// gpu/mma.h or gpu/wave.h; host code includes gpu/runtime.h, which names no vendor.
+#pragma once
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+
+#if defined(GPU_EMULATE)
+#include "emu/hip_runtime.h"  // tests/: fibers stand in for lanes
+#elif defined(__HIP__)
+#include <hip/hip_runtime.h>
+#elif defined(__CUDACC__)
+#include "gpu/hip_on_cuda.h"
+#else
+#error "platform.h: compile with hipcc, nvcc, or -DGPU_EMULATE"
+#endif
+
+#include "bf16.h"
+#include "gpu/runtime.h"
+
+// One error policy for what only a bug or a broken device can cause: print the expression and stop.
+#define GPU_DIE(...)                                                                                    \
+    (std::fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), std::fprintf(stderr, __VA_ARGS__), std::fputc('\n', stderr), \
+     std::abort())
+#define GPU_REQUIRE(cond) ((cond) ? (void)0 : GPU_DIE("requirement failed: %s", #cond))
+#define GPU_CHECK(expr)                                                                                \
+    do {                                                                                               \
+        const hipError_t gpu_status = (expr);                                                          \
+        if (gpu_status != hipSuccess) GPU_DIE("%s: %s", #expr, hipGetErrorString(gpu_status));         \
+    } while (0)
+
+// kernel: a function, or a local variable that holds one (a template's arguments have commas). stream: gpu::Stream.
+#ifdef GPU_EMULATE
+#define GPU_LAUNCH(kernel, grid, block, lds_bytes, stream, ...) \
+    emu::launch(#kernel, grid, block, lds_bytes, [=] { kernel(__VA_ARGS__); })
+#define GPU_LDS(name) char* const name = emu::dynamic_lds()
+#else
+#define GPU_LAUNCH(kernel, grid, block, lds_bytes, stream, ...)                                        \
+    do {                                                                                               \
+        gpu::allow_lds(reinterpret_cast<const void*>(kernel), lds_bytes);                              \
+        kernel<<<grid, block, lds_bytes, static_cast<hipStream_t>(stream)>>>(__VA_ARGS__);             \
+        GPU_CHECK(hipGetLastError());                                                                  \
+    } while (0)
+#define GPU_LDS(name) extern __shared__ __attribute__((aligned(16))) char name[]  // the launch's lds_bytes
+#endif

@@ -1,0 +1,58 @@
+// runtime.h: what host code asks of a device: memory, copies, streams, events, graphs. No vendor's type in here, so that it
+// is compiled by the host's own compiler. A failure is the device's or ours and ends the program with one line, but for
+// allocation, where the caller knows what to tell the user.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace gpu {
+
+using Stream = void*;  // nullptr: the default stream
+using Event = void*;
+using Graph = void*;
+
+struct DeviceInfo {
+    std::string name;
+    std::string target;  // gfx90a, sm_90, emulated CDNA, ...
+    int wave = 0;        // lanes
+    int n_units = 0;     // compute units, multiprocessors
+    int64_t memory_bytes = 0, free_bytes = 0;
+};
+
+int device_count();  // 0 if there is none or no driver
+void set_device(int device);  // of the calling thread
+DeviceInfo device_info(int device);
+// Empty if the device runs what this program was compiled for; else one line that says why not.
+std::string unusable(int device);
+
+void* try_allocate(int64_t bytes);  // device memory, 256-byte aligned; nullptr if there is not enough
+void release(void* device_memory);
+void* allocate_pinned(int64_t bytes);  // host memory that copies need not stage
+void release_pinned(void* host_memory);
+
+// Ordered on the stream; host memory must stay as it is until synchronize().
+void copy_to_device(void* device_to, const void* host_from, int64_t bytes, Stream stream);
+void copy_to_host(void* host_to, const void* device_from, int64_t bytes, Stream stream);
+void fill(void* device_memory, int byte, int64_t bytes, Stream stream);
+
+Stream make_stream();
+void destroy_stream(Stream stream);
+void synchronize(Stream stream);
+
+Event make_event();
+void destroy_event(Event event);
+void record(Event event, Stream stream);
+float elapsed_ms(Event from, Event to);  // both recorded, the stream synchronized
+
+// All that is launched on `stream` between the two is recorded, not run. The emulation has no graphs.
+bool graphs_supported();
+void begin_capture(Stream stream);
+Graph end_capture(Stream stream);
+void launch_graph(Graph graph, Stream stream);
+void destroy_graph(Graph graph);
+
+// Lets a kernel use more dynamic LDS than a launch may have by default.
+void allow_lds(const void* kernel, size_t bytes);
+
+}  // namespace gpu

@@ -1,0 +1,57 @@
+// wave.h: what the lanes of a wave, and the waves of a block, say to each other. Blocks are one-dimensional, whole waves.
+#pragma once
+#include "gpu/mma.h"
+
+__device__ inline int lane_id() {
+    return int(threadIdx.x) % kWave;
+}
+__device__ inline int wave_id() {
+    return int(threadIdx.x) / kWave;
+}
+__device__ inline int n_waves() {
+    return int(blockDim.x) / kWave;
+}
+
+// Another lane's value. Every lane of the wave must call these, as all below.
+template <class T>
+__device__ inline T shfl(T v, int lane) {
+#if defined(__CUDA_ARCH__)
+    return __shfl_sync(~0u, v, lane);
+#else
+    return __shfl(v, lane);
+#endif
+}
+
+// Bit l: lane l's predicate.
+__device__ inline uint64_t wave_ballot(bool predicate) {
+#if defined(__CUDA_ARCH__)
+    return __ballot_sync(~0u, predicate);
+#else
+    return __ballot(predicate);
+#endif
+}
+
+// A butterfly: every lane gets the same bits.
+__device__ inline float wave_sum(float v) {
+    for (int mask = kWave / 2; mask > 0; mask /= 2) v += shfl_xor(v, mask);
+    return v;
+}
+__device__ inline float wave_max(float v) {
+    for (int mask = kWave / 2; mask > 0; mask /= 2) v = fmaxf(v, shfl_xor(v, mask));
+    return v;
+}
+
+__device__ inline void block_sync() {
+    __syncthreads();
+}
+
+// Sum over the block, the same bits in every thread; scratch (n_waves()) in LDS, free again when the last thread returns.
+__device__ inline float block_sum(float v, float* scratch) {
+    v = wave_sum(v);
+    block_sync();
+    if (lane_id() == 0) scratch[wave_id()] = v;
+    block_sync();
+    float sum = 0;
+    for (int w = 0; w < n_waves(); w++) sum += scratch[w];
+    return sum;
+}

@@ -1,0 +1,255 @@
+// gemm.h: the two matrix-product kernels, for few tokens and for many, over any problem (gemm_dense.hip, gemm_experts.hip).
+//
+// Both sum the same way, so that a token's result does not depend on how many others there are: k is cut into n_splits
+// spans, fixed by the shape alone; within a span the matrix core adds 32 k at a time in ascending order; the spans' sums
+// are added in ascending order. With few tokens each span is a wave of its own, which is what keeps the memory busy;
+// with many a wave walks through all of them.
+//
+// A Problem says what is multiplied:
+//   kMxfp4                                  of the weights
+//   bool tile(int index, int max_rows, Rows&)   the index-th group of rows (tokens); false: there is none
+//   const bf16* x(const Rows&, int m)       row m's activations (Kp)
+//   const Run* tiles(const Rows&, int slab), const uint32_t* scales(const Rows&, int slab)
+//   void store(const Rows&, int slab, int m, int col, float first, float second)
+//                                           results of row `col` of the slab's two tiles
+#pragma once
+#include "gpu/wave.h"
+#include "kernels.h"
+#include "launch.h"
+#include "weights.h"
+
+// Some rows of activations that are multiplied with the same weights.
+struct Rows {
+    int first = 0, n = 0;
+    int expert = 0;
+};
+
+struct GemmShape {
+    int n_slabs;
+    int n_steps;          // depth steps of 64 k
+    int steps_per_split;  // spans are this long, the last may be shorter
+    int n_splits;
+};
+
+inline GemmShape gemm_shape(const PackedMatrix& w, int n_splits) {
+    const int n_steps = round_up(w.n_in, kDepthStep) / kDepthStep;
+    const int per_split = (n_steps + n_splits - 1) / n_splits;
+    return {n_slabs(w), n_steps, per_split, (n_steps + per_split - 1) / per_split};
+}
+
+// ---- few tokens: a block is one slab and 16 · kTiles rows, a wave one span of k ----
+
+template <class Problem, int kTiles>
+struct FewStep {
+    SlabStep<Problem::kMxfp4> w;
+    Frag x[kTiles][2];
+};
+
+// Steps in flight a wave. 4 KB are what one wave of few must have under way to fill the memory's latency; with more rows
+// the activations take the registers.
+template <class Problem, int kTiles>
+constexpr int few_steps_in_flight() {
+    return (Problem::kMxfp4 ? 4 : 2) / kTiles > 0 ? (Problem::kMxfp4 ? 4 : 2) / kTiles : 1;
+}
+
+template <class Problem, int kTiles>
+__global__ void gemm_few_kernel(Problem problem, GemmShape shape) {
+    GPU_LDS(lds);
+    auto* const partial = reinterpret_cast<float*>(lds);  // (n_splits, kTiles · kAcc, 2, kWave)
+    const int lane = lane_id(), split = wave_id(), slab = int(blockIdx.x);
+    Rows rows;
+    if (!problem.tile(int(blockIdx.y), kTile * kTiles, rows)) return;
+
+    const Run* tiles = problem.tiles(rows, slab);
+    const uint32_t* scales = problem.scales(rows, slab);
+    const bf16* x[kTiles][kFragRows];
+#pragma unroll
+    for (int t = 0; t < kTiles; t++)
+#pragma unroll
+        for (int r = 0; r < kFragRows; r++) {
+            const int m = kTile * t + frag_at(lane, r).row;
+            x[t][r] = problem.x(rows, m < rows.n ? m : rows.n - 1);
+        }
+    const auto load = [&](FewStep<Problem, kTiles>& to, int step) {
+        to.w.load(tiles, scales, step, lane);
+#pragma unroll
+        for (int t = 0; t < kTiles; t++)
+#pragma unroll
+            for (int tile_k = 0; tile_k < 2; tile_k++)
+#pragma unroll
+                for (int r = 0; r < kRuns; r++) {
+                    const int k = kDepthStep * step + kTileDepth * tile_k + frag_at(lane, r).col;
+                    to.x[t][tile_k].run[r] = *reinterpret_cast<const Run*>(x[t][r % kFragRows] + k);
+                }
+    };
+
+    const int begin = split * shape.steps_per_split;
+    const int end = begin + shape.steps_per_split < shape.n_steps ? begin + shape.steps_per_split : shape.n_steps;
+    constexpr int kInFlight = few_steps_in_flight<Problem, kTiles>();
+    FewStep<Problem, kTiles> steps[kInFlight];
+#pragma unroll
+    for (int i = 0; i < kInFlight; i++)
+        if (begin + i < end) load(steps[i], begin + i);
+
+    Acc acc[kTiles][2] = {};
+    for (int step = begin; step < end; step += kInFlight) {
+#pragma unroll
+        for (int i = 0; i < kInFlight; i++) {
+            if (step + i >= end) break;
+#pragma unroll
+            for (int tile_k = 0; tile_k < 2; tile_k++)
+#pragma unroll
+                for (int tile = 0; tile < 2; tile++) {
+                    const Frag w = steps[i].w.frag(tile_k, tile);
+#pragma unroll
+                    for (int t = 0; t < kTiles; t++) mma(acc[t][tile], steps[i].x[t][tile_k], w);
+                }
+            if (step + i + kInFlight < end) load(steps[i], step + i + kInFlight);
+        }
+    }
+
+    constexpr int kSums = kTiles * kAcc;  // a lane's, in each of the two tiles
+#pragma unroll
+    for (int j = 0; j < kSums; j++)
+#pragma unroll
+        for (int tile = 0; tile < 2; tile++)
+            partial[((split * kSums + j) * 2 + tile) * kWave + lane] = acc[j / kAcc][tile].v[j % kAcc];
+    block_sync();
+    for (int j = split; j < kSums; j += n_waves()) {
+        float sum[2] = {};
+        for (int s = 0; s < n_waves(); s++)
+            for (int tile = 0; tile < 2; tile++) sum[tile] += partial[((s * kSums + j) * 2 + tile) * kWave + lane];
+        const At at = acc_at(lane, j % kAcc);
+        const int m = kTile * (j / kAcc) + at.row;
+        if (m < rows.n) problem.store(rows, slab, m, at.col, sum[0], sum[1]);
+    }
+}
+
+// ---- many tokens: a block is kRowWaves · 4 tiles of rows and kSlabWaves slabs, a wave 4 tiles of rows and one slab ----
+
+constexpr int kManyTiles = 4;  // tiles of rows a wave
+
+// All waves bring the block's activations for one depth step into LDS, as packed tiles (2, tiles of rows).
+template <class Problem, int kBlockTiles, int kWaves>
+struct ManyStage {
+    static constexpr int kRunsEach = 2 * kBlockTiles * kTileRuns / (kWaves * kWave);  // a lane's
+    const bf16* x[kRunsEach];
+    Run run[kRunsEach];
+
+    __device__ void begin(const Problem& problem, const Rows& rows) {
+#pragma unroll
+        for (int i = 0; i < kRunsEach; i++) {
+            const int idx = i * kWaves * kWave + int(threadIdx.x), tile = idx / kTileRuns;
+            const At at = run_at(idx % kTileRuns);
+            const int m = kTile * (tile % kBlockTiles) + at.row;
+            x[i] = problem.x(rows, m < rows.n ? m : rows.n - 1) + kTileDepth * (tile / kBlockTiles) + at.col;
+        }
+    }
+    __device__ void load(int step) {
+#pragma unroll
+        for (int i = 0; i < kRunsEach; i++) run[i] = *reinterpret_cast<const Run*>(x[i] + kDepthStep * step);
+    }
+    __device__ void store(Run* lds) const {
+#pragma unroll
+        for (int i = 0; i < kRunsEach; i++) lds[i * kWaves * kWave + int(threadIdx.x)] = run[i];
+    }
+};
+
+template <class Problem, int kRowWaves, int kSlabWaves, bool kSplit>
+__global__ __launch_bounds__(kRowWaves* kSlabWaves* kWave) void gemm_many_kernel(Problem problem, GemmShape shape) {
+    constexpr int kBlockTiles = kRowWaves * kManyTiles, kStageRuns = 2 * kBlockTiles * kTileRuns;
+    GPU_LDS(lds);
+    auto* const staged = reinterpret_cast<Run*>(lds);  // (2 buffers, 2 tiles of k, kBlockTiles, kTileRuns)
+    const int lane = lane_id(), wave = wave_id();
+    Rows rows;
+    if (!problem.tile(int(blockIdx.y), kTile * kBlockTiles, rows)) return;
+    const int slab = int(blockIdx.x) * kSlabWaves + wave % kSlabWaves, tile0 = wave / kSlabWaves * kManyTiles;
+    // A wave past the last slab helps with staging and computes what nobody stores.
+    const int own_slab = slab < shape.n_slabs ? slab : shape.n_slabs - 1;
+    const Run* tiles = problem.tiles(rows, own_slab);
+    const uint32_t* scales = problem.scales(rows, own_slab);
+
+    ManyStage<Problem, kBlockTiles, kRowWaves * kSlabWaves> stage;
+    stage.begin(problem, rows);
+    stage.load(0);
+    stage.store(staged);
+    SlabStep<Problem::kMxfp4> w, w_next;
+    w.load(tiles, scales, 0, lane);
+
+    Acc acc[kManyTiles][2] = {}, total[kManyTiles][2] = {};
+    for (int step = 0; step < shape.n_steps; step++) {
+        block_sync();
+        const bool more = step + 1 < shape.n_steps;
+        if (more) {
+            stage.load(step + 1);
+            w_next.load(tiles, scales, step + 1, lane);
+        }
+        const Run* x = staged + step % 2 * kStageRuns;
+#pragma unroll
+        for (int tile_k = 0; tile_k < 2; tile_k++) {
+            const Frag w0 = w.frag(tile_k, 0), w1 = w.frag(tile_k, 1);
+#pragma unroll
+            for (int t = 0; t < kManyTiles; t++) {
+                const Frag a = load_frag(x + (tile_k * kBlockTiles + tile0 + t) * kTileRuns, lane);
+                mma(acc[t][0], a, w0);
+                mma(acc[t][1], a, w1);
+            }
+        }
+        if (more) {
+            stage.store(staged + (step + 1) % 2 * kStageRuns);
+            w = w_next;
+        }
+        if (kSplit && ((step + 1) % shape.steps_per_split == 0 || !more)) {
+#pragma unroll
+            for (int t = 0; t < kManyTiles; t++)
+#pragma unroll
+                for (int tile = 0; tile < 2; tile++)
+#pragma unroll
+                    for (int i = 0; i < kAcc; i++) {
+                        total[t][tile].v[i] += acc[t][tile].v[i];
+                        acc[t][tile].v[i] = 0;
+                    }
+        }
+    }
+
+    if (slab >= shape.n_slabs) return;
+#pragma unroll
+    for (int t = 0; t < kManyTiles; t++)
+#pragma unroll
+        for (int i = 0; i < kAcc; i++) {
+            const At at = acc_at(lane, i);
+            const int m = kTile * (tile0 + t) + at.row;
+            if (m >= rows.n) continue;
+            if (kSplit)
+                problem.store(rows, slab, m, at.col, total[t][0].v[i], total[t][1].v[i]);
+            else
+                problem.store(rows, slab, m, at.col, 0 + acc[t][0].v[i], 0 + acc[t][1].v[i]);
+        }
+}
+
+// ---- launching ----
+
+// tile_rows: 16, 32, 64 or 128 rows a block; n_tiles of them.
+template <class Problem>
+void launch_gemm(const Problem& problem, const GemmShape& shape, int tile_rows, int n_tiles, gpu::Stream stream) {
+    const auto u = [](int n) { return unsigned(n); };
+    const int wave = device_wave();
+    if (tile_rows <= 32) {
+        const auto kernel = tile_rows == 16 ? gemm_few_kernel<Problem, 1> : gemm_few_kernel<Problem, 2>;
+        const size_t lds_bytes = size_t(shape.n_splits) * size_t(tile_rows / kTile) * 2048;
+        GPU_LAUNCH(kernel, dim3(u(shape.n_slabs), u(n_tiles)), dim3(u(shape.n_splits * wave)), lds_bytes, stream,
+                   problem, shape);
+        return;
+    }
+    GPU_REQUIRE(tile_rows == 64 || tile_rows == 128);
+    constexpr int kSlabWaves = 4;
+    const dim3 grid(u((shape.n_slabs + kSlabWaves - 1) / kSlabWaves), u(n_tiles));
+    const dim3 block(u(tile_rows / (kManyTiles * kTile) * kSlabWaves * wave));
+    const size_t lds_bytes = size_t(2) * 2 * size_t(tile_rows) * kTileDepth * sizeof(bf16);
+    const auto split = tile_rows == 64 ? gemm_many_kernel<Problem, 1, kSlabWaves, true>
+                                       : gemm_many_kernel<Problem, 2, kSlabWaves, true>;
+    const auto whole = tile_rows == 64 ? gemm_many_kernel<Problem, 1, kSlabWaves, false>
+                                       : gemm_many_kernel<Problem, 2, kSlabWaves, false>;
+    const auto kernel = shape.n_splits > 1 ? split : whole;
+    GPU_LAUNCH(kernel, grid, block, lds_bytes, stream, problem, shape);
+}

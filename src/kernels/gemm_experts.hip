@@ -1,0 +1,126 @@
+// gemm_experts.hip: the experts' two products, grouped: each tile of rows belongs to one expert (moe_sort.hip).
+#include "gemm.h"
+#include "gpu/platform.h"
+
+namespace {
+
+// Spans of k: part of every result's bits. See gemm_dense.hip.
+constexpr int kUpSplits = 2, kDownSplits = 4;
+
+struct ExpertRows {
+    ExpertTiles sorted;
+    const void* data;  // of all experts
+    const uint32_t* scale_data;
+    const float* bias;  // (E, n_out) or null
+    int64_t expert_runs, expert_scales;
+    int n_out, n_steps;
+
+    // tile_rows was given to moe_sort; it is max_rows.
+    __device__ bool tile(int index, int /*max_rows*/, Rows& rows) const {
+        if (index >= *sorted.n_tiles) return false;
+        rows.first = sorted.first[index];
+        rows.n = sorted.n_rows[index];
+        rows.expert = sorted.expert[index];
+        return true;
+    }
+    __device__ float bias_at(const Rows& rows, int row) const {
+        return bias ? bias[int64_t(rows.expert) * n_out + row] : 0.0f;
+    }
+};
+
+template <bool kIsMxfp4>
+struct ExpertWeights : ExpertRows {
+    static constexpr bool kMxfp4 = kIsMxfp4;
+    __device__ const Run* tiles(const Rows& rows, int slab) const {
+        return static_cast<const Run*>(data) + rows.expert * expert_runs + slab * slab_runs<kMxfp4>(n_steps);
+    }
+    __device__ const uint32_t* scales(const Rows& rows, int slab) const {
+        return kMxfp4 ? scale_data + rows.expert * expert_scales + slab * slab_scales(n_steps) : nullptr;
+    }
+};
+
+template <bool kIsMxfp4>
+struct Up : ExpertWeights<kIsMxfp4> {
+    const bf16* h;
+    bf16* act;
+    int h_stride, act_stride, experts_per_token;
+    float limit, alpha;
+
+    __device__ const bf16* x(const Rows& rows, int m) const {
+        return h + int64_t(this->sorted.slot[rows.first + m] / experts_per_token) * h_stride;
+    }
+    __device__ void store(const Rows& rows, int slab, int m, int col, float first, float second) const {
+        const int f = kTile * slab + col;
+        if (2 * f >= this->n_out) return;
+        const float gate = fminf(first + this->bias_at(rows, 2 * f), limit);
+        const float linear = fmaxf(fminf(second + this->bias_at(rows, 2 * f + 1), limit), -limit);
+        act[int64_t(rows.first + m) * act_stride + f] = narrow(gate / (1.0f + expf(-alpha * gate)) * (linear + 1.0f));
+    }
+};
+
+template <bool kIsMxfp4>
+struct Down : ExpertWeights<kIsMxfp4> {
+    const bf16* act;
+    float* down;
+    int act_stride;
+
+    __device__ const bf16* x(const Rows& rows, int m) const { return act + int64_t(rows.first + m) * act_stride; }
+    __device__ void store(const Rows& rows, int slab, int m, int col, float first, float second) const {
+        const int row = kSlabRows * slab + col;
+        float* const y = down + int64_t(this->sorted.slot[rows.first + m]) * this->n_out + row;
+        if (row < this->n_out) y[0] = first + this->bias_at(rows, row);
+        if (row + kTile < this->n_out) y[kTile] = second + this->bias_at(rows, row + kTile);
+    }
+};
+
+template <class Problem>
+void launch_experts(Problem& problem, const PackedMatrix& w, const ExpertTiles& tiles, int n_splits, int n_slots,
+                    int tile_rows, gpu::Stream stream) {
+    GPU_REQUIRE(w.n_in % 32 == 0 && n_slots >= 1);
+    problem.sorted = tiles;
+    problem.data = w.tiles;
+    problem.scale_data = w.scales;
+    problem.bias = w.bias;
+    problem.expert_runs = packed_tile_bytes(w.mxfp4, w.n_out, w.n_in) / int64_t(sizeof(Run));
+    problem.expert_scales = packed_scale_bytes(w.n_out, w.n_in) / int64_t(sizeof(uint32_t));
+    problem.n_out = w.n_out;
+    problem.n_steps = round_up(w.n_in, kDepthStep) / kDepthStep;
+    launch_gemm(problem, gemm_shape(w, n_splits), tile_rows, max_expert_tiles(n_slots, w.n_experts, tile_rows), stream);
+}
+
+template <bool kIsMxfp4>
+void up(bf16* act, const bf16* h, const PackedMatrix& w, const ExpertTiles& tiles, int n_slots, int tile_rows,
+        int experts_per_token, float limit, float alpha, gpu::Stream stream) {
+    Up<kIsMxfp4> problem = {};
+    problem.h = h;
+    problem.act = act;
+    problem.h_stride = round_up(w.n_in, kDepthStep);
+    problem.act_stride = round_up(w.n_out / 2, kDepthStep);
+    problem.experts_per_token = experts_per_token;
+    problem.limit = limit;
+    problem.alpha = alpha;
+    launch_experts(problem, w, tiles, kUpSplits, n_slots, tile_rows, stream);
+}
+
+template <bool kIsMxfp4>
+void down_to(float* down, const bf16* act, const PackedMatrix& w, const ExpertTiles& tiles, int n_slots, int tile_rows,
+             gpu::Stream stream) {
+    Down<kIsMxfp4> problem = {};
+    problem.act = act;
+    problem.down = down;
+    problem.act_stride = round_up(w.n_in, kDepthStep);
+    launch_experts(problem, w, tiles, kDownSplits, n_slots, tile_rows, stream);
+}
+
+}  // namespace
+
+void moe_up(bf16* act, const bf16* h, const PackedMatrix& w_up, const ExpertTiles& tiles, int n_slots, int tile_rows,
+            int experts_per_token, float limit, float alpha, gpu::Stream stream) {
+    GPU_REQUIRE(w_up.n_out % 2 == 0);
+    (w_up.mxfp4 ? up<true> : up<false>)(act, h, w_up, tiles, n_slots, tile_rows, experts_per_token, limit, alpha, stream);
+}
+
+void moe_down(float* down, const bf16* act, const PackedMatrix& w_down, const ExpertTiles& tiles, int n_slots,
+              int tile_rows, gpu::Stream stream) {
+    (w_down.mxfp4 ? down_to<true> : down_to<false>)(down, act, w_down, tiles, n_slots, tile_rows, stream);
+}

@@ -1,0 +1,9 @@
+// launch.h: what launchers know of the device. kWave is a fact of compiled device code; on the host it has no meaning.
+#pragma once
+#include "gpu/runtime.h"
+
+// Lanes of a wave; one program runs on devices of one kind only.
+inline int device_wave() {
+    static const int wave = gpu::device_info(0).wave;
+    return wave;
+}

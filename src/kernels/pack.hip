@@ -1,0 +1,132 @@
+// pack.hip: brings weights into the order in which the matrix cores take them: one pass over each matrix, at load.
+//
+// A matrix becomes slabs of 32 rows, two tiles, so that a wave with both tiles holds the two rows of every pair that an
+// epilogue must see together (SlabRows). bf16: for each 32 k the two packed tiles. MXFP4: for each 64 k the codes of the four
+// tiles (two of k, two of rows), 1 KB, such that 16-byte loads of a wave are contiguous; and a word of four scales a row.
+#include "gpu/mxfp4.h"
+#include "kernels.h"
+
+namespace {
+
+constexpr int kThreads = 256;
+
+struct Source {
+    const void* data;
+    const uint8_t* scales;
+    SourceType type;
+    bool transposed;
+    int n_out, n_in;
+    SlabRows rows;
+    int head_dim;
+};
+
+// The row of the matrix that stands in row r of tile `tile` of a slab.
+__device__ int source_row(const Source& s, int slab, int tile, int r) {
+    if (s.rows == SlabRows::kPlain) return kSlabRows * slab + kTile * tile + r;
+    if (s.rows == SlabRows::kGated) return 2 * (kTile * slab + r) + tile;
+    const int slabs_per_head = s.head_dim / kSlabRows;
+    return slab / slabs_per_head * s.head_dim + slab % slabs_per_head * kTile + r + tile * (s.head_dim / 2);
+}
+
+__device__ bf16 element(const Source& s, int row, int k) {
+    const int64_t at = s.transposed ? int64_t(k) * s.n_out + row : int64_t(row) * s.n_in + k;
+    if (s.type == SourceType::kF32) return narrow(static_cast<const float*>(s.data)[at]);
+    return static_cast<const bf16*>(s.data)[at];
+}
+
+// One thread a run.
+__global__ void pack_bf16_kernel(Run* tiles, Source s, int64_t n_runs, int n_tiles_k) {
+    const int64_t idx = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+    if (idx >= n_runs) return;
+    const int64_t tile = idx / kTileRuns;
+    const int slab = int(tile / (2 * n_tiles_k)), tile_k = int(tile / 2 % n_tiles_k);
+    const At at = run_at(int(idx % kTileRuns));
+    const int row = source_row(s, slab, int(tile % 2), at.row), k = kTileDepth * tile_k + at.col;
+    Run run = {};
+    if (row < s.n_out && k < s.n_in)  // n_in is a multiple of 32: a run is inside or outside
+        for (int j = 0; j < 4; j++)
+            run.pair[j] = element(s, row, k + 2 * j).bits | uint32_t(element(s, row, k + 2 * j + 1).bits) << 16;
+    tiles[idx] = run;
+}
+
+// One thread a word of 8 codes. A block's words: (kRuns chunks, kHolders lanes, 4), a lane's words in the order (tile of k,
+// tile of rows, run).
+__global__ void pack_codes_kernel(uint32_t* words, Source s, int64_t n_words, int n_steps) {
+    const int64_t idx = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+    if (idx >= n_words) return;
+    const int w = int(idx % 256);
+    const int step = int(idx / 256 % n_steps), slab = int(idx / 256 / n_steps);
+    const int of_lane = w / (4 * kHolders) * 4 + w % 4, tile = of_lane / kRuns;
+    const At at = frag_at(w / 4 % kHolders, of_lane % kRuns);
+    const int row = source_row(s, slab, tile % 2, at.row), k = kDepthStep * step + kTileDepth * (tile / 2) + at.col;
+    uint32_t word = 0;
+    if (row < s.n_out && k < s.n_in) {
+        const auto* codes = static_cast<const uint8_t*>(s.data) + (int64_t(row) * s.n_in + k) / 2;
+        for (int i = 0; i < 8; i++) word |= (codes[i / 2] >> (4 * (i % 2)) & 15u) << code_shift(i);
+    }
+    words[idx] = word;
+}
+
+// One thread a word of 4 scales: (tile of k, tile of rows) of one row.
+__global__ void pack_scales_kernel(uint32_t* words, Source s, int64_t n_words, int n_steps) {
+    const int64_t idx = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+    if (idx >= n_words) return;
+    const int step = int(idx / kTile % n_steps), slab = int(idx / kTile / n_steps);
+    uint32_t word = 0;
+    for (int i = 0; i < 4; i++) {
+        const int row = source_row(s, slab, i % 2, int(idx % kTile)), block = 2 * step + i / 2;
+        if (row < s.n_out && block < s.n_in / kTileDepth)
+            word |= uint32_t(s.scales[int64_t(row) * (s.n_in / kTileDepth) + block]) << (8 * i);
+    }
+    words[idx] = word;
+}
+
+__global__ void widen_kernel(float* out, const void* source, bool is_f32, int64_t n) {
+    const int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+    if (i >= n) return;
+    out[i] = is_f32 ? static_cast<const float*>(source)[i] : widen(static_cast<const bf16*>(source)[i]);
+}
+
+dim3 blocks_for(int64_t n) {
+    return dim3(unsigned((n + kThreads - 1) / kThreads));
+}
+
+int64_t slab_count(int n_out) {
+    return round_up(n_out, kSlabRows) / kSlabRows;
+}
+
+}  // namespace
+
+int64_t packed_tile_bytes(bool mxfp4, int n_out, int n_in) {
+    const int64_t n_elements = slab_count(n_out) * kSlabRows * round_up(n_in, kDepthStep);
+    return mxfp4 ? n_elements / 2 : n_elements * 2;
+}
+
+int64_t packed_scale_bytes(int n_out, int n_in) {
+    return slab_count(n_out) * kSlabRows * (round_up(n_in, kDepthStep) / 32);
+}
+
+void pack_matrix(void* tiles, uint32_t* scales, const void* source, const uint8_t* source_scales, SourceType type,
+                 bool transposed, int n_out, int n_in, SlabRows rows, int head_dim, gpu::Stream stream) {
+    GPU_REQUIRE(n_in % 32 == 0 && n_out > 0);
+    GPU_REQUIRE(rows != SlabRows::kRotated || (head_dim % 32 == 0 && n_out % head_dim == 0));
+    GPU_REQUIRE(rows != SlabRows::kGated || n_out % 2 == 0);
+    const Source s = {source, source_scales, type, transposed, n_out, n_in, rows, head_dim};
+    const int n_steps = round_up(n_in, kDepthStep) / kDepthStep;
+    if (type == SourceType::kMXFP4) {
+        GPU_REQUIRE(!transposed && scales && source_scales);
+        const int64_t n_words = slab_count(n_out) * n_steps * 256, n_scales = slab_count(n_out) * n_steps * 16;
+        GPU_LAUNCH(pack_codes_kernel, blocks_for(n_words), dim3(kThreads), 0, stream, static_cast<uint32_t*>(tiles), s,
+                   n_words, n_steps);
+        GPU_LAUNCH(pack_scales_kernel, blocks_for(n_scales), dim3(kThreads), 0, stream, scales, s, n_scales, n_steps);
+    } else {
+        const int64_t n_runs = slab_count(n_out) * n_steps * 4 * 64;
+        GPU_LAUNCH(pack_bf16_kernel, blocks_for(n_runs), dim3(kThreads), 0, stream, static_cast<Run*>(tiles), s, n_runs,
+                   2 * n_steps);
+    }
+}
+
+void widen_vector(float* out, const void* source, SourceType type, int64_t n, gpu::Stream stream) {
+    GPU_REQUIRE(type != SourceType::kMXFP4 && n > 0);
+    GPU_LAUNCH(widen_kernel, blocks_for(n), dim3(kThreads), 0, stream, out, source, type == SourceType::kF32, n);
+}

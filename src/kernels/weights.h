@@ -1,0 +1,53 @@
+// weights.h: a wave's view of one slab of packed weights: what it loads for a step of 64 k, and the operands in it.
+#pragma once
+#include "gpu/mxfp4.h"
+#include "kernels.h"
+
+template <bool kMxfp4>
+struct SlabStep;  // registers of one lane for one depth step
+
+template <>
+struct SlabStep<false> {
+    Run run[4 * kRuns];
+
+    // tiles: the slab's.
+    __device__ void load(const Run* tiles, const uint32_t* /*scales*/, int step, int lane) {
+        const Run* from = tiles + int64_t(step) * 4 * kTileRuns + lane % kHolders;
+        for (int i = 0; i < 4 * kRuns; i++) run[i] = from[i * kHolders];
+    }
+    // Tile of k (0, 1) and of rows (0, 1).
+    __device__ Frag frag(int tile_k, int tile) const {
+        Frag f;
+        for (int r = 0; r < kRuns; r++) f.run[r] = run[(2 * tile_k + tile) * kRuns + r];
+        return f;
+    }
+};
+
+template <>
+struct SlabStep<true> {
+    Run words[kRuns];  // 8 codes a word, see pack.hip
+    uint32_t scale[kFragRows];
+
+    __device__ void load(const Run* tiles, const uint32_t* scales, int step, int lane) {
+        const Run* from = tiles + int64_t(step) * 64 + lane % kHolders;
+        for (int i = 0; i < kRuns; i++) words[i] = from[i * kHolders];
+        for (int i = 0; i < kFragRows; i++) scale[i] = scales[int64_t(step) * kTile + frag_at(lane, i).row];
+    }
+    __device__ Frag frag(int tile_k, int tile) const {
+        Frag f;
+        for (int r = 0; r < kRuns; r++) {
+            const int w = (2 * tile_k + tile) * kRuns + r;
+            f.run[r] = decode_mxfp4(words[w / 4].pair[w % 4], scale[r % kFragRows] >> (8 * (2 * tile_k + tile)) & 255);
+        }
+        return f;
+    }
+};
+
+// Runs of 16 bytes that a slab of n_steps depth steps takes, and scales.
+template <bool kMxfp4>
+__device__ constexpr int64_t slab_runs(int n_steps) {
+    return int64_t(n_steps) * (kMxfp4 ? 64 : 4 * kTileRuns);
+}
+__device__ constexpr int64_t slab_scales(int n_steps) {
+    return int64_t(n_steps) * kTile;
+}
