@@ -148,7 +148,7 @@ int getp(const Options& options, const Model& model) {
     if (!options.verify.empty()) verifier.emplace(options.verify);
     LineWriter out(options.output);  // before the long work, in which nobody waits for an error
 
-    EngineOptions engine = engine_options(options, options.max_in_flight);
+    EngineOptions engine = engine_options(options, /*max_sequences=*/0);
     engine.max_request_positions = reader.max_request_positions();
     GetpRun run = warm_up(model, engine);
     fmt::print(stderr, "{}\n", run.engine->describe());

@@ -52,7 +52,18 @@ struct EngineOptions {
     int max_request_positions = 0;  // prompt + answer of the longest request; 0: the model's context
     int64_t kv_bytes = 0;           // KV cache a replica; 0: what max_sequences full-length requests need, or what fits
     bool reference = false;         // the plain f32 path of src/cpu/reference.cpp: slow, the definition of right
+
+    bool gpu = false;          // on GPUs, in bf16; needs usable_gpus() > 0
+    int n_gpus = 0;            // that many replicas; 0: all
+    double gpu_memory = 0.9;   // share of a GPU's free memory for weights, KV cache and workspace
+    bool graphs = true;        // decode steps as recorded graphs
+    bool synchronous = false;  // wait after every kernel, to see which one fails
+    bool profile = false;      // time every kernel (slower); the CPU always does
 };
+
+// GPUs that this program can use: 0 in one built without; then gpu_trouble() is one line that says why.
+int usable_gpus();
+std::string gpu_trouble();
 
 // Sums over all steps so far. A step with any prompt token in it counts as prefill.
 struct EngineStats {

@@ -23,17 +23,21 @@ struct Options {
     float top_p = 0.9f;             // -p
     uint64_t seed = 0;              // -s, after 0 has been replaced by the clock
     int max_requests = -1;          // -t: getp and score use only the first so many; -1: all
-    int max_in_flight = 32;         // -b
+    int max_in_flight = 0;          // -b; 0: 32 on the CPU, 512 on a GPU
     bool profile = false;           // -f
     std::string verify;             // -v: getp compares its token ids with those in this file
-    int n_gpus = 0;                 // -g: 0 is all; the CPU build accepts 0 only
+    int n_gpus = 0;                 // -g: 0 is all
     Effort effort = Effort::kMedium;
     bool raw = false;            // generate: continue the text as it stands, no harmony
     bool chat_template = false;  // getp text format: each line is a user message
     bool show_reasoning = true;
     std::string logits;  // score: raw logits go here
-    Precision precision = Precision::kF32;
-    bool reference = false;  // compute with the plain reference path
+    std::optional<Precision> precision;  // absent: bf16 on a GPU, f32 on the CPU
+    std::string device = "auto";         // auto, cpu, gpu
+    float gpu_memory = 0.9f;             // share of a GPU's free memory
+    bool graphs = true;                  // false: --no-graph
+    bool synchronous = false;            // --sync: wait after every kernel
+    bool reference = false;              // compute with the plain reference path
     OpenOptions open;
 };
 
@@ -43,7 +47,8 @@ Options parse_command_line(int argc, char** argv);
 // `run export SRC DST [--to KIND]`: argv[0] is "export".
 int export_command(int argc, char** argv);
 
-// What the options say about the engine; `max_sequences` is the mode's.
+// What the options say about the engine; `max_sequences` is the mode's, 0: what -b says. Throws Error if they ask for a
+// device that is not there.
 EngineOptions engine_options(const Options& options, int max_sequences);
 
 // Each mode returns the exit code; bad input throws Error. Answers go to stdout or -o, everything else to stderr.

@@ -69,3 +69,10 @@ class Replica {
 constexpr int ring_pages_needed(int sliding_window, int prefill_chunk) {
     return (sliding_window + prefill_chunk - 3) / kPagePositions + 2;
 }
+
+// Of all layers of one kind, keys and values.
+int64_t kv_page_bytes(const Config& config, LayerKind kind, int64_t element_bytes);
+// How many pages and sequences fit into memory_bytes: what `options` asks for, or what there is. Throws Error if not one
+// sequence fits.
+Capacity plan_capacity(const Config& config, const EngineOptions& options, int64_t memory_bytes, int64_t element_bytes,
+                       int max_batch_tokens, int prefill_chunk);

@@ -17,6 +17,8 @@ RULES = [
     (r"include/.+", [r"include/[^/]+\.h"], r"[a-z0-9_]+|fmt/.+"),
     (r"src/base/.+", [r"include/(error|bf16)\.h", "own"]),
     (r"src/kernels/.+", [r"include/gpu/.+", r"include/bf16\.h", "own"]),
+    (r"src/gpu/.+", [r"include/[^/]+\.h", r"include/gpu/(runtime|platform)\.h", r"src/kernels/kernels\.h",
+                     r"src/engine/gpus\.h", "own"]),
     (r"src/engine/.+", [r"include/[^/]+\.h", r"src/base/.+", r"src/cpu/cpu_replica\.h", "own"]),
     (r"src/[^/]+/.+", [r"include/[^/]+\.h", r"src/base/.+", "own"]),
     (r"(tests|tools)/.+", None),
@@ -24,7 +26,7 @@ RULES = [
 
 # Words of a GPU vendor, and the only places for them.
 VENDOR_WORDS = re.compile(r"\b(?:cuda|hip)\w*|\b__(?:gfx|hip|cuda)\w*", re.IGNORECASE)
-VENDOR_PLACES = re.compile(r"include/gpu/|src/kernels/")
+VENDOR_PLACES = re.compile(r"include/gpu/|src/kernels/|src/gpu/runtime\.hip|tests/emu/")
 
 # The first line (the second, after #!) says "name: what the file is".
 OPENINGS = {".cpp": "// ", ".h": "// ", ".mjs": "// ", ".hip": "// ", ".sh": "# ", ".py": '"""'}

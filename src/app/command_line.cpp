@@ -14,6 +14,8 @@
 namespace {
 
 constexpr int kHelpWidth = 34;
+// Requests at once: enough for a CPU to read weights once for many; for a GPU to fill its matrix cores.
+constexpr int kDefaultInFlightCpu = 32, kDefaultInFlightGpu = 512;
 
 // Parses all of `text` as a number in [low, high], or says what was expected.
 template <class T>
@@ -101,9 +103,9 @@ Options parse_command_line(int argc, char** argv) {
     add_number(app, "-t,--requests", "--requests", o.max_requests, 0, any, "an integer of at least 0",
                "getp, score: only the first N requests");
     add_number(app, "-b,--in-flight", "--in-flight", o.max_in_flight, 1, 65536, "an integer from 1 to 65536",
-               "getp, score: requests at once on a device (default 32)");
-    add_number(app, "-g,--gpus", "--gpus", o.n_gpus, 0, 0, "0, as this build has no GPU support",
-               "Number of GPUs (default all)");
+               "getp, score: requests at once on a device (default 32 on the CPU, 512 on a GPU)");
+    add_number(app, "-g,--gpus", "--gpus", o.n_gpus, 0, any, "an integer of at least 0",
+               "Number of GPUs; 0: all (default)");
     add_choice(app, "-f,--profile", "--profile", o.profile, {{"0", false}, {"1", true}},
                "1: print where the time went");
     app.add_option("-v,--verify", o.verify, "getp: compare the token ids with this file's")->type_name("PATH");
@@ -116,8 +118,14 @@ Options parse_command_line(int argc, char** argv) {
     app.add_option("--logits", o.logits, "score: write the logits of every position here, raw float32")
         ->type_name("PATH");
     add_choice(app, "--precision", "--precision", o.precision, {{"f32", Precision::kF32}, {"bf16", Precision::kBF16}},
-               "f32 (default on the CPU): nothing is rounded below f32;\nbf16: one rounding at each matrix input, bf16 "
-               "KV cache");
+               "f32 (default on the CPU): nothing is rounded below f32;\nbf16 (GPUs: always): one rounding at each "
+               "matrix input, bf16 KV cache");
+    add_choice(app, "--device", "--device", o.device, {{"auto", "auto"}, {"cpu", "cpu"}, {"gpu", "gpu"}},
+               "auto (default): GPUs, if there are any that this program can use");
+    add_number(app, "--gpu-memory", "--gpu-memory", o.gpu_memory, 0.01f, 1.0f, "a number from 0.01 to 1",
+               "Share of a GPU's free memory that may be used (default 0.9)");
+    app.add_flag("!--no-graph", o.graphs, "GPU: launch every kernel by itself, also in steps seen before");
+    app.add_flag("--sync", o.synchronous, "GPU: wait after every kernel, to see which one fails");
     app.add_flag("--reference", o.reference, "Compute with the plain reference code: slow, the definition of right");
     app.add_flag("--swap-embeddings", o.open.swap_legacy_embeddings,
                  "legacy .bin: the unembedding stands before the embedding");
@@ -169,9 +177,24 @@ int export_command(int argc, char** argv) {
 
 EngineOptions engine_options(const Options& options, int max_sequences) {
     EngineOptions e;
-    e.precision = options.precision;
-    e.max_sequences = max_sequences;
+    const bool cpu_only = options.device == "cpu" || options.reference || options.precision == Precision::kF32;
+    if (options.device == "gpu") {
+        if (cpu_only) fail("--device gpu: --reference and --precision f32 run on the CPU only");
+        if (usable_gpus() == 0) fail("--device gpu: {}", gpu_trouble());
+    }
+    e.gpu = !cpu_only && usable_gpus() > 0;
+    if (options.n_gpus > 0 && (cpu_only || options.n_gpus > usable_gpus()))
+        fail("--gpus: expected at most {}, found {}", cpu_only ? 0 : usable_gpus(), options.n_gpus);
+    e.n_gpus = options.n_gpus;
+    e.precision = options.precision.value_or(e.gpu ? Precision::kBF16 : Precision::kF32);
+    e.max_sequences = max_sequences > 0           ? max_sequences
+                      : options.max_in_flight > 0 ? options.max_in_flight
+                                                  : (e.gpu ? kDefaultInFlightGpu : kDefaultInFlightCpu);
     e.max_request_positions = options.steps;
+    e.gpu_memory = double(options.gpu_memory);
+    e.graphs = options.graphs;
+    e.synchronous = options.synchronous;
+    e.profile = options.profile;
     e.reference = options.reference;
     return e;
 }

@@ -164,7 +164,7 @@ int score(const Options& options, const Model& model) {
     RequestReader reader(options, model.config, codec, Purpose::kScore);
     LineWriter out(options.output);
     LogitsFile logits_file(options.logits, model.config.vocab_size);
-    EngineOptions engine_settings = engine_options(options, options.max_in_flight);
+    EngineOptions engine_settings = engine_options(options, /*max_sequences=*/0);
     engine_settings.max_request_positions = reader.max_request_positions();
     Engine engine(model, engine_settings);
     fmt::print(stderr, "{}\n", engine.describe());

@@ -3,9 +3,12 @@
 #include "model.h"
 #include "replica.h"
 
-// How many pages and sequences fit: what `options` asks for, or what memory allows. Throws Error if not one sequence fits.
-Capacity plan_capacity(const Config& config, const EngineOptions& options, int64_t weight_bytes, int max_batch_tokens,
-                       int prefill_chunk);
+constexpr int64_t kv_element_bytes(Precision precision) {
+    return precision == Precision::kF32 ? 4 : 2;
+}
+// What the KV cache may take. Pages cost memory only once they are used, so a generous limit is harmless: nine tenths of
+// what the weights leave.
+int64_t kv_memory_bytes(const EngineOptions& options, int64_t weight_bytes);
 
 class KvStore {
   public:

@@ -8,6 +8,7 @@
 
 #include "checkpoint.h"
 #include "cpu/cpu_replica.h"
+#include "engine/gpus.h"
 #include "engine/scheduler.h"
 
 struct Engine::Impl {
@@ -59,7 +60,10 @@ struct Engine::Impl {
 Engine::Engine(const Model& model, const EngineOptions& options) : impl_(std::make_unique<Impl>()) {
     check_scales(model);
     impl_->model = model;
-    impl_->replicas.push_back(make_cpu_replica(impl_->model, options));
+    if (options.gpu)
+        impl_->replicas = make_gpu_replicas(impl_->model, options);
+    else
+        impl_->replicas.push_back(make_cpu_replica(impl_->model, options));
 }
 
 Engine::~Engine() = default;

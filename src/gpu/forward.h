@@ -1,0 +1,67 @@
+// forward.h: one step of the model on one GPU: which kernels run on which buffers, in order.
+#pragma once
+#include <vector>
+
+#include "gpu/device_model.h"
+#include "gpu/op_timer.h"
+#include "model.h"
+#include "replica.h"
+
+// Device buffers of activations, for up to max_tokens tokens and max_rows rows of logits.
+struct Workspace {
+    float* x = nullptr;         // (T, D) residual stream
+    bf16* h = nullptr;          // (T, Dp) normed
+    bf16* q = nullptr;          // (T, H·P)
+    bf16* att = nullptr;        // (T, H·P rounded up to 64)
+    void* attention = nullptr;  // partial results of spans
+    int* expert = nullptr;      // (T, A)
+    float* weight = nullptr;    // (T, A)
+    ExpertTiles tiles;
+    bf16* act = nullptr;      // (T · A, Fp) in expert order
+    float* down = nullptr;    // (T, A, D)
+    bf16* rows_h = nullptr;   // (kLogitRowsAtOnce, Dp)
+    float* logits = nullptr;  // (kLogitRowsAtOnce, V)
+};
+// Run once to count, once to place.
+Workspace lay_out_workspace(const Config& config, int max_tokens, int max_rows, int max_spans, Layout& layout);
+
+// What the step is about, in device memory.
+struct StepView {
+    Tokens tokens;
+    const QueryTile* tiles = nullptr;  // (n_tiles)
+    int n_tiles = 0;
+    int full_spans = 0, ring_spans = 0;  // at least as many as any tile's keys lie in
+    const int* row_token = nullptr;      // (n_rows)
+    const RowSampling* sampling = nullptr;
+    int n_rows = 0;
+    int* sampled = nullptr;  // (n_rows)
+};
+
+struct KvCache {
+    std::vector<KvLayer> layers;  // (L)
+};
+
+class Forward {
+  public:
+    Forward(const Config& config, const DeviceModel& model, const Workspace& workspace, const KvCache& kv,
+            OpTimer& timer, gpu::Stream stream)
+        : config_(config), model_(model), work_(workspace), kv_(kv), timer_(timer), stream_(stream) {}
+
+    // All layers: leaves x and the last layer's experts' results.
+    void layers(const StepView& step);
+    // Logits of rows [begin, begin + n), n at most kLogitRowsAtOnce, into the workspace.
+    void logits(const StepView& step, int begin, int n);
+    // Draws their tokens.
+    void sample(const StepView& step, int begin, int n);
+
+  private:
+    void attention_block(const StepView& step, int l);
+    void expert_block(const StepView& step, const DeviceLayer& w);
+
+    const Config& config_;
+    const DeviceModel& model_;
+    const Workspace& work_;
+    const KvCache& kv_;
+    OpTimer& timer_;
+    const gpu::Stream stream_;
+};

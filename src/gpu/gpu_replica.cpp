@@ -1,0 +1,246 @@
+// gpu_replica.cpp: one GPU: plans its memory, then runs batches, one copy in, one copy out. Decode steps of a size seen
+// before are replayed from a graph.
+#include <algorithm>
+#include <map>
+#include <thread>
+
+#include "engine/gpus.h"
+#include "error.h"
+#include "gpu/forward.h"
+#include "gpu/ops.h"
+#include "gpu/page_tables.h"
+#include "gpu/step_input.h"
+#include "gpu/tune.h"
+
+namespace {
+
+void check_config(const Config& c) {
+    const auto need = [](bool ok, const char* field, const char* expected, int found) {
+        if (!ok) fail("GPU: {}: expected {}, found {}; --device cpu takes it", field, expected, found);
+    };
+    need(c.head_dim == 32 || c.head_dim == 64 || c.head_dim == 128, "head_dim", "32, 64 or 128", c.head_dim);
+    need(c.n_attn_heads / c.n_kv_heads <= 16, "query heads a KV head", "at most 16", c.n_attn_heads / c.n_kv_heads);
+    need(c.hidden_dim % 32 == 0 && c.hidden_dim <= 8192, "hidden size", "a multiple of 32 up to 8192", c.hidden_dim);
+    need(c.intermediate_dim % 32 == 0, "intermediate size", "a multiple of 32", c.intermediate_dim);
+    need(c.n_experts <= 256, "experts", "at most 256", c.n_experts);
+    need(c.experts_per_token <= 8, "experts a token", "at most 8", c.experts_per_token);
+}
+
+int spans(int n_keys) {
+    return (n_keys + kSplitKeys - 1) / kSplitKeys;
+}
+
+class GpuReplica : public Replica {
+  public:
+    GpuReplica(const Model& model, const EngineOptions& options, int device)
+        : config_(model.config),
+          device_(device),
+          use_graphs_(options.graphs && !options.profile && !options.synchronous && gpu::graphs_supported()),
+          timer_(options.profile, options.synchronous, gpu_op_names()) {
+        gpu::set_device(device);
+        plan(model, options);
+        weights_ = load_weights(model);
+        stream_ = gpu::make_stream();
+        Layout layout(workspace_memory_.data());
+        workspace_ = place(layout);
+        gpu::fill(workspace_memory_.data(), 0, workspace_memory_.bytes(), stream_);
+        gpu::synchronize(stream_);
+        input_ = std::make_unique<StepInput>(config_, capacity_.max_batch_tokens);
+        kv_ = std::make_unique<PageTables>(config_, capacity_);
+        forward_ = std::make_unique<Forward>(config_, weights_, workspace_, kv_->cache(), timer_, stream_);
+        sampled_host_ = std::make_unique<PinnedMemory>(capacity_.max_batch_tokens * int64_t(sizeof(int)));
+        logits_host_ = std::make_unique<PinnedMemory>(int64_t(config_.vocab_size) * int64_t(sizeof(float)));
+    }
+
+    ~GpuReplica() override {
+        gpu::set_device(device_);
+        for (const auto& [key, graph] : graphs_)
+            if (graph) gpu::destroy_graph(graph);
+        gpu::destroy_stream(stream_);
+    }
+
+    const Capacity& capacity() const override { return capacity_; }
+    std::vector<EngineStats::Op> ops() const override { return timer_.ops(); }
+
+    int64_t bytes_read() const override {
+        int64_t sum = kv_bytes_;
+        for (const EngineStats::Op& op : timer_.ops()) sum += op.bytes;
+        return sum;
+    }
+
+    std::string describe() const override {
+        const gpu::DeviceInfo info = gpu::device_info(device_);
+        return fmt::format("GPU {}: {}, bf16, {:.1f} GB of weights, {:.1f} GB of KV cache for {} sequences", device_,
+                           info.name, double(weights_.memory.bytes()) * 1e-9, double(kv_->bytes()) * 1e-9,
+                           capacity_.max_sequences);
+    }
+
+    void step(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) override {
+        gpu::set_device(device_);
+        const auto n_rows = int(batch.rows.size());
+        sampled.assign(size_t(n_rows), -1);
+        kv_->update(batch, stream_);
+        const bool wants_logits =
+            std::any_of(batch.rows.begin(), batch.rows.end(), [](const Batch::Row& r) { return r.want_logits; });
+        // One token and one row a sequence.
+        const bool decode =
+            !wants_logits && batch.tokens.size() == batch.seqs.size() && batch.rows.size() == batch.seqs.size();
+        if (decode && use_graphs_)
+            decode_step(batch);
+        else
+            plain_step(batch, sink);
+        if (n_rows > 0) gpu::copy_to_host(sampled_host_->data(), sampled_, n_rows * int64_t(sizeof(int)), stream_);
+        gpu::synchronize(stream_);
+        timer_.collect();
+        const int* tokens = reinterpret_cast<const int*>(sampled_host_->data());
+        for (int r = 0; r < n_rows; r++)
+            if (batch.rows[size_t(r)].sample) sampled[size_t(r)] = tokens[r];
+        count_kv(batch);
+    }
+
+  private:
+    // Weights, then workspace; the KV cache gets the rest.
+    void plan(const Model& model, const EngineOptions& options) {
+        check_config(config_);
+        const int most_tokens = std::max(kMaxStepTokens, options.max_sequences + kGpuPrefillChunk);
+        capacity_.max_batch_tokens = most_tokens;
+        Layout count;
+        place(count);
+        const int64_t free_bytes = gpu::device_info(device_).free_bytes;
+        const auto usable = int64_t(double(free_bytes) * options.gpu_memory);
+        const int64_t weight_bytes = device_weight_bytes(model), needed = weight_bytes + count.used();
+        if (needed > usable)
+            fail(
+                "GPU {}: the weights need {} MB and the workspace {} MB, and {} MB are usable ({} % of {} MB free); {} "
+                "MB are "
+                "missing",
+                device_, weight_bytes / 1000000, count.used() / 1000000, usable / 1000000,
+                int(options.gpu_memory * 100), free_bytes / 1000000, (needed - usable) / 1000000 + 1);
+        const int64_t kv_bytes = options.kv_bytes > 0 ? std::min(options.kv_bytes, usable - needed) : usable - needed;
+        capacity_ = plan_capacity(config_, options, kv_bytes, sizeof(bf16), most_tokens, kGpuPrefillChunk);
+        workspace_memory_ = DeviceMemory(count.used(), "workspace");
+    }
+
+    Workspace place(Layout& layout) {
+        const int max_spans = spans(config_.max_context);
+        sampled_ = layout.take<int>(capacity_.max_batch_tokens);
+        return lay_out_workspace(config_, capacity_.max_batch_tokens, capacity_.max_batch_tokens, max_spans, layout);
+    }
+
+    void set_spans(StepView& view, const Batch& batch, bool rounded) const {
+        int last = 0;
+        for (const Batch::Token& token : batch.tokens) last = std::max(last, token.pos);
+        view.full_spans = rounded ? span_bucket(spans(last + 1)) : spans(last + 1);
+        // A window and the tokens of one tile, wherever they begin.
+        view.ring_spans = std::min(view.full_spans, (config_.sliding_window + 16 - 3) / kSplitKeys + 2);
+    }
+
+    void plain_step(const Batch& batch, const LogitsSink& sink) {
+        StepView view = input_->send(batch, input_->sizes_of(batch), sampled_, stream_);
+        set_spans(view, batch, false);
+        forward_->layers(view);
+        for (int begin = 0; begin < view.n_rows; begin += kLogitRowsAtOnce) {
+            const int n = std::min(kLogitRowsAtOnce, view.n_rows - begin);
+            forward_->logits(view, begin, n);
+            forward_->sample(view, begin, n);
+            for (int r = begin; r < begin + n; r++)
+                if (batch.rows[size_t(r)].want_logits) hand_out_logits(r, r - begin, sink);
+        }
+    }
+
+    void hand_out_logits(int row, int in_workspace, const LogitsSink& sink) {
+        const int64_t v = config_.vocab_size;
+        gpu::copy_to_host(logits_host_->data(), workspace_.logits + in_workspace * v, v * int64_t(sizeof(float)),
+                          stream_);
+        gpu::synchronize(stream_);
+        sink(row, reinterpret_cast<const float*>(logits_host_->data()));
+    }
+
+    void launch_decode(const StepView& view) {
+        forward_->layers(view);
+        for (int begin = 0; begin < view.n_rows; begin += kLogitRowsAtOnce) {
+            const int n = std::min(kLogitRowsAtOnce, view.n_rows - begin);
+            forward_->logits(view, begin, n);
+            forward_->sample(view, begin, n);
+        }
+    }
+
+    // The first step of a size runs plainly, which also loads its kernels; the second is recorded.
+    void decode_step(const Batch& batch) {
+        const int n = std::min(decode_bucket(int(batch.tokens.size())), capacity_.max_batch_tokens);
+        StepView view = input_->send(batch, {n, n, n}, sampled_, stream_);
+        set_spans(view, batch, true);
+        const auto [entry, is_new] = graphs_.try_emplace({n, view.full_spans}, nullptr);
+        if (is_new) {
+            launch_decode(view);
+            return;
+        }
+        if (!entry->second) {
+            gpu::begin_capture(stream_);
+            launch_decode(view);
+            entry->second = gpu::end_capture(stream_);
+        }
+        gpu::launch_graph(entry->second, stream_);
+    }
+
+    void count_kv(const Batch& batch) {
+        const int64_t key_bytes = int64_t(config_.n_kv_heads) * config_.head_dim * 2 * int64_t(sizeof(bf16));
+        for (const Batch::Token& token : batch.tokens)
+            for (const LayerKind kind : config_.layer_kind)
+                kv_bytes_ += key_bytes * (kind == LayerKind::kFull ? token.pos + 1
+                                                                   : std::min(token.pos + 1, config_.sliding_window));
+    }
+
+    const Config config_;
+    const int device_;
+    const bool use_graphs_;
+    OpTimer timer_;
+    Capacity capacity_;
+    gpu::Stream stream_ = nullptr;
+    DeviceModel weights_;
+    DeviceMemory workspace_memory_;
+    Workspace workspace_;
+    int* sampled_ = nullptr;  // (max_batch_tokens), device
+    std::unique_ptr<StepInput> input_;
+    std::unique_ptr<PageTables> kv_;
+    std::unique_ptr<Forward> forward_;
+    std::unique_ptr<PinnedMemory> sampled_host_, logits_host_;
+    std::map<std::pair<int, int>, gpu::Graph> graphs_;  // (tokens, spans)
+    int64_t kv_bytes_ = 0;
+};
+
+}  // namespace
+
+int usable_gpus() {
+    int n = 0;
+    for (int device = 0; device < gpu::device_count(); device++) n += gpu::unusable(device).empty();
+    return n;
+}
+
+std::string gpu_trouble() {
+    if (gpu::device_count() == 0) return "no GPU found, or no driver for it";
+    return gpu::unusable(0);
+}
+
+std::vector<std::unique_ptr<Replica>> make_gpu_replicas(const Model& model, const EngineOptions& options) {
+    std::vector<int> devices;
+    for (int device = 0; device < gpu::device_count(); device++)
+        if (gpu::unusable(device).empty() && (options.n_gpus == 0 || int(devices.size()) < options.n_gpus))
+            devices.push_back(device);
+    if (devices.empty()) fail("{}", gpu_trouble());
+    std::vector<std::unique_ptr<Replica>> replicas(devices.size());
+    std::vector<std::exception_ptr> failures(devices.size());
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < devices.size(); i++)
+        threads.emplace_back([&, i] {
+            try {
+                replicas[i] = std::make_unique<GpuReplica>(model, options, devices[i]);
+            } catch (...) {
+                failures[i] = std::current_exception();
+            }
+        });
+    for (std::thread& thread : threads) thread.join();
+    for (const std::exception_ptr& failure : failures)
+        if (failure) std::rethrow_exception(failure);
+    return replicas;
+}

@@ -1,0 +1,31 @@
+// op_timer.cpp: a pair of events around each operation; they are used again in the next step.
+#include "gpu/op_timer.h"
+
+#include <cstdio>
+
+OpTimer::OpTimer(bool enabled, bool synchronous, const std::vector<const char*>& names)
+    : enabled_(enabled), synchronous_(synchronous) {
+    for (const char* name : names) ops_.push_back({name, 0, 0});
+}
+
+OpTimer::~OpTimer() {
+    for (const gpu::Event event : events_) gpu::destroy_event(event);
+}
+
+void OpTimer::mark(gpu::Stream stream) {
+    if (n_events_ == events_.size()) events_.push_back(gpu::make_event());
+    gpu::record(events_[n_events_++], stream);
+}
+
+// The name goes out first: if the device hangs or fails here, it is the last thing on the screen.
+void OpTimer::wait(int op, gpu::Stream stream) const {
+    std::fprintf(stderr, "%s\n", ops_[size_t(op)].name.c_str());
+    gpu::synchronize(stream);
+}
+
+void OpTimer::collect() {
+    for (size_t i = 0; i < pending_.size(); i++)
+        ops_[size_t(pending_[i])].seconds += 1e-3 * double(gpu::elapsed_ms(events_[2 * i], events_[2 * i + 1]));
+    pending_.clear();
+    n_events_ = 0;
+}

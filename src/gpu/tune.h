@@ -1,0 +1,31 @@
+// tune.h: the tuned numbers of the GPU replica, each with its reason. None of them changes a bit of any result.
+#pragma once
+
+// Tokens a step. 4096 keep 128 rows a block full for 32 experts with 4 of them a token (512 rows each); activations are
+// 0.5 GB then.
+constexpr int kMaxStepTokens = 4096;
+// Of one prompt at a time: short enough for a small ring of pages (window + chunk), so that more sequences fit.
+constexpr int kGpuPrefillChunk = 512;
+// Rows of logits at once: 256 × 201088 floats are 206 MB.
+constexpr int kLogitRowsAtOnce = 256;
+
+// Sizes for which decode steps are recorded: powers of two up to 32, then multiples of 32, so that at most 31 rows, or less
+// than one in two, are padding.
+constexpr int decode_bucket(int n_tok) {
+    int bucket = 1;
+    while (bucket < n_tok && bucket < 32) bucket *= 2;
+    return bucket >= n_tok ? bucket : (n_tok + 31) / 32 * 32;
+}
+// Grids of recorded attention steps are sized for a power of two of spans.
+constexpr int span_bucket(int n_spans) {
+    int bucket = 1;
+    while (bucket < n_spans) bucket *= 2;
+    return bucket;
+}
+
+// Rows a block of the experts' products takes, by the mean number of rows an expert gets: the smallest tile that most
+// experts fit in, so that weights are decoded once and few rows are empty.
+constexpr int expert_tile_rows(int n_slots, int n_experts) {
+    const int mean = n_slots / n_experts;
+    return mean <= 8 ? 16 : mean <= 24 ? 32 : mean <= 96 ? 64 : 128;
+}
