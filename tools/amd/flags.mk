@@ -1,0 +1,34 @@
+# flags.mk: compiler and flags that make kernels (.hip) for AMD devices. Set GPU before: a target, or amd: all of them in one
+# program. Kernels: $(GPU_CXX) $(GPU_CXXFLAGS) -c, after $(GPU_NEEDS); the program is linked by the host's compiler.
+#
+# gfx90a is compiled by Debian's hipcc 5.2 (clang 15), which knows nothing newer; the others by Debian's clang-19 with the
+# same HIP 5.2 headers, so that all run under Debian's HIP runtime. Code object version 4 is the newest that it loads.
+
+AMD_TOOLS := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+AMD_TARGETS := gfx90a gfx942 gfx1100 gfx1151
+AMD_DEVICE_LIBS ?= build/amd/device_libs
+
+GPU_LDLIBS := -lamdhip64
+# No contraction: what is to be fused says fmaf, as in the rest of the program, so that one function gives the same bits in
+# every kernel.
+GPU_CXXFLAGS := -O3 -std=c++17 -ffp-contract=off -mcode-object-version=4 -Iinclude -Isrc
+# -MMD writes what the pass for the host includes; what the device's pass includes is named here.
+GPU_NEEDS := $(wildcard include/gpu/*.h)
+
+ifeq ($(GPU),gfx90a)
+GPU_CXX := hipcc
+GPU_CXXFLAGS += --offload-arch=gfx90a
+else ifneq ($(filter $(GPU),$(AMD_TARGETS) amd),)
+GPU_CXX := clang++-19
+GPU_CXXFLAGS += -x hip $(addprefix --offload-arch=,$(if $(filter amd,$(GPU)),$(AMD_TARGETS),$(GPU)))
+GPU_CXXFLAGS += --rocm-path=/usr --rocm-device-lib-path=$(AMD_DEVICE_LIBS)
+# All is inlined, as hipcc does: a call would cost a kernel the registers of any function.
+GPU_CXXFLAGS += -mllvm -amdgpu-early-inline-all=true -mllvm -amdgpu-function-calls=false
+GPU_NEEDS += $(AMD_DEVICE_LIBS)
+else
+$(error GPU=$(GPU): expected one of $(AMD_TARGETS) amd)
+endif
+
+$(AMD_DEVICE_LIBS): $(AMD_TOOLS)/device_libs.sh
+	$< $@
+	@touch $@
