@@ -1,63 +1,12 @@
 // test_forward.cpp: both CPU paths against transformers' answers in f32, against each other on other geometries, and that
 // a request's logits and tokens do not depend on what runs beside it.
-#include <gtest/gtest.h>
 #include <omp.h>
 
-#include <cmath>
-#include <cstring>
-#include <nlohmann/json.hpp>
-
-#include "base/file.h"
 #include "checkpoint.h"
-#include "engine.h"
+#include "forward_checks.h"
 #include "tiny_model.h"
 
 namespace {
-
-struct Answer {
-    std::vector<std::vector<float>> logits;  // of each prompt position, (V)
-    std::vector<int> tokens;
-    std::string error;
-};
-
-class ScoredJob : public Job {
-  public:
-    ScoredJob(Answer& answer, std::vector<int> ids, int max_new, int vocab_size)
-        : answer_(answer), vocab_size_(vocab_size) {
-        prompt = std::move(ids);
-        max_new_tokens = max_new;
-        want_logits = true;
-    }
-    bool on_token(int id) override {
-        answer_.tokens.push_back(id);
-        return true;
-    }
-    void on_logits(int, const float* logits) override { answer_.logits.emplace_back(logits, logits + vocab_size_); }
-    void on_done(Finish) override {}
-    void on_error(const std::string& why) override { answer_.error = why; }
-
-  private:
-    Answer& answer_;
-    int vocab_size_;
-};
-
-struct Prompt {
-    std::vector<int> ids;
-    int max_new;
-};
-
-std::vector<Answer> run(const Model& model, const std::vector<Prompt>& prompts, const EngineOptions& options) {
-    std::vector<Answer> answers(prompts.size());
-    Engine engine(model, options);
-    size_t next = 0;
-    engine.run([&]() -> std::unique_ptr<Job> {
-        if (next == prompts.size()) return nullptr;
-        const size_t i = next++;
-        return std::make_unique<ScoredJob>(answers[i], prompts[i].ids, prompts[i].max_new, model.config.vocab_size);
-    });
-    for (const Answer& answer : answers) EXPECT_EQ(answer.error, "");
-    return answers;
-}
 
 EngineOptions options_for(int max_sequences, bool reference = false) {
     EngineOptions options;
@@ -66,43 +15,6 @@ EngineOptions options_for(int max_sequences, bool reference = false) {
     options.reference = reference;
     return options;
 }
-
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
-    EXPECT_EQ(a.size(), b.size());
-    double largest = 0;
-    for (size_t i = 0; i < a.size(); i++) largest = std::max(largest, std::fabs(double(a[i]) - b[i]));
-    return largest;
-}
-
-// What transformers 4.5x computed in f32 for `tiny` with seed 1; see tests/golden/README.md.
-struct Oracle {
-    std::vector<Prompt> prompts;
-    std::vector<std::vector<int>> greedy;
-    struct Logits {
-        int first_position;
-        std::vector<std::vector<float>> rows;
-    };
-    std::vector<Logits> logits;
-
-    explicit Oracle(const std::string& name) {
-        const std::string directory = "tests/golden/" + name;
-        const auto reference = nlohmann::json::parse(read_file(directory + "/reference.json"));
-        const std::string raw = read_file(directory + "/logits.f32");
-        for (const auto& c : reference["cases"]) {
-            greedy.push_back(c["greedy"].get<std::vector<int>>());
-            prompts.push_back({c["prompt"].get<std::vector<int>>(), int(greedy.back().size())});
-            const auto& l = c["logits"];
-            Logits want{l["first_position"].get<int>(), {}};
-            const size_t rows = l["shape"][0], vocab = l["shape"][1], offset = l["offset"];
-            for (size_t r = 0; r < rows; r++) {
-                std::vector<float> row(vocab);
-                std::memcpy(row.data(), raw.data() + offset + r * vocab * sizeof(float), vocab * sizeof(float));
-                want.rows.push_back(std::move(row));
-            }
-            logits.push_back(std::move(want));
-        }
-    }
-};
 
 // 2e-4 on logits of rms 2: f32 rounding over the model's depth; the reference implementation's own is of that size.
 void expect_oracle(const Oracle& oracle, const std::vector<Answer>& answers) {

@@ -55,6 +55,7 @@ __device__ constexpr At run_at(int idx) {
 
 __device__ inline Frag load_frag(const Run* packed_tile, int lane) {
     Frag f;
+#pragma unroll
     for (int r = 0; r < kRuns; r++) f.run[r] = packed_tile[r * kHolders + lane % kHolders];
     return f;
 }

@@ -44,6 +44,7 @@ __device__ inline float row_sum(float v) {
 }
 
 __device__ inline void mma(Acc& acc, const Frag& a, const Frag& b) {
+#pragma unroll
     for (int half = 0; half < 2; half++) {
         const uint32_t *rows = b.run[0].pair + 2 * half, *cols = a.run[0].pair + 2 * half;
 #ifdef GPU_EMULATE
@@ -64,6 +65,7 @@ __device__ inline void mma(Acc& acc, const Frag& a, const Frag& b) {
 
 __device__ inline Frag frag_of(const Acc& c0, const Acc& c1) {
     Frag f;
+#pragma unroll
     for (int i = 0; i < 2; i++) {
         f.run[0].pair[i] = narrow_pair(c0.v[2 * i], c0.v[2 * i + 1]);
         f.run[0].pair[2 + i] = narrow_pair(c1.v[2 * i], c1.v[2 * i + 1]);

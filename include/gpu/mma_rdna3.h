@@ -40,6 +40,7 @@ __device__ inline float row_sum(float v) {
 }
 
 __device__ inline void mma(Acc& acc, const Frag& a, const Frag& b) {
+#pragma unroll
     for (int half = 0; half < 2; half++) {  // k 0–15, then 16–31
         const Run *rows = b.run + 2 * half, *cols = a.run + 2 * half;
 #ifdef GPU_EMULATE
@@ -62,7 +63,9 @@ __device__ inline void mma(Acc& acc, const Frag& a, const Frag& b) {
 __device__ inline Frag frag_of(const Acc& c0, const Acc& c1) {
     Frag f;
     const bool odd = threadIdx.x % 32 >= 16;
+#pragma unroll
     for (int t = 0; t < 2; t++)
+#pragma unroll
         for (int i = 0; i < kAcc; i++) {
             const float mine = t == 0 ? c0.v[i] : c1.v[i], other = shfl_xor(mine, 16);
             f.run[2 * t + i / 4].pair[i % 4] = odd ? narrow_pair(other, mine) : narrow_pair(mine, other);

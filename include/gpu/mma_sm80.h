@@ -48,9 +48,11 @@ __device__ inline float row_sum(float v) {
 }
 
 __device__ inline void mma(Acc& acc, const Frag& a, const Frag& b) {
+#pragma unroll
     for (int half = 0; half < 2; half++) {  // which 16 of the 32 k
         const uint32_t* lo = a.run[0].pair + 2 * half;
         const uint32_t* hi = a.run[1].pair + 2 * half;
+#pragma unroll
         for (int n = 0; n < 2; n++) {  // columns 0–7, then 8–15
             float* d = acc.v + 4 * n;
             const uint32_t* w = b.run[n].pair + 2 * half;
@@ -68,6 +70,7 @@ __device__ inline void mma(Acc& acc, const Frag& a, const Frag& b) {
 
 __device__ inline Frag frag_of(const Acc& c0, const Acc& c1) {
     Frag f;
+#pragma unroll
     for (int r = 0; r < 2; r++) {
         f.run[r].pair[0] = narrow_pair(c0.v[2 * r], c0.v[2 * r + 1]);
         f.run[r].pair[1] = narrow_pair(c0.v[4 + 2 * r], c0.v[4 + 2 * r + 1]);

@@ -28,8 +28,10 @@ __device__ inline uint32_t multiply_pair(uint32_t a, uint32_t b) {
 __device__ inline Run decode_mxfp4(uint32_t codes, uint32_t scale) {
     const uint32_t factor = (scale <= 128 ? scale + 126 : 254) * 0x00800080u;
     Run run;
+#pragma unroll
     for (int j = 0; j < 4; j++) run.pair[j] = multiply_pair(tiny_pair(codes, j), factor);
     if (scale > 128)
+#pragma unroll
         for (int j = 0; j < 4; j++) run.pair[j] = multiply_pair(run.pair[j], (scale - 1) * 0x00800080u);
     return run;
 }
@@ -38,6 +40,7 @@ __device__ inline Run decode_mxfp4(uint32_t codes, uint32_t scale) {
 
 __device__ inline Run decode_mxfp4(uint32_t codes, uint32_t scale) {
     Run run;
+#pragma unroll
     for (int j = 0; j < 4; j++) {
         const uint32_t tiny = tiny_pair(codes, j);
         const float low = ldexpf(widen_low(tiny), int(scale) - 1), high = ldexpf(widen_high(tiny), int(scale) - 1);

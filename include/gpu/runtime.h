@@ -34,6 +34,7 @@ void release_pinned(void* host_memory);
 // Ordered on the stream; host memory must stay as it is until synchronize().
 void copy_to_device(void* device_to, const void* host_from, int64_t bytes, Stream stream);
 void copy_to_host(void* host_to, const void* device_from, int64_t bytes, Stream stream);
+void copy_on_device(void* device_to, const void* device_from, int64_t bytes, Stream stream);
 void fill(void* device_memory, int byte, int64_t bytes, Stream stream);
 
 Stream make_stream();

@@ -129,32 +129,6 @@ __global__ void gemm_few_kernel(Problem problem, GemmShape shape) {
 
 constexpr int kManyTiles = 4;  // tiles of rows a wave
 
-// All waves bring the block's activations for one depth step into LDS, as packed tiles (2, tiles of rows).
-template <class Problem, int kBlockTiles, int kWaves>
-struct ManyStage {
-    static constexpr int kRunsEach = 2 * kBlockTiles * kTileRuns / (kWaves * kWave);  // a lane's
-    const bf16* x[kRunsEach];
-    Run run[kRunsEach];
-
-    __device__ void begin(const Problem& problem, const Rows& rows) {
-#pragma unroll
-        for (int i = 0; i < kRunsEach; i++) {
-            const int idx = i * kWaves * kWave + int(threadIdx.x), tile = idx / kTileRuns;
-            const At at = run_at(idx % kTileRuns);
-            const int m = kTile * (tile % kBlockTiles) + at.row;
-            x[i] = problem.x(rows, m < rows.n ? m : rows.n - 1) + kTileDepth * (tile / kBlockTiles) + at.col;
-        }
-    }
-    __device__ void load(int step) {
-#pragma unroll
-        for (int i = 0; i < kRunsEach; i++) run[i] = *reinterpret_cast<const Run*>(x[i] + kDepthStep * step);
-    }
-    __device__ void store(Run* lds) const {
-#pragma unroll
-        for (int i = 0; i < kRunsEach; i++) lds[i * kWaves * kWave + int(threadIdx.x)] = run[i];
-    }
-};
-
 template <class Problem, int kRowWaves, int kSlabWaves, bool kSplit>
 __global__ __launch_bounds__(kRowWaves* kSlabWaves* kWave) void gemm_many_kernel(Problem problem, GemmShape shape) {
     constexpr int kBlockTiles = kRowWaves * kManyTiles, kStageRuns = 2 * kBlockTiles * kTileRuns;
@@ -169,21 +143,29 @@ __global__ __launch_bounds__(kRowWaves* kSlabWaves* kWave) void gemm_many_kernel
     const Run* tiles = problem.tiles(rows, own_slab);
     const uint32_t* scales = problem.scales(rows, own_slab);
 
-    ManyStage<Problem, kBlockTiles, kRowWaves * kSlabWaves> stage;
-    stage.begin(problem, rows);
-    stage.load(0);
-    stage.store(staged);
+    // All waves bring the block's activations for one depth step into LDS. A lane's part: from where, and in registers.
+    constexpr int kThreads = kRowWaves * kSlabWaves * kWave, kRunsEach = kStageRuns / kThreads;
+    const bf16* from[kRunsEach];
+    Run arriving[kRunsEach];
+#pragma unroll
+    for (int i = 0; i < kRunsEach; i++) {
+        const int idx = i * kThreads + int(threadIdx.x), tile = idx / kTileRuns;
+        const At at = run_at(idx % kTileRuns);
+        const int m = kTile * (tile % kBlockTiles) + at.row;
+        from[i] = problem.x(rows, m < rows.n ? m : rows.n - 1) + kTileDepth * (tile / kBlockTiles) + at.col;
+        staged[idx] = *reinterpret_cast<const Run*>(from[i]);
+    }
     SlabStep<Problem::kMxfp4> w, w_next;
     w.load(tiles, scales, 0, lane);
 
     Acc acc[kManyTiles][2] = {}, total[kManyTiles][2] = {};
     for (int step = 0; step < shape.n_steps; step++) {
         block_sync();
-        const bool more = step + 1 < shape.n_steps;
-        if (more) {
-            stage.load(step + 1);
-            w_next.load(tiles, scales, step + 1, lane);
-        }
+        // The last step brings itself again, to where nobody looks: a branch here would cost more.
+        const int next = step + 1 < shape.n_steps ? step + 1 : step;
+#pragma unroll
+        for (int i = 0; i < kRunsEach; i++) arriving[i] = *reinterpret_cast<const Run*>(from[i] + kDepthStep * next);
+        w_next.load(tiles, scales, next, lane);
         const Run* x = staged + step % 2 * kStageRuns;
 #pragma unroll
         for (int tile_k = 0; tile_k < 2; tile_k++) {
@@ -195,11 +177,11 @@ __global__ __launch_bounds__(kRowWaves* kSlabWaves* kWave) void gemm_many_kernel
                 mma(acc[t][1], a, w1);
             }
         }
-        if (more) {
-            stage.store(staged + (step + 1) % 2 * kStageRuns);
-            w = w_next;
-        }
-        if (kSplit && ((step + 1) % shape.steps_per_split == 0 || !more)) {
+        Run* const other = staged + (step + 1) % 2 * kStageRuns;
+#pragma unroll
+        for (int i = 0; i < kRunsEach; i++) other[i * kThreads + int(threadIdx.x)] = arriving[i];
+        w = w_next;
+        if (kSplit && ((step + 1) % shape.steps_per_split == 0 || next == step)) {
 #pragma unroll
             for (int t = 0; t < kManyTiles; t++)
 #pragma unroll
