@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# compile.sh: compiles one kernel file for AMD devices, as the program's build does (flags.mk). From the project's folder:
+# compile.sh: compiles one kernel file for AMD devices with the flags of the program (flags.mk). In the project's folder:
 #
 #   compile.sh TARGET FILE.hip OUT.o [--asm OUT.s]     TARGET: gfx90a, gfx942, gfx1100, gfx1151, or amd for all in one
 #
@@ -15,8 +15,8 @@ die() {
 target=$1 source=$2 object=$3 assembly=${5:-}
 [[ -e tools/amd/flags.mk ]] || die "expected to be started from the project's folder"
 
-# The command of the build, and what has to be there before.
-flags=$(make -s -f - "GPU=$target" show <<< 'include tools/amd/flags.mk
+# The command of the build, and what has to be there before it. A make around this script is none of its business.
+flags=$(MAKEFLAGS= make -s -f - "GPU=$target" show <<< 'include tools/amd/flags.mk
 .PHONY: show
 show: $(GPU_NEEDS)
 	@echo $(GPU_CXX) $(GPU_CXXFLAGS)')

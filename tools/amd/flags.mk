@@ -1,15 +1,15 @@
-# flags.mk: compiler and flags that make kernels (.hip) for AMD devices. Set GPU before: a target, or amd: all of them in one
-# program. Kernels: $(GPU_CXX) $(GPU_CXXFLAGS) -c, after $(GPU_NEEDS); the program is linked by the host's compiler.
+# flags.mk: compiler and flags for kernels (.hip) on AMD devices. Set GPU before: a target, or amd: all in one program.
+# Kernels: $(GPU_CXX) $(GPU_CXXFLAGS) -c, after $(GPU_NEEDS); the host's compiler links, with $(GPU_LDLIBS).
 #
-# gfx90a is compiled by Debian's hipcc 5.2 (clang 15), which knows nothing newer; the others by Debian's clang-19 with the
-# same HIP 5.2 headers, so that all run under Debian's HIP runtime. Code object version 4 is the newest that it loads.
+# gfx90a is compiled by Debian's hipcc 5.2 (clang 15), which knows nothing newer; all else by Debian's clang-19 with the
+# same headers of HIP 5.2, so that any program starts under Debian's HIP runtime. It loads code objects of version 4.
 
 AMD_TOOLS := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 AMD_TARGETS := gfx90a gfx942 gfx1100 gfx1151
 AMD_DEVICE_LIBS ?= build/amd/device_libs
 
 GPU_LDLIBS := -lamdhip64
-# No contraction: what is to be fused says fmaf, as in the rest of the program, so that one function gives the same bits in
+# No contraction: what is to be fused says fmaf, as in the rest of the program, and a function gives the same bits in
 # every kernel.
 GPU_CXXFLAGS := -O3 -std=c++17 -ffp-contract=off -mcode-object-version=4 -Iinclude -Isrc
 # -MMD writes what the pass for the host includes; what the device's pass includes is named here.
