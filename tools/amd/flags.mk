@@ -12,6 +12,8 @@ GPU_LDLIBS := -lamdhip64
 # No contraction: what is to be fused says fmaf, as in the rest of the program, and a function gives the same bits in
 # every kernel.
 GPU_CXXFLAGS := -O3 -std=c++17 -ffp-contract=off -mcode-object-version=4 -Iinclude -Isrc
+# What #pragma unroll asks for is done whatever its size: arrays that such a loop indexes are to be in registers.
+GPU_CXXFLAGS += -mllvm -pragma-unroll-threshold=65536
 # -MMD writes what the pass for the host includes; what the device's pass includes is named here.
 GPU_NEEDS := $(wildcard include/gpu/*.h)
 
