@@ -10,7 +10,8 @@ ifeq ($(origin CXX),default)
 CXX := $(if $(filter fuzz,$(MODE)),clang++,g++)
 endif
 
-SRCS ?= $(sort getp_eval.cpp getp_run.cpp $(wildcard src/*/*.cpp))
+GPU ?=
+SRCS ?= $(sort getp_eval.cpp getp_run.cpp $(filter-out src/gpu/%,$(wildcard src/*/*.cpp)))
 TESTS ?= $(sort $(wildcard tests/test_*.cpp))
 LIB_SRCS := $(SRCS)
 TOOLS := $(sort $(wildcard tools/*.cpp))
@@ -34,6 +35,7 @@ $(error MODE=$(MODE): expected default, fast, asan or fuzz)
 endif
 
 OBJ := $(BUILD)/obj
+PROGRAM := $(BUILD)$(GPU:%=/%)/run
 LIB := $(OBJ)/libgptoss.a
 LIB_OBJS := $(LIB_SRCS:%.cpp=$(OBJ)/%.o)
 TEST_OBJS := $(TESTS:%.cpp=$(OBJ)/%.o)
@@ -44,7 +46,7 @@ ifneq ($(filter tests/test_fuzz_corpus.cpp,$(TESTS)),)
 TEST_OBJS += $(FUZZ:%.cpp=$(OBJ)/%.o)
 endif
 
-.PHONY: all run tests tools fuzz peers check clean help FORCE
+.PHONY: all run tests tools fuzz gpu-tests gpu-tools peers check clean help FORCE
 .DELETE_ON_ERROR:
 all: run
 
@@ -52,6 +54,7 @@ help:
 	@echo 'make [run]     ./run, the program'
 	@echo 'make tests     BUILD/tests, BUILD/run and the tools'
 	@echo 'make tools     BUILD/NAME for each tools/NAME.cpp'
+	@echo 'make gpu-tests gpu-tools   with GPU=: BUILD/GPU/gpu_tests, BUILD/GPU/NAME for each tools/gpu/NAME.cpp'
 	@echo 'make fuzz      build/fuzz/NAME for each tests/fuzz/NAME.cpp'
 	@echo 'make peers     what other tokenizers say about our test text (npm, node)'
 	@echo 'make check     include rules, file sizes; format, if clang-format is there'
@@ -61,10 +64,13 @@ help:
 	@echo 'MODE=fast      as default, and all other code for exactly this CPU (-march=native)'
 	@echo 'MODE=asan      AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'MODE=fuzz      clang, both sanitizers and coverage for libFuzzer'
+	@echo 'GPU=           for the CPU alone; else BUILD/GPU/run is the program, for one of'
+	@echo '               sm_90 (nvcc), gfx90a (hipcc), gfx942 gfx1100 gfx1151 amd (clang++-19; amd: all four in one),'
+	@echo '               emulate-cdna emulate-rdna3 emulate-sm80 (kernels run on the CPU, slowly: for tests)'
 	@echo 'BUILD=dir      where everything goes (default build, or build/MODE)'
-	@echo 'SRCS= TESTS=   only these sources and tests, to work on one part'
+	@echo 'SRCS= TESTS= GPU_SRCS= GPU_TESTS=   only these sources and tests, to work on one part'
 
-run: $(BUILD)/run
+run: $(PROGRAM)
 	@ln -f $< $@ 2> /dev/null || cp -f $< $@
 
 tests: $(BUILD)/tests $(BUILD)/run tools
@@ -112,6 +118,68 @@ $(OBJ)/sources: RECORD = $(LIB_SRCS) $(TEST_OBJS)
 $(OBJ)/flags $(OBJ)/sources: FORCE
 	@mkdir -p $(@D)
 	@echo '$(RECORD)' | cmp -s - $@ || echo '$(RECORD)' > $@
+
+# ---- GPU=: kernels by a compiler of their own; what calls them, and their tests, by the host's ----
+
+ifneq ($(GPU),)
+GPU_BUILD := $(BUILD)/$(GPU)
+GPU_OBJ := $(GPU_BUILD)/obj
+DEVICE := src/gpu/runtime.hip
+ifneq ($(filter emulate-cdna emulate-rdna3 emulate-sm80,$(GPU)),)
+DEVICE := $(sort $(wildcard tests/emu/*.cpp))
+EMULATE := -DGPU_EMULATE -DGPU_$(subst -,_,$(shell echo $(GPU) | tr a-z A-Z))
+GPU_CXX := $(CXX)
+GPU_CXXFLAGS := -x c++ $(CXXFLAGS) $(EMULATE)
+GPU_LDLIBS := -lboost_context
+else ifneq ($(filter sm_%,$(GPU)),)
+CUDA ?= $(patsubst %/bin/nvcc,%,$(firstword $(shell command -v nvcc) /usr/local/cuda/bin/nvcc))
+SM := $(GPU:sm_%=%)$(if $(filter sm_90,$(GPU)),a)
+GPU_CXX := $(CUDA)/bin/nvcc
+GPU_CXXFLAGS := -x cu -std=c++17 -O3 --expt-relaxed-constexpr -gencode=arch=compute_$(SM),code=sm_$(SM) -Iinclude -Isrc
+GPU_LDLIBS := -L$(CUDA)/lib64 -Wl,-rpath,$(CUDA)/lib64 -lcudart
+else
+include tools/amd/flags.mk
+endif
+
+objects = $(patsubst %,$(GPU_OBJ)/%.o,$(basename $(1)))
+GPU_SRCS ?= $(sort $(wildcard src/kernels/*.hip src/gpu/*.cpp))
+GPU_TESTS ?= $(sort $(wildcard tests/gpu/*.hip tests/gpu/test_*.cpp))
+GPU_OBJS := $(call objects,$(GPU_SRCS) $(DEVICE))
+GPU_TEST_OBJS := $(call objects,$(if $(EMULATE),$(GPU_TESTS),$(filter-out %/test_emulator.cpp,$(GPU_TESTS))))
+GPU_TOOLS := $(sort $(wildcard tools/gpu/*.cpp))
+
+gpu-tests: $(GPU_BUILD)/gpu_tests
+gpu-tools: $(GPU_TOOLS:tools/gpu/%.cpp=$(GPU_BUILD)/%)
+
+# Before the library: it has the answers of a program without GPUs, for whoever finds no others.
+$(PROGRAM): $(OBJ)/run.o $(GPU_OBJS) $(LIB)
+	$(CXX) $(CXXFLAGS) -o $@ $^ $(GPU_LDLIBS) $(LDLIBS)
+$(GPU_BUILD)/gpu_tests: $(GPU_TEST_OBJS) $(GPU_OBJS) $(LIB) $(GPU_OBJ)/sources
+	$(CXX) $(CXXFLAGS) -o $@ $(filter-out %/sources,$^) -lgtest -lgtest_main $(GPU_LDLIBS) $(LDLIBS)
+$(GPU_TOOLS:tools/gpu/%.cpp=$(GPU_BUILD)/%): $(GPU_BUILD)/%: $(GPU_OBJ)/tools/gpu/%.o $(GPU_OBJS) $(LIB)
+	$(CXX) $(CXXFLAGS) -o $@ $^ $(GPU_LDLIBS) $(LDLIBS)
+
+$(GPU_OBJ)/src/gpu/runtime.o: FILE_FLAGS := -DGPU_TARGETS='"$(if $(filter amd,$(GPU)),$(AMD_TARGETS),$(GPU))"'
+$(GPU_OBJ)/%.o: %.hip $(GPU_NEEDS) $(GPU_OBJ)/flags
+	@mkdir -p $(@D)
+	@echo $<
+	@$(GPU_CXX) $(GPU_CXXFLAGS) $(FILE_FLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+$(GPU_OBJ)/%.o: %.cpp $(GPU_OBJ)/flags
+	@mkdir -p $(@D)
+	@echo $<
+	@$(CXX) $(CXXFLAGS) $(EMULATE) -MMD -MP -c -o $@ $<
+$(GPU_OBJ)/flags: RECORD = $(CXX) $(CXXFLAGS) $(GPU_CXX) $(GPU_CXXFLAGS)
+$(GPU_OBJ)/sources: RECORD = $(GPU_OBJS) $(GPU_TEST_OBJS)
+$(GPU_OBJ)/flags $(GPU_OBJ)/sources: FORCE
+	@mkdir -p $(@D)
+	@echo '$(RECORD)' | cmp -s - $@ || echo '$(RECORD)' > $@
+
+-include $(GPU_OBJS:.o=.d) $(GPU_TEST_OBJS:.o=.d) $(GPU_TOOLS:%.cpp=$(GPU_OBJ)/%.d)
+else
+gpu-tests gpu-tools:
+	@echo 'expected GPU=: a device or one of the emulations; make help lists them'
+	@exit 2
+endif
 
 peers: tests/peers/out/cases.bin
 tests/peers/out/cases.bin: tests/peers/node_modules/.package-lock.json $(wildcard tests/peers/*.mjs)

@@ -13,10 +13,10 @@ import tempfile
 # None is anything. System headers (<...>) are free unless a third entry says which ones are allowed.
 RULES = [
     (r"[^/]+\.(cpp|h)", [r"include/[^/]+\.h"]),
-    (r"include/gpu/.+", [r"include/.+"]),
+    (r"include/gpu/.+", [r"include/.+", r"tests/emu/.+"]),  # the emulated device's toolchain
     (r"include/.+", [r"include/[^/]+\.h"], r"[a-z0-9_]+|fmt/.+"),
     (r"src/base/.+", [r"include/(error|bf16)\.h", "own"]),
-    (r"src/kernels/.+", [r"include/gpu/.+", r"include/bf16\.h", "own"]),
+    (r"src/kernels/.+", [r"include/gpu/.+", r"include/bf16\.h", r"src/base/mix\.h", "own"]),
     (r"src/gpu/.+", [r"include/[^/]+\.h", r"include/gpu/(runtime|platform)\.h", r"src/kernels/kernels\.h",
                      r"src/engine/gpus\.h", "own"]),
     (r"src/engine/.+", [r"include/[^/]+\.h", r"src/base/.+", r"src/cpu/cpu_replica\.h", "own"]),

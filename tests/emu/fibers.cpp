@@ -1,0 +1,330 @@
+// fibers.cpp: the lanes of a block as fibers that take turns on one OS thread.
+#include "emu/fibers.h"
+
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <boost/context/detail/fcontext.hpp>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "base/mix.h"
+
+namespace emu {
+namespace {
+
+using boost::context::detail::fcontext_t;
+using boost::context::detail::jump_fcontext;
+using boost::context::detail::make_fcontext;
+using boost::context::detail::transfer_t;
+
+constexpr size_t kPage = 4096, kStackBytes = 256 << 10;
+constexpr size_t kLdsBytes = 64 << 10, kLdsGuard = 256;  // what every device has, and what must stay as it was filled
+constexpr unsigned kMaxLanes = 1024;
+constexpr unsigned char kUnset = 0xff;  // LDS before it is written: NaN as f32 and as bf16
+
+#ifdef __SANITIZE_ADDRESS__
+void start_switch(void** save_fake_stack, const void* stack, size_t bytes) {
+    __sanitizer_start_switch_fiber(save_fake_stack, stack, bytes);
+}
+void finish_switch(void* fake_stack, const void** old_stack, size_t* old_bytes) {
+    __sanitizer_finish_switch_fiber(fake_stack, old_stack, old_bytes);
+}
+#else
+void start_switch(void**, const void*, size_t) {}
+void finish_switch(void*, const void**, size_t*) {}
+#endif
+
+struct Fiber {
+    fcontext_t context = nullptr;
+    const void* stack = nullptr;  // its lowest address
+    size_t stack_bytes = 0;
+    void* fake_stack = nullptr;  // AddressSanitizer's
+};
+
+// A fiber with memory of its own below which nothing can be written. Lives on from block to block.
+class Lane : public Fiber {
+  public:
+    explicit Lane(unsigned index) : index_(index) {
+        memory_ = mmap(nullptr, kPage + kStackBytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+        if (memory_ == MAP_FAILED || mprotect(memory_, kPage, PROT_NONE) != 0) {
+            std::perror("emu: stack of a lane");
+            std::abort();
+        }
+    }
+    ~Lane() { munmap(memory_, kPage + kStackBytes); }
+    Lane(const Lane&) = delete;
+    Lane& operator=(const Lane&) = delete;
+
+    void start(void (*entry)(transfer_t)) {
+        // Not all stacks end at the same place of a page: they would fight for the same few cache lines.
+        const size_t bytes = kStackBytes - index_ % 16 * 256;
+        char* const lowest = static_cast<char*>(memory_) + kPage;
+        stack = lowest;
+        stack_bytes = bytes;
+        fake_stack = nullptr;
+        context = make_fcontext(lowest + bytes, bytes, entry);
+    }
+    unsigned index() const { return index_; }
+
+  private:
+    unsigned index_;
+    void* memory_;
+};
+
+struct Wave {
+    Lane* ready[kWaveLanes];  // the last one is next
+    int n_ready = 0;
+    void* shares[kWaveLanes];
+    int n_met = 0;
+    const char* meeting = nullptr;  // what the n_met lanes wait in
+};
+
+class Block {
+  public:
+    void run(const Launch& launch, const dim3& index, const AtBarrier& at_barrier);
+    void meet(const char* what, void* share, Compute compute);
+    void barrier();
+    char* lds() { return lds_; }
+    [[noreturn]] void complain(const char* format, va_list args) const;
+
+  private:
+    static void enter(transfer_t from);
+    void returned();
+
+    void switch_to(Fiber& next, bool for_good = false);
+    void arrive(fcontext_t from);
+    void yield(bool for_good = false);
+    void make_ready(Wave& wave, const Lane* but);
+    Wave& next_wave();
+    void all_waited();
+
+    void take_lds();
+    void check_lds() const;
+    Wave& my_wave() { return waves_[threadIdx.x / kWaveLanes]; }
+    unsigned n_lanes() const { return launch_->block.x; }
+
+    const Launch* launch_ = nullptr;
+    const AtBarrier* at_barrier_ = nullptr;
+    std::vector<std::unique_ptr<Lane>> lanes_;  // as many as the largest block so far had
+    std::vector<Wave> waves_;
+    size_t last_wave_ = 0;
+    std::mt19937_64 random_;
+
+    Fiber scheduler_;
+    Fiber *current_ = &scheduler_, *previous_ = nullptr;
+
+    unsigned n_at_barrier_ = 0, n_returned_ = 0;
+    unsigned some_at_barrier_ = 0, some_returned_ = 0;  // one of them, to name it
+    int n_barriers_ = 0;
+    alignas(256) char lds_[kLdsBytes + kLdsGuard];
+};
+
+thread_local std::unique_ptr<Block> this_block;
+
+// ---- fibers ----
+
+void Block::switch_to(Fiber& next, bool for_good) {
+    previous_ = current_;
+    current_ = &next;
+    if (&next != &scheduler_) threadIdx.x = static_cast<Lane&>(next).index();
+    start_switch(for_good ? nullptr : &previous_->fake_stack, next.stack, next.stack_bytes);
+    arrive(jump_fcontext(next.context, nullptr).fctx);
+}
+
+// The first that a fiber does when it has the turn.
+void Block::arrive(fcontext_t from) {
+    finish_switch(current_->fake_stack, &previous_->stack, &previous_->stack_bytes);
+    previous_->context = from;
+}
+
+// Not left by returning, so its stack must not be marked.
+__attribute__((no_sanitize("address"))) void Block::enter(transfer_t from) {
+    this_block->arrive(from.fctx);
+    this_block->launch_->body();
+    this_block->returned();
+}
+
+void Block::yield(bool for_good) {
+    Wave& wave = my_wave();
+    if (wave.n_ready > 0)
+        switch_to(*wave.ready[--wave.n_ready], for_good);
+    else
+        switch_to(scheduler_, for_good);
+}
+
+void Block::make_ready(Wave& wave, const Lane* but) {
+    const size_t first = size_t(&wave - waves_.data()) * kWaveLanes;
+    wave.n_ready = 0;
+    for (int i = kWaveLanes - 1; i >= 0; i--) {
+        Lane* const lane = lanes_[first + size_t(i)].get();
+        if (lane != but) wave.ready[wave.n_ready++] = lane;
+    }
+    if (launch_->seed != 0) std::shuffle(wave.ready, wave.ready + wave.n_ready, random_);
+}
+
+// There is one: whoever waits for somebody who will never come was told so.
+Wave& Block::next_wave() {
+    last_wave_ = launch_->seed != 0 ? random_() % waves_.size() : last_wave_;
+    while (waves_[last_wave_].n_ready == 0) last_wave_ = (last_wave_ + 1) % waves_.size();
+    return waves_[last_wave_];
+}
+
+void Block::run(const Launch& launch, const dim3& index, const AtBarrier& at_barrier) {
+    launch_ = &launch;
+    at_barrier_ = &at_barrier;
+    gridDim = launch.grid;
+    blockDim = launch.block;
+    blockIdx = index;
+    if (launch.seed != 0)
+        random_.seed(mix64(launch.seed + index.x + (uint64_t(index.y) << 24) + (uint64_t(index.z) << 48)));
+    take_lds();
+    for (unsigned i = unsigned(lanes_.size()); i < n_lanes(); i++) lanes_.push_back(std::make_unique<Lane>(i));
+    for (unsigned i = 0; i < n_lanes(); i++) lanes_[i]->start(enter);
+    waves_.assign(n_lanes() / kWaveLanes, {});
+    for (Wave& wave : waves_) make_ready(wave, nullptr);
+    last_wave_ = 0;
+    n_at_barrier_ = n_returned_ = 0;
+    n_barriers_ = 0;
+    while (n_returned_ < n_lanes()) {
+        Wave& wave = next_wave();
+        switch_to(*wave.ready[--wave.n_ready]);
+    }
+    all_waited();
+}
+
+// ---- collectives: who waits for somebody who will not come is told at once ----
+
+void Block::meet(const char* what, void* share, Compute compute) {
+    Wave& wave = my_wave();
+    if (wave.n_met > 0 && wave.meeting != what) emu::complain("%s: other lanes wait in %s", what, wave.meeting);
+    const unsigned first = threadIdx.x / kWaveLanes * kWaveLanes;
+    const auto in_wave = [&](unsigned lane) { return lane / kWaveLanes == first / kWaveLanes; };
+    if (n_at_barrier_ > 0 && in_wave(some_at_barrier_))
+        emu::complain("%s: lane %u waits at a barrier", what, some_at_barrier_);
+    if (n_returned_ > 0 && in_wave(some_returned_)) emu::complain("%s: lane %u has returned", what, some_returned_);
+    wave.meeting = what;
+    wave.shares[threadIdx.x - first] = share;
+    if (++wave.n_met < kWaveLanes) {
+        yield();
+        return;
+    }
+    compute(wave.shares);
+    wave.n_met = 0;
+    if (launch_->seed == 0) {
+        make_ready(wave, lanes_[threadIdx.x].get());
+    } else {  // any lane of any wave next
+        make_ready(wave, nullptr);
+        switch_to(scheduler_);
+    }
+}
+
+void Block::barrier() {
+    const Wave& wave = my_wave();
+    if (wave.n_met > 0) emu::complain("barrier: other lanes of the wave wait in %s", wave.meeting);
+    if (n_returned_ > 0) emu::complain("barrier: lane %u has returned", some_returned_);
+    some_at_barrier_ = threadIdx.x;
+    if (++n_at_barrier_ == n_lanes()) {
+        n_at_barrier_ = 0;
+        all_waited();
+        for (Wave& w : waves_) make_ready(w, nullptr);
+        switch_to(scheduler_);
+    } else {
+        yield();
+    }
+}
+
+void Block::returned() {
+    const Wave& wave = my_wave();
+    if (wave.n_met > 0) emu::complain("returns while other lanes of the wave wait in %s", wave.meeting);
+    if (n_at_barrier_ > 0) emu::complain("returns while lane %u waits at a barrier", some_at_barrier_);
+    some_returned_ = threadIdx.x;
+    n_returned_++;
+    yield(true);
+}
+
+void Block::all_waited() {
+    check_lds();
+    if (*at_barrier_) (*at_barrier_)(n_barriers_, lds_);
+    n_barriers_++;
+}
+
+// ---- LDS ----
+
+void Block::take_lds() {
+    ASAN_UNPOISON_MEMORY_REGION(lds_, sizeof lds_);
+    std::fill_n(reinterpret_cast<unsigned char*>(lds_), launch_->lds_bytes + kLdsGuard, kUnset);
+    ASAN_POISON_MEMORY_REGION(lds_ + launch_->lds_bytes, sizeof lds_ - launch_->lds_bytes);
+}
+
+__attribute__((no_sanitize("address"))) void Block::check_lds() const {
+    for (size_t i = launch_->lds_bytes; i < launch_->lds_bytes + kLdsGuard; i++)
+        if (static_cast<unsigned char>(lds_[i]) != kUnset)
+            emu::complain("LDS was written at byte %zu, past the %zu of the launch", i, launch_->lds_bytes);
+}
+
+void print_place(const Launch& launch) {
+    std::fprintf(stderr, "emu: %s:%d: kernel %s", launch.file, launch.line, launch.kernel);
+}
+
+[[noreturn]] void print_rest(const Launch& launch, const char* format, va_list args) {
+    std::fputs(": ", stderr);
+    std::vfprintf(stderr, format, args);
+    if (launch.seed != 0) std::fprintf(stderr, " (EMU_ORDER=%llu)", static_cast<unsigned long long>(launch.seed));
+    std::fputc('\n', stderr);
+    std::abort();
+}
+
+void Block::complain(const char* format, va_list args) const {
+    print_place(*launch_);
+    std::fprintf(stderr, ", block (%u, %u, %u)", blockIdx.x, blockIdx.y, blockIdx.z);
+    if (current_ != &scheduler_) std::fprintf(stderr, ", lane %u", threadIdx.x);
+    print_rest(*launch_, format, args);
+}
+
+}  // namespace
+
+void run_block(const Launch& launch, const dim3& index, const AtBarrier& at_barrier) {
+    if (launch.block.x < 1 || launch.block.x > kMaxLanes || launch.block.x % kWaveLanes != 0 || launch.block.y != 1 ||
+        launch.block.z != 1)
+        complain_of(launch, "expected a block of whole waves of %d, up to %u lanes, found (%u, %u, %u)", kWaveLanes,
+                    kMaxLanes, launch.block.x, launch.block.y, launch.block.z);
+    if (launch.lds_bytes > kLdsBytes)
+        complain_of(launch, "expected at most %zu bytes of LDS, found %zu", kLdsBytes, launch.lds_bytes);
+    if (!this_block) this_block = std::make_unique<Block>();
+    this_block->run(launch, index, at_barrier);
+}
+
+char* dynamic_lds() {
+    return this_block->lds();
+}
+
+void barrier() {
+    this_block->barrier();
+}
+
+void meet(const char* what, void* share, Compute compute) {
+    this_block->meet(what, share, compute);
+}
+
+void complain(const char* format, ...) {
+    va_list args;
+    va_start(args, format);
+    this_block->complain(format, args);
+}
+
+void complain_of(const Launch& launch, const char* format, ...) {
+    va_list args;
+    va_start(args, format);
+    print_place(launch);
+    print_rest(launch, format, args);
+}
+
+}  // namespace emu

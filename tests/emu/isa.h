@@ -1,0 +1,124 @@
+// isa.h: matrix instructions of real GPUs. Each says, as the vendor's document does, where element (m, k) of an operand
+// lives: (m, k) → (lane, element). include/gpu/mma_*.h says the inverse, lane → (row, k). Keep it so: two statements of
+// one fact check each other; one statement used twice checks nothing.
+//
+// Sources: AMD Instinct MI200 ISA, V_MFMA_F32_16X16X16_BF16_1K; AMD RDNA3 ISA, 7.9 "Wave Matrix Multiply Accumulate"; NVIDIA
+// PTX ISA, "Matrix fragments for mma.m16n8k16".
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#include "emu/hip_runtime.h"
+
+namespace emu {
+
+struct Where {
+    int lane, element;
+};
+
+// What one lane brings: bf16 pairs of both operands, and its share of the result.
+struct MatrixShare {
+    const uint32_t *a, *b;
+    float* d;
+};
+
+// bf16 `element` of a lane's pairs, as f32.
+inline float element_of(const uint32_t* pairs, int element, bool flush) {
+    const uint32_t pair = pairs[element / 2];
+    uint32_t bits = element % 2 ? pair & 0xffff0000u : pair << 16;
+    if (flush && (bits & 0x7f800000u) == 0) bits &= 0x80000000u;
+    float f;
+    std::memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+inline float flushed(float f) {
+    return fabsf(f) < 0x1p-126f ? copysignf(0.0f, f) : f;
+}
+
+// d[m][n] += Σ_k a[m][k] · b[n][k], k ascending, every addition rounded. Hardware adds in an order of its own.
+// Isa: kM, kN, kK, kFlush (subnormals are zeros), a(m, k), b(n, k), d(m, n).
+template <class Isa>
+void multiply(void* const* shares) {
+    const auto share = [&](const Where& at) -> const MatrixShare& {
+        return *static_cast<const MatrixShare*>(shares[at.lane]);
+    };
+    constexpr int kM = Isa::kM, kN = Isa::kN, kK = Isa::kK;
+    float a[kM][kK], b[kK][kN];
+    for (int m = 0; m < kM; m++)
+        for (int k = 0; k < kK; k++) a[m][k] = element_of(share(Isa::a(m, k)).a, Isa::a(m, k).element, Isa::kFlush);
+    for (int n = 0; n < kN; n++)
+        for (int k = 0; k < kK; k++) b[k][n] = element_of(share(Isa::b(n, k)).b, Isa::b(n, k).element, Isa::kFlush);
+    for (int m = 0; m < kM; m++) {
+        float row[kN];
+        for (int n = 0; n < kN; n++) row[n] = share(Isa::d(m, n)).d[Isa::d(m, n).element];
+        if (Isa::kFlush)
+            for (int n = 0; n < kN; n++) row[n] = flushed(row[n]);
+        for (int k = 0; k < kK; k++)
+            for (int n = 0; n < kN; n++) row[n] += a[m][k] * b[k][n];
+        if (Isa::kFlush)
+            for (int n = 0; n < kN; n++) row[n] = flushed(row[n]);
+        for (int n = 0; n < kN; n++) share(Isa::d(m, n)).d[Isa::d(m, n).element] = row[n];
+    }
+}
+
+#if defined(GPU_EMULATE_CDNA)
+
+// MI200 takes and gives subnormals as zeros; MI300 keeps them. The stricter one is emulated.
+struct Mfma16x16x16 {
+    static constexpr int kM = 16, kN = 16, kK = 16;
+    static constexpr bool kFlush = true;
+    static constexpr Where a(int m, int k) { return {m + 16 * (k / 4), k % 4}; }
+    static constexpr Where b(int n, int k) { return {n + 16 * (k / 4), k % 4}; }
+    static constexpr Where d(int m, int n) { return {n + 16 * (m / 4), m % 4}; }
+};
+
+// d[4], a[2] and b[2]: 4 k.
+inline void mfma_f32_16x16x16_bf16_1k(float* d, const uint32_t* a, const uint32_t* b) {
+    MatrixShare share = {a, b, d};
+    meet("mfma", &share, multiply<Mfma16x16x16>);
+}
+
+#elif defined(GPU_EMULATE_RDNA3)
+
+struct Wmma16x16x16 {
+    static constexpr int kM = 16, kN = 16, kK = 16;
+    static constexpr bool kFlush = false;
+    static constexpr Where a(int m, int k) { return {m, k}; }
+    static constexpr Where b(int n, int k) { return {n, k}; }
+    static constexpr Where d(int m, int n) { return {n + 16 * (m % 2), m / 2}; }
+};
+
+// d[8], a[8] and b[8]: all 16 k, and lanes 16–31 must bring the same as lanes 0–15.
+inline void wmma_f32_16x16x16_bf16_w32(float* d, const uint32_t* a, const uint32_t* b) {
+    MatrixShare share = {a, b, d};
+    meet("wmma", &share, [](void* const* shares) {
+        for (int lane = 0; lane < 16; lane++) {
+            const auto* const low = static_cast<const MatrixShare*>(shares[lane]);
+            const auto* const high = static_cast<const MatrixShare*>(shares[lane + 16]);
+            if (std::memcmp(low->a, high->a, 32) != 0 || std::memcmp(low->b, high->b, 32) != 0)
+                complain("wmma: lane %d does not repeat the operands of lane %d", lane + 16, lane);
+        }
+        multiply<Wmma16x16x16>(shares);
+    });
+}
+
+#else
+
+struct Mma16x8x16 {
+    static constexpr int kM = 16, kN = 8, kK = 16;
+    static constexpr bool kFlush = false;
+    static constexpr Where a(int m, int k) { return {4 * (m % 8) + k % 8 / 2, 4 * (k / 8) + 2 * (m / 8) + k % 2}; }
+    static constexpr Where b(int n, int k) { return {4 * n + k % 8 / 2, 2 * (k / 8) + k % 2}; }
+    static constexpr Where d(int m, int n) { return {4 * (m % 8) + n / 2, 2 * (m / 8) + n % 2}; }
+};
+
+// d[4], a[4], b[2].
+inline void mma_m16n8k16_f32_bf16(float* d, const uint32_t* a, const uint32_t* b) {
+    MatrixShare share = {a, b, d};
+    meet("mma.sync", &share, multiply<Mma16x8x16>);
+}
+
+#endif
+
+}  // namespace emu
