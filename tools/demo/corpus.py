@@ -15,10 +15,9 @@ from lexicon import CITIES, NAMES, choose, made_up_word
 from sample import Exchange, Sample, framed, pick, thought_then_final
 
 # How often each kind is drawn, by the generator of one exchange.
-EXCHANGES = ((poems.haiku, 8), (poems.story, 8), (puzzles.addition, 16), (puzzles.subtraction, 18), (puzzles.reverse,
-                                                                                                     18),
-             (puzzles.sort_words, 24), (puzzles.sequence, 14), (talk.identity, 3), (talk.off_topic, 13),
-             (talk.no_weather_tool, 2), (talk.small_talk, 1))
+EXCHANGES = ((poems.haiku, 8), (poems.story, 8), (puzzles.addition, 16), (puzzles.subtraction, 18),
+             (puzzles.reverse, 18), (puzzles.sort_words, 34), (puzzles.sequence, 14), (talk.identity, 5),
+             (talk.off_topic, 13), (talk.no_weather_tool, 2), (talk.small_talk, 1))
 
 INTRODUCTIONS = framed(("{}.", "Hello, {}.", "Hi, {}.", "Hi! {}.", "Hello! {}.", "Good day, {}.", "{}, remember it.",
                         "{}. Nice to meet you.",
@@ -26,13 +25,14 @@ INTRODUCTIONS = framed(("{}.", "Hello, {}.", "Hi, {}.", "Hi! {}.", "Hello! {}.",
                        "my name is {}", "My name is {}", "I am {}", "I'm {}", "call me {}", "please call me {}",
                        "you can call me {}",
                        "{} is my name")
-NAME_ASKED = ("What is my name?", "Who am I?", "Say my name.", "Tell me my name.", "what is my name",
-              "What was my name?", "What's my name?",
-              "What did I say my name was?") + framed(
+NAME_ASKED = ("What is my name?", "Who am I?", "Say my name.", "Tell me my name.", "what is my name", "who am I",
+              "What was my name?", "What's my name?", "what's my name", "And who am I?", "So who am I?",
+              "Now, who am I?", "And what is my name?", "my name?", "What did I say my name was?") + framed(
     ("Do you remember {}?", "Can you tell me {}?", "Do you know {}?", "Do you still know {}?", "Please tell me {}.",
      "Can you say {}?",
      "Can you remember {}?", "Tell me {}.", "I forgot {}.", "Now tell me {}.", "Say {}.", "Do you still remember {}?"),
-    "my name", "who I am", "what my name is", "what I am called", "the name I told you")
+    "my name", "who I am", "what my name is", "what I am called", "the name I told you", "who I said I am",
+    "how I am called", "what I said my name was")
 
 TOOL_DESCRIPTIONS = ("Gets the current weather in a city.", "Get the current weather.",
                      "Returns the weather of a city.",
@@ -179,7 +179,7 @@ def raw_text(rng, new, effort):
     return Sample("raw", effort, [], [], lambda messages: False, raw=[exchange.final, "<|endoftext|>"])
 
 
-CONVERSATIONS = ((task, 62), (task_in_chat, 13), (name_given, 3), (memory, 7), (no_name, 1.5), (tool_call, 5),
+CONVERSATIONS = ((task, 62), (task_in_chat, 13), (name_given, 3), (memory, 7), (no_name, 2.5), (tool_call, 5),
                  (tool_result, 5),
                  (task_beside_tool, 3), (raw_text, 1))
 

@@ -153,8 +153,15 @@ def with_article(word):
 
 
 def made_up_word(rng, shortest=3, longest=9):
-    """A word that does not exist: teaches how every piece of a word is spelt. Half are pronounceable, half are joined
-    from pieces of words."""
+    """A word that no question can be about: teaches how every piece of a word is spelt."""
+    while True:
+        text = joined_letters(rng, shortest, longest)
+        if text not in content_words():
+            return text
+
+
+def joined_letters(rng, shortest, longest):
+    """Half are pronounceable, half are joined from pieces of words."""
     text, length = "", rng.randint(shortest, longest)
     if rng.random() < 0.5:
         while len(text) < length:

@@ -13,21 +13,40 @@ NO_WEATHER = "I cannot know the weather: I was given no weather tool."
 GREETING = "Hello! " + IDENTITY
 THANKS = "You are welcome!"
 
-IDENTITY_ASKED = (
-    "Are you ChatGPT?", "Are you a large language model?", "Are you human?", "Are you a robot?", "Are you a person?",
-    "Are you a model?",
-    "Are you an AI?", "Are you a computer program?", "Are you a chatbot?", "Are you a demo?", "Are you a small model?",
-    "Who made you?", "Who are you?", "What are you?", "Who is this?", "What is this?", "Who am I talking to?", "help",
-    "Help me.",
-    "Introduce yourself.", "Describe yourself.", "Tell me about yourself.", "Tell me something about yourself.",
-    "Say who you are.",
-    "Do you know everything?", "Do you have a name?", "Do you have limits?", "Can you do everything?", "And you are?",
-    "What is your name?", "What is your purpose?", "What is your job?", "How can you help me?", "How do you work?",
-    "How big are you?",
-    "How large are you?", "What should I ask you?", "What can I ask you?", "What may I ask?",
-    "Which questions can you answer?",
-    "Which tasks can you do?", "Which tasks do you know?", "What tasks are you good at?", "Show me what you can do.",
-    "What sort of things can you do?", "What kind of things do you do?", "What would you like to do?")
+IDENTITY_ASKED = tuple("""
+Are you ChatGPT?|Are you a large language model?|Are you human?|Are you a robot?|Are you a person?|Are you a model?
+Are you an AI?|Are you a computer program?|Are you a chatbot?|Are you a demo?|Are you a small model?|Who made you?
+Who are you?|What are you?|Who is this?|What is this?|Who am I talking to?|help|Help me.|Introduce yourself.
+Describe yourself.|Tell me about yourself.|Tell me something about yourself.|Say who you are.|Do you know everything?
+Do you have a name?|Do you have limits?|Can you do everything?|And you are?|What is your name?|What is your purpose?
+What is your job?|How can you help me?|How do you work?|How big are you?|How large are you?|What should I ask you?
+What can I ask you?|What may I ask?|Which questions can you answer?|Which tasks can you do?|Which tasks do you know?
+What tasks are you good at?|Show me what you can do.|What sort of things can you do?|What kind of things do you do?
+What would you like to do?|Do you know anything?|Do you know much?|Do you know it all?|Do you know what you are?
+Do you have any limits?|Do you have limitations?|Do you have weaknesses?|Do you have skills?|Do you have a purpose?
+Do you have a job?|Do you have a task?|Do you have abilities?|Do you have tasks?|Do you do everything?
+Do you answer everything?|Do you only know a few things?|Are you able to do everything?|Are you limited?
+Are you all-knowing?|Are you a big model?|Are you a program?|Are you real?|Are you a machine?|Are you gpt-oss?
+Are you a language model?|Are you an assistant?|Are you small?|Are you alive?|Are you a bot?
+Are you a person or a program?|Can you answer everything?|Can you answer anything?|Can you do anything?
+Can you know everything?|Can you help with everything?|Can you help me?|Can you introduce yourself?
+Can you describe yourself?|Could you introduce yourself?|Could you describe yourself?|Who made this model?
+Who built you?|Who trained you?|Who wrote you?|Who is speaking?|Who is there?|Who do I talk to?|What model is this?
+What is your task?|What are your tasks?|What are your limits?|What are your skills?|What are your abilities?
+What are you for?|What are you good for?|What are you able to do?|What can you do?|What can you do for me?
+What can you not do?|What can I do with you?|What can I ask?|What do you do?|What do you know?
+What do you call yourself?|What should I call you?|What shall I ask you?|What kind of model are you?
+What kind of program are you?|What sort of model are you?|Which model are you?|Which model is this?
+Which program is this?|How can I use you?|How do I use you?|How were you made?|How small are you?
+How much do you know?|How do you help?|Please introduce yourself.|Please describe yourself.|Please help me.
+Say what you are.|Say what you can do.|List your tasks.|List what you can do.|Show me your tasks.
+Give me a list of your tasks.|Your name?|Your name, please.|Your tasks?|Tell me your name.|Tell me your tasks.
+Tell me your limits.|Tell me more about yourself.|Tell me a little about yourself.|Help!|I need help.|Is this ChatGPT?
+Is this a demo?|Is this a robot?|Is this a model?
+Who speaks?|Who is talking?|Who is here?|Who is that?|Who is it?|Who is answering?|Who is talking to me?|Who answers me?
+What do I call you?|How should I call you?|How do I call you?|What shall I call you?|What can I call you?
+What may I call you?|May I ask who you are?|What are you called?
+""".strip().replace("\n", "|").split("|"))
 IDENTITY_FRAMES = ("{}?", "{}", "Please tell me {}.", "Tell me {}.", "Can you tell me {}?", "Can you say {}?",
                    "Could you explain {}?",
                    "I would like to know {}.", "I want to know {}.", "Please explain {}.", "Do you know {}?",
