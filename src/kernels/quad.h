@@ -1,0 +1,33 @@
+// quad.h: four neighbours of an f32 row, one 16-byte load, and the norm that rmsnorm.hip and router.hip share.
+#pragma once
+#include "gpu/wave.h"
+
+struct alignas(16) Quad {
+    float v[4];
+};
+
+// Four neighbours of a bf16 row.
+struct alignas(8) PairQuad {
+    uint32_t pair[2];
+};
+
+__device__ inline PairQuad narrow_quad(const Quad& q) {
+    return {{narrow_pair(q.v[0], q.v[1]), narrow_pair(q.v[2], q.v[3])}};
+}
+
+__device__ inline float add_squares(float sum, const Quad& q) {
+    for (int i = 0; i < 4; i++) sum = fmaf(q.v[i], q.v[i], sum);
+    return sum;
+}
+
+// 1 / rms of a row of hidden_dim values.
+__device__ inline float norm_scale(float squares, int hidden_dim, float eps) {
+    return 1.0f / sqrtf(squares / float(hidden_dim) + eps);
+}
+
+// No sum stands here, so nothing is left to the compiler's choice of fused operations.
+__device__ inline Quad normed(const Quad& x, float scale, const Quad& gain) {
+    Quad h;
+    for (int i = 0; i < 4; i++) h.v[i] = x.v[i] * scale * gain.v[i];
+    return h;
+}

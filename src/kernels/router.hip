@@ -1,0 +1,186 @@
+// router.hip: the norm before the experts, and which experts a token takes: one block for one or several tokens.
+//
+// All threads norm a token together and leave it in LDS, in f32. Then a wave takes whole experts: a lane sums the
+// products of every kWave-th run of eight, the wave sums its lanes. So w_router is read once for the block's tokens, and a
+// logit is the same sum however many tokens a block has. The block's size is fixed for the same reason.
+//
+// An expert's rank, the number of experts before it, is a count of ballots; a rank below A is chosen. Ranks are all
+// different even if logits are NaN, which stand last.
+#include "kernels.h"
+#include "quad.h"
+
+namespace {
+
+constexpr int kThreads = 1024;
+constexpr int kMaxExperts = 256, kMaxChosen = 8;
+constexpr int kBlockTokens = 4;         // in a block, if tokens are many
+constexpr int kFewTokens = 128;         // up to here one token a block: more blocks are at work
+constexpr int kMaxRowBytes = 56 << 10;  // in LDS; with the static arrays less than 64 KB, all that a block has on AMD
+
+struct Norm {
+    const float* gain;  // (D)
+    int hidden_dim;
+    float eps;
+};
+
+struct Experts {
+    const void* w;  // (E, D)
+    const float* bias;
+    int n, n_chosen;
+};
+
+// Row t of x, normed: rounded to h, as it is to `normed_row` (D) in LDS: first the even quads, then the odd ones, so
+// that lanes with neighbouring runs read neighbouring quads.
+__device__ void norm_token(bf16* h, float* normed_row, const float* x, int t, const Norm& norm, float* scratch) {
+    constexpr int kQuads = 2;  // of a thread
+    const int n_quads = norm.hidden_dim / 4, n_padded_quads = round_up(norm.hidden_dim, kDepthStep) / 4;
+    const auto* gain = reinterpret_cast<const Quad*>(norm.gain);
+    const auto* x_row = reinterpret_cast<const Quad*>(x) + int64_t(t) * n_quads;
+    Quad v[kQuads] = {}, g[kQuads] = {};
+    for (int i = 0; i < kQuads; i++) {
+        const int q = int(threadIdx.x) + i * kThreads;
+        if (q >= n_quads) continue;
+        v[i] = x_row[q];
+        g[i] = gain[q];
+    }
+    float squares = 0;
+    for (int i = 0; i < kQuads; i++) squares = add_squares(squares, v[i]);
+    const float scale = norm_scale(block_sum(squares, scratch), norm.hidden_dim, norm.eps);
+
+    auto* h_row = reinterpret_cast<PairQuad*>(h) + int64_t(t) * n_padded_quads;
+    auto* to = reinterpret_cast<Quad*>(normed_row);
+    for (int i = 0; i < kQuads; i++) {
+        const int q = int(threadIdx.x) + i * kThreads;
+        if (q < n_quads) {
+            const Quad out = normed(v[i], scale, g[i]);
+            to[q % 2 * (n_quads / 2) + q / 2] = out;
+            h_row[q] = narrow_quad(out);
+        } else if (q < n_padded_quads) {
+            h_row[q] = {};
+        }
+    }
+}
+
+// Eight neighbours of a row of w_router as they are stored.
+template <bool kF32>
+struct alignas(16) Eight {
+    uint32_t word[kF32 ? 8 : 4];
+
+    __device__ float operator[](int i) const {
+        if (kF32) return bits_to_f32(word[i]);
+        return i % 2 ? widen_high(word[i / 2]) : widen_low(word[i / 2]);
+    }
+};
+
+// Logits of kTok normed rows for the wave's experts, to logits (kTok, kMaxExperts).
+template <int kTok, bool kF32>
+__device__ void score(float* logits, const float* normed_rows, const Experts& experts, int hidden_dim) {
+    constexpr int kExperts = kTok == 1 ? 1 : 2;                   // together: a quad read from LDS is used for both
+    constexpr int kAhead = (kTok == 1 ? 6 : 2) / (kF32 ? 2 : 1);  // runs that are asked for before one is used
+    const int n_runs = hidden_dim / 8;
+    const auto* w = static_cast<const Eight<kF32>*>(experts.w);
+    for (int e0 = wave_id(); e0 < experts.n; e0 += n_waves() * kExperts) {
+        float sum[kTok][kExperts] = {};
+        for (int run0 = lane_id(); run0 < n_runs; run0 += kAhead * kWave) {
+            Eight<kF32> ahead[kExperts][kAhead] = {};
+            for (int i = 0; i < kExperts; i++)
+                for (int j = 0; j < kAhead; j++) {
+                    const int e = e0 + i * n_waves(), run = run0 + j * kWave;
+                    if (e < experts.n && run < n_runs) ahead[i][j] = w[int64_t(e) * n_runs + run];
+                }
+            for (int j = 0; j < kAhead; j++) {
+                const int run = run0 + j * kWave;
+                if (run >= n_runs) continue;
+                for (int t = 0; t < kTok; t++) {
+                    const auto* quads = reinterpret_cast<const Quad*>(normed_rows + t * hidden_dim);
+                    for (int half = 0; half < 2; half++) {
+                        const Quad x = quads[half * n_runs + run];
+                        for (int i = 0; i < kExperts; i++)
+                            for (int k = 0; k < 4; k++) sum[t][i] = fmaf(x.v[k], ahead[i][j][4 * half + k], sum[t][i]);
+                    }
+                }
+            }
+        }
+        for (int i = 0; i < kExperts; i++) {
+            const int e = e0 + i * n_waves();
+            if (e >= experts.n) continue;
+            const float bias = experts.bias ? experts.bias[e] : 0.0f;
+            for (int t = 0; t < kTok; t++) {
+                const float logit = wave_sum(sum[t][i]) + bias;
+                if (lane_id() == 0) logits[t * kMaxExperts + e] = logit;
+            }
+        }
+    }
+}
+
+// Before: larger, or equal and of a smaller id; a NaN is after all numbers.
+__device__ bool comes_before(float a, int id_a, float b, int id_b) {
+    const bool nan_a = a != a, nan_b = b != b;
+    if (nan_a || nan_b) return nan_a == nan_b ? id_a < id_b : nan_b;
+    return a != b ? a > b : id_a < id_b;
+}
+
+// The wave's (token, expert) pairs: an expert of rank r < A goes to ranked[token][r].
+__device__ void rank_experts(int (*ranked)[kMaxChosen], const float* logits, int n_tok, const Experts& experts) {
+    for (int pair = wave_id(); pair < n_tok * experts.n; pair += n_waves()) {
+        const int t = pair / experts.n, e = pair % experts.n;
+        const float *logit = logits + t * kMaxExperts, mine = logit[e];
+        int rank = 0;
+        for (int e0 = 0; e0 < experts.n; e0 += kWave) {
+            const int other = e0 + lane_id();
+            rank += __popcll(wave_ballot(other < experts.n && comes_before(logit[other], other, mine, e)));
+        }
+        if (rank < experts.n_chosen && lane_id() == 0) ranked[t][rank] = e;
+    }
+}
+
+template <int kTok, bool kF32>
+__global__ void __launch_bounds__(kThreads)
+    router_kernel(bf16* h, int* expert, float* weight, const float* x, Norm norm, Experts experts, int n_tok) {
+    GPU_LDS(lds);  // (kTok, D) f32
+    __shared__ float scratch[kThreads / 32];
+    __shared__ float logits[kTok * kMaxExperts];
+    __shared__ int ranked[kTok][kMaxChosen];
+    const int first = int(blockIdx.x) * kTok, n_mine = min(kTok, n_tok - first);
+    auto* normed_rows = reinterpret_cast<float*>(lds);
+    for (int t = 0; t < kTok; t++)  // past the last token: the last one again, not used
+        norm_token(h, normed_rows + t * norm.hidden_dim, x, first + min(t, n_mine - 1), norm, scratch);
+    block_sync();
+    score<kTok, kF32>(logits, normed_rows, experts, norm.hidden_dim);
+    block_sync();
+    rank_experts(ranked, logits, n_mine, experts);
+    block_sync();
+
+    // A thread per chosen expert: its weight, and its place in the ascending order of ids.
+    const int t = int(threadIdx.x) / kMaxChosen, mine = int(threadIdx.x) % kMaxChosen;
+    if (t >= n_mine || mine >= experts.n_chosen) return;
+    const float *logit = logits + t * kMaxExperts, largest = logit[ranked[t][0]];
+    float sum = 0;
+    int place = 0;
+    for (int r = 0; r < experts.n_chosen; r++) {
+        sum += expf(logit[ranked[t][r]] - largest);
+        place += ranked[t][r] < ranked[t][mine];
+    }
+    const int64_t slot = int64_t(first + t) * experts.n_chosen + place;
+    expert[slot] = ranked[t][mine];
+    weight[slot] = expf(logit[ranked[t][mine]] - largest) / sum;
+}
+
+}  // namespace
+
+void router(bf16* h, int* expert, float* weight, const float* x, const float* gain, const void* w_router, bool w_is_f32,
+            const float* b_router, int n_tok, int hidden_dim, int n_experts, int experts_per_token, float eps,
+            gpu::Stream stream) {
+    GPU_REQUIRE(n_tok > 0 && hidden_dim > 0 && hidden_dim % 32 == 0 && hidden_dim <= 8192);
+    GPU_REQUIRE(n_experts > 0 && n_experts <= kMaxExperts);
+    GPU_REQUIRE(experts_per_token > 0 && experts_per_token <= kMaxChosen && experts_per_token <= n_experts);
+    const int token_bytes = hidden_dim * int(sizeof(float));
+    const bool one = n_tok <= kFewTokens || kBlockTokens * token_bytes > kMaxRowBytes;
+    const auto kernel = one ? (w_is_f32 ? router_kernel<1, true> : router_kernel<1, false>)
+                            : (w_is_f32 ? router_kernel<kBlockTokens, true> : router_kernel<kBlockTokens, false>);
+    const int block_tokens = one ? 1 : kBlockTokens;
+    const Norm norm = {gain, hidden_dim, eps};
+    const Experts experts = {w_router, b_router, n_experts, experts_per_token};
+    GPU_LAUNCH(kernel, dim3(unsigned((n_tok + block_tokens - 1) / block_tokens)), dim3(kThreads),
+               size_t(block_tokens) * token_bytes, stream, h, expert, weight, x, norm, experts, n_tok);
+}

@@ -1,0 +1,243 @@
+// sample.hip: logits to tokens: one block a row. The meaning is sample_token's (sampler.cpp).
+//
+// Weights are integers: exp((logit - largest) / temperature) in units of 2^-44, rounded down. Sums of them are exact, so
+// that it does not matter in which order a row is summed, and every running sum fits to every other. A weight of 0 is
+// never drawn; all V of them lose less than V · 2^-44 of the total (1.2e-8 at 201088).
+//
+// Where a running sum in order of likelihood passes a number is found by halving: an interval of logits, the weight
+// above it, and one pass over the row that says in which half the place is. As soon as the interval holds few tokens they
+// are fetched to LDS and put in order there. A row is never sorted.
+#include "base/mix.h"
+#include "gpu/wave.h"
+#include "kernels.h"
+
+namespace {
+
+constexpr int kThreads = 1024;
+constexpr int kMaxVocab = 1 << 19;   // so that no sum of weights passes 2^63
+constexpr float kOne = 0x1p44f;      // the weight of the largest logit
+constexpr float kDeepest = 31.0f;    // exp(-31) · kOne < 1
+constexpr float kTie = 0x1p-40f;     // of a temperature: logits of a narrower interval count as equal
+constexpr int kMaxCandidates = 512;  // tokens that are put in order in LDS
+constexpr int kAhead = 8;            // logits that a thread asks for before it looks at one
+
+struct Scratch {
+    uint64_t sum[kThreads / 32];
+    uint64_t likelihood[kMaxCandidates], weight[kMaxCandidates];
+    int n_candidates, found_id;
+    uint64_t found_sum;
+};
+
+struct Row {
+    const float* logits;  // (n)
+    int n;
+    float largest, temperature;
+
+    // Of a number at most `largest`.
+    __device__ uint64_t weight(float logit) const { return uint64_t(expf((logit - largest) / temperature) * kOne); }
+};
+
+// Logits in (low, high].
+struct Interval {
+    float low, high;
+
+    __device__ bool has(float logit) const { return logit > low && logit <= high; }  // not a NaN
+};
+
+__device__ uint64_t wave_total(uint64_t v) {
+    for (int mask = kWave / 2; mask > 0; mask /= 2) v += shfl_xor(v, mask);
+    return v;
+}
+
+// see(logit, id) for begin, begin + step, ... below end, in this order; and for some NaNs.
+template <class See>
+__device__ void each_logit(const float* logits, int begin, int end, int step, See see) {
+    for (int id0 = begin; id0 < end; id0 += kAhead * step) {
+        float ahead[kAhead];
+        for (int i = 0; i < kAhead; i++) ahead[i] = id0 + i * step < end ? logits[id0 + i * step] : NAN;
+        for (int i = 0; i < kAhead; i++) see(ahead[i], id0 + i * step);
+    }
+}
+
+// A thread's share of a row.
+template <class See>
+__device__ void each_logit(const Row& row, See see) {
+    each_logit(row.logits, int(threadIdx.x), row.n, kThreads, see);
+}
+
+// Each wave's sum to scratch.sum.
+__device__ void wave_totals(uint64_t v, Scratch& scratch) {
+    v = wave_total(v);
+    block_sync();
+    if (lane_id() == 0) scratch.sum[wave_id()] = v;
+    block_sync();
+}
+
+__device__ uint64_t block_total(uint64_t v, Scratch& scratch) {
+    wave_totals(v, scratch);
+    uint64_t sum = 0;
+    for (int w = 0; w < n_waves(); w++) sum += scratch.sum[w];
+    return sum;
+}
+
+struct Total {
+    uint64_t weight;
+    int n;  // tokens
+};
+__device__ Total total_in(const Row& row, const Interval& interval, Scratch& scratch) {
+    uint64_t weight = 0, n = 0;
+    each_logit(row, [&](float logit, int) {
+        if (!interval.has(logit)) return;
+        weight += row.weight(logit);
+        n++;
+    });
+    weight = block_total(weight, scratch);
+    return {weight, int(block_total(n, scratch))};
+}
+
+// Larger for a token that comes before in order of likelihood: of a larger logit, or of the same one and a smaller id.
+__device__ uint64_t likelihood(float logit, int id) {
+    const uint32_t bits = f32_to_bits(logit + 0.0f);  // -0 becomes 0
+    const uint32_t ascending = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+    return uint64_t(ascending) << 32 | uint32_t(~id);
+}
+__device__ int token_of(uint64_t likelihood) {
+    return int(~uint32_t(likelihood));
+}
+
+// The most likely token; 0 if no logit is a number above -infinity.
+__device__ int most_likely(const float* logits, int n, Scratch& scratch) {
+    float best = -INFINITY;
+    int best_id = 0;
+    each_logit(logits, int(threadIdx.x), n, kThreads, [&](float logit, int id) {
+        if (logit > best) {
+            best = logit;
+            best_id = id;
+        }
+    });
+    uint64_t first = likelihood(best, best_id);
+    const auto keep_larger = [&](uint64_t other) { first = other > first ? other : first; };
+    for (int mask = kWave / 2; mask > 0; mask /= 2) keep_larger(shfl_xor(first, mask));
+    if (lane_id() == 0) scratch.sum[wave_id()] = first;
+    block_sync();
+    for (int w = 0; w < n_waves(); w++) keep_larger(scratch.sum[w]);
+    return token_of(first);
+}
+
+struct Found {
+    int id;
+    uint64_t sum;  // the running sum with the token itself
+};
+
+// In order of id: the first token of the interval with which the running sum of weights, from `sum` on, exceeds
+// `target`. Each round leaves one of n_waves parts of the ids.
+__device__ Found find_by_id(const Row& row, const Interval& interval, uint64_t sum, uint64_t target, Scratch& scratch) {
+    int begin = 0, end = row.n;
+    for (;;) {
+        const int part = (end - begin + n_waves() - 1) / n_waves(), my_begin = begin + wave_id() * part;
+        const int my_end = min(my_begin + part, end);
+        uint64_t mine = 0;
+        each_logit(row.logits, my_begin + lane_id(), my_end, kWave, [&](float logit, int) {
+            if (interval.has(logit)) mine += row.weight(logit);
+        });
+        wave_totals(mine, scratch);
+        int w = 0;
+        while (w < n_waves() - 1 && sum + scratch.sum[w] <= target) sum += scratch.sum[w++];
+        begin += w * part;
+        if (part == 1) return {begin, sum + scratch.sum[w]};
+        end = min(begin + part, end);
+    }
+}
+
+// The same in order of likelihood, for an interval of at most kMaxCandidates tokens.
+__device__ Found find_in_lds(const Row& row, const Interval& interval, uint64_t sum, uint64_t target,
+                             Scratch& scratch) {
+    block_sync();
+    if (threadIdx.x == 0) scratch.n_candidates = 0;
+    block_sync();
+    each_logit(row, [&](float logit, int id) {
+        if (!interval.has(logit)) return;
+        const int i = atomicAdd(&scratch.n_candidates, 1);  // any order will do
+        scratch.likelihood[i] = likelihood(logit, id);
+        scratch.weight[i] = row.weight(logit);
+    });
+    block_sync();
+    const int n = scratch.n_candidates;
+    for (int i = int(threadIdx.x); i < n; i += kThreads) {
+        uint64_t before = sum;
+        for (int j = 0; j < n; j++)
+            if (scratch.likelihood[j] > scratch.likelihood[i]) before += scratch.weight[j];
+        if (before <= target && before + scratch.weight[i] > target) {  // of one token only
+            scratch.found_id = token_of(scratch.likelihood[i]);
+            scratch.found_sum = before + scratch.weight[i];
+        }
+    }
+    block_sync();
+    return {scratch.found_id, scratch.found_sum};
+}
+
+// In order of likelihood: the first of the interval's n tokens with which the running sum exceeds `target`.
+__device__ Found find_by_likelihood(const Row& row, Interval interval, int n, uint64_t target, Scratch& scratch) {
+    uint64_t above = 0;  // weight of the logits above the interval
+    while (n > kMaxCandidates) {
+        const float middle = interval.low + (interval.high - interval.low) / 2;
+        const bool splits = middle > interval.low && middle < interval.high;
+        if (!splits || interval.high - interval.low < kTie * row.temperature)
+            return find_by_id(row, interval, above, target, scratch);
+        const Interval upper = {middle, interval.high};
+        const Total in_upper = total_in(row, upper, scratch);
+        if (above + in_upper.weight > target) {
+            interval = upper;
+            n = in_upper.n;
+        } else {
+            interval.high = middle;
+            n -= in_upper.n;
+            above += in_upper.weight;
+        }
+    }
+    return find_in_lds(row, interval, above, target, scratch);
+}
+
+// A number in [0, sum): what the running sum must exceed for a fraction u in [0, 1) of the sum.
+__device__ uint64_t fraction_of(double u, uint64_t sum) {
+    const auto target = uint64_t(u * double(sum));
+    return target < sum ? target : sum - 1;
+}
+
+// As random_uniform() in sampler.cpp.
+__device__ double uniform(uint64_t seed, uint64_t pos) {
+    const uint64_t bits = mix64(mix64(seed + 0x9e3779b97f4a7c15) ^ (pos + 1) * 0xd1342543de82ef95);
+    return double(bits >> 11) * 0x1p-53;
+}
+
+__device__ int draw(const Row& row, const RowSampling& sampling, Scratch& scratch) {
+    // All that weighs anything. A tiny temperature leaves the largest logit alone.
+    Interval all = {row.largest - kDeepest * row.temperature, row.largest};
+    if (!(all.low < all.high)) all.low = nextafterf(all.high, -INFINITY);
+    const Total total = total_in(row, all, scratch);
+    const double u = uniform(sampling.seed, sampling.pos);
+    if (sampling.top_p >= 1) return find_by_id(row, all, 0, fraction_of(u, total.weight), scratch).id;
+    // The last token that is kept is the first with which the sum reaches top_p · total.
+    const double enough = ceil(double(sampling.top_p) * double(total.weight));
+    const Found last = find_by_likelihood(row, all, total.n, enough > 1 ? uint64_t(enough) - 1 : 0, scratch);
+    return find_by_likelihood(row, all, total.n, fraction_of(u, last.sum), scratch).id;
+}
+
+__global__ void __launch_bounds__(kThreads)
+    sample_kernel(int* token, const float* logits, const RowSampling* sampling, int n) {
+    __shared__ Scratch scratch;
+    const RowSampling of_row = sampling[blockIdx.x];
+    const float* row = logits + int64_t(blockIdx.x) * n;
+    int id = most_likely(row, n, scratch);
+    const float largest = row[id];
+    if (of_row.temperature > 0 && isfinite(largest)) id = draw({row, n, largest, of_row.temperature}, of_row, scratch);
+    if (threadIdx.x == 0) token[blockIdx.x] = id;
+}
+
+}  // namespace
+
+void sample(int* token, const float* logits, const RowSampling* sampling, int n_rows, int vocab_size,
+            gpu::Stream stream) {
+    GPU_REQUIRE(n_rows > 0 && vocab_size > 0 && vocab_size < kMaxVocab);
+    GPU_LAUNCH(sample_kernel, dim3(unsigned(n_rows)), dim3(kThreads), 0, stream, token, logits, sampling, vocab_size);
+}

@@ -1,0 +1,166 @@
+// test_sample.cpp: the CPU's sampler gives the same token, unless the drawn number is within rounding of another.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "device_array.h"
+#include "kernels/kernels.h"
+#include "noise.h"
+#include "sampler.h"
+
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity(), kNaN = std::numeric_limits<float>::quiet_NaN();
+
+std::vector<int> run(const std::vector<float>& logits, const std::vector<RowSampling>& sampling) {
+    const Guarded<float> d_logits(logits);
+    const Guarded<RowSampling> d_sampling(sampling);
+    const Guarded<int> token(sampling.size());
+    sample(token.data(), d_logits.data(), d_sampling.data(), int(sampling.size()), int(logits.size() / sampling.size()),
+           nullptr);
+    return token.download("token");
+}
+
+// How far a draw is from giving another token, as a fraction of all weight: from the drawn number to the ends of its
+// token, and from top_p to the ends of the last token that is kept.
+double margin(const float* logits, int n, const RowSampling& s) {
+    std::vector<int> order(static_cast<size_t>(n));
+    std::iota(order.begin(), order.end(), 0);
+    if (s.top_p < 1) std::stable_sort(order.begin(), order.end(), [&](int i, int j) { return logits[i] > logits[j]; });
+    const double largest = *std::max_element(logits, logits + n);
+    std::vector<double> sum{0};
+    for (const int id : order) sum.push_back(sum.back() + std::exp((logits[id] - largest) / s.temperature));
+    const double total = sum.back();
+    const auto distance = [&](double target) {
+        const auto above = std::upper_bound(sum.begin(), sum.end() - 1, target);
+        return std::min(target - above[-1], *above - target) / total;
+    };
+    double kept = total, of_top_p = 1;
+    if (s.top_p < 1) {
+        kept = *std::lower_bound(sum.begin() + 1, sum.end() - 1, s.top_p * total);
+        of_top_p = distance(s.top_p * total);
+    }
+    return std::min(of_top_p, distance(random_uniform(s.seed, s.pos) * kept));
+}
+
+// A weight's exponent (at most 31) has two roundings of 2^-24, expf at most three: below 4e-6 of a weight, and so of a
+// sum; a drawn number and the running sum that it meets have one such error each.
+constexpr double kBound = 1e-5;
+
+void expect_as_on_cpu(const std::vector<float>& logits, const std::vector<RowSampling>& sampling) {
+    const std::vector<int> got = run(logits, sampling);
+    const int n = int(logits.size() / sampling.size());
+    size_t n_near = 0;
+    for (size_t r = 0; r < sampling.size(); r++) {
+        const RowSampling& s = sampling[r];
+        const float* row = logits.data() + r * size_t(n);
+        const int want = sample_token(row, n, {s.temperature, s.top_p, s.seed}, s.pos);
+        if (got[r] == want) continue;
+        ASSERT_TRUE(got[r] >= 0 && got[r] < n) << "row " << r;
+        ASSERT_TRUE(s.temperature > 0 && margin(row, n, s) < kBound)
+            << "row " << r << " temperature " << s.temperature << " top_p " << s.top_p << ": " << got[r] << ", not "
+            << want;
+        n_near++;
+    }
+    EXPECT_LE(n_near, sampling.size() / 8);
+}
+
+std::vector<float> random_logits(size_t n, float range, uint64_t seed) {
+    std::vector<float> logits(n);
+    for (size_t i = 0; i < n; i++) logits[i] = range * noise(seed, i);
+    return logits;
+}
+
+// Every mixture of temperature and top_p, each with `n` draws.
+std::vector<RowSampling> samplings(int n) {
+    std::vector<RowSampling> all;
+    for (const float temperature : {0.0f, 0.7f, 1.0f})
+        for (const float top_p : {1.0f, 0.9f, 0.01f})
+            for (int i = 0; i < n; i++) all.push_back({temperature, top_p, uint64_t(7 + i), uint64_t(100 * i)});
+    return all;
+}
+
+TEST(Sample, PeakedRows) {
+    for (const int n : {2048, 2049}) {
+        const auto sampling = samplings(2);
+        expect_as_on_cpu(random_logits(sampling.size() * size_t(n), 20, 1), sampling);
+    }
+}
+TEST(Sample, FlatRows) {  // more tokens are kept than LDS has room for
+    for (const int n : {2048, 2049}) {
+        const auto sampling = samplings(2);
+        expect_as_on_cpu(random_logits(sampling.size() * size_t(n), 0.5f, 2), sampling);
+    }
+}
+TEST(Sample, FewTokens) {
+    for (const int n : {1, 2, 3, 31}) {
+        const auto sampling = samplings(2);
+        expect_as_on_cpu(random_logits(sampling.size() * size_t(n), 2, 3), sampling);
+    }
+}
+TEST(Sample, WholeVocabulary) {
+    constexpr int kVocab = 201088;
+    expect_as_on_cpu(random_logits(4 * size_t(kVocab), 9, 4),
+                     {{0, 1, 1, 1}, {1, 1, 2, 2}, {1, 0.9f, 3, 3}, {0.7f, 0.01f, 4, 4}});
+}
+
+TEST(Sample, TiesInOrderOfId) {
+    for (const float step : {0.25f, 2.0f, 100.0f}) {  // few values; 100: all that weigh anything are equal
+        const auto sampling = samplings(1);
+        auto logits = random_logits(sampling.size() * 2049, 3, 5);
+        for (float& l : logits) l = std::floor(l / step) * step;
+        expect_as_on_cpu(logits, sampling);
+    }
+}
+TEST(Sample, ZerosOfBothSignsAreEqual) {
+    EXPECT_EQ(run({-1, -0.0f, 0.0f, -2}, {{0, 1, 0, 0}}), std::vector<int>{1});
+    EXPECT_EQ(run({-1, -0.0f, 0.0f, -2}, {{1, 0.01f, 0, 0}}), std::vector<int>{1});
+}
+
+TEST(Sample, ExtremeTemperatures) {
+    const auto logits = random_logits(2048, 10, 6);
+    const int largest = int(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    for (const float temperature : {1e-30f, 1e-45f})
+        for (const float top_p : {1.0f, 0.5f})
+            EXPECT_EQ(run(logits, {{temperature, top_p, 1, 1}}), std::vector<int>{largest});
+    for (const float temperature : {1e4f, 3e38f, kInf})
+        for (const float top_p : {1.0f, 0.5f}) {
+            const int token = run(logits, {{temperature, top_p, 1, 1}})[0];
+            EXPECT_TRUE(token >= 0 && token < 2048) << temperature << " " << top_p;
+        }
+}
+
+TEST(Sample, WhatIsNoNumberGivesSomeToken) {
+    auto one_nan = random_logits(2048, 5, 7), infinite = one_nan, masked = one_nan;
+    one_nan[0] = one_nan[1000] = kNaN;
+    infinite[77] = kInf;
+    for (size_t i = 0; i < masked.size(); i++)
+        if (i != 1234) masked[i] = -kInf;
+    for (const auto& logits :
+         {one_nan, infinite, masked, std::vector<float>(2048, kNaN), std::vector<float>(2048, -kInf)})
+        for (const RowSampling& s : samplings(1)) {
+            const int token = run(logits, {s})[0];
+            EXPECT_TRUE(token >= 0 && token < 2048) << s.temperature << " " << s.top_p;
+            EXPECT_FALSE(std::isnan(logits[size_t(token)]) && !std::isnan(logits[2]))
+                << s.temperature << " " << s.top_p;
+        }
+    EXPECT_EQ(run(infinite, {{1, 0.9f, 1, 1}}), std::vector<int>{77});
+    EXPECT_EQ(run(masked, {{1, 0.9f, 1, 1}}), std::vector<int>{1234});
+}
+
+TEST(Sample, ARowIsAlone) {
+    constexpr size_t kVocab = 2049;
+    const auto sampling = samplings(1);  // 9 rows
+    const auto logits = random_logits(sampling.size() * kVocab, 4, 8);
+    const std::vector<int> all = run(logits, sampling);
+    for (size_t r = 0; r < sampling.size(); r++) {
+        const std::vector<float> row(logits.begin() + int64_t(r * kVocab), logits.begin() + int64_t((r + 1) * kVocab));
+        EXPECT_EQ(run(row, {sampling[r]})[0], all[r]) << "row " << r;
+    }
+}
+
+}  // namespace
