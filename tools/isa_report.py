@@ -240,11 +240,9 @@ def kernels_of(notes, listing, demangle):
 def read_file(path):
     """All kernels in a compiled file."""
     with open(path, "rb") as f:
-        objects = code_objects(f.read())
-    if not objects:
-        sys.exit(f"isa_report.py: {path}: expected code for AMD devices, found none")
+        contents = f.read()
     kernels = []
-    for data in objects:
+    for data in code_objects(contents):
         with tempfile.NamedTemporaryFile(suffix=".elf") as f:
             f.write(data)
             f.flush()
@@ -424,6 +422,8 @@ def main():
         if not paths or any(p.startswith("-") for p in paths):
             sys.exit(__doc__)
         kernels = [k for path in paths for k in read_file(path)]
+        if not kernels:
+            sys.exit(f"isa_report.py: expected kernels for AMD devices, found none in {' '.join(paths)}")
         kernels.sort(key=lambda k: (k.name, list(CHIPS).index(k.target)))
         print(table(kernels))
         messages = faults(kernels) if check else []

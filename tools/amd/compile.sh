@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# compile.sh: compiles one kernel file for AMD devices with the flags of the program (flags.mk). In the project's folder:
+# compile.sh: compiles a kernel file for AMD devices with the flags of the program (flags.mk). In the project's folder:
 #
 #   compile.sh TARGET FILE.hip OUT.o [--asm OUT.s]     TARGET: gfx90a, gfx942, gfx1100, gfx1151, or amd for all in one
 #

@@ -28,7 +28,7 @@ GPU_CXXFLAGS += --rocm-path=/usr --rocm-device-lib-path=$(AMD_DEVICE_LIBS)
 GPU_CXXFLAGS += -mllvm -amdgpu-early-inline-all=true -mllvm -amdgpu-function-calls=false
 GPU_NEEDS += $(AMD_DEVICE_LIBS)
 else
-$(error GPU=$(GPU): expected one of $(AMD_TARGETS) amd)
+$(error GPU=$(GPU): expected one of $(AMD_TARGETS) amd, or another that make help lists)
 endif
 
 $(AMD_DEVICE_LIBS): $(AMD_TOOLS)/device_libs.sh
