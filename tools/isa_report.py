@@ -14,8 +14,8 @@ Needs llvm-readelf, llvm-objdump and llvm-cxxfilt (Debian: llvm-19). Columns:
     waves                that fit on a SIMD by registers and static LDS: waves_per_simd()
     matrix ... bytes     the inner loop: its instructions by kind, its code. Load and store are global, buffer or flat;
                          an atomic is a store. If the kernel has matrix instructions: the innermost of the loops that
-                         have any, the one with most; else the innermost loop with the most accesses to memory. A loop
-                         is what stands between a backward branch and its target, also what it may jump over.
+                         have have any, the one with most; else the innermost loop with the most accesses to memory. All
+                         that a turn may execute is counted, also what it may skip.
 """
 import re
 import shutil
@@ -24,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 from typing import NamedTuple
+
+from isa_report_loops import Loop, count, inner_loop, kind, parse_code
 
 MATRIX_KERNEL = re.compile(r"gemm|qkv|moe_up|moe_down|attention")
 NOT_MATRIX_KERNEL = re.compile(r"merge|sort|pack")
@@ -44,23 +46,6 @@ CHIPS = {
     "gfx1100": Chip(1536, 24, 16, 128 << 10),
     "gfx1151": Chip(1536, 24, 16, 128 << 10),
 }
-
-
-class Instruction(NamedTuple):
-    address: int
-    name: str
-    n_bytes: int
-    target: int  # of a branch; -1: none
-
-
-class Loop(NamedTuple):
-    n_matrix: int
-    n_lds: int
-    n_load: int
-    n_store: int
-    n_valu: int
-    n_salu: int
-    n_bytes: int
 
 
 class Kernel(NamedTuple):
@@ -126,64 +111,6 @@ def parse_notes(notes):
         values = dict(re.findall(r"^(?:    )?\.(\w+):\s+(\S+)$", entry, re.MULTILINE))
         kernels[values.pop("name")] = {k: int(v) for k, v in values.items() if v.isdigit()}
     return target, kernels
-
-
-SYMBOL_LINE = re.compile(r"^[0-9a-f]{16} <(.+)>:$")
-CODE_LINE = re.compile(r"^\t([a-z]\w+).*//\s*([0-9A-F]{12}): ([0-9A-F]{8}(?: [0-9A-F]{8})*)")
-
-
-def parse_code(listing):
-    """`llvm-objdump -d`: the instructions of each symbol."""
-    functions = {}
-    for line in listing.splitlines():
-        if found := SYMBOL_LINE.match(line):
-            here = functions[found[1]] = []
-        elif found := CODE_LINE.match(line):
-            name, address, code = found[1], int(found[2], 16), found[3].split()
-            target = -1
-            if name.startswith(("s_branch", "s_cbranch")):  # words from the next instruction, in the lower half
-                words = int(code[0][4:], 16)
-                target = address + 4 + 4 * (words - 0x10000 if words & 0x8000 else words)
-            here.append(Instruction(address, name, 4 * len(code), target))
-    return functions
-
-
-NOT_ARITHMETIC = re.compile(r"s_(load|buffer|store|waitcnt|nop|sleep|clause|delay_alu|barrier|set_inst|endpgm|code_)")
-
-
-def kind(name):
-    """Which of a Loop's counts an instruction belongs to."""
-    if re.match(r"v_(mfma|smfmac|wmma|swmmac)_", name):
-        return "matrix"
-    if name.startswith("ds_"):
-        return "lds"
-    if re.match(r"(global|buffer|flat)_", name):
-        return "load" if "_load" in name else "store"
-    if name.startswith("v_"):
-        return "valu"
-    return "other" if not name.startswith("s_") or NOT_ARITHMETIC.match(name) else "salu"
-
-
-def count(instructions):
-    kinds = [kind(i.name) for i in instructions]
-    numbers = [kinds.count(k) for k in ("matrix", "lds", "load", "store", "valu", "salu")]
-    return Loop(*numbers, sum(i.n_bytes for i in instructions))
-
-
-def inner_loop(instructions):
-    """The loop that the table shows, or None."""
-    ends = {}  # several backward branches to one target are one loop
-    for i in instructions:
-        if 0 <= i.target <= i.address:
-            ends[i.target] = i.address
-    loops = [(start, end, count([i for i in instructions if start <= i.address <= end])) for start, end in ends.items()]
-    if any(loop.n_matrix for _, _, loop in loops):
-        loops = [found for found in loops if found[2].n_matrix]
-    innermost = [
-        loop for start, end, loop in loops
-        if not any((s, e) != (start, end) and start <= s and e <= end for s, e, _ in loops)
-    ]
-    return max(innermost, key=lambda l: (l.n_matrix, l.n_lds + l.n_load + l.n_store, l.n_bytes), default=None)
 
 
 def waves_per_simd(target, vgprs, sgprs, lds, block):
@@ -321,7 +248,8 @@ amdhsa.version:
   - 1
 ...
 """
-# gemm: an outer loop from 1104, in it one with a matrix instruction from 110c, in that one without from 1114.
+# gemm: an outer loop from 1104, in it one with a matrix instruction from 110c, in that one without from 1114. A part of
+# the middle one stands behind the kernel's end.
 LISTING = """
 x.elf:	file format elf64-amdgpu
 
@@ -341,13 +269,15 @@ Disassembly of section .text:
 	s_waitcnt lgkmcnt(0)                                       // 00000000111C: BF8CC07F
 	v_add_u32_e32 v5, 16, v5                                   // 000000001120: 680A0A90
 	s_cbranch_scc0 65531                                       // 000000001124: BF84FFFB <_Z4gemm+0x14>
-	s_cbranch_vccz 3                                           // 000000001128: BF860003 <_Z4gemm+0x38>
-	s_cbranch_scc0 65527                                       // 00000000112C: BF84FFF7 <_Z4gemm+0xc>
+	s_cbranch_vccz 7                                           // 000000001128: BF860007 <_Z4gemm+0x48>
+	s_cbranch_scc0 2                                           // 00000000112C: BF840002 <_Z4gemm+0x38>
 	s_add_i32 s2, s2, 1                                        // 000000001130: 81028102
 	s_branch 65525                                             // 000000001134: BF82FFF5 <_Z4gemm+0xc>
 	global_store_dwordx4 v4, v[0:3], s[0:1]                    // 000000001138: DC7C8000 00000004
 	s_cbranch_scc0 65520                                       // 000000001140: BF84FFF0 <_Z4gemm+0x4>
 	s_endpgm                                                   // 000000001144: BF810000
+	v_add_u32_e32 v5, 16, v5                                   // 000000001148: 680A0A90
+	s_branch 65528                                             // 00000000114C: BF82FFF8 <_Z4gemm+0x30>
 """
 
 
@@ -364,10 +294,10 @@ def self_test():
         "_Z5merge": "merge_kernel(float*)",
     }
     gemm, merge = kernels_of(NOTES, LISTING, lambda symbols: [names[s] for s in symbols])
-    expect("loop", gemm.loop, Loop(n_matrix=1, n_lds=1, n_load=0, n_store=0, n_valu=1, n_salu=5, n_bytes=44))
+    expect("loop", gemm.loop, Loop(n_matrix=1, n_lds=1, n_load=0, n_store=0, n_valu=2, n_salu=6, n_bytes=52))
     expect("matrix kernel", gemm[:-1], ("gemm<Qkv, 2, (Mode)1>", "gfx90a", 64, 32, 40, 16384, 0, 0, 4, 1, 0))
     expect("other kernel", merge, Kernel("merge", "gfx90a", 9, 0, 20, 0, 48, 3, 8, 0, 1, None))
-    row = "| `gemm<Qkv, 2, (Mode)1>` | gfx90a | 64 | 32 | 40 | 16384 | 0 | 0 | 4 | 1 | 1 | 0 | 0 | 1 | 5 | 44 |"
+    row = "| `gemm<Qkv, 2, (Mode)1>` | gfx90a | 64 | 32 | 40 | 16384 | 0 | 0 | 4 | 1 | 1 | 0 | 0 | 2 | 6 | 52 |"
     expect("row", table([gemm]).splitlines()[-1], row)
 
     expect("no fault", faults([gemm, merge._replace(scratch=0, spills=0, n_calls=0)]), [])
