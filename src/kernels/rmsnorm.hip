@@ -3,9 +3,9 @@
 // At decode this is one block, and its time is latency: a thread holds one quad of the row (two if D > 4096) and asks
 // for all that it will need (x, gain, the experts' rows) before it uses any of it.
 //
-// Squares are summed in f32: 4 · kQuads in a thread, pairwise in a wave, then over the waves. No term is negative, so the
-// sum's relative error is at most (8 + 6 + 32) · 2^-24 = 3e-6, and that of the norm half of it: far below the 2^-8 of
-// rounding to bf16.
+// Squares are summed in f32: 4 · kQuads in a thread, pairwise in a wave, then over the waves. No term is negative, so
+// the sum's relative error is at most (8 + 6 + 32) · 2^-24 = 3e-6, and that of the norm half of it: far below the 2^-8
+// of rounding to bf16.
 #include "kernels.h"
 #include "quad.h"
 

@@ -1,8 +1,8 @@
 // router.hip: the norm before the experts, and which experts a token takes: one block for one or several tokens.
 //
 // All threads norm a token together and leave it in LDS, in f32. Then a wave takes whole experts: a lane sums the
-// products of every kWave-th run of eight, the wave sums its lanes. So w_router is read once for the block's tokens, and a
-// logit is the same sum however many tokens a block has. The block's size is fixed for the same reason.
+// products of every kWave-th run of eight, the wave sums its lanes. So w_router is read once for the block's tokens,
+// and a logit is the same sum however many tokens a block has. The block's size is fixed for the same reason.
 //
 // An expert's rank, the number of experts before it, is a count of ballots; a rank below A is chosen. Ranks are all
 // different even if logits are NaN, which stand last.

@@ -1,12 +1,12 @@
 // sample.hip: logits to tokens: one block a row. The meaning is sample_token's (sampler.cpp).
 //
-// Weights are integers: exp((logit - largest) / temperature) in units of 2^-44, rounded down. Sums of them are exact, so
-// that it does not matter in which order a row is summed, and every running sum fits to every other. A weight of 0 is
-// never drawn; all V of them lose less than V · 2^-44 of the total (1.2e-8 at 201088).
+// Weights are integers: exp((logit - largest) / temperature) in units of 2^-44, rounded down. Sums of them are exact,
+// so that it does not matter in which order a row is summed, and every running sum fits to every other. A weight of 0
+// is never drawn; all V of them lose less than V · 2^-44 of the total (1.2e-8 at 201088).
 //
 // Where a running sum in order of likelihood passes a number is found by halving: an interval of logits, the weight
-// above it, and one pass over the row that says in which half the place is. As soon as the interval holds few tokens they
-// are fetched to LDS and put in order there. A row is never sorted.
+// above it, and one pass over the row that says in which half the place is. As soon as the interval holds few tokens
+// they are fetched to LDS and put in order there. A row is never sorted.
 #include "base/mix.h"
 #include "gpu/wave.h"
 #include "kernels.h"

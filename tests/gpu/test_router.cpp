@@ -168,11 +168,11 @@ TEST(Router, WritesTheNormRounded) {
 
 // One block takes four tokens if there are many; 131 leaves a last block with three.
 TEST(Router, ATokenIsAlone) {
-    const Case c(131, 96, 8, 2);
+    const Case c(131, 96, 37, 2);
     const Result all = run(c);
     for (const int n_tok : {1, 9}) {
         for (const int first : {0, 66, 131 - n_tok}) {
-            Case some(n_tok, 96, 8, 2);
+            Case some(n_tok, 96, 37, 2);
             some.x.assign(c.x_row(first), c.x_row(first) + n_tok * 96);
             const Result got = run(some);
             for (size_t i = 0; i < got.expert.size(); i++) {
@@ -185,7 +185,7 @@ TEST(Router, ATokenIsAlone) {
     }
 }
 TEST(Router, ManyTokens) {
-    expect_routed({131, 64, 5, 2});
+    expect_routed({131, 64, 37, 2});
 }
 
 }  // namespace
