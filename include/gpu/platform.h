@@ -32,7 +32,8 @@
 // kernel: a function, or a local variable that holds one (a template's arguments have commas). stream: gpu::Stream.
 #ifdef GPU_EMULATE
 #define GPU_LAUNCH(kernel, grid, block, lds_bytes, stream, ...) \
-    (static_cast<void>(stream), emu::launch(#kernel, grid, block, lds_bytes, [=] { kernel(__VA_ARGS__); }))
+    (static_cast<void>(stream),                                 \
+     emu::launch({#kernel, __FILE__, __LINE__}, grid, block, lds_bytes, kernel, __VA_ARGS__))
 #define GPU_LDS(name) char* const name = emu::dynamic_lds()
 #else
 #define GPU_LAUNCH(kernel, grid, block, lds_bytes, stream, ...)                                        \

@@ -102,7 +102,7 @@ class Block {
     void switch_to(Fiber& next, bool for_good = false);
     void arrive(fcontext_t from);
     void yield(bool for_good = false);
-    void make_ready(Wave& wave, const Lane* but);
+    void make_ready(Wave& wave);
     Wave& next_wave();
     void all_waited();
 
@@ -110,12 +110,12 @@ class Block {
     void check_lds() const;
     Wave& my_wave() { return waves_[threadIdx.x / kWaveLanes]; }
     unsigned n_lanes() const { return launch_->block.x; }
+    bool is_random() const { return launch_->order.turns == Turns::kRandom; }
 
     const Launch* launch_ = nullptr;
     const AtBarrier* at_barrier_ = nullptr;
     std::vector<std::unique_ptr<Lane>> lanes_;  // as many as the largest block so far had
     std::vector<Wave> waves_;
-    size_t last_wave_ = 0;
     std::mt19937_64 random_;
 
     Fiber scheduler_;
@@ -154,27 +154,26 @@ __attribute__((no_sanitize("address"))) void Block::enter(transfer_t from) {
 
 void Block::yield(bool for_good) {
     Wave& wave = my_wave();
-    if (wave.n_ready > 0)
-        switch_to(*wave.ready[--wave.n_ready], for_good);
-    else
-        switch_to(scheduler_, for_good);
+    Fiber& next = wave.n_ready > 0 ? static_cast<Fiber&>(*wave.ready[--wave.n_ready]) : scheduler_;
+    if (&next != current_) switch_to(next, for_good);
 }
 
-void Block::make_ready(Wave& wave, const Lane* but) {
+void Block::make_ready(Wave& wave) {
     const size_t first = size_t(&wave - waves_.data()) * kWaveLanes;
-    wave.n_ready = 0;
-    for (int i = kWaveLanes - 1; i >= 0; i--) {
-        Lane* const lane = lanes_[first + size_t(i)].get();
-        if (lane != but) wave.ready[wave.n_ready++] = lane;
-    }
-    if (launch_->seed != 0) std::shuffle(wave.ready, wave.ready + wave.n_ready, random_);
+    wave.n_ready = kWaveLanes;
+    for (size_t i = 0; i < kWaveLanes; i++) wave.ready[i] = lanes_[first + i].get();
+    if (launch_->order.turns == Turns::kAscending) std::reverse(wave.ready, wave.ready + kWaveLanes);
+    if (is_random()) std::shuffle(wave.ready, wave.ready + kWaveLanes, random_);
 }
 
 // There is one: whoever waits for somebody who will never come was told so.
 Wave& Block::next_wave() {
-    last_wave_ = launch_->seed != 0 ? random_() % waves_.size() : last_wave_;
-    while (waves_[last_wave_].n_ready == 0) last_wave_ = (last_wave_ + 1) % waves_.size();
-    return waves_[last_wave_];
+    const size_t n = waves_.size(), first = is_random() ? random_() % n : 0;
+    for (size_t i = 0; i < n; i++) {
+        Wave& wave = waves_[launch_->order.turns == Turns::kDescending ? n - 1 - i : (first + i) % n];
+        if (wave.n_ready > 0) return wave;
+    }
+    emu::complain("no lane can run");
 }
 
 void Block::run(const Launch& launch, const dim3& index, const AtBarrier& at_barrier) {
@@ -183,14 +182,13 @@ void Block::run(const Launch& launch, const dim3& index, const AtBarrier& at_bar
     gridDim = launch.grid;
     blockDim = launch.block;
     blockIdx = index;
-    if (launch.seed != 0)
-        random_.seed(mix64(launch.seed + index.x + (uint64_t(index.y) << 24) + (uint64_t(index.z) << 48)));
+    if (is_random())
+        random_.seed(mix64(launch.order.seed + index.x + (uint64_t(index.y) << 24) + (uint64_t(index.z) << 48)));
     take_lds();
     for (unsigned i = unsigned(lanes_.size()); i < n_lanes(); i++) lanes_.push_back(std::make_unique<Lane>(i));
     for (unsigned i = 0; i < n_lanes(); i++) lanes_[i]->start(enter);
     waves_.assign(n_lanes() / kWaveLanes, {});
-    for (Wave& wave : waves_) make_ready(wave, nullptr);
-    last_wave_ = 0;
+    for (Wave& wave : waves_) make_ready(wave);
     n_at_barrier_ = n_returned_ = 0;
     n_barriers_ = 0;
     while (n_returned_ < n_lanes()) {
@@ -218,12 +216,11 @@ void Block::meet(const char* what, void* share, Compute compute) {
     }
     compute(wave.shares);
     wave.n_met = 0;
-    if (launch_->seed == 0) {
-        make_ready(wave, lanes_[threadIdx.x].get());
-    } else {  // any lane of any wave next
-        make_ready(wave, nullptr);
-        switch_to(scheduler_);
-    }
+    make_ready(wave);
+    if (is_random())
+        switch_to(scheduler_);  // the next turn may be another wave's
+    else
+        yield();
 }
 
 void Block::barrier() {
@@ -234,7 +231,7 @@ void Block::barrier() {
     if (++n_at_barrier_ == n_lanes()) {
         n_at_barrier_ = 0;
         all_waited();
-        for (Wave& w : waves_) make_ready(w, nullptr);
+        for (Wave& w : waves_) make_ready(w);
         switch_to(scheduler_);
     } else {
         yield();
@@ -271,13 +268,14 @@ __attribute__((no_sanitize("address"))) void Block::check_lds() const {
 }
 
 void print_place(const Launch& launch) {
-    std::fprintf(stderr, "emu: %s:%d: kernel %s", launch.file, launch.line, launch.kernel);
+    std::fprintf(stderr, "emu: %s:%d: kernel %s", launch.site.file, launch.site.line, launch.site.kernel);
 }
 
 [[noreturn]] void print_rest(const Launch& launch, const char* format, va_list args) {
     std::fputs(": ", stderr);
     std::vfprintf(stderr, format, args);
-    if (launch.seed != 0) std::fprintf(stderr, " (EMU_ORDER=%llu)", static_cast<unsigned long long>(launch.seed));
+    if (launch.order.turns == Turns::kRandom)
+        std::fprintf(stderr, " (EMU_ORDER=%llu)", static_cast<unsigned long long>(launch.order.seed));
     std::fputc('\n', stderr);
     std::abort();
 }

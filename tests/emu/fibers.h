@@ -8,13 +8,11 @@
 namespace emu {
 
 struct Launch {
-    const char* kernel;
-    const char* file;
-    int line;
+    Site site;
     dim3 grid, block;
     size_t lds_bytes;
     const std::function<void()>& body;
-    uint64_t seed;  // of the order of turns; 0: ascending
+    Order order;  // not kCheck
 };
 
 // Called when all lanes wait at a barrier and when all have returned, with how often it was called for this block before.

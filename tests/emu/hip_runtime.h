@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <tuple>
 #include <type_traits>
 
 #define __global__ static
@@ -39,17 +40,34 @@ constexpr const char* kTarget = "SM80";
 #error "hip_runtime.h: compile with -DGPU_EMULATE_CDNA, _RDNA3 or _SM80"
 #endif
 
-// Runs a grid. Returns when all is done: a stream has nothing to wait for.
-void launch(const char* kernel, const dim3& grid, const dim3& block, size_t lds_bytes,
-            const std::function<void()>& body, const char* file = __builtin_FILE(), int line = __builtin_LINE());
+// What is launched, and where the host's code says so.
+struct Site {
+    const char* kernel;
+    const char* file;
+    int line;
+};
 
-// In which order lanes, waves and blocks take turns. Random orders are a function of the seed alone. With `check` a launch
-// runs twice, in ascending order and in a random one, from the same device memory; LDS at every barrier and all device
-// memory at the end must be the same, else a lane read what another one wrote without a barrier between.
-// At start: the environment variable EMU_ORDER: empty, a seed, or check:seed.
+// Runs `body` in every lane of a grid. Returns when all is done: a stream has nothing to wait for.
+void run_grid(const Site& site, const dim3& grid, const dim3& block, size_t lds_bytes,
+              const std::function<void()>& body);
+
+// As on a device, arguments are taken once, by value, as the types of the kernel's parameters.
+template <class... Params, class... Args>
+void launch(const Site& site, const dim3& grid, const dim3& block, size_t lds_bytes, void (*kernel)(Params...),
+            const Args&... args) {
+    const std::tuple<Params...> values(args...);
+    run_grid(site, grid, block, lds_bytes, [&] { std::apply(kernel, values); });
+}
+
+// In which order blocks, waves and lanes take turns. kRandom is a function of the seed alone, and changes waves not only at
+// barriers. kCheck runs each launch twice from the same device memory, in ascending and in descending order, so that of any
+// two accesses without a barrier between each one comes first once. LDS at every barrier and all device memory at the end
+// must be the same, else the launch has a race, or counts on an order of its blocks.
+// At start: the environment variable EMU_ORDER: empty, check, or a seed.
+enum class Turns { kAscending, kDescending, kRandom, kCheck };
 struct Order {
-    uint64_t seed = 0;  // 0: ascending
-    bool check = false;
+    Turns turns = Turns::kAscending;
+    uint64_t seed = 0;
 };
 Order order();
 void set_order(const Order& order);

@@ -1,0 +1,343 @@
+// test_emulator.cpp: the emulator itself (tests/emu/): what it runs, what it refuses, which races it finds. Only built for
+// the emulations.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <vector>
+
+#include "device_array.h"
+#include "gpu/wave.h"
+
+namespace {
+
+using testing::Values;
+
+const dim3 kTwoWaves(2 * kWave);
+
+// Every test in every order.
+class Emulator : public testing::TestWithParam<emu::Order> {
+  protected:
+    void SetUp() override { emu::set_order(GetParam()); }
+    void TearDown() override { emu::set_order(before_); }
+
+  private:
+    const emu::Order before_ = emu::order();
+};
+INSTANTIATE_TEST_SUITE_P(Orders, Emulator,
+                         Values(emu::Order{}, emu::Order{emu::Turns::kDescending}, emu::Order{emu::Turns::kRandom, 1},
+                                emu::Order{emu::Turns::kRandom, 2}, emu::Order{emu::Turns::kCheck}));
+
+__global__ void places_kernel(int* out) {
+    const unsigned block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
+    out[block * blockDim.x + threadIdx.x] = int(1000 * (blockIdx.x + 10 * blockIdx.y + 100 * blockIdx.z) + threadIdx.x);
+}
+
+TEST_P(Emulator, EveryLaneOfEveryBlockRunsInItsPlace) {
+    const dim3 grid(3, 2, 4);
+    Guarded<int> out(size_t(24 * 2 * kWave));
+    GPU_LAUNCH(places_kernel, grid, kTwoWaves, 0, nullptr, out.data());
+    const std::vector<int> got = out.download("out");
+    size_t i = 0;
+    for (int z = 0; z < 4; z++)
+        for (int y = 0; y < 2; y++)
+            for (int x = 0; x < 3; x++)
+                for (int lane = 0; lane < 2 * kWave; lane++) EXPECT_EQ(got[i++], 1000 * (x + 10 * y + 100 * z) + lane);
+}
+
+// Each round every lane takes its neighbour's number, from another wave at the ends.
+__global__ void rotate_kernel(int* out, int n_rounds) {
+    GPU_LDS(lds);
+    auto* const numbers = reinterpret_cast<int*>(lds);
+    const int me = int(threadIdx.x), n = int(blockDim.x);
+    int number = me;
+    for (int round = 0; round < n_rounds; round++) {
+        numbers[me] = number;
+        block_sync();
+        number = numbers[(me + 1) % n];
+        block_sync();
+    }
+    out[int(blockIdx.x) * n + me] = number;
+}
+
+TEST_P(Emulator, BarriersKeepBlocksInStep) {
+    const int n = 2 * kWave;
+    Guarded<int> out(size_t(5 * n));
+    GPU_LAUNCH(rotate_kernel, dim3(5), kTwoWaves, size_t(n) * sizeof(int), nullptr, out.data(), 7);
+    const std::vector<int> got = out.download("out");
+    for (int i = 0; i < 5 * n; i++) EXPECT_EQ(got[size_t(i)], (i + 7) % n) << i;
+}
+
+__global__ void collectives_kernel(uint64_t* ballots, int* sums) {
+    const int lane = lane_id();
+    int sum = lane;
+    for (int mask = 1; mask < kWave; mask *= 2) sum += shfl_xor(sum, mask);
+    ballots[threadIdx.x] = wave_ballot(lane % 3 == wave_id());
+    sums[threadIdx.x] = shfl(sum + lane, 5);
+}
+
+TEST_P(Emulator, ShufflesAndBallotsAreOfTheWave) {
+    Guarded<uint64_t> ballots(size_t(2 * kWave));
+    Guarded<int> sums(size_t(2 * kWave));
+    GPU_LAUNCH(collectives_kernel, dim3(1), kTwoWaves, 0, nullptr, ballots.data(), sums.data());
+    const std::vector<uint64_t> got = ballots.download("ballots");
+    for (int t = 0; t < 2 * kWave; t++) {
+        uint64_t want = 0;
+        for (int lane = 0; lane < kWave; lane++) want |= uint64_t(lane % 3 == t / kWave) << lane;
+        EXPECT_EQ(got[size_t(t)], want) << t;
+    }
+    for (const int sum : sums.download("sums")) EXPECT_EQ(sum, kWave * (kWave - 1) / 2 + 5);
+}
+
+__global__ void count_kernel(int* total, unsigned* of_block) {
+    __shared__ int counted;
+    if (threadIdx.x == 0) counted = 0;
+    block_sync();
+    atomicAdd(&counted, 1);
+    atomicAdd(total, 2);
+    block_sync();
+    if (threadIdx.x == 0) of_block[blockIdx.x] = unsigned(counted);
+}
+
+TEST_P(Emulator, AtomicsCountAllAndSharedIsOfTheBlock) {
+    Guarded<int> total(std::vector<int>{0});
+    Guarded<unsigned> of_block(50);
+    GPU_LAUNCH(count_kernel, dim3(50), kTwoWaves, 0, nullptr, total.data(), of_block.data());
+    EXPECT_EQ(total.download("total")[0], 50 * 2 * kWave * 2);
+    for (const unsigned n : of_block.download("of_block")) EXPECT_EQ(n, unsigned(2 * kWave));
+}
+
+__global__ void lds_kernel(float* seen) {
+    GPU_LDS(lds);
+    auto* const values = reinterpret_cast<float*>(lds);
+    seen[blockIdx.x * blockDim.x + threadIdx.x] = values[threadIdx.x];
+    values[threadIdx.x] = 1;
+}
+
+TEST_P(Emulator, LdsIsNanBeforeItIsWritten) {
+    Guarded<float> seen(size_t(6 * kWave));
+    GPU_LAUNCH(lds_kernel, dim3(3), kTwoWaves, size_t(2 * kWave) * sizeof(float), nullptr, seen.data());
+    for (const float v : seen.download("seen")) EXPECT_NE(v, v);
+}
+
+__global__ void deep_kernel(int* out) {
+    volatile char large[100 << 10];
+    for (size_t i = 0; i < sizeof large; i += 1000) large[i] = char(threadIdx.x);
+    block_sync();
+    int same = 0;
+    for (size_t i = 0; i < sizeof large; i += 1000) same += large[i] == char(threadIdx.x);
+    out[threadIdx.x] = same;
+}
+
+TEST_P(Emulator, LanesHaveStacksOfTheirOwn) {
+    Guarded<int> out(size_t(2 * kWave));
+    GPU_LAUNCH(deep_kernel, dim3(1), kTwoWaves, 0, nullptr, out.data());
+    for (const int same : out.download("out")) EXPECT_EQ(same, 103);
+}
+
+TEST(EmulatorMemory, IsAlignedUnsetAndCounted) {
+    const int64_t free_before = gpu::device_info(0).free_bytes;
+    auto* const a = static_cast<float*>(gpu::try_allocate(1000));
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(a) % 256, 0u);
+    EXPECT_NE(a[0], a[0]);
+    EXPECT_EQ(gpu::device_info(0).free_bytes, free_before - 1000);
+    gpu::release(a);
+    EXPECT_EQ(gpu::device_info(0).free_bytes, free_before);
+    EXPECT_EQ(gpu::try_allocate(free_before + 1), nullptr);
+}
+
+TEST(EmulatorMatrix, SubnormalsAreZerosAsOnTheDevice) {
+    const bool flushes = kWave == 64;
+    for (const uint32_t bits : {0x00000001u, 0x007f0000u, 0x807f0000u}) {
+        const uint32_t pair = bits & 0xffff0000u;
+        const float f = emu::element_of(&pair, 1, flushes);
+        EXPECT_EQ(f, flushes ? 0.0f : bits_to_f32(pair));
+    }
+    EXPECT_EQ(emu::flushed(0x1p-127f), 0.0f);
+    EXPECT_EQ(emu::flushed(-0x1p-126f), -0x1p-126f);
+}
+
+// ---- what a GPU leaves undefined ----
+
+class EmulatorDeath : public testing::Test {
+  protected:
+    void SetUp() override {
+        testing::FLAGS_gtest_death_test_style = "threadsafe";
+        emu::set_order({});
+    }
+    void TearDown() override { emu::set_order(before_); }
+
+    const emu::Order before_ = emu::order();
+};
+
+template <class Kernel>
+void run_one_block(Kernel kernel, size_t lds_bytes = 1024) {
+    Guarded<int> out(size_t(2 * kWave));
+    emu::run_grid({"a kernel", __FILE__, __LINE__}, dim3(1), kTwoWaves, lds_bytes, [&] { kernel(out.data()); });
+}
+
+TEST_F(EmulatorDeath, LaneReturnsBeforeACollective) {
+    const auto kernel = [](int*) {
+        if (threadIdx.x != 3) wave_ballot(true);
+    };
+    EXPECT_DEATH(run_one_block(kernel),
+                 "test_emulator.cpp:[0-9]+: kernel a kernel, block .0, 0, 0., lane 3: returns while other lanes of the "
+                 "wave wait in ballot");
+}
+
+TEST_F(EmulatorDeath, CollectiveAfterALaneReturned) {
+    const auto kernel = [](int*) {
+        if (threadIdx.x != 0) shfl(1, 2);
+    };
+    EXPECT_DEATH(run_one_block(kernel), "lane 1: shfl: lane 0 has returned");
+}
+
+TEST_F(EmulatorDeath, DifferentCollectives) {
+    const auto kernel = [](int*) {
+        if (lane_id() == 7)
+            shfl_xor(1, 1);
+        else
+            wave_ballot(true);
+    };
+    EXPECT_DEATH(run_one_block(kernel), "lane 7: shfl_xor: other lanes wait in ballot");
+}
+
+TEST_F(EmulatorDeath, MatrixInstructionWithoutALane) {
+    const auto kernel = [](int*) {
+        Acc acc = {};
+        const Frag frag = {};
+        if (lane_id() != kWave - 1) mma(acc, frag, frag);
+    };
+    EXPECT_DEATH(run_one_block(kernel), "returns while other lanes of the wave wait in (mfma|wmma|mma.sync)");
+}
+
+TEST_F(EmulatorDeath, BarrierAgainstCollective) {
+    const auto kernel = [](int*) {
+        if (lane_id() == 0)
+            block_sync();
+        else
+            wave_ballot(true);
+    };
+    EXPECT_DEATH(run_one_block(kernel), "lane 1: ballot: lane 0 waits at a barrier");
+}
+
+TEST_F(EmulatorDeath, CollectiveAgainstBarrier) {
+    const auto kernel = [](int*) {
+        if (lane_id() == 0)
+            wave_ballot(true);
+        else
+            block_sync();
+    };
+    EXPECT_DEATH(run_one_block(kernel), "lane 1: barrier: other lanes of the wave wait in ballot");
+}
+
+TEST_F(EmulatorDeath, WaveThatSkipsABarrier) {
+    const auto kernel = [](int*) {
+        if (wave_id() == 0) block_sync();
+    };
+    EXPECT_DEATH(run_one_block(kernel), "lane [0-9]+: returns while lane [0-9]+ waits at a barrier");
+}
+
+TEST_F(EmulatorDeath, BarrierAfterAWaveReturned) {
+    const auto kernel = [](int*) {
+        if (wave_id() == 1) block_sync();
+    };
+    EXPECT_DEATH(run_one_block(kernel), "barrier: lane [0-9]+ has returned");
+}
+
+TEST_F(EmulatorDeath, ShuffleFromNowhere) {
+    EXPECT_DEATH(run_one_block([](int*) { shfl(1, kWave); }), "shfl: from lane [0-9]+ of [0-9]+");
+}
+
+TEST_F(EmulatorDeath, BlocksOfOtherSizes) {
+    EXPECT_DEATH(GPU_LAUNCH(lds_kernel, dim3(1), dim3(kWave + 1), 0, nullptr, nullptr), "a block of whole waves");
+    EXPECT_DEATH(GPU_LAUNCH(lds_kernel, dim3(1), dim3(2048), 0, nullptr, nullptr), "up to 1024 lanes");
+    EXPECT_DEATH(GPU_LAUNCH(lds_kernel, dim3(1), dim3(kWave, 2), 0, nullptr, nullptr), "a block of whole waves");
+}
+
+TEST_F(EmulatorDeath, MoreLdsThanThereIs) {
+    EXPECT_DEATH(run_one_block([](int*) {}, (64 << 10) + 1), "at most 65536 bytes of LDS, found 65537");
+}
+
+TEST_F(EmulatorDeath, WritePastTheLds) {
+    const auto kernel = [](int*) { emu::dynamic_lds()[1024] = 1; };
+    EXPECT_DEATH(run_one_block(kernel), "LDS was written at byte 1024, past the 1024|use-after-poison");
+}
+
+TEST_F(EmulatorDeath, ReleaseTwice) {
+    void* const p = gpu::try_allocate(100);
+    gpu::release(p);
+    EXPECT_DEATH(gpu::release(p), "release of what is no device memory");
+}
+
+// ---- races ----
+
+class EmulatorRace : public EmulatorDeath {
+  protected:
+    void SetUp() override {
+        EmulatorDeath::SetUp();
+        emu::set_order({emu::Turns::kCheck});
+    }
+};
+
+TEST_F(EmulatorRace, ReadsANeighbourWithoutABarrier) {
+    const auto kernel = [](int* out) {
+        auto* const numbers = reinterpret_cast<int*>(emu::dynamic_lds());
+        numbers[threadIdx.x] = int(threadIdx.x);
+        out[threadIdx.x] = numbers[(threadIdx.x + 1) % blockDim.x];
+    };
+    EXPECT_DEATH(run_one_block(kernel),
+                 "kernel a kernel: order: device memory depends on the order of lanes: byte [0-9]+");
+}
+
+TEST_F(EmulatorRace, ReadsAnotherWaveWithoutABarrier) {
+    const auto kernel = [](int* out) {
+        auto* const numbers = reinterpret_cast<int*>(emu::dynamic_lds());
+        numbers[threadIdx.x] = int(threadIdx.x);
+        wave_ballot(true);  // lanes of one wave are in step, waves are not
+        out[threadIdx.x] = numbers[(threadIdx.x + kWave) % blockDim.x];
+    };
+    EXPECT_DEATH(run_one_block(kernel), "device memory depends on the order");
+}
+
+TEST_F(EmulatorRace, BothWriteTheSameWord) {
+    const auto kernel = [](int* out) {
+        auto* const numbers = reinterpret_cast<int*>(emu::dynamic_lds());
+        numbers[threadIdx.x] = int(threadIdx.x);
+        block_sync();
+        numbers[40] = int(threadIdx.x);
+        block_sync();
+        if (threadIdx.x == 0) numbers[40] = 0;
+        block_sync();
+        out[threadIdx.x] = numbers[40];
+    };
+    EXPECT_DEATH(run_one_block(kernel), "order: LDS byte 160 depends on the order of lanes, seen at barrier 1");
+}
+
+TEST_F(EmulatorRace, BlocksWriteTheSameWord) {
+    const auto kernel = [](int* out) { *out = int(blockIdx.x); };
+    Guarded<int> out(1);
+    EXPECT_DEATH(emu::run_grid({"a kernel", __FILE__, __LINE__}, dim3(20), kTwoWaves, 0, [&] { kernel(out.data()); }),
+                 "byte 25[6-9] of the 516");
+}
+
+TEST_F(EmulatorRace, ReadsWhatIsOverwrittenTooEarly) {
+    const auto kernel = [](int* out) {
+        auto* const numbers = reinterpret_cast<int*>(emu::dynamic_lds());
+        numbers[threadIdx.x] = int(threadIdx.x);
+        block_sync();
+        const int read = numbers[blockDim.x - 1 - threadIdx.x];
+        numbers[threadIdx.x] = 0;
+        out[threadIdx.x] = read;
+    };
+    EXPECT_DEATH(run_one_block(kernel), "depends on the order of lanes");
+}
+
+TEST_F(EmulatorDeath, SaysWhichRandomOrder) {
+    emu::set_order({emu::Turns::kRandom, 17});
+    const auto kernel = [](int*) {
+        if (lane_id() != 3) wave_ballot(true);
+    };
+    EXPECT_DEATH(run_one_block(kernel), "EMU_ORDER=17");
+}
+
+}  // namespace
