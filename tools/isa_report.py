@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
 """isa_report.py: what kernels cost on AMD devices, read from the code objects in compiled files: a Markdown table.
 
-    isa_report.py FILE...            files: .o of a .hip file, programs, or bare code objects; any targets
-    isa_report.py --check FILE...    also fails on a spill or scratch memory in any kernel, on a function call, and on a
-                                     matrix product or attention without matrix instructions
-    isa_report.py --self-test        check this script, on small listings made up for it; needs no tool
+--check fails on scratch memory or spills in any kernel, on function calls, and on a matrix product or attention without
+matrix instructions. --self-test uses small listings made up for it.
 
 Needs llvm-readelf, llvm-objdump and llvm-cxxfilt (Debian: llvm-19). Columns:
 
@@ -14,9 +12,10 @@ Needs llvm-readelf, llvm-objdump and llvm-cxxfilt (Debian: llvm-19). Columns:
     waves                that fit on a SIMD by registers and static LDS: waves_per_simd()
     matrix ... bytes     the inner loop: its instructions by kind, its code. Load and store are global, buffer or flat;
                          an atomic is a store. If the kernel has matrix instructions: the innermost of the loops that
-                         have have any, the one with most; else the innermost loop with the most accesses to memory. All
+                         have any, the one with most; else the innermost loop with the most accesses to memory. All
                          that a turn may execute is counted, also what it may skip.
 """
+import argparse
 import re
 import shutil
 import struct
@@ -344,19 +343,21 @@ def self_test():
 
 
 def main():
-    check, paths = sys.argv[1:2] == ["--check"], sys.argv[1:]
-    if paths == ["--self-test"]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="fail on what no kernel may have")
+    parser.add_argument("--only", metavar="REGEX", default="", help="show kernels whose name matches; all are checked")
+    parser.add_argument("--self-test", action="store_true", help="check this script; needs no tool")
+    parser.add_argument("files", nargs="*", help=".o of .hip files, programs, bare code objects; any targets")
+    given = parser.parse_args()
+    if given.self_test:
         messages = self_test()
     else:
-        paths = paths[check:]
-        if not paths or any(p.startswith("-") for p in paths):
-            sys.exit(__doc__)
-        kernels = [k for path in paths for k in read_file(path)]
+        kernels = [k for path in given.files for k in read_file(path)]
         if not kernels:
-            sys.exit(f"isa_report.py: expected kernels for AMD devices, found none in {' '.join(paths)}")
+            parser.error("expected kernels for AMD devices, found none")
         kernels.sort(key=lambda k: (k.name, list(CHIPS).index(k.target)))
-        print(table(kernels))
-        messages = faults(kernels) if check else []
+        print(table([k for k in kernels if re.search(given.only, k.name)]))
+        messages = faults(kernels) if given.check else []
     for message in messages:
         print("error:", message)
     sys.exit(1 if messages else 0)
