@@ -68,7 +68,22 @@ __device__ inline Frag frag_of(const Acc& c0, const Acc& c1) {
 #pragma unroll
         for (int i = 0; i < kAcc; i++) {
             const float mine = t == 0 ? c0.v[i] : c1.v[i], other = shfl_xor(mine, 16);
-            f.run[2 * t + i / 4].pair[i % 4] = odd ? narrow_pair(other, mine) : narrow_pair(mine, other);
+            f.run[2 * t + i / 4].pair[i % 4] = narrow_pair(odd ? other : mine, odd ? mine : other);
         }
     return f;
+}
+
+// Weights are operands like any other.
+using WeightFrag = Frag;
+__device__ constexpr At weight_pair_at(int lane, int r, int j) {
+    return {frag_at(lane, r).row, frag_at(lane, r).col + 2 * j};
+}
+__device__ constexpr At product_at(int lane, int i) {
+    return acc_at(lane, i);
+}
+__device__ inline WeightFrag weight_frag_of(const Frag& f) {
+    return f;
+}
+__device__ inline void mma_weights(Acc& acc, const Frag& x, const WeightFrag& w) {
+    mma(acc, x, w);
 }
