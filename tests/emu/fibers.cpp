@@ -127,7 +127,7 @@ class Block {
     alignas(256) char lds_[kLdsBytes + kLdsGuard];
 };
 
-thread_local std::unique_ptr<Block> this_block;
+thread_local Block* this_block = nullptr;  // this thread's, from its first block on
 
 // ---- fibers ----
 
@@ -296,7 +296,10 @@ void run_block(const Launch& launch, const dim3& index, const AtBarrier& at_barr
                     kMaxLanes, launch.block.x, launch.block.y, launch.block.z);
     if (launch.lds_bytes > kLdsBytes)
         complain_of(launch, "expected at most %zu bytes of LDS, found %zu", kLdsBytes, launch.lds_bytes);
-    if (!this_block) this_block = std::make_unique<Block>();
+    if (!this_block) {
+        thread_local const auto owner = std::make_unique<Block>();
+        this_block = owner.get();
+    }
     this_block->run(launch, index, at_barrier);
 }
 

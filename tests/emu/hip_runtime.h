@@ -82,6 +82,14 @@ void meet(const char* what, void* share, Compute compute);
 // Prints where we are (kernel, block, lane) and what is wrong, and aborts.
 [[noreturn]] [[gnu::format(printf, 1, 2)]] void complain(const char* format, ...);
 
+// Exact as ldexpf and much faster; n as kernels have it, between -1000 and 1000.
+inline float ldexp_small(float x, int n) {
+    const uint64_t bits = uint64_t(1023 + n) << 52;
+    double power;
+    __builtin_memcpy(&power, &bits, sizeof power);
+    return float(x * power);
+}
+
 template <class T>
 T shuffle(const char* what, T value, int from) {
     static_assert(std::is_arithmetic_v<T> && (sizeof(T) == 4 || sizeof(T) == 8), "what GPUs shuffle");
@@ -146,3 +154,4 @@ inline int max(int a, int b) {
     return a > b ? a : b;
 }
 #define rsqrtf(x) (1.0f / sqrtf(x))
+#define ldexpf(x, n) emu::ldexp_small(x, n)

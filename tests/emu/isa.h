@@ -22,51 +22,70 @@ struct MatrixShare {
     float* d;
 };
 
-// bf16 `element` of a lane's pairs, as f32.
-inline float element_of(const uint32_t* pairs, int element, bool flush) {
-    const uint32_t pair = pairs[element / 2];
-    uint32_t bits = element % 2 ? pair & 0xffff0000u : pair << 16;
+using Four [[gnu::vector_size(16)]] = float;
+
+// bf16 as f32.
+inline float widened(uint16_t bf16_bits, bool flush) {
+    uint32_t bits = uint32_t(bf16_bits) << 16;
     if (flush && (bits & 0x7f800000u) == 0) bits &= 0x80000000u;
     float f;
     std::memcpy(&f, &bits, sizeof f);
     return f;
 }
 
-inline float flushed(float f) {
-    return fabsf(f) < 0x1p-126f ? copysignf(0.0f, f) : f;
+inline float flushed(float f, bool flush) {
+    return flush && fabsf(f) < 0x1p-126f ? copysignf(0.0f, f) : f;
 }
 
 // d[m][n] += Σ_k a[m][k] · b[n][k], k ascending, every addition rounded. Hardware adds in an order of its own.
-// Isa: kM, kN, kK, kFlush (subnormals are zeros), a(m, k), b(n, k), d(m, n).
+// Isa: kM, kN, kK, kFlush (subnormals are zeros), a(m, k), b(n, k), d(m, n). What takes time is to collect the operands:
+// lanes first, so that all else is between small arrays, with loops that the compiler unrolls.
 template <class Isa>
 void multiply(void* const* shares) {
-    const auto share = [&](const Where& at) -> const MatrixShare& {
-        return *static_cast<const MatrixShare*>(shares[at.lane]);
-    };
     constexpr int kM = Isa::kM, kN = Isa::kN, kK = Isa::kK;
-    float a[kM][kK], b[kK][kN];
-    for (int m = 0; m < kM; m++)
-        for (int k = 0; k < kK; k++) a[m][k] = element_of(share(Isa::a(m, k)).a, Isa::a(m, k).element, Isa::kFlush);
-    for (int n = 0; n < kN; n++)
-        for (int k = 0; k < kK; k++) b[k][n] = element_of(share(Isa::b(n, k)).b, Isa::b(n, k).element, Isa::kFlush);
-    for (int m = 0; m < kM; m++) {
-        float row[kN];
-        for (int n = 0; n < kN; n++) row[n] = share(Isa::d(m, n)).d[Isa::d(m, n).element];
-        if (Isa::kFlush)
-            for (int n = 0; n < kN; n++) row[n] = flushed(row[n]);
-        for (int k = 0; k < kK; k++)
-            for (int n = 0; n < kN; n++) row[n] += a[m][k] * b[k][n];
-        if (Isa::kFlush)
-            for (int n = 0; n < kN; n++) row[n] = flushed(row[n]);
-        for (int n = 0; n < kN; n++) share(Isa::d(m, n)).d[Isa::d(m, n).element] = row[n];
+    constexpr int kA = Isa::kElementsA, kB = Isa::kElementsB, kD = kM * kN / kWaveLanes;  // of a lane
+    uint16_t a_of[kWaveLanes][kA], b_of[kWaveLanes][kB];
+    float d_of[kWaveLanes][kD];
+    for (int lane = 0; lane < kWaveLanes; lane++) {
+        const auto* const share = static_cast<const MatrixShare*>(shares[lane]);
+        std::memcpy(a_of[lane], share->a, sizeof a_of[lane]);
+        std::memcpy(b_of[lane], share->b, sizeof b_of[lane]);
+        std::memcpy(d_of[lane], share->d, sizeof d_of[lane]);
     }
+    float a[kM][kK], b[kK][kN], d[kM][kN];
+    for (int m = 0; m < kM; m++)
+#pragma GCC unroll 16
+        for (int k = 0; k < kK; k++) a[m][k] = widened(a_of[Isa::a(m, k).lane][Isa::a(m, k).element], Isa::kFlush);
+    for (int n = 0; n < kN; n++)
+#pragma GCC unroll 16
+        for (int k = 0; k < kK; k++) b[k][n] = widened(b_of[Isa::b(n, k).lane][Isa::b(n, k).element], Isa::kFlush);
+    for (int m = 0; m < kM; m++)
+#pragma GCC unroll 16
+        for (int n = 0; n < kN; n++) d[m][n] = flushed(d_of[Isa::d(m, n).lane][Isa::d(m, n).element], Isa::kFlush);
+    for (int m = 0; m < kM; m++)
+        for (int n = 0; n < kN; n += 4) {
+            Four sum;
+            std::memcpy(&sum, &d[m][n], sizeof sum);
+#pragma GCC unroll 16
+            for (int k = 0; k < kK; k++) {
+                Four row;
+                std::memcpy(&row, &b[k][n], sizeof row);
+                sum += a[m][k] * row;
+            }
+            std::memcpy(&d[m][n], &sum, sizeof sum);
+        }
+    for (int m = 0; m < kM; m++)
+#pragma GCC unroll 16
+        for (int n = 0; n < kN; n++) d_of[Isa::d(m, n).lane][Isa::d(m, n).element] = flushed(d[m][n], Isa::kFlush);
+    for (int lane = 0; lane < kWaveLanes; lane++)
+        std::memcpy(static_cast<MatrixShare*>(shares[lane])->d, d_of[lane], sizeof d_of[lane]);
 }
 
 #if defined(GPU_EMULATE_CDNA)
 
 // MI200 takes and gives subnormals as zeros; MI300 keeps them. The stricter one is emulated.
 struct Mfma16x16x16 {
-    static constexpr int kM = 16, kN = 16, kK = 16;
+    static constexpr int kM = 16, kN = 16, kK = 16, kElementsA = 4, kElementsB = 4;
     static constexpr bool kFlush = true;
     static constexpr Where a(int m, int k) { return {m + 16 * (k / 4), k % 4}; }
     static constexpr Where b(int n, int k) { return {n + 16 * (k / 4), k % 4}; }
@@ -82,7 +101,7 @@ inline void mfma_f32_16x16x16_bf16_1k(float* d, const uint32_t* a, const uint32_
 #elif defined(GPU_EMULATE_RDNA3)
 
 struct Wmma16x16x16 {
-    static constexpr int kM = 16, kN = 16, kK = 16;
+    static constexpr int kM = 16, kN = 16, kK = 16, kElementsA = 16, kElementsB = 16;
     static constexpr bool kFlush = false;
     static constexpr Where a(int m, int k) { return {m, k}; }
     static constexpr Where b(int n, int k) { return {n, k}; }
@@ -106,7 +125,7 @@ inline void wmma_f32_16x16x16_bf16_w32(float* d, const uint32_t* a, const uint32
 #else
 
 struct Mma16x8x16 {
-    static constexpr int kM = 16, kN = 8, kK = 16;
+    static constexpr int kM = 16, kN = 8, kK = 16, kElementsA = 8, kElementsB = 4;
     static constexpr bool kFlush = false;
     static constexpr Where a(int m, int k) { return {4 * (m % 8) + k % 8 / 2, 4 * (k / 8) + 2 * (m / 8) + k % 2}; }
     static constexpr Where b(int n, int k) { return {4 * n + k % 8 / 2, 2 * (k / 8) + k % 2}; }
