@@ -10,7 +10,8 @@ LOGS=$ROOT/build/logs
 # will do as well.
 NEEDED_TO_BUILD=(g++:g++ make:make libpcre2-dev:pcre2.h nlohmann-json3-dev:nlohmann/json.hpp libcli11-dev:CLI/CLI.hpp
     libfmt-dev:fmt/core.h libedit-dev:editline/readline.h libxxhash-dev:xxhash.h)
-NEEDED_TO_TEST=(libgtest-dev:gtest/gtest.h python3:python3 nodejs:node npm:npm)
+NEEDED_TO_TEST=(libgtest-dev:gtest/gtest.h python3:python3 nodejs:node npm:npm
+    libboost-context-dev:boost/context/detail/fcontext.hpp)
 NEEDED_TO_FUZZ=(clang:clang++ libclang-rt-dev:libFuzzer)
 
 help() {
@@ -18,14 +19,16 @@ help() {
 ./run.sh COMMAND
 
   demo                     build, then an answer, a chat and a file of requests with the small model that ships here
-  build [default|fast|omp] build ./run. fast: for exactly this CPU. omp is default: OpenMP is always on
+  build [default|fast|omp] build ./run, for this machine's GPU if there is a compiler for it. The variable GPU chooses
+                           another (make help lists them), GPU=none the CPU alone. fast: for exactly this CPU. omp is
+                           default: OpenMP is always on
   run [MODEL] [FLAGS]      start the program, building it if need be; ./run.sh run --help lists its flags.
                            Under Slurm, or where a Slurm controller answers, srun starts it on a node of its own;
                            srun's variables (SLURM_PARTITION, SLURM_GPUS, SLURM_ACCOUNT) say where
   export SRC DST [--to KIND]   convert a checkpoint; KIND is bin, hf, original, legacy-f32 or legacy-bf16
   bench [MODEL]            how fast it is here: prefill, decode, 32 requests at once (default: the demo model)
-  test [--asan]            build and run every test; --asan: under AddressSanitizer and UBSan. The last line is
-                           "N passed, N failed"
+  test [--asan]            build and run every test, those of GPU kernels on emulated GPUs; --asan: under
+                           AddressSanitizer and UBSan. The last line is "N passed, N failed"
   fuzz [-t SECONDS]        feed damaged files to every reader for SECONDS in all (default 60); needs clang
 
 Missing Debian packages are installed first if you are root, and named if you are not.
@@ -79,17 +82,43 @@ need() {
     done
 }
 
+# make's GPU= for this machine: $GPU if it is set, "none" for the CPU alone; else the target of the first device, if there
+# is a compiler for it.
+gpu_target() {
+    local capability='' target='' compiler=''
+    case ${GPU:-} in
+    none) return ;;
+    ?*) echo "$GPU" && return ;;
+    esac
+    read -r capability < <(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2> /dev/null) || true
+    if [[ $capability ]]; then
+        target=sm_${capability/./} compiler=nvcc
+    elif [[ -e /dev/kfd ]]; then
+        target=$({ PATH=$PATH:/opt/rocm/bin rocminfo | grep -o -m 1 'gfx[1-9][0-9a-f]*'; } 2> /dev/null) || true
+        compiler=$([[ $target == gfx90a ]] && echo hipcc || echo clang++-19)
+    fi
+    [[ $target ]] || return 0
+    if PATH=$PATH:/usr/local/cuda/bin command -v "$compiler" > /dev/null; then
+        echo "$target"
+    else
+        say "there is a $target, but no $compiler to build for it: building for the CPU alone"
+    fi
+}
+
+# build ARGUMENTS of make: the program.
 build() {
+    local gpu
     need "${NEEDED_TO_BUILD[@]}"
-    say "building (the first time 1 to 3 minutes on 2 cores)"
-    make --no-print-directory -C "$ROOT" -j"$JOBS" "$@" >&2
+    gpu=$(gpu_target)
+    say "building${gpu:+ for $gpu} (the first time 1 to 3 minutes on 2 cores)"
+    make --no-print-directory -C "$ROOT" -j"$JOBS" "GPU=$gpu" "$@" run >&2
 }
 
 # ---- running ----
 
 # Starts ./run with the given arguments in place of this script, through srun where there is Slurm.
 start() {
-    [[ -x $ROOT/run ]] || build run
+    [[ -x $ROOT/run ]] || build
     if ! command -v srun > /dev/null; then
         exec "$ROOT/run" "$@"
     fi
@@ -105,7 +134,7 @@ start() {
 }
 
 demo() {
-    build run
+    build
     cd "$ROOT"
     say "one answer: reasoning first, then the answer"
     show ./run -i "Write a haiku about rain."
@@ -140,7 +169,7 @@ requests() {
 
 bench() {
     local model=${1:-$ROOT/demo} folder case n_requests n_prompt n_new
-    build run
+    build
     folder=$(mktemp -d)
     for case in "1 1024 1" "1 16 128" "32 16 128"; do
         read -r n_requests n_prompt n_new <<< "$case"
@@ -186,18 +215,36 @@ count_tests() {
         }' "$1"
 }
 
-# Runs all GoogleTests, one process a core.
+# run_gtest PROGRAM [FLAGS]: all its GoogleTests, one process a core.
 run_gtest() {
-    local build=$1 i passed failed skipped
-    export GTEST_TOTAL_SHARDS=$JOBS OMP_WAIT_POLICY=passive
+    local i passed failed skipped
     for ((i = 0; i < JOBS; i++)); do
-        GTEST_SHARD_INDEX=$i "$ROOT/$build/tests" --gtest_color=no &> "$LOGS/tests.$i" &
+        GTEST_TOTAL_SHARDS=$JOBS GTEST_SHARD_INDEX=$i OMP_WAIT_POLICY=passive "$@" --gtest_color=no &> "$LOGS/tests.$i" &
     done
     wait
     for ((i = 0; i < JOBS; i++)); do
         read -r passed failed skipped < <(count_tests "$LOGS/tests.$i")
         PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed))
         ((skipped == 0)) || say "$skipped tests skipped, see above"
+    done
+}
+
+# run_gpu_tests MODE BUILD: kernels, and the whole model on them, on the CPU with each layout of matrix cores. Kernels a
+# second time with lanes and blocks in two orders, which finds races (EMU_ORDER, tests/emu/hip_runtime.h).
+run_gpu_tests() {
+    local gpu too_slow=''
+    [[ $1 == default ]] || too_slow='GpuDemo*'
+    for gpu in emulate-cdna emulate-rdna3 emulate-sm80; do
+        say "kernels: $gpu (to build it: about 2 minutes on 2 cores)"
+        if ! make -j"$JOBS" MODE="$1" BUILD="$2" GPU=$gpu gpu-tests >&2; then
+            FAILED=$((FAILED + 1))
+            continue
+        fi
+        export OMP_NUM_THREADS=1 # the processes are enough
+        run_gtest "$2/$gpu/gpu_tests" --gtest_filter="-$too_slow"
+        EMU_ORDER=check run_gtest "$2/$gpu/gpu_tests" --gtest_filter='-Gpu*:*/Gpu*:Emulator*:*/Emulator*'
+        unset OMP_NUM_THREADS
+        too_slow='GpuDemo*' # the demo's texts take minutes: one layout is enough
     done
 }
 
@@ -214,14 +261,15 @@ run_tests() {
     check "include rules: the checker itself" python3 tools/check_includes.py --self-test
     check "include rules, file sizes, first lines" python3 tools/check_includes.py
     say "building all (the first time about 5 minutes on 2 cores)"
-    make -j"$JOBS" MODE=$mode BUILD=$build tests >&2 || {
+    make -j"$JOBS" MODE=$mode BUILD=$build GPU= tests >&2 || {
         echo "$PASSED passed, $((FAILED + 1)) failed"
         exit 1
     }
     say "asking other tokenizers about our test text (npm; the first time 1 to 2 minutes)"
     check "tokenizer peers" make peers
     say "running tests (about a minute)"
-    run_gtest "$build"
+    run_gtest "$build/tests"
+    run_gpu_tests $mode $build
     echo "$PASSED passed, $FAILED failed"
     ((FAILED == 0))
 }
@@ -259,8 +307,8 @@ case $command in
 demo) demo ;;
 build)
     case ${1:-default} in
-    default | omp) build run ;;
-    fast) build MODE=fast run ;;
+    default | omp) build ;;
+    fast) build MODE=fast ;;
     *) die "build: expected default, fast or omp, found \"$1\"" ;;
     esac
     ;;

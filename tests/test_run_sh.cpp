@@ -99,6 +99,24 @@ TEST_F(RunSh, InsideAnAllocationAllItsCoresAreUsed) {
     EXPECT_EQ(out("64,32"), expected) << "two nodes that differ";
 }
 
+TEST_F(RunSh, BuildIsForTheDeviceThatIsHere) {
+    stand_in("g++", "exit 0");
+    stand_in("make", "echo make \"$@\"");
+    stand_in("nvcc", "exit 0");
+    stand_in("nvidia-smi", "echo 9.0; echo 9.0");
+    const auto builds = [&](const std::string& what, const std::vector<std::string>& environment) {
+        const ProgramResult r = run_sh({"build"}, environment);
+        EXPECT_EQ(r.code, 0);
+        EXPECT_NE(r.err.find(" " + what + " run\n"), std::string::npos) << r.err;
+    };
+    builds("GPU=sm_90", {});
+    builds("GPU=", {"GPU=none"});
+    builds("GPU=gfx90a", {"GPU=gfx90a"});
+    if (fs::exists("/dev/kfd")) return;  // an AMD device, which would be found next
+    stand_in("nvidia-smi", "echo no devices >&2; exit 9");
+    builds("GPU=", {});
+}
+
 TEST_F(RunSh, WithoutAnyPackagesItNamesThem) {
     const ProgramResult r = run_sh({"build"});
     EXPECT_EQ(r.code, 2);
