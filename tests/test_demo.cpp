@@ -1,15 +1,8 @@
-// test_demo.cpp: the demo model's answers, letter by letter. A trained model's greedy choices have clear margins, so every
-// backend must give the text that Hugging Face transformers gave (tools/demo/golden.py): one line a backend in kBackends.
-#include <gtest/gtest.h>
-
-#include <fstream>
-#include <nlohmann/json.hpp>
-
-#include "checkpoint.h"
-#include "engine.h"
+// test_demo.cpp: the demo model's answers, letter by letter, on every path of the CPU: one line a path in kBackends. (GPUs:
+// tests/gpu/test_model.cpp.)
+#include "demo_golden.h"
 #include "harmony.h"
 #include "subprocess.h"
-#include "tokenizer.h"
 
 using nlohmann::json;
 
@@ -25,11 +18,6 @@ const Backend kBackends[] = {
     {"CpuBF16", Precision::kBF16, false},
     {"Reference", Precision::kF32, true},
 };
-
-const json& golden() {
-    static const json file = json::parse(std::ifstream("tests/golden/demo/golden.json"));
-    return file["cases"];
-}
 
 Effort effort_of(const std::string& word) {
     return word == "low" ? Effort::kLow : word == "medium" ? Effort::kMedium : Effort::kHigh;
@@ -59,24 +47,6 @@ std::vector<int> render(const HarmonyRenderer& renderer, const json& c) {
     return renderer.render_prompt(preamble, messages);
 }
 
-class GreedyJob : public Job {
-  public:
-    GreedyJob(std::vector<int>& ids, const json& c, std::vector<int> stops) : ids_(ids) {
-        prompt = c["prompt"].get<std::vector<int>>();
-        max_new_tokens = 512;
-        stop_ids = std::move(stops);
-    }
-    bool on_token(int id) override {
-        ids_.push_back(id);
-        return true;
-    }
-    void on_done(Finish) override {}
-    void on_error(const std::string& why) override { ADD_FAILURE() << why; }
-
-  private:
-    std::vector<int>& ids_;
-};
-
 TEST(Demo, PromptsAreRenderedAsItWasTrained) {
     const Tokenizer tokenizer = Tokenizer::open("demo");
     const HarmonyRenderer renderer(tokenizer);
@@ -87,23 +57,11 @@ TEST(Demo, PromptsAreRenderedAsItWasTrained) {
 class DemoBackend : public testing::TestWithParam<Backend> {};
 
 TEST_P(DemoBackend, WritesTheGoldenText) {
-    const Model model = open_model("demo");
-    const Tokenizer tokenizer = Tokenizer::for_model(model);
     EngineOptions options;
     options.precision = GetParam().precision;
     options.reference = GetParam().reference;
     options.max_sequences = 16;
-    options.max_request_positions = 1536;
-    Engine engine(model, options);
-    std::vector<std::vector<int>> answers(golden().size());
-    size_t next = 0;
-    engine.run([&]() -> std::unique_ptr<Job> {
-        if (next == answers.size()) return nullptr;
-        const size_t i = next++;
-        return std::make_unique<GreedyJob>(answers[i], golden()[i], model.config.stop_ids);
-    });
-    for (size_t i = 0; i < answers.size(); i++)
-        EXPECT_EQ(tokenizer.decode(answers[i]), golden()[i]["text"]) << "case " << i;
+    expect_golden_text(options);
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, DemoBackend, testing::ValuesIn(kBackends),

@@ -28,9 +28,8 @@ __device__ inline float widen_high(uint32_t pair) {
 }
 
 __device__ inline bf16 narrow(float f) {
-    const uint32_t u = f32_to_bits(f);
-    if ((u & 0x7fffffffu) > 0x7f800000u) return {uint16_t((u >> 16) | 0x40)};
-    return {uint16_t((u + 0x7fff + ((u >> 16) & 1)) >> 16)};
+    const uint32_t u = f32_to_bits(f), rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
+    return {uint16_t((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40 : rounded)};  // no branch: lanes would diverge
 }
 
 // Two neighbours, rounded: `low` is the first in memory.

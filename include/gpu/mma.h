@@ -12,6 +12,9 @@
 //   mma(acc, a, b)    the instruction; every lane of the wave must call it
 //   frag_of(c0, c1)   results of two tiles side by side, rounded, as an operand with 32 k; column c is then found at
 //                     k = k_slot(c), so the other operand must be stored in that order
+//   WeightFrag        an operand tile of weights: what stands in a lane's registers is weight_pair_at(lane, r, j), the
+//                     (row, first k) of pair j of run r; weight_frag_of makes one of runs as a Frag has them
+//   mma_weights(acc, x, w)   as mma, but a lane's element i of the result is product_at(lane, i)
 //
 // A packed tile holds 16 × 32 elements as 64 runs in the order of run_at(0..63), so that a wave reads it with the fewest,
 // widest, contiguous loads. run_index(row, k) is the inverse: where the run that begins at (row, k) stands.

@@ -47,6 +47,16 @@ __device__ inline float row_sum(float v) {
     return v + shfl_xor(v, 2);
 }
 
+__device__ inline void m16n8k16(float* d, const uint32_t* a, const uint32_t* b) {
+#ifdef GPU_EMULATE
+    emu::mma_m16n8k16_f32_bf16(d, a, b);
+#else
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
+}
+
 __device__ inline void mma(Acc& acc, const Frag& a, const Frag& b) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {  // which 16 of the 32 k
@@ -55,15 +65,8 @@ __device__ inline void mma(Acc& acc, const Frag& a, const Frag& b) {
 #pragma unroll
         for (int n = 0; n < 2; n++) {  // columns 0–7, then 8–15
             float* d = acc.v + 4 * n;
-            const uint32_t* w = b.run[n].pair + 2 * half;
-#ifdef GPU_EMULATE
             const uint32_t rows[4] = {lo[0], hi[0], lo[1], hi[1]};
-            emu::mma_m16n8k16_f32_bf16(d, rows, w);
-#else
-            asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-                : "r"(lo[0]), "r"(hi[0]), "r"(lo[1]), "r"(hi[1]), "r"(w[0]), "r"(w[1]));
-#endif
+            m16n8k16(d, rows, b.run[n].pair + 2 * half);
         }
     }
 }
@@ -78,4 +81,28 @@ __device__ inline Frag frag_of(const Acc& c0, const Acc& c1) {
         f.run[r].pair[3] = narrow_pair(c1.v[4 + 2 * r], c1.v[4 + 2 * r + 1]);
     }
     return f;
+}
+
+// Weights stand on the instruction's other side: its 16-row operand wants two rows in turn in four registers, which packed or
+// decoded weights have for nothing, and activations, 16 bytes of one row a load, would need moves for. A lane's results are
+// then of two columns and four rows.
+struct WeightFrag {
+    Run run[kRuns];  // by half of the k: (row lane / 4, k), (row + 8, k), (row, k + 2), (row + 8, k + 2), pairs all
+};
+__device__ constexpr At weight_pair_at(int lane, int r, int j) {
+    return {lane / 4 + 8 * (j % 2), 8 * (lane % 4) + 4 * r + 2 * (j / 2)};
+}
+__device__ constexpr At product_at(int lane, int i) {
+    return {2 * (lane % 4) + i % 2 + 8 * (i / 4), lane / 4 + 8 * (i / 2 % 2)};
+}
+__device__ inline WeightFrag weight_frag_of(const Frag& f) {
+    return {{{{f.run[0].pair[0], f.run[1].pair[0], f.run[0].pair[1], f.run[1].pair[1]}},
+             {{f.run[0].pair[2], f.run[1].pair[2], f.run[0].pair[3], f.run[1].pair[3]}}}};
+}
+__device__ inline void mma_weights(Acc& acc, const Frag& x, const WeightFrag& w) {
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+#pragma unroll
+        for (int n = 0; n < 2; n++)  // rows of x 0–7, then 8–15
+            m16n8k16(acc.v + 4 * n, w.run[half].pair, x.run[n].pair + 2 * half);
 }

@@ -30,10 +30,12 @@
     } while (0)
 
 // kernel: a function, or a local variable that holds one (a template's arguments have commas). stream: gpu::Stream.
+// GPU_LAUNCH_CHAINED: for kernels that call wait_for_previous(), see gpu/wave.h.
 #ifdef GPU_EMULATE
 #define GPU_LAUNCH(kernel, grid, block, lds_bytes, stream, ...) \
     (static_cast<void>(stream),                                 \
      emu::launch({#kernel, __FILE__, __LINE__}, grid, block, lds_bytes, kernel, __VA_ARGS__))
+#define GPU_LAUNCH_CHAINED GPU_LAUNCH
 #define GPU_LDS(name) char* const name = emu::dynamic_lds()
 #else
 #define GPU_LAUNCH(kernel, grid, block, lds_bytes, stream, ...)                                        \
@@ -42,5 +44,14 @@
         kernel<<<grid, block, lds_bytes, static_cast<hipStream_t>(stream)>>>(__VA_ARGS__);             \
         GPU_CHECK(hipGetLastError());                                                                  \
     } while (0)
+#ifdef __CUDACC__
+#define GPU_LAUNCH_CHAINED(kernel, grid, block, lds_bytes, stream, ...)                                       \
+    do {                                                                                                      \
+        gpu::allow_lds(reinterpret_cast<const void*>(kernel), lds_bytes);                                     \
+        GPU_CHECK(launch_chained(kernel, grid, block, lds_bytes, static_cast<hipStream_t>(stream), __VA_ARGS__)); \
+    } while (0)
+#else
+#define GPU_LAUNCH_CHAINED GPU_LAUNCH
+#endif
 #define GPU_LDS(name) extern __shared__ __attribute__((aligned(16))) char name[]  // the launch's lds_bytes
 #endif

@@ -41,6 +41,20 @@ __device__ inline float wave_max(float v) {
     return v;
 }
 
+// A kernel launched by GPU_LAUNCH_CHAINED may have its blocks come in while the kernel before it still runs. It must call
+// wait_for_previous() before it touches what that kernel may write or read; let_next_begin() lets the one after it do so.
+// Where a device has no such thing kernels follow each other anyway.
+__device__ inline void let_next_begin() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+__device__ inline void wait_for_previous() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 __device__ inline void block_sync() {
     __syncthreads();
 }

@@ -8,10 +8,32 @@
 
 namespace {
 
+constexpr int kSpanPositions = 128;  // kSplitKeys of src/kernels/kernels.h
+
 struct Scratch {
     std::vector<float> q;       // (R, padded P), R query heads a KV head
     std::vector<float> scores;  // (R, keys)
 };
+
+// Scores of n keys from position `first` on to weights exp(score - largest), each rounded as a GPU rounds what it gives its
+// matrix cores: relative to the largest score so far, page by page within spans of kSpanPositions. Returns the sum of the
+// unrounded weights.
+double rounded_weights(float* score, int first, int64_t n, float largest) {
+    double sum = 0;
+    float so_far = 0;
+    for (int64_t j = 0; j < n;) {
+        const int pos = first + int(j);
+        const int64_t end = std::min(n, j + kPagePositions - pos % kPagePositions);
+        const float of_page = *std::max_element(score + j, score + end);
+        so_far = j == 0 || pos % kSpanPositions == 0 ? of_page : std::max(so_far, of_page);
+        const float factor = std::exp(so_far - largest);
+        for (; j < end; j++) {
+            sum += std::exp(score[j] - largest);
+            score[j] = to_f32(to_bf16(std::exp(score[j] - so_far))) * factor;
+        }
+    }
+    return sum;
+}
 
 }  // namespace
 
@@ -73,10 +95,10 @@ void attention(const Kernels& kernels, Rows& out, const Rows& q, const Batch& ba
                 largest = std::max(largest, score[j]);
             }
             double sum = std::exp(sink - largest);  // of up to 131072 terms
-            for (int64_t j = 0; j < n_keys; j++) {
-                score[j] = std::exp(score[j] - largest);
-                sum += score[j];
-                if (store.dtype() == DType::kBF16) score[j] = to_f32(to_bf16(score[j]));  // a matrix input
+            if (store.dtype() == DType::kBF16) {
+                sum += rounded_weights(score, first, n_keys, largest);
+            } else {
+                for (int64_t j = 0; j < n_keys; j++) sum += score[j] = std::exp(score[j] - largest);
             }
             sums[size_t(h)] = float(sum);
         }

@@ -2,6 +2,7 @@
 #include "gpu/forward.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "gpu/ops.h"
 #include "gpu/tune.h"
@@ -32,7 +33,7 @@ Workspace lay_out_workspace(const Config& config, int max_tokens, int max_rows, 
     w.q = layout.take<bf16>(t * heads);
     w.att = layout.take<bf16>(t * round_up(int(heads), kDepthStep));
     w.attention =
-        layout.take<char>(attention_scratch_bytes(max_tokens, max_spans, config.n_attn_heads, config.head_dim));
+        layout.take<char>(attention_scratch_bytes(max_tokens, max_spans, config.n_kv_heads, config.head_dim));
     w.expert = layout.take<int>(slots);
     w.weight = layout.take<float>(slots);
     w.tiles.n_tiles = layout.take<int>(1);
@@ -40,11 +41,28 @@ Workspace lay_out_workspace(const Config& config, int max_tokens, int max_rows, 
     w.tiles.first = layout.take<int>(n_tiles);
     w.tiles.n_rows = layout.take<int>(n_tiles);
     w.tiles.slot = layout.take<int>(slots);
+    w.one_token = {layout.take<int>(1), w.expert, layout.take<int>(config.experts_per_token),
+                   layout.take<int>(config.experts_per_token), layout.take<int>(config.experts_per_token)};
     w.act = layout.take<bf16>(slots * round_up(config.intermediate_dim, kDepthStep));
     w.down = layout.take<float>(slots * config.hidden_dim);
     w.rows_h = layout.take<bf16>(rows * padded_hidden);
     w.logits = layout.take<float>(rows * config.vocab_size);
     return w;
+}
+
+void fill_workspace(const Config& config, const Workspace& workspace, gpu::Stream stream) {
+    const int n = config.experts_per_token;
+    std::vector<int> ascending(static_cast<size_t>(n));
+    std::iota(ascending.begin(), ascending.end(), 0);
+    const std::vector<int> ones(size_t(n), 1);
+    const auto send = [&](int* to, const int* from, int count) {
+        gpu::copy_to_device(to, from, count * int64_t(sizeof(int)), stream);
+    };
+    send(workspace.one_token.n_tiles, &n, 1);
+    send(workspace.one_token.first, ascending.data(), n);
+    send(workspace.one_token.slot, ascending.data(), n);
+    send(workspace.one_token.n_rows, ones.data(), n);
+    gpu::synchronize(stream);
 }
 
 void Forward::layers(const StepView& step) {
@@ -81,14 +99,16 @@ void Forward::expert_block(const StepView& step, const DeviceLayer& w) {
         router(work_.h, work_.expert, work_.weight, work_.x, w.g_mlp, w.w_router, w.router_is_f32, w.b_router, n_tok,
                config_.hidden_dim, config_.n_experts, config_.experts_per_token, config_.norm_eps, stream_);
     });
-    timer_.run(kSort, 0, stream_,
-               [&] { moe_sort(work_.tiles, work_.expert, n_slots, config_.n_experts, tile_rows, stream_); });
+    const ExpertTiles& tiles = n_tok == 1 ? work_.one_token : work_.tiles;
+    if (n_tok > 1)
+        timer_.run(kSort, 0, stream_,
+                   [&] { moe_sort(tiles, work_.expert, n_slots, config_.n_experts, tile_rows, stream_); });
     timer_.run(kMoeUp, expert_bytes(w.up, n_slots), stream_, [&] {
-        moe_up(work_.act, work_.h, w.up, work_.tiles, n_slots, tile_rows, config_.experts_per_token,
-               config_.swiglu_limit, config_.swiglu_alpha, stream_);
+        moe_up(work_.act, work_.h, w.up, tiles, n_slots, tile_rows, config_.experts_per_token, config_.swiglu_limit,
+               config_.swiglu_alpha, stream_);
     });
     timer_.run(kMoeDown, expert_bytes(w.down, n_slots), stream_,
-               [&] { moe_down(work_.down, work_.act, w.down, work_.tiles, n_slots, tile_rows, stream_); });
+               [&] { moe_down(work_.down, work_.act, w.down, tiles, n_slots, tile_rows, stream_); });
 }
 
 void Forward::logits(const StepView& step, int begin, int n) {

@@ -17,6 +17,7 @@ struct Workspace {
     int* expert = nullptr;      // (T, A)
     float* weight = nullptr;    // (T, A)
     ExpertTiles tiles;
+    ExpertTiles one_token;    // what sorting gives for one token: its experts' order is the routing's
     bf16* act = nullptr;      // (T · A, Fp) in expert order
     float* down = nullptr;    // (T, A, D)
     bf16* rows_h = nullptr;   // (kLogitRowsAtOnce, Dp)
@@ -24,6 +25,9 @@ struct Workspace {
 };
 // Run once to count, once to place.
 Workspace lay_out_workspace(const Config& config, int max_tokens, int max_rows, int max_spans, Layout& layout);
+
+// What never changes.
+void fill_workspace(const Config& config, const Workspace& workspace, gpu::Stream stream);
 
 // What the step is about, in device memory.
 struct StepView {

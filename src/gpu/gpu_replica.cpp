@@ -44,7 +44,7 @@ class GpuReplica : public Replica {
         Layout layout(workspace_memory_.data());
         workspace_ = place(layout);
         gpu::fill(workspace_memory_.data(), 0, workspace_memory_.bytes(), stream_);
-        gpu::synchronize(stream_);
+        fill_workspace(config_, workspace_, stream_);
         input_ = std::make_unique<StepInput>(config_, capacity_.max_batch_tokens);
         kv_ = std::make_unique<PageTables>(config_, capacity_);
         forward_ = std::make_unique<Forward>(config_, weights_, workspace_, kv_->cache(), timer_, stream_);

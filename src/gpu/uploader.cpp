@@ -12,6 +12,16 @@ SourceType source_type(DType dtype) {
     return dtype == DType::kF32 ? SourceType::kF32 : dtype == DType::kBF16 ? SourceType::kBF16 : SourceType::kMXFP4;
 }
 
+// Whether the kernels' form of MXFP4 holds these weights: it does for any that a training could have made.
+bool fits_packed(const ExpertMatrices& m) {
+    if (m.first.dtype != DType::kMXFP4) return false;
+    const int64_t n = m.n_experts * m.first.n_out * (m.first.n_in / 32);
+    int largest = 0;
+#pragma omp parallel for schedule(static) reduction(max : largest)
+    for (int64_t i = 0; i < n; i++) largest = std::max<int>(largest, m.first.scales[i]);
+    return largest <= kLargestPackedScale;
+}
+
 // One core cannot read a file's pages as fast as the device takes them.
 void parallel_copy(char* to, const void* from, int64_t bytes) {
     constexpr int64_t kPiece = int64_t(1) << 20;
@@ -109,7 +119,7 @@ const void* Uploader::router(const Matrix& m) {
 }
 
 void Uploader::pack(const PackedMatrix& to, int expert, const Matrix& m, SlabRows rows, int head_dim) {
-    const bool mxfp4 = m.dtype == DType::kMXFP4;
+    const bool mxfp4 = m.dtype == DType::kMXFP4, stays = to.mxfp4;
     const int n_in = int(m.n_in), unit = rows == SlabRows::kRotated ? head_dim : kSlabRows;
     const int64_t row_bytes = mxfp4 ? m.n_in / 2 + m.n_in / 32 : m.n_in * (m.dtype == DType::kF32 ? 4 : 2);
     const int64_t at_once = m.transposed ? m.n_out : std::max<int64_t>(1, buffer_bytes_ / row_bytes / unit) * unit;
@@ -129,8 +139,8 @@ void Uploader::pack(const PackedMatrix& to, int expert, const Matrix& m, SlabRow
                 if (mxfp4) parallel_copy(pinned + data_bytes, part.scales, scale_bytes);
             },
             [&](const char* raw, gpu::Stream stream) {
-                char* const to_scales = mxfp4 ? scales + packed_scale_bytes(int(row), n_in) : nullptr;
-                pack_matrix(tiles + packed_tile_bytes(mxfp4, int(row), n_in), reinterpret_cast<uint32_t*>(to_scales),
+                char* const to_scales = stays ? scales + packed_scale_bytes(int(row), n_in) : nullptr;
+                pack_matrix(tiles + packed_tile_bytes(stays, int(row), n_in), reinterpret_cast<uint32_t*>(to_scales),
                             raw, mxfp4 ? reinterpret_cast<const uint8_t*>(raw + data_bytes) : nullptr,
                             source_type(m.dtype), m.transposed, n, n_in, rows, head_dim, stream);
             });
@@ -149,7 +159,7 @@ PackedMatrix Uploader::matrix(const Matrix& m, const Vector& bias, SlabRows rows
 
 PackedMatrix Uploader::experts(const ExpertMatrices& m, const Vector& bias, SlabRows rows) {
     PackedMatrix to;
-    to.mxfp4 = m.first.dtype == DType::kMXFP4;
+    to.mxfp4 = fits_packed(m);
     to.n_out = int(m.first.n_out);
     to.n_in = int(m.first.n_in);
     to.n_experts = m.n_experts;

@@ -202,6 +202,8 @@ __device__ inline void store(const Problem& p, int token, int head, int d, float
 
 template <int P>
 __global__ __launch_bounds__(kWideThreads) void attention_kernel(Problem p, int n_units) {
+    let_next_begin();
+    wait_for_previous();
     const int lane = lane_id(), idx = int(blockIdx.x) * n_waves() + wave_id();
     if (idx >= n_units) return;
     const Unit unit(p, idx, kDims<P>);
@@ -238,6 +240,8 @@ constexpr int kPartialFloats = kElements<P> + 2 * kTile;
 template <int P>
 __global__ __launch_bounds__(kNarrowThreads) void attention_span_kernel(Problem p, float* partials, int n_units,
                                                                         int max_spans) {
+    let_next_begin();
+    wait_for_previous();
     const int lane = lane_id(), idx = int(blockIdx.x) * n_waves() + wave_id();
     if (idx >= n_units * max_spans) return;
     const Unit unit(p, idx / max_spans, kDims<P>);
@@ -261,6 +265,8 @@ __global__ __launch_bounds__(kNarrowThreads) void attention_span_kernel(Problem 
 template <int P>
 __global__ __launch_bounds__(kMergeThreads) void attention_merge_kernel(Problem p, const float* partials, int n_units,
                                                                         int max_spans) {
+    let_next_begin();
+    wait_for_previous();
     const int idx = int(blockIdx.x * blockDim.x + threadIdx.x);
     const int unit_idx = idx / kElements<P>, element = idx % kElements<P>;
     if (unit_idx >= n_units) return;
@@ -313,7 +319,7 @@ void launch(SpanWork work, Problem p, int max_spans, void* scratch, gpu::Stream 
     if (work == SpanWork::kWalked) {
         const int n = n_units<P>(p), n_threads = n < kWideUnits ? kNarrowThreads : kWideThreads;
         const auto kernel = attention_kernel<P>;
-        GPU_LAUNCH(kernel, dim3(blocks(n, n_threads / device_wave())), dim3(unsigned(n_threads)), 0, stream, p, n);
+        GPU_LAUNCH_CHAINED(kernel, dim3(blocks(n, n_threads / device_wave())), dim3(unsigned(n_threads)), 0, stream, p, n);
         return;
     }
     const auto span_kernel = attention_span_kernel<P>;
@@ -327,8 +333,8 @@ void launch(SpanWork work, Problem p, int max_spans, void* scratch, gpu::Stream 
         const int n = n_units<P>(p);
         const unsigned span_blocks = blocks(int64_t(n) * max_spans, kNarrowThreads / device_wave());
         const unsigned merge_blocks = blocks(int64_t(n) * kElements<P>, kMergeThreads);
-        GPU_LAUNCH(span_kernel, dim3(span_blocks), dim3(kNarrowThreads), 0, stream, p, partials, n, max_spans);
-        GPU_LAUNCH(merge_kernel, dim3(merge_blocks), dim3(kMergeThreads), 0, stream, p, partials, n, max_spans);
+        GPU_LAUNCH_CHAINED(span_kernel, dim3(span_blocks), dim3(kNarrowThreads), 0, stream, p, partials, n, max_spans);
+        GPU_LAUNCH_CHAINED(merge_kernel, dim3(merge_blocks), dim3(kMergeThreads), 0, stream, p, partials, n, max_spans);
     }
 }
 

@@ -7,10 +7,12 @@
 //
 // A Problem says what is multiplied:
 //   kMxfp4                                  of the weights
+//   kFixedTiles                             whether tile() and weights are known before the kernel ahead is done
 //   bool tile(int index, int max_rows, Rows&)   the index-th group of rows (tokens); false: there is none
 //   const bf16* x(const Rows&, int m)       row m's activations (Kp)
 //   const Run* tiles(const Rows&, int slab), const uint32_t* scales(const Rows&, int slab)
-//   void store(const Rows&, int slab, int m, int col, float first, float second)
+//   Place place(int slab)                   what its results are; made once
+//   void store(const Rows&, const Place&, int m, int col, float first, float second)
 //                                           results of row `col` of the slab's two tiles
 #pragma once
 #include "gpu/wave.h"
@@ -31,7 +33,10 @@ struct GemmShape {
     int n_splits;
 };
 
+constexpr int kMostSplits = 8;
+
 inline GemmShape gemm_shape(const PackedMatrix& w, int n_splits) {
+    GPU_REQUIRE(n_splits <= kMostSplits);
     const int n_steps = round_up(w.n_in, kDepthStep) / kDepthStep;
     const int per_split = (n_steps + n_splits - 1) / n_splits;
     return {n_slabs(w), n_steps, per_split, (n_steps + per_split - 1) / per_split};
@@ -39,29 +44,31 @@ inline GemmShape gemm_shape(const PackedMatrix& w, int n_splits) {
 
 // ---- few tokens: a block is one slab and 16 · kTiles rows, a wave one span of k ----
 
-template <class Problem, int kTiles>
-struct FewStep {
-    SlabStep<Problem::kMxfp4> w;
-    Frag x[kTiles][2];
-};
-
-// Steps in flight a wave. 4 KB are what one wave of few must have under way to fill the memory's latency; with more rows
-// the activations take the registers.
-template <class Problem, int kTiles>
-constexpr int few_steps_in_flight() {
-    return (Problem::kMxfp4 ? 4 : 2) / kTiles > 0 ? (Problem::kMxfp4 ? 4 : 2) / kTiles : 1;
-}
+// Depth steps of weights that a wave has under way: 4 KB, or 8 of bf16, so that a few waves a unit fill the memory's latency.
+template <class Problem>
+constexpr int kFewInFlight = 2;
 
 template <class Problem, int kTiles>
-__global__ void gemm_few_kernel(Problem problem, GemmShape shape) {
+__global__ __launch_bounds__(kMostSplits* kWave) void gemm_few_kernel(Problem problem, GemmShape shape) {
     GPU_LDS(lds);
     auto* const partial = reinterpret_cast<float*>(lds);  // (n_splits, kTiles · kAcc, 2, kWave)
     const int lane = lane_id(), split = wave_id(), slab = int(blockIdx.x);
+    let_next_begin();
+    if (!Problem::kFixedTiles) wait_for_previous();
     Rows rows;
     if (!problem.tile(int(blockIdx.y), kTile * kTiles, rows)) return;
-
     const Run* tiles = problem.tiles(rows, slab);
     const uint32_t* scales = problem.scales(rows, slab);
+
+    const int begin = split * shape.steps_per_split;
+    const int end = begin + shape.steps_per_split < shape.n_steps ? begin + shape.steps_per_split : shape.n_steps;
+    constexpr int kInFlight = kFewInFlight<Problem>;
+    SlabStep<Problem::kMxfp4> w[kInFlight];
+#pragma unroll
+    for (int i = 0; i < kInFlight; i++)
+        if (begin + i < end) w[i].load(tiles, scales, begin + i, lane);
+
+    if (Problem::kFixedTiles) wait_for_previous();  // the weights are under way meanwhile
     const bf16* x[kTiles][kFragRows];
 #pragma unroll
     for (int t = 0; t < kTiles; t++)
@@ -70,41 +77,31 @@ __global__ void gemm_few_kernel(Problem problem, GemmShape shape) {
             const int m = kTile * t + frag_at(lane, r).row;
             x[t][r] = problem.x(rows, m < rows.n ? m : rows.n - 1);
         }
-    const auto load = [&](FewStep<Problem, kTiles>& to, int step) {
-        to.w.load(tiles, scales, step, lane);
-#pragma unroll
-        for (int t = 0; t < kTiles; t++)
-#pragma unroll
-            for (int tile_k = 0; tile_k < 2; tile_k++)
-#pragma unroll
-                for (int r = 0; r < kRuns; r++) {
-                    const int k = kDepthStep * step + kTileDepth * tile_k + frag_at(lane, r).col;
-                    to.x[t][tile_k].run[r] = *reinterpret_cast<const Run*>(x[t][r % kFragRows] + k);
-                }
-    };
-
-    const int begin = split * shape.steps_per_split;
-    const int end = begin + shape.steps_per_split < shape.n_steps ? begin + shape.steps_per_split : shape.n_steps;
-    constexpr int kInFlight = few_steps_in_flight<Problem, kTiles>();
-    FewStep<Problem, kTiles> steps[kInFlight];
-#pragma unroll
-    for (int i = 0; i < kInFlight; i++)
-        if (begin + i < end) load(steps[i], begin + i);
-
     Acc acc[kTiles][2] = {};
     for (int step = begin; step < end; step += kInFlight) {
 #pragma unroll
         for (int i = 0; i < kInFlight; i++) {
             if (step + i >= end) break;
+            // Activations are few and were just written: they come from near by when they are needed.
+            Frag rows_in[kTiles][2];
+#pragma unroll
+            for (int t = 0; t < kTiles; t++)
+#pragma unroll
+                for (int tile_k = 0; tile_k < 2; tile_k++)
+#pragma unroll
+                    for (int r = 0; r < kRuns; r++) {
+                        const int k = kDepthStep * (step + i) + kTileDepth * tile_k + frag_at(lane, r).col;
+                        rows_in[t][tile_k].run[r] = *reinterpret_cast<const Run*>(x[t][r % kFragRows] + k);
+                    }
 #pragma unroll
             for (int tile_k = 0; tile_k < 2; tile_k++)
 #pragma unroll
                 for (int tile = 0; tile < 2; tile++) {
-                    const Frag w = steps[i].w.frag(tile_k, tile);
+                    const WeightFrag of_w = w[i].frag(tile_k, tile);
 #pragma unroll
-                    for (int t = 0; t < kTiles; t++) mma(acc[t][tile], steps[i].x[t][tile_k], w);
+                    for (int t = 0; t < kTiles; t++) mma_weights(acc[t][tile], rows_in[t][tile_k], of_w);
                 }
-            if (step + i + kInFlight < end) load(steps[i], step + i + kInFlight);
+            if (step + i + kInFlight < end) w[i].load(tiles, scales, step + i + kInFlight, lane);
         }
     }
 
@@ -115,13 +112,14 @@ __global__ void gemm_few_kernel(Problem problem, GemmShape shape) {
         for (int tile = 0; tile < 2; tile++)
             partial[((split * kSums + j) * 2 + tile) * kWave + lane] = acc[j / kAcc][tile].v[j % kAcc];
     block_sync();
+    const auto place = problem.place(slab);
     for (int j = split; j < kSums; j += n_waves()) {
         float sum[2] = {};
         for (int s = 0; s < n_waves(); s++)
             for (int tile = 0; tile < 2; tile++) sum[tile] += partial[((s * kSums + j) * 2 + tile) * kWave + lane];
-        const At at = acc_at(lane, j % kAcc);
+        const At at = product_at(lane, j % kAcc);
         const int m = kTile * (j / kAcc) + at.row;
-        if (m < rows.n) problem.store(rows, slab, m, at.col, sum[0], sum[1]);
+        if (m < rows.n) problem.store(rows, place, m, at.col, sum[0], sum[1]);
     }
 }
 
@@ -135,6 +133,8 @@ __global__ __launch_bounds__(kRowWaves* kSlabWaves* kWave) void gemm_many_kernel
     GPU_LDS(lds);
     auto* const staged = reinterpret_cast<Run*>(lds);  // (2 buffers, 2 tiles of k, kBlockTiles, kTileRuns)
     const int lane = lane_id(), wave = wave_id();
+    let_next_begin();
+    wait_for_previous();
     Rows rows;
     if (!problem.tile(int(blockIdx.y), kTile * kBlockTiles, rows)) return;
     const int slab = int(blockIdx.x) * kSlabWaves + wave % kSlabWaves, tile0 = wave / kSlabWaves * kManyTiles;
@@ -159,6 +159,7 @@ __global__ __launch_bounds__(kRowWaves* kSlabWaves* kWave) void gemm_many_kernel
     w.load(tiles, scales, 0, lane);
 
     Acc acc[kManyTiles][2] = {}, total[kManyTiles][2] = {};
+    int left_of_split = shape.steps_per_split;
     for (int step = 0; step < shape.n_steps; step++) {
         block_sync();
         // The last step brings itself again, to where nobody looks: a branch here would cost more.
@@ -169,19 +170,20 @@ __global__ __launch_bounds__(kRowWaves* kSlabWaves* kWave) void gemm_many_kernel
         const Run* x = staged + step % 2 * kStageRuns;
 #pragma unroll
         for (int tile_k = 0; tile_k < 2; tile_k++) {
-            const Frag w0 = w.frag(tile_k, 0), w1 = w.frag(tile_k, 1);
+            const WeightFrag w0 = w.frag(tile_k, 0), w1 = w.frag(tile_k, 1);
 #pragma unroll
             for (int t = 0; t < kManyTiles; t++) {
                 const Frag a = load_frag(x + (tile_k * kBlockTiles + tile0 + t) * kTileRuns, lane);
-                mma(acc[t][0], a, w0);
-                mma(acc[t][1], a, w1);
+                mma_weights(acc[t][0], a, w0);
+                mma_weights(acc[t][1], a, w1);
             }
         }
         Run* const other = staged + (step + 1) % 2 * kStageRuns;
 #pragma unroll
         for (int i = 0; i < kRunsEach; i++) other[i * kThreads + int(threadIdx.x)] = arriving[i];
         w = w_next;
-        if (kSplit && ((step + 1) % shape.steps_per_split == 0 || next == step)) {
+        if (kSplit && (--left_of_split == 0 || next == step)) {
+            left_of_split = shape.steps_per_split;
 #pragma unroll
             for (int t = 0; t < kManyTiles; t++)
 #pragma unroll
@@ -195,43 +197,54 @@ __global__ __launch_bounds__(kRowWaves* kSlabWaves* kWave) void gemm_many_kernel
     }
 
     if (slab >= shape.n_slabs) return;
+    const auto place = problem.place(slab);
 #pragma unroll
     for (int t = 0; t < kManyTiles; t++)
 #pragma unroll
         for (int i = 0; i < kAcc; i++) {
-            const At at = acc_at(lane, i);
+            const At at = product_at(lane, i);
             const int m = kTile * (tile0 + t) + at.row;
             if (m >= rows.n) continue;
             if (kSplit)
-                problem.store(rows, slab, m, at.col, total[t][0].v[i], total[t][1].v[i]);
+                problem.store(rows, place, m, at.col, total[t][0].v[i], total[t][1].v[i]);
             else
-                problem.store(rows, slab, m, at.col, 0 + acc[t][0].v[i], 0 + acc[t][1].v[i]);
+                problem.store(rows, place, m, at.col, 0 + acc[t][0].v[i], 0 + acc[t][1].v[i]);
         }
 }
 
 // ---- launching ----
 
-// tile_rows: 16, 32, 64 or 128 rows a block; n_tiles of them.
+template <class Problem, int kRowWaves, int kSlabWaves>
+void launch_many(const Problem& problem, const GemmShape& shape, int n_tiles, gpu::Stream stream) {
+    const auto kernel = shape.n_splits > 1 ? gemm_many_kernel<Problem, kRowWaves, kSlabWaves, true>
+                                           : gemm_many_kernel<Problem, kRowWaves, kSlabWaves, false>;
+    const dim3 grid(unsigned((shape.n_slabs + kSlabWaves - 1) / kSlabWaves), unsigned(n_tiles));
+    constexpr size_t kLdsBytes =
+        size_t(2) * 2 * kRowWaves * kManyTiles * kTileRuns * 16;  // two buffers of two tiles of k
+    GPU_LAUNCH_CHAINED(kernel, grid, dim3(unsigned(kRowWaves * kSlabWaves * device_wave())), kLdsBytes, stream, problem,
+                       shape);
+}
+
+template <class Problem, int kTiles>
+void launch_few(const Problem& problem, const GemmShape& shape, int n_tiles, gpu::Stream stream) {
+    const auto kernel = gemm_few_kernel<Problem, kTiles>;
+    const size_t lds_bytes = size_t(shape.n_splits) * kTiles * 2048;
+    GPU_LAUNCH_CHAINED(kernel, dim3(unsigned(shape.n_slabs), unsigned(n_tiles)),
+                       dim3(unsigned(shape.n_splits * device_wave())), lds_bytes, stream, problem, shape);
+}
+
+// tile_rows: 16, 32, 64 or 128 rows a block; n_tiles of them. With 64, experts share their activations among as many slabs as
+// a block has waves: what they read of them would else be more than of weights. Other matrices have too few slabs for that.
 template <class Problem>
 void launch_gemm(const Problem& problem, const GemmShape& shape, int tile_rows, int n_tiles, gpu::Stream stream) {
-    const auto u = [](int n) { return unsigned(n); };
-    const int wave = device_wave();
-    if (tile_rows <= 32) {
-        const auto kernel = tile_rows == 16 ? gemm_few_kernel<Problem, 1> : gemm_few_kernel<Problem, 2>;
-        const size_t lds_bytes = size_t(shape.n_splits) * size_t(tile_rows / kTile) * 2048;
-        GPU_LAUNCH(kernel, dim3(u(shape.n_slabs), u(n_tiles)), dim3(u(shape.n_splits * wave)), lds_bytes, stream,
-                   problem, shape);
-        return;
+    if (tile_rows == 16) return launch_few<Problem, 1>(problem, shape, n_tiles, stream);
+    if (tile_rows == 32) return launch_few<Problem, 2>(problem, shape, n_tiles, stream);
+    if (tile_rows == 64) {
+        if constexpr (Problem::kFixedTiles)
+            return launch_few<Problem, 4>(problem, shape, n_tiles, stream);
+        else
+            return launch_many<Problem, 1, 8>(problem, shape, n_tiles, stream);
     }
-    GPU_REQUIRE(tile_rows == 64 || tile_rows == 128);
-    constexpr int kSlabWaves = 4;
-    const dim3 grid(u((shape.n_slabs + kSlabWaves - 1) / kSlabWaves), u(n_tiles));
-    const dim3 block(u(tile_rows / (kManyTiles * kTile) * kSlabWaves * wave));
-    const size_t lds_bytes = size_t(2) * 2 * size_t(tile_rows) * kTileDepth * sizeof(bf16);
-    const auto split = tile_rows == 64 ? gemm_many_kernel<Problem, 1, kSlabWaves, true>
-                                       : gemm_many_kernel<Problem, 2, kSlabWaves, true>;
-    const auto whole = tile_rows == 64 ? gemm_many_kernel<Problem, 1, kSlabWaves, false>
-                                       : gemm_many_kernel<Problem, 2, kSlabWaves, false>;
-    const auto kernel = shape.n_splits > 1 ? split : whole;
-    GPU_LAUNCH(kernel, grid, block, lds_bytes, stream, problem, shape);
+    GPU_REQUIRE(tile_rows == 128);
+    launch_many<Problem, 2, 4>(problem, shape, n_tiles, stream);
 }

@@ -5,7 +5,7 @@
 namespace {
 
 // Spans of k, by matrix: as many waves as keep the memory busy with one token. Part of every result's bits.
-constexpr int kQkvSplits = 4, kOutSplits = 8, kLogitSplits = 1;
+constexpr int kQkvSplits = 8, kOutSplits = 8, kLogitSplits = 1;
 
 // Rows are tokens, in order.
 struct DenseRows {
@@ -35,7 +35,7 @@ DenseMatrix dense_matrix(const PackedMatrix& w) {
 }
 
 struct Qkv : DenseRows {
-    static constexpr bool kMxfp4 = false;
+    static constexpr bool kMxfp4 = false, kFixedTiles = true;
     DenseMatrix w_q, w_k, w_v;
     int q_slabs, k_slabs;
     bf16* q;
@@ -50,60 +50,74 @@ struct Qkv : DenseRows {
     }
     __device__ const uint32_t* scales(const Rows&, int) const { return nullptr; }
 
-    // Where page and layer hold KV head g at this token's position: keys, then values.
-    __device__ bf16* kv_head(int t, int g) const {
-        const int page = pos[t] / kKvPagePositions;
-        const int at = slot[t] * kv.table_stride + (kv.ring_pages ? page % kv.ring_pages : page);
-        return kv.base + int64_t(kv.table[at]) * kv.page_stride + int64_t(g) * 2 * kKvPagePositions * head_dim;
-    }
-    __device__ void store_key(int t, int g, int i, float v) const {
-        const int p = pos[t] % kKvPagePositions, tile = p / kTile * (head_dim / kTileDepth) + i / kTileDepth;
-        const int run = run_index(p % kTile, i % kTileDepth / 8 * 8);
-        kv_head(t, g)[(tile * kTileRuns + run) * 8 + i % 8] = narrow(v);
-    }
-    __device__ void store_value(int t, int g, int i, float v) const {
-        const int k = k_slot(pos[t] % kKvPagePositions), run = run_index(i % kTile, k / 8 * 8);
-        bf16* const values = kv_head(t, g) + kKvPagePositions * head_dim;
-        values[(i / kTile * kTileRuns + run) * 8 + k % 8] = narrow(v);
+    // What a slab's rows are: made once, since it divides.
+    struct Place {
+        enum { kQ, kK, kV } what;
+        int head;   // q, k
+        int first;  // q, k: dim of its first row; v: first row
+    };
+    __device__ Place place(int slab) const {
+        if (slab >= q_slabs + k_slabs) return {Place::kV, 0, kSlabRows * (slab - q_slabs - k_slabs)};
+        const bool is_q = slab < q_slabs;
+        const int s = is_q ? slab : slab - q_slabs, slabs_per_head = head_dim / kSlabRows;
+        return {is_q ? Place::kQ : Place::kK, s / slabs_per_head, s % slabs_per_head * kTile};
     }
 
-    __device__ void store(const Rows& rows, int slab, int m, int col, float first, float second) const {
-        const int t = rows.first + m;
-        if (slab >= q_slabs + k_slabs) {
+    // Where this layer holds the keys of KV head 0 at a token's position.
+    __device__ bf16* kv_page(int t) const {
+        const int page = pos[t] / kKvPagePositions;
+        const int at = slot[t] * kv.table_stride + (kv.ring_pages ? page % kv.ring_pages : page);
+        return kv.base + int64_t(kv.table[at]) * kv.page_stride;
+    }
+    __device__ void store_key(bf16* page, int p, int g, int i, float v) const {
+        const int tile = p / kTile * (head_dim / kTileDepth) + i / kTileDepth;
+        const int run = run_index(p % kTile, i % kTileDepth / 8 * 8);
+        page[(2 * g * head_dim * kKvPagePositions) + (tile * kTileRuns + run) * 8 + i % 8] = narrow(v);
+    }
+    __device__ void store_value(bf16* page, int p, int row, float v) const {
+        const int g = row / head_dim, i = row - g * head_dim, k = k_slot(p), run = run_index(i % kTile, k / 8 * 8);
+        page[(2 * g + 1) * head_dim * kKvPagePositions + (i / kTile * kTileRuns + run) * 8 + k % 8] = narrow(v);
+    }
+
+    __device__ void store(const Rows& rows, const Place& place, int m, int col, float first, float second) const {
+        const int t = rows.first + m, i = place.first + col;
+        if (place.what == Place::kV) {
             if (slot[t] < 0) return;
-            const float v[2] = {first, second};
-            for (int tile = 0; tile < 2; tile++) {
-                const int row = kSlabRows * (slab - q_slabs - k_slabs) + kTile * tile + col;
-                if (row < w_v.n_out) store_value(t, row / head_dim, row % head_dim, v[tile] + w_v.bias_at(row));
-            }
+            bf16* const page = kv_page(t);
+            const int p = pos[t] % kKvPagePositions;
+            if (i < w_v.n_out) store_value(page, p, i, first + w_v.bias_at(i));
+            if (i + kTile < w_v.n_out) store_value(page, p, i + kTile, second + w_v.bias_at(i + kTile));
             return;
         }
-        const bool is_q = slab < q_slabs;
-        const DenseMatrix& w = is_q ? w_q : w_k;
-        const int s = is_q ? slab : slab - q_slabs, slabs_per_head = head_dim / kSlabRows, half = head_dim / 2;
-        const int head = s / slabs_per_head, i = s % slabs_per_head * kTile + col, row = head * head_dim + i;
+        const bool is_q = place.what == Place::kQ;
+        const float* const bias = is_q ? w_q.bias : w_k.bias;
+        const int half = head_dim / 2, row = place.head * head_dim + i;
         const float* turn = cos_sin + (int64_t(pos[t]) * half + i) * 2;
-        const float a = first + w.bias_at(row), b = second + w.bias_at(row + half);
+        const float a = first + (bias ? bias[row] : 0.0f), b = second + (bias ? bias[row + half] : 0.0f);
         const float low = a * turn[0] - b * turn[1], high = b * turn[0] + a * turn[1];
         if (is_q) {
             bf16* const out = q + int64_t(t) * w_q.n_out + row;
             out[0] = narrow(low);
             out[half] = narrow(high);
         } else if (slot[t] >= 0) {
-            store_key(t, head, i, low);
-            store_key(t, head, i + half, high);
+            bf16* const page = kv_page(t);
+            const int p = pos[t] % kKvPagePositions;
+            store_key(page, p, place.head, i, low);
+            store_key(page, p, place.head, i + half, high);
         }
     }
 };
 
 struct Residual : DenseRows {
-    static constexpr bool kMxfp4 = false;
+    static constexpr bool kMxfp4 = false, kFixedTiles = true;
     DenseMatrix w;
     float* out;
 
     __device__ const Run* tiles(const Rows&, int slab) const { return w.slab(slab); }
     __device__ const uint32_t* scales(const Rows&, int) const { return nullptr; }
-    __device__ void store(const Rows& rows, int slab, int m, int col, float first, float second) const {
+    using Place = int;  // the slab
+    __device__ Place place(int slab) const { return slab; }
+    __device__ void store(const Rows& rows, Place slab, int m, int col, float first, float second) const {
         const int row = kSlabRows * slab + col;
         float* const y = out + int64_t(rows.first + m) * w.n_out + row;
         if (row < w.n_out) y[0] += first + w.bias_at(row);
@@ -112,13 +126,15 @@ struct Residual : DenseRows {
 };
 
 struct Logits : DenseRows {
-    static constexpr bool kMxfp4 = false;
+    static constexpr bool kMxfp4 = false, kFixedTiles = true;
     DenseMatrix w;
     float* out;
 
     __device__ const Run* tiles(const Rows&, int slab) const { return w.slab(slab); }
     __device__ const uint32_t* scales(const Rows&, int) const { return nullptr; }
-    __device__ void store(const Rows& rows, int slab, int m, int col, float first, float second) const {
+    using Place = int;  // the slab
+    __device__ Place place(int slab) const { return slab; }
+    __device__ void store(const Rows& rows, Place slab, int m, int col, float first, float second) const {
         const int row = kSlabRows * slab + col;
         float* const y = out + int64_t(rows.first + m) * w.n_out + row;
         if (row < w.n_out) y[0] = first;
@@ -128,7 +144,7 @@ struct Logits : DenseRows {
 
 // Rows a block takes: the fewest that hold all, or 128.
 int tile_rows_for(int n_rows) {
-    return n_rows <= 16 ? 16 : n_rows <= 32 ? 32 : n_rows <= 256 ? 64 : 128;
+    return n_rows <= 16 ? 16 : n_rows <= 32 ? 32 : n_rows <= 128 ? 64 : 128;
 }
 
 template <class Problem>

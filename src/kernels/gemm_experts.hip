@@ -5,7 +5,7 @@
 namespace {
 
 // Spans of k: part of every result's bits. See gemm_dense.hip.
-constexpr int kUpSplits = 2, kDownSplits = 4;
+constexpr int kUpSplits = 4, kDownSplits = 8;
 
 struct ExpertRows {
     ExpertTiles sorted;
@@ -30,7 +30,9 @@ struct ExpertRows {
 
 template <bool kIsMxfp4>
 struct ExpertWeights : ExpertRows {
-    static constexpr bool kMxfp4 = kIsMxfp4;
+    static constexpr bool kMxfp4 = kIsMxfp4, kFixedTiles = false;
+    using Place = int;  // the slab
+    __device__ Place place(int slab) const { return slab; }
     __device__ const Run* tiles(const Rows& rows, int slab) const {
         return static_cast<const Run*>(data) + rows.expert * expert_runs + slab * slab_runs<kMxfp4>(n_steps);
     }

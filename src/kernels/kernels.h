@@ -41,8 +41,11 @@ int64_t packed_scale_bytes(int n_out, int n_in);  // MXFP4
 
 enum class SourceType { kF32, kBF16, kMXFP4 };
 
+constexpr int kLargestPackedScale = 128;  // of MXFP4: 2^1; matrices with larger ones are packed as bf16
+
 // One expert's matrix into its place. source: (n_out, n_in) of the type, (n_in, n_out) if transposed; MXFP4: (n_out,
-// n_in / 32, 16) bytes and source_scales (n_out, n_in / 32). f32 is rounded to bf16. head_dim: for kRotated.
+// n_in / 32, 16) bytes and source_scales (n_out, n_in / 32). It stays MXFP4 if `scales` is given, all else becomes bf16.
+// head_dim: for kRotated.
 void pack_matrix(void* tiles, uint32_t* scales, const void* source, const uint8_t* source_scales, SourceType type,
                  bool transposed, int n_out, int n_in, SlabRows rows, int head_dim, gpu::Stream stream);
 

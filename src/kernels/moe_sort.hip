@@ -42,6 +42,8 @@ __global__ void __launch_bounds__(kThreads)
     moe_sort_kernel(ExpertTiles tiles, const int* expert, int n_slots, int n_experts, int tile_rows) {
     __shared__ int count[kMaxExperts];      // slots of each expert
     __shared__ int of_wave[kThreads / 32];  // of e in each wave's part
+    let_next_begin();
+    wait_for_previous();
     const int e = int(blockIdx.x);
     const int part = (n_slots + n_waves() - 1) / n_waves(), begin = wave_id() * part;
     const int end = min(begin + part, n_slots);
@@ -82,6 +84,6 @@ void moe_sort(const ExpertTiles& tiles, const int* expert, int n_slots, int n_ex
               gpu::Stream stream) {
     GPU_REQUIRE(n_slots > 0 && n_slots <= kMaxSlots && n_experts > 0 && n_experts <= kMaxExperts);
     GPU_REQUIRE(tile_rows == 16 || tile_rows == 32 || tile_rows == 64 || tile_rows == 128);
-    GPU_LAUNCH(moe_sort_kernel, dim3(unsigned(n_experts)), dim3(kThreads), 0, stream, tiles, expert, n_slots, n_experts,
+    GPU_LAUNCH_CHAINED(moe_sort_kernel, dim3(unsigned(n_experts)), dim3(kThreads), 0, stream, tiles, expert, n_slots, n_experts,
                tile_rows);
 }

@@ -28,7 +28,16 @@ __device__ int source_row(const Source& s, int slab, int tile, int r) {
     return slab / slabs_per_head * s.head_dim + slab % slabs_per_head * kTile + r + tile * (s.head_dim / 2);
 }
 
+// One E2M1 code times its scale, exact but for what is too small for bf16.
+__device__ bf16 decoded(const Source& s, int row, int k) {
+    const int64_t at = int64_t(row) * s.n_in + k;
+    const int code = static_cast<const uint8_t*>(s.data)[at / 2] >> (4 * (at % 2)) & 15, magnitude = code & 7;
+    const float value = magnitude < 2 ? 0.5f * float(magnitude) : ldexpf(1.0f + 0.5f * float(code & 1), magnitude / 2 - 1);
+    return narrow(ldexpf(code & 8 ? -value : value, int(s.scales[at / kTileDepth]) - 127));
+}
+
 __device__ bf16 element(const Source& s, int row, int k) {
+    if (s.type == SourceType::kMXFP4) return decoded(s, row, k);
     const int64_t at = s.transposed ? int64_t(k) * s.n_out + row : int64_t(row) * s.n_in + k;
     if (s.type == SourceType::kF32) return narrow(static_cast<const float*>(s.data)[at]);
     return static_cast<const bf16*>(s.data)[at];
@@ -40,12 +49,13 @@ __global__ void pack_bf16_kernel(Run* tiles, Source s, int64_t n_runs, int n_til
     if (idx >= n_runs) return;
     const int64_t tile = idx / kTileRuns;
     const int slab = int(tile / (2 * n_tiles_k)), tile_k = int(tile / 2 % n_tiles_k);
-    const At at = run_at(int(idx % kTileRuns));
-    const int row = source_row(s, slab, int(tile % 2), at.row), k = kTileDepth * tile_k + at.col;
+    const int of_tile = int(idx % kTileRuns);
     Run run = {};
-    if (row < s.n_out && k < s.n_in)  // n_in is a multiple of 32: a run is inside or outside
-        for (int j = 0; j < 4; j++)
-            run.pair[j] = element(s, row, k + 2 * j).bits | uint32_t(element(s, row, k + 2 * j + 1).bits) << 16;
+    for (int j = 0; j < 4; j++) {
+        const At at = weight_pair_at(of_tile % kHolders, of_tile / kHolders, j);
+        const int row = source_row(s, slab, int(tile % 2), at.row), k = kTileDepth * tile_k + at.col;
+        if (row < s.n_out && k < s.n_in) run.pair[j] = element(s, row, k).bits | uint32_t(element(s, row, k + 1).bits) << 16;
+    }
     tiles[idx] = run;
 }
 
@@ -62,7 +72,7 @@ __global__ void pack_codes_kernel(uint32_t* words, Source s, int64_t n_words, in
     uint32_t word = 0;
     if (row < s.n_out && k < s.n_in) {
         const auto* codes = static_cast<const uint8_t*>(s.data) + (int64_t(row) * s.n_in + k) / 2;
-        for (int i = 0; i < 8; i++) word |= (codes[i / 2] >> (4 * (i % 2)) & 15u) << code_shift(i);
+        for (int i = 0; i < 8; i++) word |= placed_code(i, codes[i / 2] >> (4 * (i % 2)) & 15u);
     }
     words[idx] = word;
 }
@@ -76,7 +86,7 @@ __global__ void pack_scales_kernel(uint32_t* words, Source s, int64_t n_words, i
     for (int i = 0; i < 4; i++) {
         const int row = source_row(s, slab, i % 2, int(idx % kTile)), block = 2 * step + i / 2;
         if (row < s.n_out && block < s.n_in / kTileDepth)
-            word |= uint32_t(s.scales[int64_t(row) * (s.n_in / kTileDepth) + block]) << (8 * i);
+            word |= uint32_t(s.scales[int64_t(row) * (s.n_in / kTileDepth) + block] + kScaleToPacked) << (8 * i);
     }
     words[idx] = word;
 }
@@ -113,8 +123,9 @@ void pack_matrix(void* tiles, uint32_t* scales, const void* source, const uint8_
     GPU_REQUIRE(rows != SlabRows::kGated || n_out % 2 == 0);
     const Source s = {source, source_scales, type, transposed, n_out, n_in, rows, head_dim};
     const int n_steps = round_up(n_in, kDepthStep) / kDepthStep;
-    if (type == SourceType::kMXFP4) {
-        GPU_REQUIRE(!transposed && scales && source_scales);
+    GPU_REQUIRE(type != SourceType::kMXFP4 || (!transposed && source_scales));
+    if (scales) {
+        GPU_REQUIRE(type == SourceType::kMXFP4);
         const int64_t n_words = slab_count(n_out) * n_steps * 256, n_scales = slab_count(n_out) * n_steps * 16;
         GPU_LAUNCH(pack_codes_kernel, blocks_for(n_words), dim3(kThreads), 0, stream, static_cast<uint32_t*>(tiles), s,
                    n_words, n_steps);

@@ -27,6 +27,8 @@ template <int kQuads>
 __global__ void __launch_bounds__(kMaxThreads) rmsnorm_kernel(bf16* h, float* x_out, const float* x, Norm norm) {
     constexpr int kRowsAtOnce = 4 / kQuads;  // experts' rows asked for together
     __shared__ float scratch[kMaxThreads / 32];
+    let_next_begin();
+    wait_for_previous();
     const int row = int(blockIdx.x), t = norm.row_token ? norm.row_token[row] : row;
     const int n_quads = norm.hidden_dim / 4, n_padded_quads = round_up(norm.hidden_dim, kDepthStep) / 4;
     const auto quad = [](int i) { return int(threadIdx.x) + i * int(blockDim.x); };
@@ -79,7 +81,7 @@ void launch(bf16* h, float* x_out, const float* x, const Norm& norm, int n_rows,
     const int n_quads = round_up(norm.hidden_dim, kDepthStep) / 4;
     const int per_thread = n_quads <= kMaxThreads ? 1 : 2, n_threads = round_up(n_quads / per_thread, 64);
     const auto kernel = per_thread == 1 ? rmsnorm_kernel<1> : rmsnorm_kernel<2>;
-    GPU_LAUNCH(kernel, dim3(unsigned(n_rows)), dim3(unsigned(n_threads)), 0, stream, h, x_out, x, norm);
+    GPU_LAUNCH_CHAINED(kernel, dim3(unsigned(n_rows)), dim3(unsigned(n_threads)), 0, stream, h, x_out, x, norm);
 }
 
 }  // namespace

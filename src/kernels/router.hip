@@ -141,6 +141,8 @@ __global__ void __launch_bounds__(kThreads)
     __shared__ float scratch[kThreads / 32];
     __shared__ float logits[kTok * kMaxExperts];
     __shared__ int ranked[kTok][kMaxChosen];
+    let_next_begin();
+    wait_for_previous();
     const int first = int(blockIdx.x) * kTok, n_mine = min(kTok, n_tok - first);
     auto* normed_rows = reinterpret_cast<float*>(lds);
     for (int t = 0; t < kTok; t++)  // past the last token: the last one again, not used
@@ -181,6 +183,6 @@ void router(bf16* h, int* expert, float* weight, const float* x, const float* ga
     const int block_tokens = one ? 1 : kBlockTokens;
     const Norm norm = {gain, hidden_dim, eps};
     const Experts experts = {w_router, b_router, n_experts, experts_per_token};
-    GPU_LAUNCH(kernel, dim3(unsigned((n_tok + block_tokens - 1) / block_tokens)), dim3(kThreads),
+    GPU_LAUNCH_CHAINED(kernel, dim3(unsigned((n_tok + block_tokens - 1) / block_tokens)), dim3(kThreads),
                size_t(block_tokens) * token_bytes, stream, h, expert, weight, x, norm, experts, n_tok);
 }

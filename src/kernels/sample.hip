@@ -226,6 +226,8 @@ __device__ int draw(const Row& row, const RowSampling& sampling, Scratch& scratc
 __global__ void __launch_bounds__(kThreads)
     sample_kernel(int* token, const float* logits, const RowSampling* sampling, int n) {
     __shared__ Scratch scratch;
+    let_next_begin();
+    wait_for_previous();
     const RowSampling of_row = sampling[blockIdx.x];
     const float* row = logits + int64_t(blockIdx.x) * n;
     int id = most_likely(row, n, scratch);
@@ -239,5 +241,5 @@ __global__ void __launch_bounds__(kThreads)
 void sample(int* token, const float* logits, const RowSampling* sampling, int n_rows, int vocab_size,
             gpu::Stream stream) {
     GPU_REQUIRE(n_rows > 0 && vocab_size > 0 && vocab_size < kMaxVocab);
-    GPU_LAUNCH(sample_kernel, dim3(unsigned(n_rows)), dim3(kThreads), 0, stream, token, logits, sampling, vocab_size);
+    GPU_LAUNCH_CHAINED(sample_kernel, dim3(unsigned(n_rows)), dim3(kThreads), 0, stream, token, logits, sampling, vocab_size);
 }

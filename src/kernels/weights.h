@@ -13,11 +13,13 @@ struct SlabStep<false> {
     // tiles: the slab's.
     __device__ void load(const Run* tiles, const uint32_t* /*scales*/, int step, int lane) {
         const Run* from = tiles + int64_t(step) * 4 * kTileRuns + lane % kHolders;
+#pragma unroll
         for (int i = 0; i < 4 * kRuns; i++) run[i] = from[i * kHolders];
     }
     // Tile of k (0, 1) and of rows (0, 1).
-    __device__ Frag frag(int tile_k, int tile) const {
-        Frag f;
+    __device__ WeightFrag frag(int tile_k, int tile) const {
+        WeightFrag f;
+#pragma unroll
         for (int r = 0; r < kRuns; r++) f.run[r] = run[(2 * tile_k + tile) * kRuns + r];
         return f;
     }
@@ -30,16 +32,19 @@ struct SlabStep<true> {
 
     __device__ void load(const Run* tiles, const uint32_t* scales, int step, int lane) {
         const Run* from = tiles + int64_t(step) * 64 + lane % kHolders;
+#pragma unroll
         for (int i = 0; i < kRuns; i++) words[i] = from[i * kHolders];
+#pragma unroll
         for (int i = 0; i < kFragRows; i++) scale[i] = scales[int64_t(step) * kTile + frag_at(lane, i).row];
     }
-    __device__ Frag frag(int tile_k, int tile) const {
+    __device__ WeightFrag frag(int tile_k, int tile) const {
         Frag f;
+#pragma unroll
         for (int r = 0; r < kRuns; r++) {
             const int w = (2 * tile_k + tile) * kRuns + r;
             f.run[r] = decode_mxfp4(words[w / 4].pair[w % 4], scale[r % kFragRows] >> (8 * (2 * tile_k + tile)) & 255);
         }
-        return f;
+        return weight_frag_of(f);
     }
 };
 

@@ -28,7 +28,7 @@ inline std::vector<bf16> padded_rows(const std::vector<bf16>& rows, int n_in) {
 
 // A matrix in the file's form, and what its elements are.
 struct TestMatrix {
-    bool mxfp4;
+    bool mxfp4, stays_packed = true;
     int n_out, n_in, n_experts;
     std::vector<bf16> values;            // (E, n_out, n_in)
     std::vector<uint8_t> codes, scales;  // MXFP4
@@ -46,7 +46,7 @@ struct TestMatrix {
         codes.resize(size_t(n / 2));
         scales.resize(size_t(n / 32));
         values.resize(size_t(n));
-        for (size_t b = 0; b < scales.size(); b++) scales[b] = uint8_t(122 + int(4 * (noise(seed + 2, b) + 1)));
+        for (size_t b = 0; b < scales.size(); b++) scales[b] = uint8_t(121 + int(4 * (noise(seed + 2, b) + 1)));
         for (size_t i = 0; i < values.size(); i++) {
             const int code = int(8 * (noise(seed, i) + 1)) & 15;
             codes[i / 2] = uint8_t(codes[i / 2] | code << (4 * (i % 2)));
@@ -66,10 +66,10 @@ struct OnDevice {
     PackedMatrix matrix;
 
     OnDevice(const TestMatrix& m, SlabRows rows, int head_dim, bool transposed = false)
-        : tiles(size_t(m.n_experts * packed_tile_bytes(m.mxfp4, m.n_out, m.n_in))),
+        : tiles(size_t(m.n_experts * packed_tile_bytes(m.mxfp4 && m.stays_packed, m.n_out, m.n_in))),
           scales(m.mxfp4 ? size_t(m.n_experts * packed_scale_bytes(m.n_out, m.n_in)) : 1),
           bias(m.bias) {
-        matrix.mxfp4 = m.mxfp4;
+        matrix.mxfp4 = m.mxfp4 && m.stays_packed;
         matrix.n_out = m.n_out;
         matrix.n_in = m.n_in;
         matrix.n_experts = m.n_experts;
@@ -78,7 +78,7 @@ struct OnDevice {
         matrix.bias = bias.data();
         const size_t per_expert = size_t(m.n_out) * size_t(m.n_in);
         for (int e = 0; e < m.n_experts; e++) {
-            uint8_t* const to = tiles.data() + e * packed_tile_bytes(m.mxfp4, m.n_out, m.n_in);
+            uint8_t* const to = tiles.data() + e * packed_tile_bytes(matrix.mxfp4, m.n_out, m.n_in);
             auto* const to_scales =
                 reinterpret_cast<uint32_t*>(scales.data() + e * packed_scale_bytes(m.n_out, m.n_in));
             if (m.mxfp4) {
@@ -86,15 +86,15 @@ struct OnDevice {
                 const auto from_scales = m.scales.begin() + long(size_t(e) * per_expert / 32);
                 Guarded<uint8_t> codes(std::vector<uint8_t>(from, from + long(per_expert / 2)));
                 Guarded<uint8_t> codes_scales(std::vector<uint8_t>(from_scales, from_scales + long(per_expert / 32)));
-                pack_matrix(to, to_scales, codes.data(), codes_scales.data(), SourceType::kMXFP4, false, m.n_out, m.n_in,
-                            rows, head_dim, nullptr);
+                pack_matrix(to, m.stays_packed ? to_scales : nullptr, codes.data(), codes_scales.data(),
+                            SourceType::kMXFP4, false, m.n_out, m.n_in, rows, head_dim, nullptr);
                 gpu::synchronize(nullptr);
             } else {
                 std::vector<bf16> plain(per_expert);
                 for (int r = 0; r < m.n_out; r++)
                     for (int k = 0; k < m.n_in; k++)
-                        plain[transposed ? size_t(k) * size_t(m.n_out) + size_t(r) : size_t(r) * size_t(m.n_in) + size_t(k)] =
-                            to_bf16(m.value(e, r, k));
+                        plain[transposed ? size_t(k) * size_t(m.n_out) + size_t(r)
+                                         : size_t(r) * size_t(m.n_in) + size_t(k)] = to_bf16(m.value(e, r, k));
                 Guarded<bf16> source(plain);
                 pack_matrix(to, nullptr, source.data(), nullptr, SourceType::kBF16, transposed, m.n_out, m.n_in, rows,
                             head_dim, nullptr);

@@ -138,7 +138,8 @@ TEST_P(GemmExperts, UpThenDown) {
     Guarded<bf16> dh(padded_rows(h, c.hidden));
     const size_t stride = size_t(round_up(c.intermediate, kDepthStep)), n_slots = chosen.size();
     Guarded<bf16> act(std::vector<bf16>(n_slots * stride, bf16{0}));
-    moe_up(act.data(), dh.data(), d_up.matrix, sorted.tiles, int(n_slots), c.tile_rows, kPerToken, limit, alpha, nullptr);
+    moe_up(act.data(), dh.data(), d_up.matrix, sorted.tiles, int(n_slots), c.tile_rows, kPerToken, limit, alpha,
+           nullptr);
     Guarded<float> out(n_slots * size_t(c.hidden));
     moe_down(out.data(), act.data(), d_down.matrix, sorted.tiles, int(n_slots), c.tile_rows, nullptr);
 
@@ -154,7 +155,8 @@ TEST_P(GemmExperts, UpThenDown) {
             const double linear = std::max(-double(limit), std::min(linear_sum.value, double(limit)));
             const double want = gate / (1 + std::exp(-alpha * gate)) * (linear + 1);
             // Rounding to bf16, and what errors of the two sums become: |d swiglu / d gate| ≤ 1.2 (|linear| + 1).
-            const double error = std::ldexp(std::fabs(want), -8) + 3 * (bound(gate_sum, c.hidden) + bound(linear_sum, c.hidden)) + 1e-5;
+            const double error =
+                std::ldexp(std::fabs(want), -8) + 3 * (bound(gate_sum, c.hidden) + bound(linear_sum, c.hidden)) + 1e-5;
             ASSERT_NEAR(to_f32(got_act[i * stride + size_t(f)]), want, error) << "slot " << slot[i] << ", f " << f;
         }
         for (int o = 0; o < c.hidden; o++) {
@@ -177,7 +179,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, GemmExperts,
 TEST(GemmExpertsBits, DoNotDependOnTheTileSize) {
     const int n_tok = 90, hidden = 320, intermediate = 288;
     for (const bool mxfp4 : {true, false}) {
-        const TestMatrix up(mxfp4, 2 * intermediate, hidden, kExperts, 61), down(mxfp4, hidden, intermediate, kExperts, 71);
+        const TestMatrix up(mxfp4, 2 * intermediate, hidden, kExperts, 61),
+            down(mxfp4, hidden, intermediate, kExperts, 71);
         const std::vector<bf16> h = random_bf16(62, int64_t(n_tok) * hidden, 0.25f);
         const std::vector<int> chosen = chosen_experts(n_tok);
         const OnDevice d_up(up, SlabRows::kGated, 0), d_down(down, SlabRows::kPlain, 0);
@@ -187,7 +190,8 @@ TEST(GemmExpertsBits, DoNotDependOnTheTileSize) {
             Sorted sorted(chosen, tile_rows);
             Guarded<bf16> act(std::vector<bf16>(chosen.size() * size_t(round_up(intermediate, kDepthStep)), bf16{0}));
             Guarded<float> out(chosen.size() * size_t(hidden));
-            moe_up(act.data(), dh.data(), d_up.matrix, sorted.tiles, int(chosen.size()), tile_rows, kPerToken, 7, 1.702f, nullptr);
+            moe_up(act.data(), dh.data(), d_up.matrix, sorted.tiles, int(chosen.size()), tile_rows, kPerToken, 7,
+                   1.702f, nullptr);
             moe_down(out.data(), act.data(), d_down.matrix, sorted.tiles, int(chosen.size()), tile_rows, nullptr);
             const std::vector<float> got = out.download("down");
             if (first.empty()) first = got;
@@ -196,12 +200,13 @@ TEST(GemmExpertsBits, DoNotDependOnTheTileSize) {
     }
 }
 
-// Every code under every kind of scale: the smallest, ordinary ones, those past which one bf16 factor does not reach, and the
-// largest at which 6 is still finite. Row 0 of the product picks one element.
+// Every code under every kind of scale: the smallest, ordinary ones, the largest that stays packed; and those that do not,
+// up to the largest at which 6 is still finite.
 TEST(Mxfp4, EveryCodeAndScale) {
     const float kCode[8] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
     for (const int scale : {2, 60, 126, 127, 128, 129, 130, 200, 251}) {
         TestMatrix w(true, 32, 64, 1, 81);
+        w.stays_packed = scale <= kLargestPackedScale;
         std::fill(w.scales.begin(), w.scales.end(), uint8_t(scale));
         for (size_t i = 0; i < w.codes.size(); i++) w.codes[i] = uint8_t((2 * i) % 16 | ((2 * i + 1) % 16) << 4);
         w.bias.assign(w.bias.size(), 0.0f);
@@ -216,14 +221,15 @@ TEST(Mxfp4, EveryCodeAndScale) {
         for (int k = 0; k < n_slots; k++) slots[size_t(k)] = k;
         Guarded<int> n_tiles(ids), expert(zero), first(zero), rows(n_rows), slot(slots);
         Guarded<float> out(size_t(n_slots) * 32);
-        moe_down(out.data(), act.data(), device.matrix, {n_tiles.data(), expert.data(), first.data(), rows.data(), slot.data()},
-                 n_slots, 16, nullptr);
+        moe_down(out.data(), act.data(), device.matrix,
+                 {n_tiles.data(), expert.data(), first.data(), rows.data(), slot.data()}, n_slots, 16, nullptr);
         const std::vector<float> got = out.download("w");
         for (int k = 0; k < n_slots; k++)
             for (int row = 0; row < 32; row++) {
                 const int code = 3 * k % 16;
                 const float magnitude = std::ldexp(kCode[code & 7], scale - 127);
-                ASSERT_EQ(got[size_t(k) * 32 + size_t(row)], code & 8 ? -magnitude : magnitude) << "scale " << scale << ", code " << code;
+                ASSERT_EQ(got[size_t(k) * 32 + size_t(row)], code & 8 ? -magnitude : magnitude)
+                    << "scale " << scale << ", code " << code;
             }
     }
 }

@@ -96,10 +96,11 @@ TEST_P(Qkv, RotatesAndStores) {
                 if (slot[size_t(t)] != s) continue;
                 for (int d = 0; d < P; d++) {
                     const size_t at = size_t(pos[size_t(t)] * P + d);
-                    const std::string where = "token " + std::to_string(t) + ", KV head " + std::to_string(g) + ", dim " +
-                                              std::to_string(d);
+                    const std::string where =
+                        "token " + std::to_string(t) + ", KV head " + std::to_string(g) + ", dim " + std::to_string(d);
                     rotated(w_k, t, g * P + d, k[at], "k of " + where);
-                    check(v[at], product(w_v, 0, g * P + d, &h[size_t(t) * size_t(c.hidden)]), {0, 0}, 1, 0, "v of " + where);
+                    check(v[at], product(w_v, 0, g * P + d, &h[size_t(t) * size_t(c.hidden)]), {0, 0}, 1, 0,
+                          "v of " + where);
                 }
             }
         }

@@ -31,7 +31,8 @@ constexpr Shape k120b = {"120b", 2880, 2880, 64, 8, 64, 128, 4, 201088, 128};
 // Dense bf16 matrix peak, TFLOP/s, by the start of the device's name. H200: measured with a large product (the vendor
 // says 990); others: compute units × rate × clock.
 double matrix_peak(const std::string& name) {
-    const std::pair<const char*, double> table[] = {{"NVIDIA H200", 811}, {"AMD Instinct MI250", 181}, {"AMD Instinct MI300", 1307}};
+    const std::pair<const char*, double> table[] = {
+        {"NVIDIA H200", 811}, {"AMD Instinct MI250", 181}, {"AMD Instinct MI300", 1307}};
     for (const auto& [prefix, tflops] : table)
         if (name.rfind(prefix, 0) == 0) return tflops;
     return 0;
@@ -119,8 +120,8 @@ class Bench {
         DeviceMemory from(n, "copy test"), to(n, "copy test");
         const double us = time_us(stream_, [&](int) { gpu::copy_on_device(to.data(), from.data(), n, stream_); });
         copy_gbps_ = 2e-3 * double(n) / us;
-        std::printf("%s, %s: copy %.0f GB/s, bf16 matrix peak %.0f TFLOP/s\n", info.name.c_str(), shape.name, copy_gbps_,
-                    peak_tflops_);
+        std::printf("%s, %s: copy %.0f GB/s, bf16 matrix peak %.0f TFLOP/s\n", info.name.c_str(), shape.name,
+                    copy_gbps_, peak_tflops_);
         std::printf("%-12s %6s %10s %8s %9s %7s\n", "kernel", "T", "us", "GB/s", "TFLOP/s", "% roof");
     }
 
@@ -130,7 +131,8 @@ class Bench {
         const int kv_dim = s.n_kv_heads * s.head_dim, tile_rows = expert_tile_rows(n_slots, s.n_experts);
         const int padded = round_up(s.hidden, 64), n_rows = std::min(n_tok, kLogitRowsAtOnce);
         Random x(int64_t(n_tok) * s.hidden * 4, stream_), h(int64_t(n_tok) * padded * 2, stream_);
-        Random q(int64_t(n_tok) * heads_dim * 2, stream_), act(int64_t(n_slots) * round_up(s.intermediate, 64) * 2, stream_);
+        Random q(int64_t(n_tok) * heads_dim * 2, stream_),
+            act(int64_t(n_slots) * round_up(s.intermediate, 64) * 2, stream_);
         Random down(int64_t(n_slots) * s.hidden * 4, stream_), weight(int64_t(n_slots) * 4, stream_);
         Random gain(s.hidden * 4, stream_), router_w(int64_t(s.n_experts) * s.hidden * 2, stream_);
         Random logits(int64_t(n_rows) * s.vocab * 4, stream_);
@@ -148,7 +150,8 @@ class Bench {
             for (int p = 0; p < kPages; p++) table[size_t(t) * kPages + size_t(p)] = t * kPages + p;
             // Different experts for neighbours, as evenly as a trained router spreads them at best.
             for (int a = 0; a < s.experts_per_token; a++)
-                chosen[size_t(t * s.experts_per_token + a)] = (t * 7 + a * (s.n_experts / s.experts_per_token)) % s.n_experts;
+                chosen[size_t(t * s.experts_per_token + a)] =
+                    (t * 7 + a * (s.n_experts / s.experts_per_token)) % s.n_experts;
             std::sort(chosen.begin() + t * s.experts_per_token, chosen.begin() + (t + 1) * s.experts_per_token);
         }
         const auto send = [&](const void* data, size_t bytes) {
@@ -169,16 +172,18 @@ class Bench {
         kv.base = b(cache);
         kv.table = i(d_table);
         kv.table_stride = kPages;
-        const DeviceMemory scratch(attention_scratch_bytes(n_tok, 2, s.n_heads, s.head_dim), "scratch");
+        const DeviceMemory scratch(attention_scratch_bytes(n_tok, 2, s.n_kv_heads, s.head_dim), "scratch");
         const std::vector<float> turns(size_t((kContext + 1) * s.head_dim), 0.5f), sinks(size_t(s.n_heads), 0.0f);
-        const DeviceMemory d_turns = send(turns.data(), turns.size() * 4), d_sinks = send(sinks.data(), sinks.size() * 4);
+        const DeviceMemory d_turns = send(turns.data(), turns.size() * 4),
+                           d_sinks = send(sinks.data(), sinks.size() * 4);
         const DeviceMemory sorted_ints(4 * int64_t(4 * (n_slots + s.n_experts) + n_slots + 64), "tiles");
         int* at = i(sorted_ints);
         const int most = n_slots + s.n_experts;
         const ExpertTiles sorted{at, at + 64, at + 64 + most, at + 64 + 2 * most, at + 64 + 3 * most};
         const std::vector<RowSampling> greedy(static_cast<size_t>(n_rows));
         const DeviceMemory d_greedy = send(greedy.data(), greedy.size() * sizeof(RowSampling));
-        const DeviceMemory token(4 * n_rows, "tokens"), d_expert(4 * n_slots, "experts"), router_b(4 * s.n_experts, "bias");
+        const DeviceMemory token(4 * n_rows, "tokens"), d_expert(4 * n_slots, "experts"),
+            router_b(4 * s.n_experts, "bias");
         gpu::fill(router_b.data(), 0, router_b.bytes(), stream_);
 
         const double t = n_tok, d = s.hidden, active = std::min(n_slots, s.n_experts);
@@ -213,7 +218,8 @@ class Bench {
         row("lm_head", n_rows, double(unembed_.bytes) + double(n_rows) * s.vocab * 4, 2.0 * n_rows * d * s.vocab,
             [&](int r) { gemm_logits(f(logits), b(h), unembed_[r], n_rows, stream_); });
         row("sample", n_rows, double(n_rows) * s.vocab * 4, 0, [&](int) {
-            sample(i(token), f(logits), reinterpret_cast<const RowSampling*>(d_greedy.data()), n_rows, s.vocab, stream_);
+            sample(i(token), f(logits), reinterpret_cast<const RowSampling*>(d_greedy.data()), n_rows, s.vocab,
+                   stream_);
         });
     }
 
@@ -223,7 +229,8 @@ class Bench {
     // bytes, flop: the fewest that the work takes.
     void row(const char* name, int n_tok, double bytes, double flop, const std::function<void(int)>& launch) const {
         const double us = time_us(stream_, launch);
-        const double by_memory = bytes / copy_gbps_ * 1e-3, by_matrix = peak_tflops_ > 0 ? flop / peak_tflops_ * 1e-6 : 0;
+        const double by_memory = bytes / copy_gbps_ * 1e-3,
+                     by_matrix = peak_tflops_ > 0 ? flop / peak_tflops_ * 1e-6 : 0;
         std::printf("%-12s %6d %10.1f %8.0f %9.1f %6.1f%%\n", name, n_tok, us, bytes / us * 1e-3, flop / us * 1e-6,
                     100 * std::max(by_memory, by_matrix) / us);
     }
