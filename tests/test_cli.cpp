@@ -82,6 +82,9 @@ TEST_F(CommandLine, BadFlagsAreNamed) {
         {"negative number of requests", {"@model", "-m", "getp", "-t", "-2"}, {"--requests", "-2"}},
         {"profile neither 0 nor 1", {"@model", "-f", "2"}, {"--profile"}},
         {"GPUs that this build cannot use", {"@model", "-g", "1"}, {"--gpus"}},
+        {"a GPU for a build without", {"@model", "--device", "gpu"}, {"--device gpu", "built without"}},
+        {"a device that does not exist", {"@model", "--device", "tpu"}, {"--device", "cpu", "tpu"}},
+        {"more than all of a GPU's memory", {"@model", "--gpu-memory", "1.5"}, {"--gpu-memory", "1.5"}},
         {"unknown effort", {"@model", "--reasoning", "huge"}, {"--reasoning", "huge", "low"}},
         {"unknown precision", {"@model", "--precision", "f16"}, {"--precision", "f16", "bf16"}},
         {"two models", {"@model", "@model"}, {"model"}},
@@ -151,7 +154,8 @@ TEST_F(CommandLine, HelpGoesToStdoutAndListsEveryFlag) {
              {"--mode",        "--input",     "--output",     "--tokenizer", "--instructions", "--steps",
               "--temperature", "--top-p",     "--seed",       "--requests",  "--in-flight",    "--profile",
               "--verify",      "--gpus",      "--reasoning",  "--raw",       "--chat",         "--no-reasoning",
-              "--logits",      "--precision", "--checkpoint", "export"})
+              "--logits",      "--precision", "--checkpoint", "--device",    "--gpu-memory",   "--no-graph",
+              "--sync",        "export"})
             EXPECT_NE(r.out.find(name), std::string::npos) << name;
     }
 }
