@@ -31,7 +31,7 @@ struct Options {
     bool raw = false;            // generate: continue the text as it stands, no harmony
     bool chat_template = false;  // getp text format: each line is a user message
     bool show_reasoning = true;
-    std::string logits;  // score: raw logits go here
+    std::string logits;                  // score: raw logits go here
     std::optional<Precision> precision;  // absent: bf16 on a GPU, f32 on the CPU
     std::string device = "auto";         // auto, cpu, gpu
     float gpu_memory = 0.9f;             // share of a GPU's free memory

@@ -19,35 +19,34 @@
 #include "gpu/runtime.h"
 
 // One error policy for what only a bug or a broken device can cause: print the expression and stop.
-#define GPU_DIE(...)                                                                                    \
+#define GPU_DIE(...)                                                                                                   \
     (std::fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), std::fprintf(stderr, __VA_ARGS__), std::fputc('\n', stderr), \
      std::abort())
 #define GPU_REQUIRE(cond) ((cond) ? (void)0 : GPU_DIE("requirement failed: %s", #cond))
-#define GPU_CHECK(expr)                                                                                \
-    do {                                                                                               \
-        const hipError_t gpu_status = (expr);                                                          \
-        if (gpu_status != hipSuccess) GPU_DIE("%s: %s", #expr, hipGetErrorString(gpu_status));         \
+#define GPU_CHECK(expr)                                                                        \
+    do {                                                                                       \
+        const hipError_t gpu_status = (expr);                                                  \
+        if (gpu_status != hipSuccess) GPU_DIE("%s: %s", #expr, hipGetErrorString(gpu_status)); \
     } while (0)
 
 // kernel: a function, or a local variable that holds one (a template's arguments have commas). stream: gpu::Stream.
 // GPU_LAUNCH_CHAINED: for kernels that call wait_for_previous(), see gpu/wave.h.
 #ifdef GPU_EMULATE
 #define GPU_LAUNCH(kernel, grid, block, lds_bytes, stream, ...) \
-    (static_cast<void>(stream),                                 \
-     emu::launch({#kernel, __FILE__, __LINE__}, grid, block, lds_bytes, kernel, __VA_ARGS__))
+    (static_cast<void>(stream), emu::launch({#kernel, __FILE__, __LINE__}, grid, block, lds_bytes, kernel, __VA_ARGS__))
 #define GPU_LAUNCH_CHAINED GPU_LAUNCH
 #define GPU_LDS(name) char* const name = emu::dynamic_lds()
 #else
-#define GPU_LAUNCH(kernel, grid, block, lds_bytes, stream, ...)                                        \
-    do {                                                                                               \
-        gpu::allow_lds(reinterpret_cast<const void*>(kernel), lds_bytes);                              \
-        kernel<<<grid, block, lds_bytes, static_cast<hipStream_t>(stream)>>>(__VA_ARGS__);             \
-        GPU_CHECK(hipGetLastError());                                                                  \
+#define GPU_LAUNCH(kernel, grid, block, lds_bytes, stream, ...)                            \
+    do {                                                                                   \
+        gpu::allow_lds(reinterpret_cast<const void*>(kernel), lds_bytes);                  \
+        kernel<<<grid, block, lds_bytes, static_cast<hipStream_t>(stream)>>>(__VA_ARGS__); \
+        GPU_CHECK(hipGetLastError());                                                      \
     } while (0)
 #ifdef __CUDACC__
-#define GPU_LAUNCH_CHAINED(kernel, grid, block, lds_bytes, stream, ...)                                       \
-    do {                                                                                                      \
-        gpu::allow_lds(reinterpret_cast<const void*>(kernel), lds_bytes);                                     \
+#define GPU_LAUNCH_CHAINED(kernel, grid, block, lds_bytes, stream, ...)                                           \
+    do {                                                                                                          \
+        gpu::allow_lds(reinterpret_cast<const void*>(kernel), lds_bytes);                                         \
         GPU_CHECK(launch_chained(kernel, grid, block, lds_bytes, static_cast<hipStream_t>(stream), __VA_ARGS__)); \
     } while (0)
 #else

@@ -20,7 +20,7 @@ struct DeviceInfo {
     int64_t memory_bytes = 0, free_bytes = 0;
 };
 
-int device_count();  // 0 if there is none or no driver
+int device_count();           // 0 if there is none or no driver
 void set_device(int device);  // of the calling thread
 DeviceInfo device_info(int device);
 // Empty if the device runs what this program was compiled for; else one line that says why not.

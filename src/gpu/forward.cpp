@@ -32,8 +32,7 @@ Workspace lay_out_workspace(const Config& config, int max_tokens, int max_rows, 
     w.h = layout.take<bf16>(t * padded_hidden);
     w.q = layout.take<bf16>(t * heads);
     w.att = layout.take<bf16>(t * round_up(int(heads), kDepthStep));
-    w.attention =
-        layout.take<char>(attention_scratch_bytes(max_tokens, max_spans, config.n_kv_heads, config.head_dim));
+    w.attention = layout.take<char>(attention_scratch_bytes(max_tokens, max_spans, config.n_kv_heads, config.head_dim));
     w.expert = layout.take<int>(slots);
     w.weight = layout.take<float>(slots);
     w.tiles.n_tiles = layout.take<int>(1);

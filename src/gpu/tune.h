@@ -27,5 +27,5 @@ constexpr int span_bucket(int n_spans) {
 // experts fit in, so that weights are decoded once and few rows are empty.
 constexpr int expert_tile_rows(int n_slots, int n_experts) {
     const int mean = n_slots / n_experts;
-        return mean <= 8 ? 16 : mean <= 20 ? 32 : mean <= 64 ? 64 : 128;
+    return mean <= 8 ? 16 : mean <= 20 ? 32 : mean <= 64 ? 64 : 128;
 }

@@ -60,8 +60,8 @@ constexpr int kKvPagePositions = 32;
 // the keys as packed tiles (2, P / 32) of (16 positions, 32 dims), then the values as packed tiles (P / 16) of (16 dims,
 // 32 positions in the order of k_slot).
 struct KvLayer {
-    bf16* base = nullptr;      // page 0, this layer, KV head 0
-    int64_t page_stride = 0;   // elements, page to page
+    bf16* base = nullptr;        // page 0, this layer, KV head 0
+    int64_t page_stride = 0;     // elements, page to page
     const int* table = nullptr;  // (slots, table_stride): the pages of a sequence
     int table_stride = 0;
     int ring_pages = 0;  // 0: position p is in page p / 32 of the sequence; else in page p / 32 % ring_pages
@@ -86,7 +86,8 @@ void rmsnorm(bf16* h, float* x, const float* gain, const float* down, const floa
 
 // The same norm of given rows of x (row_token (n)), with `down` added to what is read (x itself stays as it is).
 void rmsnorm_rows(bf16* h, const float* x, const int* row_token, const float* gain, const float* down,
-                  const float* weight, int n_rows, int hidden_dim, int experts_per_token, float eps, gpu::Stream stream);
+                  const float* weight, int n_rows, int hidden_dim, int experts_per_token, float eps,
+                  gpu::Stream stream);
 
 // Rotates q and k by position and writes k and v into the cache; bias added before. w: rows H·P of q and G·P of k (kRotated),
 // G·P of v (kPlain): three matrices. cos_sin (positions, P / 2, 2) f32. q (T, H·P) bf16.
@@ -121,17 +122,18 @@ void router(bf16* h, int* expert, float* weight, const float* x, const float* ga
 
 // Tokens in expert order. A slot is t · A + a; each expert's slots ascend, and are cut into tiles of tile_rows.
 struct ExpertTiles {
-    int* n_tiles = nullptr;   // (1)
-    int* expert = nullptr;    // (max_tiles)
-    int* first = nullptr;     // (max_tiles) index into slot
-    int* n_rows = nullptr;    // (max_tiles) 1 to tile_rows
-    int* slot = nullptr;      // (T · A)
+    int* n_tiles = nullptr;  // (1)
+    int* expert = nullptr;   // (max_tiles)
+    int* first = nullptr;    // (max_tiles) index into slot
+    int* n_rows = nullptr;   // (max_tiles) 1 to tile_rows
+    int* slot = nullptr;     // (T · A)
 };
 constexpr int max_expert_tiles(int n_slots, int n_experts, int tile_rows) {
     const int by_experts = n_slots < n_experts ? n_slots : n_experts;
     return by_experts + (n_slots - by_experts) / tile_rows;
 }
-void moe_sort(const ExpertTiles& tiles, const int* expert, int n_slots, int n_experts, int tile_rows, gpu::Stream stream);
+void moe_sort(const ExpertTiles& tiles, const int* expert, int n_slots, int n_experts, int tile_rows,
+              gpu::Stream stream);
 
 // act (T · A, Fp) bf16, row = place in expert order: SwiGLU of h[slot / A] · w_upᵀ + bias (kGated rows).
 void moe_up(bf16* act, const bf16* h, const PackedMatrix& w_up, const ExpertTiles& tiles, int n_slots, int tile_rows,
@@ -149,7 +151,8 @@ struct RowSampling {
 };
 // token (n_rows): as sample_token (sampler.h): temperature 0 the largest, ties to the smaller id; else a draw from the
 // softmax cut to top_p with the number random_uniform(seed, pos).
-void sample(int* token, const float* logits, const RowSampling* sampling, int n_rows, int vocab_size, gpu::Stream stream);
+void sample(int* token, const float* logits, const RowSampling* sampling, int n_rows, int vocab_size,
+            gpu::Stream stream);
 
 // Lanes of a wave as the kernels were compiled for; compared with the device's at start.
 int compiled_wave(gpu::Stream stream);
