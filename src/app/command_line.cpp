@@ -138,6 +138,7 @@ Options parse_command_line(int argc, char** argv) {
     }
     o.show_reasoning = !no_reasoning;
     if (o.seed == 0) o.seed = uint64_t(std::time(nullptr));
+    engine_options(o, 1);  // a device that is not there is named before anything else is asked for
     return o;
 }
 

@@ -89,12 +89,10 @@ class GpuReplica : public Replica {
             decode_step(batch);
         else
             plain_step(batch, sink);
-        if (n_rows > 0) gpu::copy_to_host(sampled_host_->data(), sampled_, n_rows * int64_t(sizeof(int)), stream_);
         gpu::synchronize(stream_);
         timer_.collect();
-        const int* tokens = reinterpret_cast<const int*>(sampled_host_->data());
         for (int r = 0; r < n_rows; r++)
-            if (batch.rows[size_t(r)].sample) sampled[size_t(r)] = tokens[r];
+            if (batch.rows[size_t(r)].sample) sampled[size_t(r)] = sampled_tokens()[r];
         count_kv(batch);
     }
 
@@ -123,9 +121,11 @@ class GpuReplica : public Replica {
 
     Workspace place(Layout& layout) {
         const int max_spans = spans(config_.max_context);
-        sampled_ = layout.take<int>(capacity_.max_batch_tokens);
         return lay_out_workspace(config_, capacity_.max_batch_tokens, capacity_.max_batch_tokens, max_spans, layout);
     }
+
+    // (max_batch_tokens), written by the device over the bus: there are few, and a copy would be an operation of its own.
+    int* sampled_tokens() const { return reinterpret_cast<int*>(sampled_host_->data()); }
 
     void set_spans(StepView& view, const Batch& batch, bool rounded) const {
         int last = 0;
@@ -136,8 +136,10 @@ class GpuReplica : public Replica {
     }
 
     void plain_step(const Batch& batch, const LogitsSink& sink) {
-        StepView view = input_->send(batch, input_->sizes_of(batch), sampled_, stream_);
+        const StepInput::Sizes sizes = input_->sizes_of(batch);
+        StepView view = input_->fill(batch, sizes, sampled_tokens());
         set_spans(view, batch, false);
+        input_->send(sizes, stream_);
         forward_->layers(view);
         for (int begin = 0; begin < view.n_rows; begin += kLogitRowsAtOnce) {
             const int n = std::min(kLogitRowsAtOnce, view.n_rows - begin);
@@ -156,7 +158,8 @@ class GpuReplica : public Replica {
         sink(row, reinterpret_cast<const float*>(logits_host_->data()));
     }
 
-    void launch_decode(const StepView& view) {
+    void launch_decode(const StepInput::Sizes& sizes, const StepView& view) {
+        input_->send(sizes, stream_);
         forward_->layers(view);
         for (int begin = 0; begin < view.n_rows; begin += kLogitRowsAtOnce) {
             const int n = std::min(kLogitRowsAtOnce, view.n_rows - begin);
@@ -168,16 +171,17 @@ class GpuReplica : public Replica {
     // The first step of a size runs plainly, which also loads its kernels; the second is recorded.
     void decode_step(const Batch& batch) {
         const int n = std::min(decode_bucket(int(batch.tokens.size())), capacity_.max_batch_tokens);
-        StepView view = input_->send(batch, {n, n, n}, sampled_, stream_);
+        const StepInput::Sizes sizes{n, n, n};
+        StepView view = input_->fill(batch, sizes, sampled_tokens());
         set_spans(view, batch, true);
         const auto [entry, is_new] = graphs_.try_emplace({n, view.full_spans}, nullptr);
         if (is_new) {
-            launch_decode(view);
+            launch_decode(sizes, view);
             return;
         }
         if (!entry->second) {
             gpu::begin_capture(stream_);
-            launch_decode(view);
+            launch_decode(sizes, view);
             entry->second = gpu::end_capture(stream_);
         }
         gpu::launch_graph(entry->second, stream_);
@@ -200,7 +204,6 @@ class GpuReplica : public Replica {
     DeviceModel weights_;
     DeviceMemory workspace_memory_;
     Workspace workspace_;
-    int* sampled_ = nullptr;  // (max_batch_tokens), device
     std::unique_ptr<StepInput> input_;
     std::unique_ptr<PageTables> kv_;
     std::unique_ptr<Forward> forward_;

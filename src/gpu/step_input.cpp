@@ -55,7 +55,11 @@ StepInput::Sizes StepInput::sizes_of(const Batch& batch) const {
     return {int(batch.tokens.size()), n_tiles, int(batch.rows.size())};
 }
 
-StepView StepInput::send(const Batch& batch, const Sizes& sizes, int* sampled, gpu::Stream stream) {
+void StepInput::send(const Sizes& sizes, gpu::Stream stream) {
+    gpu::copy_to_device(device_.data(), pinned_.data(), lay_out(sizes, nullptr).bytes, stream);
+}
+
+StepView StepInput::fill(const Batch& batch, const Sizes& sizes, int* sampled) {
     const Arrays host = lay_out(sizes, pinned_.data()), device = lay_out(sizes, device_.data());
     for (int t = 0; t < sizes.n_tokens; t++) {
         const bool real = t < int(batch.tokens.size());
@@ -74,7 +78,6 @@ StepView StepInput::send(const Batch& batch, const Sizes& sizes, int* sampled, g
         host.sampling[r] = {row.sampling.temperature, row.sampling.top_p, row.sampling.seed,
                             uint64_t(host.pos[row.token])};
     }
-    gpu::copy_to_device(device_.data(), pinned_.data(), host.bytes, stream);
 
     StepView view;
     view.tokens = {sizes.n_tokens, device.id, device.pos, device.slot};

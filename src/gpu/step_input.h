@@ -15,8 +15,11 @@ class StepInput {
     };
     // What the batch needs, without padding.
     Sizes sizes_of(const Batch& batch) const;
-    // Fills pinned memory and sends it. sampled: where the step's tokens will be. The spans are left to the caller.
-    StepView send(const Batch& batch, const Sizes& sizes, int* sampled, gpu::Stream stream);
+    // Fills pinned memory and says where in device memory all will be. sampled: where the step's tokens will be. The spans are
+    // left to the caller.
+    StepView fill(const Batch& batch, const Sizes& sizes, int* sampled);
+    // Sends what was filled, or is when a recorded send is replayed.
+    void send(const Sizes& sizes, gpu::Stream stream);
 
   private:
     const int tokens_per_tile_;

@@ -10,6 +10,7 @@
 #include "base/mix.h"
 #include "gpu/wave.h"
 #include "kernels.h"
+#include "quad.h"
 
 namespace {
 
@@ -109,12 +110,25 @@ __device__ int token_of(uint64_t likelihood) {
 __device__ int most_likely(const float* logits, int n, Scratch& scratch) {
     float best = -INFINITY;
     int best_id = 0;
-    each_logit(logits, int(threadIdx.x), n, kThreads, [&](float logit, int id) {
+    const auto see = [&](float logit, int id) {
         if (logit > best) {
             best = logit;
             best_id = id;
         }
-    });
+    };
+    // One block reads the whole row: 16 bytes a load where the row begins at a multiple of that.
+    const auto* quads = reinterpret_cast<const Quad*>(logits);
+    const int n_quads = reinterpret_cast<uintptr_t>(logits) % sizeof(Quad) == 0 ? n / 4 : 0;
+    for (int q0 = int(threadIdx.x); q0 < n_quads; q0 += kAhead * kThreads) {
+        Quad seen[kAhead];
+#pragma unroll
+        for (int i = 0; i < kAhead; i++) seen[i] = quads[min(q0 + i * kThreads, n_quads - 1)];
+#pragma unroll
+        for (int i = 0; i < kAhead; i++)
+#pragma unroll
+            for (int j = 0; j < 4; j++) see(seen[i].v[j], 4 * min(q0 + i * kThreads, n_quads - 1) + j);
+    }
+    each_logit(logits, 4 * n_quads + int(threadIdx.x), n, kThreads, see);
     uint64_t first = likelihood(best, best_id);
     const auto keep_larger = [&](uint64_t other) { first = other > first ? other : first; };
     for (int mask = kWave / 2; mask > 0; mask /= 2) keep_larger(shfl_xor(first, mask));
