@@ -12,6 +12,7 @@ NEEDED_TO_BUILD=(g++:g++ make:make libpcre2-dev:pcre2.h nlohmann-json3-dev:nlohm
     libfmt-dev:fmt/core.h libedit-dev:editline/readline.h libxxhash-dev:xxhash.h)
 NEEDED_TO_TEST=(libgtest-dev:gtest/gtest.h python3:python3 nodejs:node npm:npm
     libboost-context-dev:boost/context/detail/fcontext.hpp)
+NEEDED_FOR_AMD=(hipcc:hipcc clang-19:clang++-19 clang-tools-19:clang-offload-bundler-19 lld-19:ld.lld-19 llvm-19:llvm-as-19)
 NEEDED_TO_FUZZ=(clang:clang++ libclang-rt-dev:libFuzzer)
 
 help() {
@@ -260,6 +261,7 @@ run_tests() {
     mkdir -p "$LOGS"
     check "include rules: the checker itself" python3 tools/check_includes.py --self-test
     check "include rules, file sizes, first lines" python3 tools/check_includes.py
+    check "what kernels cost: the reader of code objects itself" python3 tools/isa_report.py --self-test
     say "building all (the first time about 5 minutes on 2 cores)"
     make -j"$JOBS" MODE=$mode BUILD=$build GPU= tests >&2 || {
         echo "$PASSED passed, $((FAILED + 1)) failed"
@@ -270,6 +272,11 @@ run_tests() {
     say "running tests (about a minute)"
     run_gtest "$build/tests"
     run_gpu_tests $mode $build
+    if [[ $mode == default && $(uname -m) == x86_64 ]]; then
+        need "${NEEDED_FOR_AMD[@]}"
+        say "compiling kernels for gfx90a, gfx942, gfx1100 and gfx1151 (1 to 3 minutes on 2 cores)"
+        check "kernels for AMD devices: no spills, matrix instructions where they belong" tools/amd/check.sh -j "$JOBS"
+    fi
     echo "$PASSED passed, $FAILED failed"
     ((FAILED == 0))
 }
