@@ -135,7 +135,7 @@ else ifneq ($(filter sm_%,$(GPU)),)
 CUDA ?= $(patsubst %/bin/nvcc,%,$(firstword $(shell command -v nvcc) /usr/local/cuda/bin/nvcc))
 SM := $(GPU:sm_%=%)$(if $(filter sm_90,$(GPU)),a)
 GPU_CXX := $(CUDA)/bin/nvcc
-GPU_CXXFLAGS := -x cu -std=c++17 -O3 --expt-relaxed-constexpr -gencode=arch=compute_$(SM),code=sm_$(SM) -Iinclude -Isrc
+GPU_CXXFLAGS := -x cu -std=c++17 -O3 --fmad=false --expt-relaxed-constexpr -gencode=arch=compute_$(SM),code=sm_$(SM) -Iinclude -Isrc
 GPU_LDLIBS := -L$(CUDA)/lib64 -Wl,-rpath,$(CUDA)/lib64 -lcudart
 else
 include tools/amd/flags.mk

@@ -13,7 +13,7 @@ struct Case {
     const char* why;
 };
 
-constexpr int kMaxPosition = 200;
+constexpr int kMaxPosition = 250;
 
 // cos and sin of some angle a pair and position: any rotation must be applied as it stands in the table.
 std::vector<float> turns(int head_dim) {
@@ -113,6 +113,43 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Qkv,
                                          Case{40, 64, 2, 2, 64, 0, "many-token kernel"},
                                          Case{60, 64, 4, 2, 32, 2, "a ring of two pages, used again"},
                                          Case{230, 64, 1, 1, 32, 0, "blocks of 64 rows"},
+                                         Case{300, 96, 3, 1, 64, 0, "blocks of more rows, half a step"},
                                          Case{3, 320, 1, 1, 128, 0, "heads of 128, spans"}));
+
+// A token's query and key are the same bits alone, among few, among many: also where a product and a sum could be fused in
+// one kernel and not in another.
+TEST(QkvBits, DoNotDependOnTheNumberOfTokens) {
+    constexpr int kHidden = 704, kHeadDim = 64, kMost = 300, kPages = (kMost + kKvPagePositions - 1) / kKvPagePositions;
+    const TestMatrix w_q(false, 3 * kHeadDim, kHidden, 1, 1), w_k(false, kHeadDim, kHidden, 1, 2);
+    const TestMatrix w_v(false, kHeadDim, kHidden, 1, 3);
+    const OnDevice d_q(w_q, SlabRows::kRotated, kHeadDim), d_k(w_k, SlabRows::kRotated, kHeadDim);
+    const OnDevice d_v(w_v, SlabRows::kPlain, kHeadDim);
+    Guarded<bf16> h(random_bf16(4, int64_t(kMost) * kHidden));
+    std::vector<float> angles;
+    for (int i = 0; i < kMost * kHeadDim / 2; i++) angles.insert(angles.end(), {std::cos(0.1f * i), std::sin(0.1f * i)});
+    std::vector<int> zeros(kMost), ascending(kMost), pages(kPages);
+    for (int i = 0; i < kMost; i++) ascending[size_t(i)] = i;
+    for (int i = 0; i < kPages; i++) pages[size_t(i)] = i;
+    Guarded<float> d_angles(angles);
+    Guarded<int> d_zeros(zeros), d_pos(ascending), d_pages(pages);
+
+    std::vector<bf16> first_q, first_keys;
+    for (const int n_tok : {kMost, 1, 20, 50, 200}) {
+        Guarded<bf16> q(size_t(n_tok * 3 * kHeadDim)), cache(size_t(kPages * 2 * kKvPagePositions * kHeadDim));
+        KvLayer kv;
+        kv.base = cache.data();
+        kv.page_stride = 2 * kKvPagePositions * kHeadDim;
+        kv.table = d_pages.data();
+        kv.table_stride = kPages;
+        qkv(q.data(), kv, h.data(), {d_q.matrix, d_k.matrix, d_v.matrix}, d_angles.data(),
+            {n_tok, d_zeros.data(), d_pos.data(), d_zeros.data()}, kHeadDim, nullptr);
+        Guarded<bf16> keys(size_t(n_tok * kHeadDim)), values(size_t(n_tok * kHeadDim));
+        kv_read(keys.data(), values.data(), kv, 0, n_tok, 0, kHeadDim);
+        const std::vector<bf16> got_q = q.download("q"), got_keys = keys.download("keys");
+        if (first_q.empty()) first_q = got_q, first_keys = got_keys;
+        EXPECT_EQ(0, std::memcmp(got_q.data(), first_q.data(), got_q.size() * sizeof(bf16))) << n_tok << " tokens";
+        EXPECT_EQ(0, std::memcmp(got_keys.data(), first_keys.data(), got_keys.size() * sizeof(bf16))) << n_tok << " tokens";
+    }
+}
 
 }  // namespace
