@@ -14,9 +14,10 @@ using Graph = void*;
 
 struct DeviceInfo {
     std::string name;
-    std::string target;  // gfx90a, sm_90, emulated CDNA, ...
-    int wave = 0;        // lanes
-    int n_units = 0;     // compute units, multiprocessors
+    std::string target;        // gfx90a, sm_90, emulated CDNA, ...
+    int wave = 0;              // lanes
+    bool wave_groups = false;  // has the instructions of gpu/group_mma.h
+    int n_units = 0;           // compute units, multiprocessors
     int64_t memory_bytes = 0, free_bytes = 0;
 };
 

@@ -93,7 +93,7 @@ void Forward::attention_block(const StepView& step, int l) {
 
 void Forward::expert_block(const StepView& step, const DeviceLayer& w) {
     const int n_tok = step.tokens.n, n_slots = n_tok * config_.experts_per_token;
-    const int tile_rows = expert_tile_rows(n_slots, config_.n_experts);
+    const int tile_rows = expert_tile_rows(n_slots, config_.n_experts, wave_groups_);
     timer_.run(kRouter, int64_t(config_.n_experts) * config_.hidden_dim * (w.router_is_f32 ? 4 : 2), stream_, [&] {
         router(work_.h, work_.expert, work_.weight, work_.x, w.g_mlp, w.w_router, w.router_is_f32, w.b_router, n_tok,
                config_.hidden_dim, config_.n_experts, config_.experts_per_token, config_.norm_eps, stream_);

@@ -61,6 +61,7 @@ DeviceInfo device_info(int device) {
     info.name = properties.name;
     info.target = target_of(properties);
     info.wave = properties.warpSize;
+    info.wave_groups = info.target == "sm_90";
     info.n_units = properties.multiProcessorCount;
     info.memory_bytes = int64_t(total);
     info.free_bytes = int64_t(free);

@@ -1,5 +1,6 @@
 // tune.h: the tuned numbers of the GPU replica, each with its reason. None of them changes a bit of any result.
 #pragma once
+#include "kernels/kernels.h"
 
 // Tokens a step. 4096 keep 128 rows a block full for 32 experts with 4 of them a token (512 rows each); activations are
 // 0.5 GB then.
@@ -24,8 +25,8 @@ constexpr int span_bucket(int n_spans) {
 }
 
 // Rows a block of the experts' products takes, by the mean number of rows an expert gets: the smallest tile that most
-// experts fit in, so that weights are decoded once and few rows are empty.
-constexpr int expert_tile_rows(int n_slots, int n_experts) {
+// experts fit in, so that weights are decoded once and few rows are empty. wave_groups: of gpu::DeviceInfo.
+constexpr int expert_tile_rows(int n_slots, int n_experts, bool wave_groups) {
     const int mean = n_slots / n_experts;
-    return mean <= 8 ? 16 : mean <= 20 ? 32 : mean <= 64 ? 64 : 128;
+    return mean <= 8 ? 16 : mean <= 20 ? 32 : mean <= 64 ? 64 : wave_groups ? kGroupRows : 128;
 }

@@ -1,46 +1,13 @@
-// gemm.h: the two matrix-product kernels, for few tokens and for many, over any problem (gemm_dense.hip, gemm_experts.hip).
-//
-// Both sum the same way, so that a token's result does not depend on how many others there are: k is cut into n_splits
-// spans, fixed by the shape alone; within a span the matrix core adds 32 k at a time in ascending order; the spans' sums
-// are added in ascending order. With few tokens each span is a wave of its own, which is what keeps the memory busy;
-// with many a wave walks through all of them.
-//
-// A Problem says what is multiplied:
-//   kMxfp4                                  of the weights
-//   kFixedTiles                             whether tile() and weights are known before the kernel ahead is done
-//   bool tile(int index, int max_rows, Rows&)   the index-th group of rows (tokens); false: there is none
-//   const bf16* x(const Rows&, int m)       row m's activations (Kp)
-//   const Run* tiles(const Rows&, int slab), const uint32_t* scales(const Rows&, int slab)
-//   Place place(int slab)                   what its results are; made once
-//   void store(const Rows&, const Place&, int m, int col, float first, float second)
-//                                           results of row `col` of the slab's two tiles
+// gemm.h: the matrix-product kernels of waves that multiply for themselves, for few tokens and for many, and the choice among
+// all kernels. gemm_problem.h says in what order they sum. With few tokens each span of k is a wave of its own, which is what
+// keeps the memory busy; with many a wave walks through all of them.
 #pragma once
+#include "gemm_group.h"
+#include "gemm_problem.h"
 #include "gpu/wave.h"
 #include "kernels.h"
 #include "launch.h"
 #include "weights.h"
-
-// Some rows of activations that are multiplied with the same weights.
-struct Rows {
-    int first = 0, n = 0;
-    int expert = 0;
-};
-
-struct GemmShape {
-    int n_slabs;
-    int n_steps;          // depth steps of 64 k
-    int steps_per_split;  // spans are this long, the last may be shorter
-    int n_splits;
-};
-
-constexpr int kMostSplits = 8;
-
-inline GemmShape gemm_shape(const PackedMatrix& w, int n_splits) {
-    GPU_REQUIRE(n_splits <= kMostSplits);
-    const int n_steps = round_up(w.n_in, kDepthStep) / kDepthStep;
-    const int per_split = (n_steps + n_splits - 1) / n_splits;
-    return {n_slabs(w), n_steps, per_split, (n_steps + per_split - 1) / per_split};
-}
 
 // ---- few tokens: a block is one slab and 16 · kTiles rows, a wave one span of k ----
 
@@ -233,7 +200,7 @@ void launch_few(const Problem& problem, const GemmShape& shape, int n_tiles, gpu
                        dim3(unsigned(shape.n_splits * device_wave())), lds_bytes, stream, problem, shape);
 }
 
-// tile_rows: 16, 32, 64 or 128 rows a block; n_tiles of them. With 64, experts share their activations among as many slabs as
+// tile_rows: 16, 32, 64 or 128 rows a block, or kGroupRows where the device has groups; n_tiles of them. With 64, experts share their activations among as many slabs as
 // a block has waves: what they read of them would else be more than of weights. Other matrices have too few slabs for that.
 template <class Problem>
 void launch_gemm(const Problem& problem, const GemmShape& shape, int tile_rows, int n_tiles, gpu::Stream stream) {
@@ -245,6 +212,8 @@ void launch_gemm(const Problem& problem, const GemmShape& shape, int tile_rows, 
         else
             return launch_many<Problem, 1, 8>(problem, shape, n_tiles, stream);
     }
+    if constexpr (kBuiltForGroups)
+        if (tile_rows == kGroupRows) return launch_group(problem, shape, n_tiles, stream);
     GPU_REQUIRE(tile_rows == 128);
     launch_many<Problem, 2, 4>(problem, shape, n_tiles, stream);
 }

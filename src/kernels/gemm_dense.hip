@@ -142,11 +142,12 @@ struct Logits : DenseRows {
     }
 };
 
-// Rows a block takes: the fewest that hold all, while spreading k over waves fills the device better than tiles of 128 rows
+// Rows a block takes: the fewest that hold all, while spreading k over waves fills the device better than tiles of many rows
 // do. With few slabs that is so for longer (H200, 256 rows: attention's output 92 -> 58 us, qkv 107 -> 121).
 int tile_rows_for(int n_rows, int n_slabs) {
     if (n_rows <= 32) return n_rows <= 16 ? 16 : 32;
-    return n_rows <= (n_slabs <= 128 ? 256 : 128) ? 64 : 128;
+    if (n_rows <= (n_slabs <= 128 ? 256 : 128)) return 64;
+    return device_has_groups() ? kGroupRows : 128;
 }
 
 template <class Problem>

@@ -9,6 +9,8 @@
 
 // ---- weights, packed for the matrix cores ----
 
+// Rows of activations a block of gemm_group.h takes: results and spans' sums are 96 registers then, and three groups fit.
+constexpr int kGroupRows = 96;
 constexpr int kSlabRows = 32;   // rows of a packed matrix that a wave treats together: two tiles
 constexpr int kDepthStep = 64;  // k that a slab's loop takes at once: two tiles
 

@@ -7,3 +7,9 @@ inline int device_wave() {
     static const int wave = gpu::device_info(0).wave;
     return wave;
 }
+
+// Whether matrix instructions of groups of waves are there: gpu/group_mma.h.
+inline bool device_has_groups() {
+    static const bool groups = gpu::device_info(0).wave_groups;
+    return groups;
+}

@@ -25,7 +25,7 @@ using boost::context::detail::make_fcontext;
 using boost::context::detail::transfer_t;
 
 constexpr size_t kPage = 4096, kStackBytes = 256 << 10;
-constexpr size_t kLdsBytes = 64 << 10, kLdsGuard = 256;  // what every device has, and what must stay as it was filled
+constexpr size_t kLdsGuard = 256;  // what must stay as it was filled
 constexpr unsigned kMaxLanes = 1024;
 constexpr unsigned char kUnset = 0xff;  // LDS before it is written: NaN as f32 and as bf16
 

@@ -29,12 +29,15 @@ namespace emu {
 
 #if defined(GPU_EMULATE_CDNA)
 constexpr int kWaveLanes = 64;
+constexpr size_t kLdsBytes = 64 << 10;  // that a launch may have
 constexpr const char* kTarget = "CDNA";
 #elif defined(GPU_EMULATE_RDNA3)
 constexpr int kWaveLanes = 32;
+constexpr size_t kLdsBytes = 64 << 10;
 constexpr const char* kTarget = "RDNA3";
 #elif defined(GPU_EMULATE_SM80)
 constexpr int kWaveLanes = 32;
+constexpr size_t kLdsBytes = 227 << 10;  // of sm_90, which kernels for wave groups count on
 constexpr const char* kTarget = "SM80";
 #else
 #error "hip_runtime.h: compile with -DGPU_EMULATE_CDNA, _RDNA3 or _SM80"

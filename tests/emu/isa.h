@@ -3,7 +3,7 @@
 // one fact check each other; one statement used twice checks nothing.
 //
 // Sources: AMD Instinct MI200 ISA, V_MFMA_F32_16X16X16_BF16_1K; AMD RDNA3 ISA, 7.9 "Wave Matrix Multiply Accumulate"; NVIDIA
-// PTX ISA, "Matrix fragments for mma.m16n8k16".
+// PTX ISA, "Matrix fragments for mma.m16n8k16", "wgmma: register fragments and shared memory matrix layout".
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -136,6 +136,45 @@ struct Mma16x8x16 {
 inline void mma_m16n8k16_f32_bf16(float* d, const uint32_t* a, const uint32_t* b) {
     MatrixShare share = {a, b, d};
     meet("mma.sync", &share, multiply<Mma16x8x16>);
+}
+
+// A wave's quarter of wgmma.mma_async.m64nNk16 with A in registers: 16 rows. B lies in LDS as core matrices of 8 rows × 16
+// bytes; those of the next 8 k are leading_bytes on, those of the next 8 rows stride_bytes.
+struct Wgmma {
+    float* d;  // n / 2 of a lane
+    uint32_t a[4];
+    const char* b;
+    int n, leading_bytes, stride_bytes;
+    bool add;
+    int batch;  // the caller's
+};
+
+inline void wgmma_k16_f32_bf16(Wgmma* share) {
+    meet("wgmma", share, [](void* const* shares) {
+        const auto of = [&](int lane) { return static_cast<const Wgmma*>(shares[lane]); };
+        const Wgmma& first = *of(0);
+        float b[256][16];
+        for (int n = 0; n < first.n; n++)
+            for (int k = 0; k < 16; k++) {
+                uint16_t bits;
+                std::memcpy(&bits, first.b + k / 8 * first.leading_bytes + n / 8 * first.stride_bytes + n % 8 * 16 + k % 8 * 2, 2);
+                b[n][k] = widened(bits, false);
+            }
+        for (int m = 0; m < 16; m++) {
+            float a[16];
+            for (int k = 0; k < 16; k++) {
+                const Where at = Mma16x8x16::a(m, k);
+                a[k] = widened(uint16_t(of(at.lane)->a[at.element / 2] >> (16 * (at.element % 2))), false);
+            }
+            for (int n = 0; n < first.n; n++) {
+                float& d = of(4 * (m % 8) + n % 8 / 2)->d[4 * (n / 8) + 2 * (m / 8) + n % 2];
+                float sum = first.add ? d : 0;
+#pragma GCC unroll 16
+                for (int k = 0; k < 16; k++) sum += a[k] * b[n][k];
+                d = sum;
+            }
+        }
+    });
 }
 
 #endif

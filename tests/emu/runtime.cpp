@@ -28,6 +28,12 @@ Memory& memory() {
     return m;
 }
 
+// EMU_GROUPS=0: an older device of the same maker.
+bool has_wave_groups() {
+    const char* const groups = std::getenv("EMU_GROUPS");
+    return std::strcmp(emu::kTarget, "SM80") == 0 && !(groups && std::strcmp(groups, "0") == 0);
+}
+
 }  // namespace
 
 std::map<char*, int64_t> emu::device_memory() {
@@ -48,6 +54,7 @@ DeviceInfo device_info(int) {
     DeviceInfo info;
     info.name = info.target = std::string("emulated ") + emu::kTarget;
     info.wave = emu::kWaveLanes;
+    info.wave_groups = has_wave_groups();
     info.n_units = 4;
     info.memory_bytes = kMemoryBytes;
     info.free_bytes = kMemoryBytes - memory().used;

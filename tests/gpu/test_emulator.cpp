@@ -253,7 +253,7 @@ TEST_F(EmulatorDeath, BlocksOfOtherSizes) {
 }
 
 TEST_F(EmulatorDeath, MoreLdsThanThereIs) {
-    EXPECT_DEATH(run_one_block([](int*) {}, (64 << 10) + 1), "at most 65536 bytes of LDS, found 65537");
+    EXPECT_DEATH(run_one_block([](int*) {}, emu::kLdsBytes + 1), "expected at most [0-9]+ bytes of LDS, found [0-9]+");
 }
 
 TEST_F(EmulatorDeath, WritePastTheLds) {

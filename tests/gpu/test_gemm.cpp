@@ -46,6 +46,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, GemmResidual,
                                          ResidualCase{33, 160, 192, false, "many-token kernel, second group of slabs"},
                                          ResidualCase{65, 32, 640, false, "two blocks of rows, spans of two steps"},
                                          ResidualCase{257, 32, 64, false, "blocks of 128 rows, the last holds one"},
+                                         ResidualCase{289, 224, 192, false, "wave groups, a block with one slab"},
                                          ResidualCase{3, 64, 160, true, "stored as (n_in, n_out)"},
                                          ResidualCase{2, 32, 2880, false, "gpt-oss depth"}));
 
@@ -57,7 +58,7 @@ TEST(GemmResidualBits, DoNotDependOnTheNumberOfTokens) {
     const OnDevice device(w, SlabRows::kPlain, 0);
     Guarded<bf16> dx(padded_rows(x, n_in));
     std::vector<float> first;
-    for (const int n_tok : {n_most, 1, 5, 16, 20, 32, 40, 100}) {
+    for (const int n_tok : {n_most, 1, 5, 16, 20, 32, 40, 100, 129}) {
         Guarded<float> y(std::vector<float>(size_t(n_tok) * size_t(n_out), 0.0f));
         gemm_residual(y.data(), dx.data(), device.matrix, n_tok, nullptr);
         const std::vector<float> got = y.download("y");
@@ -124,10 +125,18 @@ struct Sorted {
     }
 };
 
+// All that this device has kernels for.
+std::vector<int> tile_sizes() {
+    std::vector<int> sizes{16, 32, 64, 128};
+    if (gpu::device_info(0).wave_groups) sizes.push_back(kGroupRows);
+    return sizes;
+}
+
 class GemmExperts : public testing::TestWithParam<ExpertCase> {};
 
 TEST_P(GemmExperts, UpThenDown) {
     const ExpertCase& c = GetParam();
+    if (c.tile_rows == kGroupRows && !gpu::device_info(0).wave_groups) GTEST_SKIP() << "no instructions of wave groups";
     const float limit = 1.5f, alpha = 1.702f;
     const TestMatrix up(c.mxfp4, 2 * c.intermediate, c.hidden, kExperts, 41);
     const TestMatrix down(c.mxfp4, c.hidden, c.intermediate, kExperts, 51);
@@ -173,6 +182,9 @@ INSTANTIATE_TEST_SUITE_P(Shapes, GemmExperts,
                                          ExpertCase{true, 40, 64, 160, 32, "tiles of 32, several an expert"},
                                          ExpertCase{true, 70, 320, 64, 64, "many-token kernel, spans"},
                                          ExpertCase{true, 150, 64, 96, 128, "tiles of 128 rows"},
+                                         ExpertCase{true, 170, 64, 96, kGroupRows, "wave groups, last tile not full"},
+                                         ExpertCase{true, 100, 704, 32, kGroupRows, "wave groups, spans; half a step"},
+                                         ExpertCase{false, 110, 320, 96, kGroupRows, "wave groups, bf16 experts"},
                                          ExpertCase{false, 9, 96, 32, 16, "bf16 experts"},
                                          ExpertCase{false, 70, 64, 96, 64, "bf16 experts, many tokens"}));
 
@@ -186,7 +198,7 @@ TEST(GemmExpertsBits, DoNotDependOnTheTileSize) {
         const OnDevice d_up(up, SlabRows::kGated, 0), d_down(down, SlabRows::kPlain, 0);
         Guarded<bf16> dh(padded_rows(h, hidden));
         std::vector<float> first;
-        for (const int tile_rows : {16, 32, 64, 128}) {
+        for (const int tile_rows : tile_sizes()) {
             Sorted sorted(chosen, tile_rows);
             Guarded<bf16> act(std::vector<bf16>(chosen.size() * size_t(round_up(intermediate, kDepthStep)), bf16{0}));
             Guarded<float> out(chosen.size() * size_t(hidden));

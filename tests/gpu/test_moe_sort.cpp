@@ -69,7 +69,7 @@ TEST(MoeSort, ExpertsWithoutSlots) {
     expect_sorted({7, 1, 7, 1, 1}, 8, 16);
 }
 TEST(MoeSort, NoMultipleOfAnything) {
-    for (const int tile_rows : {16, 32, 64, 128}) expect_sorted(random_experts(1237, 32, 2), 32, tile_rows);
+    for (const int tile_rows : {16, 32, 64, kGroupRows, 128}) expect_sorted(random_experts(1237, 32, 2), 32, tile_rows);
 }
 TEST(MoeSort, MostExperts) {
     expect_sorted(random_experts(3001, 256, 3), 256, 16);

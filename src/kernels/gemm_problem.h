@@ -1,0 +1,40 @@
+// gemm_problem.h: what the matrix-product kernels (gemm.h, gemm_group.h) are asked: shapes, rows, and what a Problem is.
+//
+// All sum the same way, so that a token's result does not depend on how many others there are: k is cut into n_splits
+// spans, fixed by the shape alone; within a span the matrix core adds 32 k at a time in ascending order; the spans' sums
+// are added in ascending order.
+//
+// A Problem says what is multiplied:
+//   kMxfp4                                  of the weights
+//   kFixedTiles                             whether tile() and weights are known before the kernel ahead is done
+//   bool tile(int index, int max_rows, Rows&)   the index-th group of rows (tokens); false: there is none
+//   const bf16* x(const Rows&, int m)       row m's activations (Kp)
+//   const Run* tiles(const Rows&, int slab), const uint32_t* scales(const Rows&, int slab)
+//   Place place(int slab)                   what its results are; made once
+//   void store(const Rows&, const Place&, int m, int col, float first, float second)
+//                                           results of row `col` of the slab's two tiles
+#pragma once
+#include "gpu/platform.h"
+#include "kernels.h"
+
+// Some rows of activations that are multiplied with the same weights.
+struct Rows {
+    int first = 0, n = 0;
+    int expert = 0;
+};
+
+struct GemmShape {
+    int n_slabs;
+    int n_steps;          // depth steps of 64 k
+    int steps_per_split;  // spans are this long, the last may be shorter
+    int n_splits;
+};
+
+constexpr int kMostSplits = 8;
+
+inline GemmShape gemm_shape(const PackedMatrix& w, int n_splits) {
+    GPU_REQUIRE(n_splits <= kMostSplits);
+    const int n_steps = round_up(w.n_in, kDepthStep) / kDepthStep;
+    const int per_split = (n_steps + n_splits - 1) / n_splits;
+    return {n_slabs(w), n_steps, per_split, (n_steps + per_split - 1) / per_split};
+}
