@@ -9,6 +9,13 @@
 #include "launch.h"
 #include "weights.h"
 
+// The bias of a slab's rows, a lane one of them, or one again. It comes with the first weights: asked for when the sums are
+// done, it would be waited for.
+template <class Problem>
+__device__ float slab_bias(const Problem& problem, const Rows& rows, int slab, int lane) {
+    return problem.bias(rows, slab, lane % kSlabRows / kTile, lane % kTile);
+}
+
 // ---- few tokens: a block is one slab and 16 · kTiles rows, a wave one span of k ----
 
 // Depth steps of weights that a wave has under way: 4 KB, or 8 of bf16, so that a few waves a unit fill the memory's latency.
@@ -26,6 +33,7 @@ __global__ __launch_bounds__(kMostSplits* kWave) void gemm_few_kernel(Problem pr
     if (!problem.tile(int(blockIdx.y), kTile * kTiles, rows)) return;
     const Run* tiles = problem.tiles(rows, slab);
     const uint32_t* scales = problem.scales(rows, slab);
+    const float bias = slab_bias(problem, rows, slab, lane);
 
     const int begin = split * shape.steps_per_split;
     const int end = begin + shape.steps_per_split < shape.n_steps ? begin + shape.steps_per_split : shape.n_steps;
@@ -86,7 +94,8 @@ __global__ __launch_bounds__(kMostSplits* kWave) void gemm_few_kernel(Problem pr
             for (int tile = 0; tile < 2; tile++) sum[tile] += partial[((s * kSums + j) * 2 + tile) * kWave + lane];
         const At at = product_at(lane, j % kAcc);
         const int m = kTile * (j / kAcc) + at.row;
-        if (m < rows.n) problem.store(rows, place, m, at.col, sum[0], sum[1]);
+        const float first = sum[0] + shfl(bias, at.col), second = sum[1] + shfl(bias, kTile + at.col);
+        if (m < rows.n) problem.store(rows, place, m, at.col, first, second);
     }
 }
 
@@ -122,6 +131,7 @@ __global__ __launch_bounds__(kRowWaves* kSlabWaves* kWave) void gemm_many_kernel
         from[i] = problem.x(rows, m < rows.n ? m : rows.n - 1) + kTileDepth * (tile / kBlockTiles) + at.col;
         staged[idx] = *reinterpret_cast<const Run*>(from[i]);
     }
+    const float bias = slab_bias(problem, rows, own_slab, lane);
     SlabStep<Problem::kMxfp4> w, w_next;
     w.load(tiles, scales, 0, lane);
 
@@ -171,11 +181,9 @@ __global__ __launch_bounds__(kRowWaves* kSlabWaves* kWave) void gemm_many_kernel
         for (int i = 0; i < kAcc; i++) {
             const At at = product_at(lane, i);
             const int m = kTile * (tile0 + t) + at.row;
-            if (m >= rows.n) continue;
-            if (kSplit)
-                problem.store(rows, place, m, at.col, total[t][0].v[i], total[t][1].v[i]);
-            else
-                problem.store(rows, place, m, at.col, 0 + acc[t][0].v[i], 0 + acc[t][1].v[i]);
+            const float first = (kSplit ? total[t][0].v[i] : 0 + acc[t][0].v[i]) + shfl(bias, at.col);
+            const float second = (kSplit ? total[t][1].v[i] : 0 + acc[t][1].v[i]) + shfl(bias, kTile + at.col);
+            if (m < rows.n) problem.store(rows, place, m, at.col, first, second);
         }
 }
 

@@ -26,7 +26,7 @@ struct DenseMatrix {
     int n_out, n_steps;
 
     __device__ const Run* slab(int s) const { return data + s * slab_runs<false>(n_steps); }
-    __device__ float bias_at(int row) const { return bias ? bias[row] : 0.0f; }
+    __device__ float bias_at(int row) const { return bias && row < n_out ? bias[row] : 0.0f; }
 };
 
 DenseMatrix dense_matrix(const PackedMatrix& w) {
@@ -63,6 +63,12 @@ struct Qkv : DenseRows {
         return {is_q ? Place::kQ : Place::kK, s / slabs_per_head, s % slabs_per_head * kTile};
     }
 
+    __device__ float bias(const Rows&, int slab, int tile, int col) const {
+        const Place at = place(slab);
+        if (at.what == Place::kV) return w_v.bias_at(at.first + kTile * tile + col);
+        return (at.what == Place::kQ ? w_q : w_k).bias_at(at.head * head_dim + at.first + tile * (head_dim / 2) + col);
+    }
+
     // Where this layer holds the keys of KV head 0 at a token's position.
     __device__ bf16* kv_page(int t) const {
         const int page = pos[t] / kKvPagePositions;
@@ -85,17 +91,14 @@ struct Qkv : DenseRows {
             if (slot[t] < 0) return;
             bf16* const page = kv_page(t);
             const int p = pos[t] % kKvPagePositions;
-            if (i < w_v.n_out) store_value(page, p, i, first + w_v.bias_at(i));
-            if (i + kTile < w_v.n_out) store_value(page, p, i + kTile, second + w_v.bias_at(i + kTile));
+            if (i < w_v.n_out) store_value(page, p, i, first);
+            if (i + kTile < w_v.n_out) store_value(page, p, i + kTile, second);
             return;
         }
-        const bool is_q = place.what == Place::kQ;
-        const float* const bias = is_q ? w_q.bias : w_k.bias;
         const int half = head_dim / 2, row = place.head * head_dim + i;
         const float* turn = cos_sin + (int64_t(pos[t]) * half + i) * 2;
-        const float a = first + (bias ? bias[row] : 0.0f), b = second + (bias ? bias[row + half] : 0.0f);
-        const float low = a * turn[0] - b * turn[1], high = b * turn[0] + a * turn[1];
-        if (is_q) {
+        const float low = first * turn[0] - second * turn[1], high = second * turn[0] + first * turn[1];
+        if (place.what == Place::kQ) {
             bf16* const out = q + int64_t(t) * w_q.n_out + row;
             out[0] = narrow(low);
             out[half] = narrow(high);
@@ -117,11 +120,14 @@ struct Residual : DenseRows {
     __device__ const uint32_t* scales(const Rows&, int) const { return nullptr; }
     using Place = int;  // the slab
     __device__ Place place(int slab) const { return slab; }
+    __device__ float bias(const Rows&, int slab, int tile, int col) const {
+        return w.bias_at(kSlabRows * slab + kTile * tile + col);
+    }
     __device__ void store(const Rows& rows, Place slab, int m, int col, float first, float second) const {
         const int row = kSlabRows * slab + col;
         float* const y = out + int64_t(rows.first + m) * w.n_out + row;
-        if (row < w.n_out) y[0] += first + w.bias_at(row);
-        if (row + kTile < w.n_out) y[kTile] += second + w.bias_at(row + kTile);
+        if (row < w.n_out) y[0] += first;
+        if (row + kTile < w.n_out) y[kTile] += second;
     }
 };
 
@@ -134,6 +140,7 @@ struct Logits : DenseRows {
     __device__ const uint32_t* scales(const Rows&, int) const { return nullptr; }
     using Place = int;  // the slab
     __device__ Place place(int slab) const { return slab; }
+    __device__ float bias(const Rows&, int, int, int) const { return 0; }
     __device__ void store(const Rows& rows, Place slab, int m, int col, float first, float second) const {
         const int row = kSlabRows * slab + col;
         float* const y = out + int64_t(rows.first + m) * w.n_out + row;

@@ -11,7 +11,7 @@ struct ExpertRows {
     ExpertTiles sorted;
     const void* data;  // of all experts
     const uint32_t* scale_data;
-    const float* bias;  // (E, n_out) or null
+    const float* all_bias;  // (E, n_out) or null
     int64_t expert_runs, expert_scales;
     int n_out, n_steps;
 
@@ -24,7 +24,7 @@ struct ExpertRows {
         return true;
     }
     __device__ float bias_at(const Rows& rows, int row) const {
-        return bias ? bias[int64_t(rows.expert) * n_out + row] : 0.0f;
+        return all_bias && row < n_out ? all_bias[int64_t(rows.expert) * n_out + row] : 0.0f;
     }
 };
 
@@ -51,11 +51,14 @@ struct Up : ExpertWeights<kIsMxfp4> {
     __device__ const bf16* x(const Rows& rows, int m) const {
         return h + int64_t(this->sorted.slot[rows.first + m] / experts_per_token) * h_stride;
     }
+    __device__ float bias(const Rows& rows, int slab, int tile, int col) const {
+        return this->bias_at(rows, 2 * (kTile * slab + col) + tile);
+    }
     __device__ void store(const Rows& rows, int slab, int m, int col, float first, float second) const {
         const int f = kTile * slab + col;
         if (2 * f >= this->n_out) return;
-        const float gate = fminf(first + this->bias_at(rows, 2 * f), limit);
-        const float linear = fmaxf(fminf(second + this->bias_at(rows, 2 * f + 1), limit), -limit);
+        const float gate = fminf(first, limit);
+        const float linear = fmaxf(fminf(second, limit), -limit);
         act[int64_t(rows.first + m) * act_stride + f] = narrow(gate / (1.0f + expf(-alpha * gate)) * (linear + 1.0f));
     }
 };
@@ -67,11 +70,14 @@ struct Down : ExpertWeights<kIsMxfp4> {
     int act_stride;
 
     __device__ const bf16* x(const Rows& rows, int m) const { return act + int64_t(rows.first + m) * act_stride; }
+    __device__ float bias(const Rows& rows, int slab, int tile, int col) const {
+        return this->bias_at(rows, kSlabRows * slab + kTile * tile + col);
+    }
     __device__ void store(const Rows& rows, int slab, int m, int col, float first, float second) const {
         const int row = kSlabRows * slab + col;
         float* const y = down + int64_t(this->sorted.slot[rows.first + m]) * this->n_out + row;
-        if (row < this->n_out) y[0] = first + this->bias_at(rows, row);
-        if (row + kTile < this->n_out) y[kTile] = second + this->bias_at(rows, row + kTile);
+        if (row < this->n_out) y[0] = first;
+        if (row + kTile < this->n_out) y[kTile] = second;
     }
 };
 
@@ -82,7 +88,7 @@ void launch_experts(Problem& problem, const PackedMatrix& w, const ExpertTiles& 
     problem.sorted = tiles;
     problem.data = w.tiles;
     problem.scale_data = w.scales;
-    problem.bias = w.bias;
+    problem.all_bias = w.bias;
     problem.expert_runs = packed_tile_bytes(w.mxfp4, w.n_out, w.n_in) / int64_t(sizeof(Run));
     problem.expert_scales = packed_scale_bytes(w.n_out, w.n_in) / int64_t(sizeof(uint32_t));
     problem.n_out = w.n_out;

@@ -126,6 +126,7 @@ __global__ __launch_bounds__(kGroupBlockWaves* kWave, 1) void gemm_group_kernel(
         // A group has two slabs. Its waves hold one tile each; they store rows of both slabs, a lane the two tiles of a column.
         const int lane = lane_id(), wave = wave_id(), group = wave / kWavesOfGroup, of_group = wave % kWavesOfGroup;
         const int slab = int(blockIdx.x) * kGroupBlockSlabs + group * 2 + lane / kTile, col = lane % kTile;
+        const float bias[2] = {problem.bias(rows, slab, 0, col), problem.bias(rows, slab, 1, col)};
         auto* const sums = reinterpret_cast<float*>(lds) + group * kGroupRows * kSumStride;
         block_sync();
 #pragma unroll
@@ -138,7 +139,7 @@ __global__ __launch_bounds__(kGroupBlockWaves* kWave, 1) void gemm_group_kernel(
         const auto place = problem.place(slab);
         for (int m = of_group; m < rows.n; m += kWavesOfGroup) {
             const float* const of_row = sums + m * kSumStride + lane;
-            problem.store(rows, place, m, col, of_row[0], of_row[kSlabRows]);
+            problem.store(rows, place, m, col, of_row[0] + bias[0], of_row[kSlabRows] + bias[1]);
         }
     }
 }

@@ -1,7 +1,7 @@
 // rmsnorm.hip: adds the experts' results to the residual stream and norms it: one block a token, x read once.
 //
 // At decode this is one block, and its time is latency: a thread holds one quad of the row (two if D > 4096) and asks
-// for all that it will need (x, gain, the experts' rows) before it uses any of it.
+// for all that it will need (gain, x, the experts' rows) before it uses any of it.
 //
 // Squares are summed in f32: 4 · kQuads in a thread, pairwise in a wave, then over the waves. No term is negative, so
 // the sum's relative error is at most (8 + 6 + 32) · 2^-24 = 3e-6, and that of the norm half of it: far below the 2^-8
@@ -28,19 +28,19 @@ __global__ void __launch_bounds__(kMaxThreads) rmsnorm_kernel(bf16* h, float* x_
     constexpr int kRowsAtOnce = 4 / kQuads;  // experts' rows asked for together
     __shared__ float scratch[kMaxThreads / 32];
     let_next_begin();
-    wait_for_previous();
-    const int row = int(blockIdx.x), t = norm.row_token ? norm.row_token[row] : row;
     const int n_quads = norm.hidden_dim / 4, n_padded_quads = round_up(norm.hidden_dim, kDepthStep) / 4;
     const auto quad = [](int i) { return int(threadIdx.x) + i * int(blockDim.x); };
-
     const auto* gain = reinterpret_cast<const Quad*>(norm.gain);
-    const auto* x_row = reinterpret_cast<const Quad*>(x) + int64_t(t) * n_quads;
-    Quad sum[kQuads] = {}, residual[kQuads] = {}, g[kQuads] = {};
+    Quad g[kQuads] = {};
     for (int i = 0; i < kQuads; i++)
-        if (quad(i) < n_quads) {
-            residual[i] = x_row[quad(i)];
-            g[i] = gain[quad(i)];
-        }
+        if (quad(i) < n_quads) g[i] = gain[quad(i)];  // while the kernel ahead still runs
+
+    wait_for_previous();
+    const int row = int(blockIdx.x), t = norm.row_token ? norm.row_token[row] : row;
+    const auto* x_row = reinterpret_cast<const Quad*>(x) + int64_t(t) * n_quads;
+    Quad sum[kQuads] = {}, residual[kQuads] = {};
+    for (int i = 0; i < kQuads; i++)
+        if (quad(i) < n_quads) residual[i] = x_row[quad(i)];
     const int n_down = norm.down ? norm.experts_per_token : 0;
     const auto* down = reinterpret_cast<const Quad*>(norm.down) + int64_t(t) * n_down * n_quads;
     for (int a0 = 0; a0 < n_down; a0 += kRowsAtOnce) {

@@ -29,22 +29,28 @@ struct Experts {
     int n, n_chosen;
 };
 
+constexpr int kQuads = 2;  // of a row of 8192 at most, in a thread
+
+// A thread's part of a row: quads threadIdx.x and kThreads on.
+struct RowPart {
+    Quad v[kQuads] = {};
+    __device__ void load(const float* row, int n_quads) {
+        for (int i = 0; i < kQuads; i++) {
+            const int q = int(threadIdx.x) + i * kThreads;
+            if (q < n_quads) v[i] = reinterpret_cast<const Quad*>(row)[q];
+        }
+    }
+};
+
 // Row t of x, normed: rounded to h, as it is to `normed_row` (D) in LDS: first the even quads, then the odd ones, so
 // that lanes with neighbouring runs read neighbouring quads.
-__device__ void norm_token(bf16* h, float* normed_row, const float* x, int t, const Norm& norm, float* scratch) {
-    constexpr int kQuads = 2;  // of a thread
+__device__ void norm_token(bf16* h, float* normed_row, const float* x, int t, const Norm& norm, const RowPart& gain,
+                           float* scratch) {
     const int n_quads = norm.hidden_dim / 4, n_padded_quads = round_up(norm.hidden_dim, kDepthStep) / 4;
-    const auto* gain = reinterpret_cast<const Quad*>(norm.gain);
-    const auto* x_row = reinterpret_cast<const Quad*>(x) + int64_t(t) * n_quads;
-    Quad v[kQuads] = {}, g[kQuads] = {};
-    for (int i = 0; i < kQuads; i++) {
-        const int q = int(threadIdx.x) + i * kThreads;
-        if (q >= n_quads) continue;
-        v[i] = x_row[q];
-        g[i] = gain[q];
-    }
+    RowPart row;
+    row.load(x + int64_t(t) * norm.hidden_dim, n_quads);
     float squares = 0;
-    for (int i = 0; i < kQuads; i++) squares = add_squares(squares, v[i]);
+    for (int i = 0; i < kQuads; i++) squares = add_squares(squares, row.v[i]);
     const float scale = norm_scale(block_sum(squares, scratch), norm.hidden_dim, norm.eps);
 
     auto* h_row = reinterpret_cast<PairQuad*>(h) + int64_t(t) * n_padded_quads;
@@ -52,7 +58,7 @@ __device__ void norm_token(bf16* h, float* normed_row, const float* x, int t, co
     for (int i = 0; i < kQuads; i++) {
         const int q = int(threadIdx.x) + i * kThreads;
         if (q < n_quads) {
-            const Quad out = normed(v[i], scale, g[i]);
+            const Quad out = normed(row.v[i], scale, gain.v[i]);
             to[q % 2 * (n_quads / 2) + q / 2] = out;
             h_row[q] = narrow_quad(out);
         } else if (q < n_padded_quads) {
@@ -72,23 +78,38 @@ struct alignas(16) Eight {
     }
 };
 
-// Logits of kTok normed rows for the wave's experts, to logits (kTok, kMaxExperts).
+// Runs of the wave's experts that are asked for before one of them is used.
 template <int kTok, bool kF32>
-__device__ void score(float* logits, const float* normed_rows, const Experts& experts, int hidden_dim) {
-    constexpr int kExperts = kTok == 1 ? 1 : 2;                   // together: a quad read from LDS is used for both
-    constexpr int kAhead = (kTok == 1 ? 6 : 2) / (kF32 ? 2 : 1);  // runs that are asked for before one is used
+struct Ahead {
+    static constexpr int kExperts = kTok == 1 ? 1 : 2;                  // together: a quad read from LDS is used for both
+    static constexpr int kRunsEach = (kTok == 1 ? 6 : 2) / (kF32 ? 2 : 1);
+    Eight<kF32> run[kExperts][kRunsEach];
+
+    // From run run0 on, every kWave-th, of experts e0 and n_waves() on.
+    __device__ void load(const Experts& experts, int e0, int run0, int n_runs) {
+        const auto* w = static_cast<const Eight<kF32>*>(experts.w);
+        for (int i = 0; i < kExperts; i++)
+            for (int j = 0; j < kRunsEach; j++) {
+                const int e = e0 + i * n_waves(), r = run0 + j * kWave;
+                if (e < experts.n && r < n_runs)
+                    run[i][j] = w[int64_t(e) * n_runs + r];
+                else
+                    run[i][j] = {};
+            }
+    }
+};
+
+// Logits of kTok normed rows for the wave's experts, to logits (kTok, kMaxExperts). ahead: the first runs, loaded.
+template <int kTok, bool kF32>
+__device__ void score(float* logits, const float* normed_rows, const Experts& experts, int hidden_dim,
+                      Ahead<kTok, kF32>& ahead) {
+    constexpr int kExperts = Ahead<kTok, kF32>::kExperts, kStride = Ahead<kTok, kF32>::kRunsEach * kWave;
     const int n_runs = hidden_dim / 8;
-    const auto* w = static_cast<const Eight<kF32>*>(experts.w);
     for (int e0 = wave_id(); e0 < experts.n; e0 += n_waves() * kExperts) {
         float sum[kTok][kExperts] = {};
-        for (int run0 = lane_id(); run0 < n_runs; run0 += kAhead * kWave) {
-            Eight<kF32> ahead[kExperts][kAhead] = {};
-            for (int i = 0; i < kExperts; i++)
-                for (int j = 0; j < kAhead; j++) {
-                    const int e = e0 + i * n_waves(), run = run0 + j * kWave;
-                    if (e < experts.n && run < n_runs) ahead[i][j] = w[int64_t(e) * n_runs + run];
-                }
-            for (int j = 0; j < kAhead; j++) {
+        for (int run0 = lane_id(); run0 < n_runs; run0 += kStride) {
+            if (e0 != wave_id() || run0 != lane_id()) ahead.load(experts, e0, run0, n_runs);
+            for (int j = 0; j < kStride / kWave; j++) {
                 const int run = run0 + j * kWave;
                 if (run >= n_runs) continue;
                 for (int t = 0; t < kTok; t++) {
@@ -96,7 +117,8 @@ __device__ void score(float* logits, const float* normed_rows, const Experts& ex
                     for (int half = 0; half < 2; half++) {
                         const Quad x = quads[half * n_runs + run];
                         for (int i = 0; i < kExperts; i++)
-                            for (int k = 0; k < 4; k++) sum[t][i] = fmaf(x.v[k], ahead[i][j][4 * half + k], sum[t][i]);
+                            for (int k = 0; k < 4; k++)
+                                sum[t][i] = fmaf(x.v[k], ahead.run[i][j][4 * half + k], sum[t][i]);
                     }
                 }
             }
@@ -142,13 +164,18 @@ __global__ void __launch_bounds__(kThreads)
     __shared__ float logits[kTok * kMaxExperts];
     __shared__ int ranked[kTok][kMaxChosen];
     let_next_begin();
-    wait_for_previous();
+    RowPart gain;
+    gain.load(norm.gain, norm.hidden_dim / 4);
+    Ahead<kTok, kF32> ahead;
+    ahead.load(experts, wave_id(), lane_id(), norm.hidden_dim / 8);
+
+    wait_for_previous();  // what never changes is under way meanwhile
     const int first = int(blockIdx.x) * kTok, n_mine = min(kTok, n_tok - first);
     auto* normed_rows = reinterpret_cast<float*>(lds);
     for (int t = 0; t < kTok; t++)  // past the last token: the last one again, not used
-        norm_token(h, normed_rows + t * norm.hidden_dim, x, first + min(t, n_mine - 1), norm, scratch);
+        norm_token(h, normed_rows + t * norm.hidden_dim, x, first + min(t, n_mine - 1), norm, gain, scratch);
     block_sync();
-    score<kTok, kF32>(logits, normed_rows, experts, norm.hidden_dim);
+    score<kTok, kF32>(logits, normed_rows, experts, norm.hidden_dim, ahead);
     block_sync();
     rank_experts(ranked, logits, n_mine, experts);
     block_sync();
