@@ -244,6 +244,9 @@ run_gpu_tests() {
         export OMP_NUM_THREADS=1 # the processes are enough
         run_gtest "$2/$gpu/gpu_tests" --gtest_filter="-$too_slow"
         EMU_ORDER=check run_gtest "$2/$gpu/gpu_tests" --gtest_filter='-Gpu*:*/Gpu*:Emulator*:*/Emulator*'
+        if [[ $gpu == emulate-sm80 ]]; then # a device without instructions of wave groups
+            EMU_GROUPS=0 run_gtest "$2/$gpu/gpu_tests" --gtest_filter='*Gemm*:*Qkv*'
+        fi
         unset OMP_NUM_THREADS
         too_slow='GpuDemo*' # the demo's texts take minutes: one layout is enough
     done

@@ -135,8 +135,8 @@ std::vector<int> tile_sizes() {
 class GemmExperts : public testing::TestWithParam<ExpertCase> {};
 
 TEST_P(GemmExperts, UpThenDown) {
-    const ExpertCase& c = GetParam();
-    if (c.tile_rows == kGroupRows && !gpu::device_info(0).wave_groups) GTEST_SKIP() << "no instructions of wave groups";
+    ExpertCase c = GetParam();
+    if (c.tile_rows == kGroupRows && !gpu::device_info(0).wave_groups) c.tile_rows = 128;
     const float limit = 1.5f, alpha = 1.702f;
     const TestMatrix up(c.mxfp4, 2 * c.intermediate, c.hidden, kExperts, 41);
     const TestMatrix down(c.mxfp4, c.hidden, c.intermediate, kExperts, 51);
