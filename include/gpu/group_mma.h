@@ -68,20 +68,20 @@ constexpr int kGroupCoreBytes = 128;  // 8 rows of a column
 template <int N>
 __device__ void wgmma_k16(float* d, const uint32_t* a, uint64_t b, int add);
 
-#define GPU_D8(i)                                                                                             \
+#define GPU_D8(i)                                                                                               \
     "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), \
         "+f"(d[i + 7])
 #define GPU_D16(i) GPU_D8(i), GPU_D8(i + 8)
 #define GPU_N16 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
 #define GPU_N32 GPU_N16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
 #define GPU_N48 GPU_N32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"
-#define GPU_WGMMA(N, NAMES, W, B, ADD, ...)                                                                          \
-    template <>                                                                                                      \
-    __device__ inline void wgmma_k16<N>(float* d, const uint32_t* a, uint64_t b, int add) {                          \
-        asm volatile("{.reg .pred p; setp.ne.b32 p, " ADD ", 0; wgmma.mma_async.sync.aligned.m64n" #N                \
-                     "k16.f32.bf16.bf16 {" NAMES "}, {" W "}, " B ", p, 1, 1, 0;}"                                   \
-                     : __VA_ARGS__                                                                                   \
-                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));                                \
+#define GPU_WGMMA(N, NAMES, W, B, ADD, ...)                                                           \
+    template <>                                                                                       \
+    __device__ inline void wgmma_k16<N>(float* d, const uint32_t* a, uint64_t b, int add) {           \
+        asm volatile("{.reg .pred p; setp.ne.b32 p, " ADD ", 0; wgmma.mma_async.sync.aligned.m64n" #N \
+                     "k16.f32.bf16.bf16 {" NAMES "}, {" W "}, " B ", p, 1, 1, 0;}"                    \
+                     : __VA_ARGS__                                                                    \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));                 \
     }
 GPU_WGMMA(32, GPU_N16, "%16,%17,%18,%19", "%20", "%21", GPU_D16(0))
 GPU_WGMMA(64, GPU_N32, "%32,%33,%34,%35", "%36", "%37", GPU_D16(0), GPU_D16(16))
@@ -99,8 +99,8 @@ struct GroupMma {
     __device__ void multiply(float* acc, const WeightFrag& w, int half, const char* stage, int k16, bool add) {
         // PTX ISA, "Matrix descriptor": no swizzle, k innermost; offsets in units of 16 bytes.
         const auto at = uint32_t(__cvta_generic_to_shared(stage)) + uint32_t(2 * k16 * group_column_bytes(N));
-        const uint64_t place = (at >> 4 & 0x3fff) | uint64_t(group_column_bytes(N) >> 4) << 16 |
-                               uint64_t(kGroupCoreBytes >> 4) << 32;
+        const uint64_t place =
+            (at >> 4 & 0x3fff) | uint64_t(group_column_bytes(N) >> 4) << 16 | uint64_t(kGroupCoreBytes >> 4) << 32;
         wgmma_k16<N>(acc, w.run[half].pair, place, add);
     }
     __device__ void commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
@@ -126,14 +126,16 @@ struct GroupMma {
     void multiply(float* acc, const WeightFrag& w, int half, const char* stage, int k16, bool add) {
         if (n_waiting == 8) emu::complain("wgmma: more than 8 at once");
         emu::Wgmma& work = waiting[n_waiting++];
-        work = {acc, {}, stage + 2 * k16 * group_column_bytes(N), N, group_column_bytes(N), kGroupCoreBytes, add, n_batches};
+        work = {acc, {},       stage + 2 * k16 * group_column_bytes(N), N, group_column_bytes(N), kGroupCoreBytes,
+                add, n_batches};
         for (int i = 0; i < 4; i++) work.a[i] = w.run[half].pair[i];
     }
     void commit() { n_batches++; }
     template <int kLeft>
     void wait(float*) {
         int n_done = 0;
-        while (n_done < n_waiting && waiting[n_done].batch < n_batches - kLeft) emu::wgmma_k16_f32_bf16(&waiting[n_done++]);
+        while (n_done < n_waiting && waiting[n_done].batch < n_batches - kLeft)
+            emu::wgmma_k16_f32_bf16(&waiting[n_done++]);
         for (int i = n_done; i < n_waiting; i++) waiting[i - n_done] = waiting[i];
         n_waiting -= n_done;
     }

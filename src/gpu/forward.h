@@ -49,7 +49,12 @@ class Forward {
   public:
     Forward(const Config& config, const DeviceModel& model, const Workspace& workspace, const KvCache& kv,
             OpTimer& timer, gpu::Stream stream)
-        : config_(config), model_(model), work_(workspace), kv_(kv), timer_(timer), stream_(stream),
+        : config_(config),
+          model_(model),
+          work_(workspace),
+          kv_(kv),
+          timer_(timer),
+          stream_(stream),
           wave_groups_(gpu::device_info(0).wave_groups) {}
 
     // All layers: leaves x and the last layer's experts' results.

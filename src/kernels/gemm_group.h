@@ -149,6 +149,6 @@ void launch_group(const Problem& problem, const GemmShape& shape, int n_tiles, g
     GPU_REQUIRE(device_has_groups());
     const auto kernel = shape.n_splits > 1 ? gemm_group_kernel<Problem, true> : gemm_group_kernel<Problem, false>;
     const dim3 grid(unsigned((shape.n_slabs + kGroupBlockSlabs - 1) / kGroupBlockSlabs), unsigned(n_tiles));
-    GPU_LAUNCH_CHAINED(kernel, grid, dim3(unsigned(kGroupBlockWaves * device_wave())), group_lds_bytes(), stream, problem,
-                       shape);
+    GPU_LAUNCH_CHAINED(kernel, grid, dim3(unsigned(kGroupBlockWaves * device_wave())), group_lds_bytes(), stream,
+                       problem, shape);
 }

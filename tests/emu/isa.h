@@ -157,7 +157,9 @@ inline void wgmma_k16_f32_bf16(Wgmma* share) {
         for (int n = 0; n < first.n; n++)
             for (int k = 0; k < 16; k++) {
                 uint16_t bits;
-                std::memcpy(&bits, first.b + k / 8 * first.leading_bytes + n / 8 * first.stride_bytes + n % 8 * 16 + k % 8 * 2, 2);
+                std::memcpy(&bits,
+                            first.b + k / 8 * first.leading_bytes + n / 8 * first.stride_bytes + n % 8 * 16 + k % 8 * 2,
+                            2);
                 b[n][k] = widened(bits, false);
             }
         for (int m = 0; m < 16; m++) {

@@ -98,8 +98,8 @@ __global__ void group_kernel(float* before, float* after) {
 TEST_P(Emulator, WorkOfWaveGroupsIsDoneWhenItIsWaitedFor) {
     const int n = kGroupWaves * kWave;
     Guarded<float> before(static_cast<size_t>(n)), after(static_cast<size_t>(n));
-    GPU_LAUNCH(group_kernel, dim3(1), dim3(unsigned(n)), size_t(group_stage_bytes(kGroupTestRows)), nullptr, before.data(),
-               after.data());
+    GPU_LAUNCH(group_kernel, dim3(1), dim3(unsigned(n)), size_t(group_stage_bytes(kGroupTestRows)), nullptr,
+               before.data(), after.data());
     for (const float sum : before.download("before")) EXPECT_EQ(sum, 16 * 6.0f);  // the first batch, in the end
     for (const float sum : after.download("after")) EXPECT_EQ(sum, 32 * 6.0f);
 }

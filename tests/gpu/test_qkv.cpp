@@ -126,7 +126,8 @@ TEST(QkvBits, DoNotDependOnTheNumberOfTokens) {
     const OnDevice d_v(w_v, SlabRows::kPlain, kHeadDim);
     Guarded<bf16> h(random_bf16(4, int64_t(kMost) * kHidden));
     std::vector<float> angles;
-    for (int i = 0; i < kMost * kHeadDim / 2; i++) angles.insert(angles.end(), {std::cos(0.1f * i), std::sin(0.1f * i)});
+    for (int i = 0; i < kMost * kHeadDim / 2; i++)
+        angles.insert(angles.end(), {std::cos(0.1f * i), std::sin(0.1f * i)});
     std::vector<int> zeros(kMost), ascending(kMost), pages(kPages);
     for (int i = 0; i < kMost; i++) ascending[size_t(i)] = i;
     for (int i = 0; i < kPages; i++) pages[size_t(i)] = i;
@@ -148,7 +149,8 @@ TEST(QkvBits, DoNotDependOnTheNumberOfTokens) {
         const std::vector<bf16> got_q = q.download("q"), got_keys = keys.download("keys");
         if (first_q.empty()) first_q = got_q, first_keys = got_keys;
         EXPECT_EQ(0, std::memcmp(got_q.data(), first_q.data(), got_q.size() * sizeof(bf16))) << n_tok << " tokens";
-        EXPECT_EQ(0, std::memcmp(got_keys.data(), first_keys.data(), got_keys.size() * sizeof(bf16))) << n_tok << " tokens";
+        EXPECT_EQ(0, std::memcmp(got_keys.data(), first_keys.data(), got_keys.size() * sizeof(bf16)))
+            << n_tok << " tokens";
     }
 }
 

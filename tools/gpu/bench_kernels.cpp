@@ -128,7 +128,8 @@ class Bench {
     void run(int n_tok) {
         const Shape& s = s_;
         const int n_slots = n_tok * s.experts_per_token, heads_dim = s.n_heads * s.head_dim;
-        const int kv_dim = s.n_kv_heads * s.head_dim, tile_rows = expert_tile_rows(n_slots, s.n_experts, gpu::device_info(0).wave_groups);
+        const int kv_dim = s.n_kv_heads * s.head_dim,
+                  tile_rows = expert_tile_rows(n_slots, s.n_experts, gpu::device_info(0).wave_groups);
         const int padded = round_up(s.hidden, 64), n_rows = std::min(n_tok, kLogitRowsAtOnce);
         Random x(int64_t(n_tok) * s.hidden * 4, stream_), h(int64_t(n_tok) * padded * 2, stream_);
         Random q(int64_t(n_tok) * heads_dim * 2, stream_),
