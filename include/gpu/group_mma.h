@@ -5,7 +5,7 @@
 //   group_stage_bytes(n)         LDS that the activations of one depth step, n rows × 64 k, take
 //   stage_run(stage, n, row, r, run)   puts one row's run r of 8 there, k from 8 r
 //   publish_stage()   after a thread's last stage_run and before the barrier: the group's instructions may read
-//   GroupMma<N>       products with N rows of activations. Each wave multiplies its own 16 rows of weights; a lane's element i
+//   GroupMma<N>       products with N rows of activations, on hardware 96. Each wave multiplies its own 16 rows of weights; a lane's element i
 //                     of N / 2 is product_at(lane, i)
 //     .begin()        registers are ready: before the first multiply() of a batch
 //     .multiply(acc, w, half, stage, k16, add)   acc = (add ? acc : 0) + the products of 16 of the stage's k; w.run[half]
@@ -71,26 +71,16 @@ __device__ void wgmma_k16(float* d, const uint32_t* a, uint64_t b, int add);
 #define GPU_D8(i)                                                                                               \
     "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), \
         "+f"(d[i + 7])
-#define GPU_D16(i) GPU_D8(i), GPU_D8(i + 8)
-#define GPU_N16 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
-#define GPU_N32 GPU_N16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
-#define GPU_N48 GPU_N32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"
-#define GPU_WGMMA(N, NAMES, W, B, ADD, ...)                                                           \
-    template <>                                                                                       \
-    __device__ inline void wgmma_k16<N>(float* d, const uint32_t* a, uint64_t b, int add) {           \
-        asm volatile("{.reg .pred p; setp.ne.b32 p, " ADD ", 0; wgmma.mma_async.sync.aligned.m64n" #N \
-                     "k16.f32.bf16.bf16 {" NAMES "}, {" W "}, " B ", p, 1, 1, 0;}"                    \
-                     : __VA_ARGS__                                                                    \
-                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));                 \
-    }
-GPU_WGMMA(32, GPU_N16, "%16,%17,%18,%19", "%20", "%21", GPU_D16(0))
-GPU_WGMMA(64, GPU_N32, "%32,%33,%34,%35", "%36", "%37", GPU_D16(0), GPU_D16(16))
-GPU_WGMMA(96, GPU_N48, "%48,%49,%50,%51", "%52", "%53", GPU_D16(0), GPU_D16(16), GPU_D16(32))
-#undef GPU_WGMMA
-#undef GPU_N48
-#undef GPU_N32
-#undef GPU_N16
-#undef GPU_D16
+template <>
+__device__ inline void wgmma_k16<96>(float* d, const uint32_t* a, uint64_t b, int add) {
+    asm volatile(
+        "{.reg .pred p; setp.ne.b32 p, %53, 0; wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 "
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,"
+        "%24,%25,%26,%27,%28,%29,%30,%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47}, "
+        "{%48,%49,%50,%51}, %52, p, 1, 1, 0;}"
+        : GPU_D8(0), GPU_D8(8), GPU_D8(16), GPU_D8(24), GPU_D8(32), GPU_D8(40)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
+}
 #undef GPU_D8
 
 template <int N>
