@@ -71,8 +71,10 @@ __global__ void pack_codes_kernel(uint32_t* words, Source s, int64_t n_words, in
     const int row = source_row(s, slab, tile % 2, at.row), k = kDepthStep * step + kTileDepth * (tile / 2) + at.col;
     uint32_t word = 0;
     if (row < s.n_out && k < s.n_in) {
-        const auto* codes = static_cast<const uint8_t*>(s.data) + (int64_t(row) * s.n_in + k) / 2;
-        for (int i = 0; i < 8; i++) word |= placed_code(i, codes[i / 2] >> (4 * (i % 2)) & 15u);
+        const int64_t first = int64_t(row) * s.n_in + k;
+        const auto* codes = static_cast<const uint8_t*>(s.data) + first / 2;
+        const int scale = s.scales[first / kTileDepth];
+        for (int i = 0; i < 8; i++) word |= placed_code(i, kept_code(codes[i / 2] >> (4 * (i % 2)) & 15u, scale));
     }
     words[idx] = word;
 }

@@ -3,7 +3,8 @@
 // one fact check each other; one statement used twice checks nothing.
 //
 // Sources: AMD Instinct MI200 ISA, V_MFMA_F32_16X16X16_BF16_1K; AMD RDNA3 ISA, 7.9 "Wave Matrix Multiply Accumulate"; NVIDIA
-// PTX ISA, "Matrix fragments for mma.m16n8k16", "wgmma: register fragments and shared memory matrix layout".
+// PTX ISA, "Matrix fragments for mma.m16n8k16", "wgmma: register fragments and shared memory matrix layout". V_PERM_B32: any
+// of AMD's.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -79,6 +80,21 @@ void multiply(void* const* shares) {
         for (int n = 0; n < kN; n++) d_of[Isa::d(m, n).lane][Isa::d(m, n).element] = flushed(d[m][n], Isa::kFlush);
     for (int lane = 0; lane < kWaveLanes; lane++)
         std::memcpy(static_cast<MatrixShare*>(shares[lane])->d, d_of[lane], sizeof d_of[lane]);
+}
+
+// Each byte of the selector says what the result's byte is: 0 to 7 a byte of {s0, s1}, s1 the lower; 8 to 11 eight times the
+// sign of byte 1, 3, 5 or 7; 12 zero; more than that 0xff.
+inline uint32_t v_perm_b32(uint32_t s0, uint32_t s1, uint32_t selector) {
+    const uint64_t bytes = uint64_t(s0) << 32 | s1;
+    uint32_t result = 0;
+    for (int i = 0; i < 4; i++) {
+        const uint32_t which = selector >> (8 * i) & 255;
+        uint32_t byte = which == 12 ? 0 : 255;
+        if (which < 8) byte = uint32_t(bytes >> (8 * which)) & 255;
+        if (which >= 8 && which < 12) byte = bytes >> (16 * (which - 8) + 15) & 1 ? 255 : 0;
+        result |= byte << (8 * i);
+    }
+    return result;
 }
 
 #if defined(GPU_EMULATE_CDNA)

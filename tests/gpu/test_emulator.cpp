@@ -194,6 +194,16 @@ TEST(EmulatorMatrix, SubnormalsAreZerosAsOnTheDevice) {
     EXPECT_EQ(emu::flushed(-0x1p-126f, flushes), -0x1p-126f);
 }
 
+TEST(EmulatorPermute, EverySelectorByte) {
+    const uint32_t upper = 0x77e6d504u,
+                   lower = 0x43b22110u;  // bytes 1, 3, 5, 7: positive, positive, negative, positive
+    EXPECT_EQ(emu::v_perm_b32(upper, lower, 0x03020100u), lower);
+    EXPECT_EQ(emu::v_perm_b32(upper, lower, 0x07060504u), upper);
+    EXPECT_EQ(emu::v_perm_b32(upper, lower, 0x04000703u), 0x04107743u);
+    EXPECT_EQ(emu::v_perm_b32(upper, lower, 0x0b0a0908u), 0x00ff0000u) << "signs of bytes 1, 3, 5, 7";
+    EXPECT_EQ(emu::v_perm_b32(upper, lower, 0xff100d0cu), 0xffffff00u) << "constants";
+}
+
 // ---- what a GPU leaves undefined ----
 
 class EmulatorDeath : public testing::Test {

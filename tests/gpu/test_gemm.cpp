@@ -212,15 +212,19 @@ TEST(GemmExpertsBits, DoNotDependOnTheTileSize) {
     }
 }
 
-// Every code under every kind of scale: the smallest, ordinary ones, the largest that stays packed; and those that do not,
-// up to the largest at which 6 is still finite.
+// Every code in every place under every kind of scale: those at which weights become too small for a normal bf16, which are
+// packed as zeros; ordinary ones, odd and even; the largest that stays packed; and those that do not, up to the largest at
+// which 6 is still finite.
 TEST(Mxfp4, EveryCodeAndScale) {
     const float kCode[8] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
-    for (const int scale : {2, 60, 126, 127, 128, 129, 130, 200, 251}) {
+    for (const int scale : {0, 1, 2, 3, 60, 126, 127, 128, 129, 130, 200, 251}) {
         TestMatrix w(true, 32, 64, 1, 81);
         w.stays_packed = scale <= kLargestPackedScale;
         std::fill(w.scales.begin(), w.scales.end(), uint8_t(scale));
-        for (size_t i = 0; i < w.codes.size(); i++) w.codes[i] = uint8_t((2 * i) % 16 | ((2 * i + 1) % 16) << 4);
+        const auto code_at = [](int row, int k) { return (k + row) % 16; };
+        for (int row = 0; row < 32; row++)
+            for (int k = 0; k < 64; k += 2)
+                w.codes[size_t(row * 64 + k) / 2] = uint8_t(code_at(row, k) | code_at(row, k + 1) << 4);
         w.bias.assign(w.bias.size(), 0.0f);
         const OnDevice device(w, SlabRows::kPlain, 0);
         // moe_down of one expert with act = one-hot rows gives the matrix back.
@@ -238,10 +242,10 @@ TEST(Mxfp4, EveryCodeAndScale) {
         const std::vector<float> got = out.download("w");
         for (int k = 0; k < n_slots; k++)
             for (int row = 0; row < 32; row++) {
-                const int code = 3 * k % 16;
-                const float magnitude = std::ldexp(kCode[code & 7], scale - 127);
+                const int code = code_at(row, 3 * k);
+                const float exact = std::ldexp(kCode[code & 7], scale - 127), magnitude = exact < 0x1p-126f ? 0 : exact;
                 ASSERT_EQ(got[size_t(k) * 32 + size_t(row)], code & 8 ? -magnitude : magnitude)
-                    << "scale " << scale << ", code " << code;
+                    << "scale " << scale << ", code " << code << ", k " << 3 * k;
             }
     }
 }
