@@ -143,7 +143,7 @@ endif
 
 objects = $(patsubst %,$(GPU_OBJ)/%.o,$(basename $(1)))
 GPU_SRCS ?= $(sort $(wildcard src/kernels/*.hip src/gpu/*.cpp))
-GPU_TESTS ?= $(sort $(wildcard tests/gpu/*.hip tests/gpu/test_*.cpp))
+GPU_TESTS ?= $(sort $(wildcard tests/gpu/*.hip tests/gpu/*.cpp))
 GPU_OBJS := $(call objects,$(GPU_SRCS) $(DEVICE))
 GPU_TEST_OBJS := $(call objects,$(if $(EMULATE),$(GPU_TESTS),$(filter-out %/test_emulator.cpp,$(GPU_TESTS))))
 GPU_TOOLS := $(sort $(wildcard tools/gpu/*.cpp))

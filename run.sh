@@ -10,8 +10,8 @@ LOGS=$ROOT/build/logs
 # will do as well.
 NEEDED_TO_BUILD=(g++:g++ make:make libpcre2-dev:pcre2.h nlohmann-json3-dev:nlohmann/json.hpp libcli11-dev:CLI/CLI.hpp
     libfmt-dev:fmt/core.h libedit-dev:editline/readline.h libxxhash-dev:xxhash.h)
-NEEDED_TO_TEST=(libgtest-dev:gtest/gtest.h python3:python3 nodejs:node npm:npm
-    libboost-context-dev:boost/context/detail/fcontext.hpp)
+NEEDED_TO_TEST_KERNELS=(libgtest-dev:gtest/gtest.h libboost-context-dev:boost/context/detail/fcontext.hpp)
+NEEDED_TO_TEST=("${NEEDED_TO_TEST_KERNELS[@]}" python3:python3 nodejs:node npm:npm)
 NEEDED_FOR_AMD=(hipcc:hipcc clang-19:clang++-19 clang-tools-19:clang-offload-bundler-19 lld-19:ld.lld-19 llvm-19:llvm-as-19)
 NEEDED_TO_FUZZ=(clang:clang++ libclang-rt-dev:libFuzzer)
 
@@ -30,6 +30,8 @@ help() {
   bench [MODEL]            how fast it is here: prefill, decode, 32 requests at once (default: the demo model)
   test [--asan]            build and run every test, those of GPU kernels on emulated GPUs; --asan: under
                            AddressSanitizer and UBSan. The last line is "N passed, N failed"
+  test --quick [-t SECONDS]   only the tests of GPU kernels, on the GPU that build would build for, else on an emulated
+                           MI250. None starts after SECONDS (default 30), building not counted
   fuzz [-t SECONDS]        feed damaged files to every reader for SECONDS in all (default 60); needs clang
 
 Missing Debian packages are installed first if you are root, and named if you are not.
@@ -40,6 +42,18 @@ say() { echo "== $*" >&2; }
 die() {
     echo "run.sh: $*" >&2
     exit 2
+}
+# seconds_of COMMAND DEFAULT [-t SECONDS]
+seconds_of() {
+    local command=$1 seconds=$2 flag OPTIND=1
+    shift 2
+    while getopts t: flag; do
+        [[ $flag == t ]] || die "$command: the only flag is -t SECONDS"
+        seconds=$OPTARG
+    done
+    ((OPTIND > $#)) || die "$command: expected nothing or -t SECONDS, found \"${!OPTIND}\""
+    [[ $seconds =~ ^[1-9][0-9]*$ ]] || die "$command: -t: expected a number of seconds, found \"$seconds\""
+    echo "$seconds"
 }
 # Prints a command so that it can be pasted, then runs it.
 show() {
@@ -183,7 +197,7 @@ bench() {
 
 # ---- tests ----
 
-PASSED=0 FAILED=0
+PASSED=0 FAILED=0 CHOSEN=0 # of GoogleTests, how many were to run
 
 # check NAME COMMAND...: one test that is a command; shows what it printed only if it failed.
 check() {
@@ -197,8 +211,8 @@ check() {
     fi
 }
 
-# Reads the output of a GoogleTest process; shows failed tests with what they printed, then "passed failed skipped" on
-# stdout. A process that died counts as one failure, the test in which it died.
+# Reads the output of a GoogleTest process; shows failed tests with what they printed, then "passed failed skipped chosen"
+# on stdout. A process that died counts as one failure, the test in which it died.
 count_tests() {
     awk '
         /\[ RUN      \]/ { block = "" }
@@ -206,26 +220,27 @@ count_tests() {
         /\[       OK \]/ { passed++; block = "" }
         /\[  SKIPPED \].* ms\)$/ { skipped++; printf "%s", block > "/dev/stderr"; block = "" }
         /\[  FAILED  \].* ms\)$/ { failed++; printf "%s", block > "/dev/stderr"; block = "" }
-        /^\[==========\] .* ran\./ { finished = 1; block = "" }
+        /^\[==========\] Running / { chosen = $3 }
+        /^\[==========\] .* ran\./ || /^time is over/ { finished = 1; block = "" }
         END {
             if (!finished) {
                 failed++
                 printf "%sthe test process died here; the tests after it did not run\n", block > "/dev/stderr"
             }
-            print passed + 0, failed + 0, skipped + 0
+            print passed + 0, failed + 0, skipped + 0, chosen + 0
         }' "$1"
 }
 
 # run_gtest PROGRAM [FLAGS]: all its GoogleTests, one process a core.
 run_gtest() {
-    local i passed failed skipped
+    local i passed failed skipped chosen
     for ((i = 0; i < JOBS; i++)); do
         GTEST_TOTAL_SHARDS=$JOBS GTEST_SHARD_INDEX=$i OMP_WAIT_POLICY=passive "$@" --gtest_color=no &> "$LOGS/tests.$i" &
     done
     wait
     for ((i = 0; i < JOBS; i++)); do
-        read -r passed failed skipped < <(count_tests "$LOGS/tests.$i")
-        PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed))
+        read -r passed failed skipped chosen < <(count_tests "$LOGS/tests.$i")
+        PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) CHOSEN=$((CHOSEN + chosen))
         ((skipped == 0)) || say "$skipped tests skipped, see above"
     done
 }
@@ -252,12 +267,35 @@ run_gpu_tests() {
     done
 }
 
+# run_quick_tests [-t SECONDS]: of the GPU's tests those of one kernel each. On a device one process has it to itself.
+run_quick_tests() {
+    local seconds gpu
+    seconds=$(seconds_of "test --quick" 30 "$@")
+    gpu=$(gpu_target)
+    gpu=${gpu:-emulate-cdna}
+    need "${NEEDED_TO_BUILD[@]}" "${NEEDED_TO_TEST_KERNELS[@]}"
+    cd "$ROOT"
+    mkdir -p "$LOGS"
+    say "kernels: building their tests for $gpu (the first time 2 to 5 minutes on 2 cores)"
+    make -j"$JOBS" "GPU=$gpu" gpu-tests >&2
+    [[ $gpu == emulate-* ]] || JOBS=1
+    GPU_TESTS_SECONDS=$seconds OMP_NUM_THREADS=1 run_gtest "build/$gpu/gpu_tests" \
+        --gtest_filter='-Gpu*:*/Gpu*:Emulator*:*/Emulator*'
+    say "$((PASSED + FAILED)) of $CHOSEN tests ran on $gpu"
+    echo "$PASSED passed, $FAILED failed"
+    ((FAILED == 0 && PASSED > 0))
+}
+
 run_tests() {
     local build=build mode=default
     case ${1:-} in
     '') ;;
     --asan) build=build/asan mode=asan ;;
-    *) die "test: expected nothing or --asan, found \"$1\"" ;;
+    --quick)
+        run_quick_tests "${@:2}"
+        return
+        ;;
+    *) die "test: expected nothing, --asan or --quick, found \"$1\"" ;;
     esac
     need "${NEEDED_TO_BUILD[@]}" "${NEEDED_TO_TEST[@]}"
     cd "$ROOT"
@@ -285,14 +323,8 @@ run_tests() {
 }
 
 fuzz() {
-    local seconds=60 targets target what bad=0
-    while getopts t: flag; do
-        case $flag in
-        t) seconds=$OPTARG ;;
-        *) die "fuzz: the only flag is -t SECONDS" ;;
-        esac
-    done
-    [[ $seconds =~ ^[1-9][0-9]*$ ]] || die "fuzz: -t: expected a number of seconds, found \"$seconds\""
+    local seconds targets target what bad=0
+    seconds=$(seconds_of fuzz 60 "$@")
     need "${NEEDED_TO_BUILD[@]}" "${NEEDED_TO_FUZZ[@]}"
     cd "$ROOT"
     say "building the fuzz targets (the first time about 2 minutes on 2 cores)"

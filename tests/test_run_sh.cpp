@@ -30,6 +30,18 @@ class RunSh : public testing::Test {
         fs::permissions(path, fs::perms::owner_all);
     }
 
+    // All that `test --quick` calls, and tests for `gpu` that do as `script` says. One core, so that they are one process.
+    void prepare_quick_tests(const std::string& gpu, const std::string& script) {
+        for (const char* tool : {"awk", "mkdir"})
+            fs::create_symlink(fs::path("/usr/bin") / tool, folder_ / "bin" / tool);
+        fs::remove(folder_ / "bin/nproc");
+        stand_in("nproc", "echo 1");
+        stand_in("g++", "cat > /dev/null");
+        stand_in("make", "exit 0");
+        fs::create_directories(folder_ / "build" / gpu);
+        stand_in("../build/" + gpu + "/gpu_tests", script);
+    }
+
     ProgramResult run_sh(std::vector<std::string> args, const std::vector<std::string>& environment = {}) {
         std::vector<std::string> command = {"env", "-i", "PATH=" + (folder_ / "bin").string()};
         command.insert(command.end(), environment.begin(), environment.end());
@@ -48,13 +60,18 @@ class RunSh : public testing::Test {
 TEST_F(RunSh, HelpNamesEveryCommand) {
     const ProgramResult r = run_sh({"-h"});
     EXPECT_EQ(r.code, 0);
-    for (const char* name : {"demo", "test", "build", "run", "export", "bench", "fuzz", "default|fast|omp"})
+    for (const char* name : {"demo", "test", "build", "run", "export", "bench", "fuzz", "default|fast|omp", "--quick"})
         EXPECT_NE(r.out.find(name), std::string::npos) << name;
 }
 
 TEST_F(RunSh, BadCommandsAreNamed) {
-    const std::vector<std::vector<std::string>> cases = {
-        {"dance"}, {"build", "slow"}, {"fuzz", "-t", "abc"}, {"fuzz", "-t", "0"}, {"test", "--quick"}};
+    const std::vector<std::vector<std::string>> cases = {{"dance"},
+                                                         {"build", "slow"},
+                                                         {"fuzz", "-t", "abc"},
+                                                         {"fuzz", "-t", "0"},
+                                                         {"test", "--slow"},
+                                                         {"test", "--quick", "-t", "1.5"},
+                                                         {"test", "--quick", "now"}};
     for (const auto& args : cases) {
         const ProgramResult r = run_sh(args);
         EXPECT_EQ(r.code, 2) << args[0];
@@ -115,6 +132,40 @@ TEST_F(RunSh, BuildIsForTheDeviceThatIsHere) {
     if (fs::exists("/dev/kfd")) return;  // an AMD device, which would be found next
     stand_in("nvidia-smi", "echo no devices >&2; exit 9");
     builds("GPU=", {});
+}
+
+// What a GoogleTest program prints, as far as run.sh reads it, when it was to run 4 tests and the time was over after two.
+constexpr const char* kTwoOfFour =
+    "echo \"$@\" >&2; echo '[==========] Running 4 tests from 1 test suite.';"
+    "echo '[ RUN      ] Gemm.One'; echo '[       OK ] Gemm.One (1 ms)';"
+    "echo '[ RUN      ] Gemm.Two'; echo wrong by $GPU_TESTS_SECONDS;";
+
+TEST_F(RunSh, QuickTestsStopInTimeAndSayHowMany) {
+    prepare_quick_tests("emulate-cdna", kTwoOfFour + std::string("echo '[  FAILED  ] Gemm.Two (1 ms)';"
+                                                                 "echo '[ RUN      ] Gemm.Three'; echo time is over"));
+    const ProgramResult r = run_sh({"test", "--quick", "-t", "7"}, {"GPU=none"});
+    EXPECT_EQ(r.code, 1);
+    EXPECT_EQ(r.out, "1 passed, 1 failed\n");
+    EXPECT_NE(r.err.find("wrong by 7\n"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("2 of 4 tests ran on emulate-cdna\n"), std::string::npos) << r.err;
+}
+
+TEST_F(RunSh, QuickTestsTakeTheDeviceThatIsHere) {
+    prepare_quick_tests("sm_90", kTwoOfFour + std::string("echo '[       OK ] Gemm.Two (1 ms)'; echo time is over"));
+    stand_in("nvcc", "exit 0");
+    stand_in("nvidia-smi", "echo 9.0");
+    const ProgramResult r = run_sh({"test", "--quick"});
+    EXPECT_EQ(r.code, 0);
+    EXPECT_EQ(r.out, "2 passed, 0 failed\n");
+    EXPECT_NE(r.err.find("2 of 4 tests ran on sm_90\n"), std::string::npos) << r.err;
+}
+
+TEST_F(RunSh, QuickTestsThatDieHaveFailed) {
+    prepare_quick_tests("emulate-cdna", kTwoOfFour + std::string("kill -9 $$"));
+    const ProgramResult r = run_sh({"test", "--quick"}, {"GPU=none"});
+    EXPECT_EQ(r.code, 1);
+    EXPECT_EQ(r.out, "1 passed, 1 failed\n");
+    EXPECT_NE(r.err.find("wrong by 30\n"), std::string::npos) << r.err;
 }
 
 TEST_F(RunSh, WithoutAnyPackagesItNamesThem) {
