@@ -76,6 +76,7 @@ struct EngineStats {
         std::string name;
         double seconds = 0;
         int64_t bytes = 0;
+        double roof_seconds = 0;  // the least that the device's memory and matrix cores allow; 0: not known
     };
     std::vector<Op> ops;  // where the steps' time went; empty if the replica does not say
 };

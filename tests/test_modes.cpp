@@ -149,6 +149,7 @@ TEST_F(Modes, GenerateRawPutsTheAnswerAloneOnStdout) {
     EXPECT_EQ(a.out.find("tok/s"), std::string::npos);
     EXPECT_NE(a.err.find("achieved tok/s: "), std::string::npos);
     EXPECT_NE(a.err.find("lm_head"), std::string::npos) << "the profile";
+    EXPECT_NE(a.err.find("of roof"), std::string::npos);
     const ProgramResult b = run({folder->path("talker"), "--raw", "-i", "Once upon", "-n", "40", "--reference"});
     EXPECT_EQ(a.out, b.out) << "the reference path writes the same text";
 }

@@ -9,8 +9,11 @@ void print_profile(const EngineStats& stats) {
     double total = 0;
     for (const EngineStats::Op& op : stats.ops) total += op.seconds;
     if (total == 0) return;
-    fmt::print(stderr, "{:<16} {:>9} {:>7} {:>8}\n", "operation", "seconds", "share", "GB/s");
-    for (const EngineStats::Op& op : stats.ops)
-        fmt::print(stderr, "{:<16} {:>9.3f} {:>6.1f}% {:>8.2f}\n", op.name, op.seconds, 100 * op.seconds / total,
-                   op.seconds > 0 ? double(op.bytes) * 1e-9 / op.seconds : 0.0);
+    fmt::print(stderr, "{:<16} {:>9} {:>7} {:>8} {:>7}\n", "operation", "seconds", "share", "GB/s", "of roof");
+    for (const EngineStats::Op& op : stats.ops) {
+        const std::string of_roof =
+            op.roof_seconds > 0 && op.seconds > 0 ? fmt::format("{:.1f}%", 100 * op.roof_seconds / op.seconds) : "-";
+        fmt::print(stderr, "{:<16} {:>9.3f} {:>6.1f}% {:>8.2f} {:>7}\n", op.name, op.seconds, 100 * op.seconds / total,
+                   op.seconds > 0 ? double(op.bytes) * 1e-9 / op.seconds : 0.0, of_roof);
+    }
 }

@@ -87,6 +87,7 @@ EngineStats Engine::stats() const {
             stats.ops[i].name = ops[i].name;
             stats.ops[i].seconds += ops[i].seconds;
             stats.ops[i].bytes += ops[i].bytes;
+            stats.ops[i].roof_seconds += ops[i].roof_seconds;
         }
     }
     return stats;

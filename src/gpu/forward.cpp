@@ -19,6 +19,11 @@ int64_t dense_bytes(const PackedMatrix& w) {
     return packed_tile_bytes(false, w.n_out, w.n_in);
 }
 
+// bf16 rows in; out_bytes: of a result, read and written.
+Work product_work(int64_t bytes, int64_t n_rows, int64_t n_out, int64_t n_in, int out_bytes) {
+    return {bytes, n_rows * (2 * n_in + out_bytes * n_out), 2.0 * double(n_rows) * double(n_out) * double(n_in)};
+}
+
 }  // namespace
 
 Workspace lay_out_workspace(const Config& config, int max_tokens, int max_rows, int max_spans, Layout& layout) {
@@ -64,8 +69,15 @@ void fill_workspace(const Config& config, const Workspace& workspace, gpu::Strea
     gpu::synchronize(stream);
 }
 
+// Reads x, writes h and, if it adds the experts' results, reads those and writes x.
+Work Forward::norm_work(int n_rows, bool adds_experts) const {
+    const int64_t elements = int64_t(n_rows) * config_.hidden_dim;
+    return {0, elements * (4 + 2 + (adds_experts ? 4 + 4 * config_.experts_per_token : 0)), 0};
+}
+
 void Forward::layers(const StepView& step) {
-    timer_.run(kEmbed, int64_t(step.tokens.n) * config_.hidden_dim * 2, stream_,
+    const int64_t embedded = int64_t(step.tokens.n) * config_.hidden_dim;
+    timer_.run(kEmbed, {2 * embedded, 4 * embedded, 0}, stream_,
                [&] { embed(work_.x, model_.embed, step.tokens, config_.hidden_dim, stream_); });
     for (int l = 0; l < config_.n_layers; l++) {
         attention_block(step, l);
@@ -77,50 +89,62 @@ void Forward::attention_block(const StepView& step, int l) {
     const DeviceLayer& w = model_.layers[size_t(l)];
     const KvLayer& kv = kv_.layers[size_t(l)];
     const Tokens& tokens = step.tokens;
-    timer_.run(kNorm, 0, stream_, [&] {
+    const int heads_dim = config_.n_attn_heads * config_.head_dim, kv_dim = config_.n_kv_heads * config_.head_dim;
+    timer_.run(kNorm, norm_work(tokens.n, l > 0), stream_, [&] {
         rmsnorm(work_.h, work_.x, w.g_attn, l > 0 ? work_.down : nullptr, l > 0 ? work_.weight : nullptr, tokens.n,
                 config_.hidden_dim, config_.experts_per_token, config_.norm_eps, stream_);
     });
-    timer_.run(kQkv, dense_bytes(w.qkv.q) + dense_bytes(w.qkv.k) + dense_bytes(w.qkv.v), stream_,
+    const int64_t qkv_bytes = dense_bytes(w.qkv.q) + dense_bytes(w.qkv.k) + dense_bytes(w.qkv.v);
+    timer_.run(kQkv, product_work(qkv_bytes, tokens.n, heads_dim + 2 * kv_dim, config_.hidden_dim, 2), stream_,
                [&] { qkv(work_.q, kv, work_.h, w.qkv, model_.cos_sin, tokens, config_.head_dim, stream_); });
-    timer_.run(kAttention, 0, stream_, [&] {
+    const StepView::Keys& keys = kv.window > 0 ? step.ring_keys : step.full_keys;
+    const int64_t kv_and_rows = 4 * (keys.read * kv_dim + int64_t(tokens.n) * heads_dim);
+    const Work attended = {0, kv_and_rows, 4.0 * double(keys.seen) * heads_dim};
+    timer_.run(kAttention, attended, stream_, [&] {
         attention(work_.att, work_.q, kv, w.sinks, step.tiles, step.n_tiles,
                   kv.window > 0 ? step.ring_spans : step.full_spans, tokens, config_.n_attn_heads, config_.n_kv_heads,
                   config_.head_dim, work_.attention, stream_);
     });
-    timer_.run(kOut, dense_bytes(w.o), stream_, [&] { gemm_residual(work_.x, work_.att, w.o, tokens.n, stream_); });
+    timer_.run(kOut, product_work(dense_bytes(w.o), tokens.n, config_.hidden_dim, heads_dim, 8), stream_,
+               [&] { gemm_residual(work_.x, work_.att, w.o, tokens.n, stream_); });
 }
 
 void Forward::expert_block(const StepView& step, const DeviceLayer& w) {
     const int n_tok = step.tokens.n, n_slots = n_tok * config_.experts_per_token;
     const int tile_rows = expert_tile_rows(n_slots, config_.n_experts, wave_groups_);
-    timer_.run(kRouter, int64_t(config_.n_experts) * config_.hidden_dim * (w.router_is_f32 ? 4 : 2), stream_, [&] {
+    const int64_t router_bytes = int64_t(config_.n_experts) * config_.hidden_dim * (w.router_is_f32 ? 4 : 2);
+    Work routed = norm_work(n_tok, false);
+    routed.bytes = router_bytes;  // f32 products: not for matrix cores
+    timer_.run(kRouter, routed, stream_, [&] {
         router(work_.h, work_.expert, work_.weight, work_.x, w.g_mlp, w.w_router, w.router_is_f32, w.b_router, n_tok,
                config_.hidden_dim, config_.n_experts, config_.experts_per_token, config_.norm_eps, stream_);
     });
     const ExpertTiles& tiles = n_tok == 1 ? work_.one_token : work_.tiles;
     if (n_tok > 1)
-        timer_.run(kSort, 0, stream_,
+        timer_.run(kSort, {0, 8 * int64_t(n_slots), 0}, stream_,
                    [&] { moe_sort(tiles, work_.expert, n_slots, config_.n_experts, tile_rows, stream_); });
-    timer_.run(kMoeUp, expert_bytes(w.up, n_slots), stream_, [&] {
+    // A row's inputs are read once for all its experts; of each two results one is written.
+    Work up = product_work(expert_bytes(w.up, n_slots), n_slots, w.up.n_out, w.up.n_in, 1);
+    up.activations -= 2 * int64_t(n_slots - n_tok) * w.up.n_in;
+    timer_.run(kMoeUp, up, stream_, [&] {
         moe_up(work_.act, work_.h, w.up, tiles, n_slots, tile_rows, config_.experts_per_token, config_.swiglu_limit,
                config_.swiglu_alpha, stream_);
     });
-    timer_.run(kMoeDown, expert_bytes(w.down, n_slots), stream_,
+    timer_.run(kMoeDown, product_work(expert_bytes(w.down, n_slots), n_slots, w.down.n_out, w.down.n_in, 4), stream_,
                [&] { moe_down(work_.down, work_.act, w.down, tiles, n_slots, tile_rows, stream_); });
 }
 
 void Forward::logits(const StepView& step, int begin, int n) {
-    timer_.run(kNorm, 0, stream_, [&] {
+    timer_.run(kNorm, norm_work(n, true), stream_, [&] {
         rmsnorm_rows(work_.rows_h, work_.x, step.row_token + begin, model_.g_final, work_.down, work_.weight, n,
                      config_.hidden_dim, config_.experts_per_token, config_.norm_eps, stream_);
     });
-    timer_.run(kLmHead, dense_bytes(model_.unembed), stream_,
-               [&] { gemm_logits(work_.logits, work_.rows_h, model_.unembed, n, stream_); });
+    timer_.run(kLmHead, product_work(dense_bytes(model_.unembed), n, config_.vocab_size, config_.hidden_dim, 4),
+               stream_, [&] { gemm_logits(work_.logits, work_.rows_h, model_.unembed, n, stream_); });
 }
 
 void Forward::sample(const StepView& step, int begin, int n) {
-    timer_.run(kSample, 0, stream_, [&] {
+    timer_.run(kSample, {0, 4 * int64_t(n) * config_.vocab_size, 0}, stream_, [&] {
         ::sample(step.sampled + begin, work_.logits, step.sampling + begin, n, config_.vocab_size, stream_);
     });
 }

@@ -35,7 +35,12 @@ struct StepView {
     const QueryTile* tiles = nullptr;  // (n_tiles)
     int n_tiles = 0;
     int full_spans = 0, ring_spans = 0;  // at least as many as any tile's keys lie in
-    const int* row_token = nullptr;      // (n_rows)
+    struct Keys {
+        int64_t seen = 0;  // by all tokens together
+        int64_t read = 0;  // of all sequences
+    };
+    Keys full_keys, ring_keys;       // for the account of a layer's work
+    const int* row_token = nullptr;  // (n_rows)
     const RowSampling* sampling = nullptr;
     int n_rows = 0;
     int* sampled = nullptr;  // (n_rows)
@@ -65,6 +70,7 @@ class Forward {
     void sample(const StepView& step, int begin, int n);
 
   private:
+    Work norm_work(int n_rows, bool adds_experts) const;
     void attention_block(const StepView& step, int l);
     void expert_block(const StepView& step, const DeviceLayer& w);
 

@@ -30,13 +30,18 @@ int spans(int n_keys) {
     return (n_keys + kSplitKeys - 1) / kSplitKeys;
 }
 
+Roofs roofs_of(int device) {
+    gpu::set_device(device);
+    return measure_roofs(device, nullptr);
+}
+
 class GpuReplica : public Replica {
   public:
     GpuReplica(const Model& model, const EngineOptions& options, int device)
         : config_(model.config),
           device_(device),
           use_graphs_(options.graphs && !options.profile && !options.synchronous && gpu::graphs_supported()),
-          timer_(options.profile, options.synchronous, gpu_op_names()) {
+          timer_(options.profile, options.synchronous, options.profile ? roofs_of(device) : Roofs{}, gpu_op_names()) {
         gpu::set_device(device);
         plan(model, options);
         weights_ = load_weights(model);
@@ -60,11 +65,15 @@ class GpuReplica : public Replica {
     }
 
     const Capacity& capacity() const override { return capacity_; }
-    std::vector<EngineStats::Op> ops() const override { return timer_.ops(); }
+    std::vector<EngineStats::Op> ops() const override {
+        std::vector<EngineStats::Op> ops = timer_.ops();
+        ops[kAttention].bytes = kv_bytes_;
+        return ops;
+    }
 
     int64_t bytes_read() const override {
-        int64_t sum = kv_bytes_;
-        for (const EngineStats::Op& op : timer_.ops()) sum += op.bytes;
+        int64_t sum = 0;
+        for (const EngineStats::Op& op : ops()) sum += op.bytes;
         return sum;
     }
 
@@ -133,6 +142,22 @@ class GpuReplica : public Replica {
         view.full_spans = rounded ? span_bucket(spans(last + 1)) : spans(last + 1);
         // A window and the tokens of one tile, wherever they begin.
         view.ring_spans = std::min(view.full_spans, (config_.sliding_window + 16 - 3) / kSplitKeys + 2);
+        count_keys(view, batch);
+    }
+
+    void count_keys(StepView& view, const Batch& batch) const {
+        int of_seq = 0;
+        for (size_t t = 0; t < batch.tokens.size(); t++) {
+            const Batch::Token& token = batch.tokens[t];
+            const int pos = token.pos, window = config_.sliding_window;
+            of_seq++;
+            view.full_keys.seen += pos + 1;
+            view.ring_keys.seen += std::min(pos + 1, window);
+            if (t + 1 < batch.tokens.size() && batch.tokens[t + 1].seq == token.seq) continue;
+            view.full_keys.read += pos + 1;
+            view.ring_keys.read += std::min(pos + 1, window - 1 + of_seq);
+            of_seq = 0;
+        }
     }
 
     void plain_step(const Batch& batch, const LogitsSink& sink) {

@@ -3,9 +3,9 @@
 
 #include <cstdio>
 
-OpTimer::OpTimer(bool enabled, bool synchronous, const std::vector<const char*>& names)
-    : enabled_(enabled), synchronous_(synchronous) {
-    for (const char* name : names) ops_.push_back({name, 0, 0});
+OpTimer::OpTimer(bool enabled, bool synchronous, const Roofs& roofs, const std::vector<const char*>& names)
+    : enabled_(enabled), synchronous_(synchronous), roofs_(roofs) {
+    for (const char* name : names) ops_.push_back({name, 0, 0, 0});
 }
 
 OpTimer::~OpTimer() {

@@ -4,19 +4,28 @@
 #include <vector>
 
 #include "engine.h"
-#include "gpu/runtime.h"
+#include "gpu/roofs.h"
+
+// What an operation takes at least.
+struct Work {
+    int64_t bytes = 0;        // of weights, read
+    int64_t activations = 0;  // bytes of all else, read and written
+    double flop = 0;          // of matrix products
+};
 
 class OpTimer {
   public:
-    OpTimer(bool enabled, bool synchronous, const std::vector<const char*>& names);
+    // roofs: zeros if nobody asks how near they are.
+    OpTimer(bool enabled, bool synchronous, const Roofs& roofs, const std::vector<const char*>& names);
     ~OpTimer();
     OpTimer(const OpTimer&) = delete;
     OpTimer& operator=(const OpTimer&) = delete;
 
-    // Launches what is counted as operation `op`, which reads `bytes` of weights and KV cache.
+    // Launches what is counted as operation `op`.
     template <class F>
-    void run(int op, int64_t bytes, gpu::Stream stream, F&& launch) {
-        ops_[size_t(op)].bytes += bytes;
+    void run(int op, const Work& work, gpu::Stream stream, F&& launch) {
+        ops_[size_t(op)].bytes += work.bytes;
+        ops_[size_t(op)].roof_seconds += roofs_.seconds(double(work.bytes + work.activations), work.flop);
         if (enabled_) mark(stream);
         launch();
         if (enabled_) {
@@ -34,6 +43,7 @@ class OpTimer {
     void wait(int op, gpu::Stream stream) const;
 
     const bool enabled_, synchronous_;
+    const Roofs roofs_;
     std::vector<EngineStats::Op> ops_;
     std::vector<gpu::Event> events_;  // two for each of pending_, then unused ones
     size_t n_events_ = 0;

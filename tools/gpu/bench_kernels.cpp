@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "gpu/device_memory.h"
+#include "gpu/roofs.h"
 #include "gpu/tune.h"
 #include "kernels/kernels.h"
 
@@ -27,16 +28,6 @@ struct Shape {
 };
 constexpr Shape k20b = {"20b", 2880, 2880, 64, 8, 64, 32, 4, 201088, 128};
 constexpr Shape k120b = {"120b", 2880, 2880, 64, 8, 64, 128, 4, 201088, 128};
-
-// Dense bf16 matrix peak, TFLOP/s, by the start of the device's name. H200: measured with a large product (the vendor
-// says 990); others: compute units × rate × clock.
-double matrix_peak(const std::string& name) {
-    const std::pair<const char*, double> table[] = {
-        {"NVIDIA H200", 811}, {"AMD Instinct MI250", 181}, {"AMD Instinct MI300", 1307}};
-    for (const auto& [prefix, tflops] : table)
-        if (name.rfind(prefix, 0) == 0) return tflops;
-    return 0;
-}
 
 double time_us(gpu::Stream stream, const std::function<void(int)>& launch) {
     const gpu::Event begin = gpu::make_event(), end = gpu::make_event();
@@ -107,6 +98,7 @@ class Bench {
     explicit Bench(const Shape& shape)
         : s_(shape),
           stream_(gpu::make_stream()),
+          roofs_(measure_roofs(0, stream_)),
           w_q_(false, shape.n_heads * shape.head_dim, shape.hidden, 1, stream_),
           w_k_(false, shape.n_kv_heads * shape.head_dim, shape.hidden, 1, stream_),
           w_v_(false, shape.n_kv_heads * shape.head_dim, shape.hidden, 1, stream_),
@@ -114,14 +106,8 @@ class Bench {
           w_up_(true, 2 * shape.intermediate, shape.hidden, shape.n_experts, stream_),
           w_down_(true, shape.hidden, shape.intermediate, shape.n_experts, stream_),
           unembed_(false, shape.vocab, shape.hidden, 1, stream_) {
-        const gpu::DeviceInfo info = gpu::device_info(0);
-        peak_tflops_ = matrix_peak(info.name);
-        const int64_t n = int64_t(1) << 30;
-        DeviceMemory from(n, "copy test"), to(n, "copy test");
-        const double us = time_us(stream_, [&](int) { gpu::copy_on_device(to.data(), from.data(), n, stream_); });
-        copy_gbps_ = 2e-3 * double(n) / us;
-        std::printf("%s, %s: copy %.0f GB/s, bf16 matrix peak %.0f TFLOP/s\n", info.name.c_str(), shape.name,
-                    copy_gbps_, peak_tflops_);
+        std::printf("%s, %s: copy %.0f GB/s, bf16 matrix peak %.0f TFLOP/s\n", gpu::device_info(0).name.c_str(),
+                    shape.name, roofs_.bytes_per_s * 1e-9, roofs_.flop_per_s * 1e-12);
         std::printf("%-12s %6s %10s %8s %9s %7s\n", "kernel", "T", "us", "GB/s", "TFLOP/s", "% roof");
     }
 
@@ -230,16 +216,14 @@ class Bench {
     // bytes, flop: the fewest that the work takes.
     void row(const char* name, int n_tok, double bytes, double flop, const std::function<void(int)>& launch) const {
         const double us = time_us(stream_, launch);
-        const double by_memory = bytes / copy_gbps_ * 1e-3,
-                     by_matrix = peak_tflops_ > 0 ? flop / peak_tflops_ * 1e-6 : 0;
         std::printf("%-12s %6d %10.1f %8.0f %9.1f %6.1f%%\n", name, n_tok, us, bytes / us * 1e-3, flop / us * 1e-6,
-                    100 * std::max(by_memory, by_matrix) / us);
+                    1e8 * roofs_.seconds(bytes, flop) / us);
     }
 
     const Shape s_;
     const gpu::Stream stream_;
+    const Roofs roofs_;
     const Weights w_q_, w_k_, w_v_, w_o_, w_up_, w_down_, unembed_;
-    double copy_gbps_ = 0, peak_tflops_ = 0;
 };
 
 }  // namespace

@@ -1,0 +1,126 @@
+// step_bench.h: times whole steps of a replica, as the scheduler would ask for them, and says what they take at least. For
+// bench_step.cpp and its test.
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <functional>
+
+#include "engine/gpus.h"
+
+struct StepTime {
+    double seconds = 0;          // median, from the call to the tokens in host memory
+    double bytes = 0, flop = 0;  // of weights and KV cache; of products
+    int n_tokens = 0;
+};
+
+class StepBench {
+  public:
+    // For up to max_sequences of max_context positions each.
+    StepBench(const Model& model, int max_sequences, int max_context) : config_(model.config) {
+        EngineOptions options;
+        options.precision = Precision::kBF16;
+        options.gpu = true;
+        options.n_gpus = 1;
+        options.max_sequences = max_sequences;
+        options.max_request_positions = max_context;
+        replica_ = std::move(make_gpu_replicas(model, options)[0]);
+        const Capacity& has = replica_->capacity();
+        const int full_each = (max_context + kPagePositions - 1) / kPagePositions;
+        const int n = std::min(has.max_sequences, has.n_full_pages / full_each);
+        for (int s = 0; s < n; s++) {
+            PageTable table;
+            for (int p = 0; p < full_each; p++) table.full.push_back(s * full_each + p);
+            for (int p = 0; p < has.ring_pages_per_seq; p++) table.ring.push_back(s * has.ring_pages_per_seq + p);
+            pages_.push_back(table);
+        }
+    }
+
+    int max_sequences() const { return int(pages_.size()); }
+
+    // One token each of n_seq sequences that have context - 1 before it, of which no more than the first was computed: what
+    // keys say takes no time.
+    StepTime decode(int n_seq, int context, int n_rounds) {
+        run(batch(n_seq, 0, 1, true));  // tells the replica which pages are whose
+        const Batch step = batch(n_seq, context - 1, 1, true);
+        for (int i = 0; i < 3; i++) run(step);  // loads kernels, records, replays
+        return timed(n_rounds, {&step});
+    }
+
+    // n_prompts prompts of n_positions, all of them in step with each other.
+    StepTime prefill(int n_prompts, int n_positions, int n_rounds) {
+        const Capacity& has = replica_->capacity();
+        std::vector<Batch> steps;
+        for (int pos = 0; pos < n_positions; pos += has.prefill_chunk) {
+            const int n = std::min(has.prefill_chunk, n_positions - pos);
+            steps.push_back(batch(n_prompts, pos, n, pos + n == n_positions));
+        }
+        std::vector<const Batch*> all;
+        for (const Batch& step : steps) {
+            run(step);
+            all.push_back(&step);
+        }
+        return timed(n_rounds, all);
+    }
+
+  private:
+    // Positions [pos, pos + n) of the first n_seq sequences.
+    Batch batch(int n_seq, int pos, int n, bool samples) const {
+        Batch b;
+        for (int s = 0; s < n_seq; s++) {
+            b.seqs.push_back({s, &pages_[size_t(s)]});
+            for (int i = 0; i < n; i++)
+                b.tokens.push_back({(97 * s + 31 * (pos + i)) % config_.vocab_size, pos + i, s});
+            if (samples) b.rows.push_back({int(b.tokens.size()) - 1, true, false, {}});
+        }
+        return b;
+    }
+
+    void run(const Batch& b) {
+        replica_->step(b, sampled_, [](int, const float*) {});
+    }
+
+    StepTime timed(int n_rounds, const std::vector<const Batch*>& steps) {
+        using Clock = std::chrono::steady_clock;
+        std::vector<double> seconds;
+        for (int i = 0; i < n_rounds; i++) {
+            const Clock::time_point begin = Clock::now();
+            for (const Batch* step : steps) run(*step);
+            seconds.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
+        }
+        std::nth_element(seconds.begin(), seconds.begin() + n_rounds / 2, seconds.end());
+        StepTime time;
+        time.seconds = seconds[size_t(n_rounds / 2)];
+        for (const Batch* step : steps) add_work(time, *step);
+        return time;
+    }
+
+    // Weights once a step, of experts as many as its tokens meet if each chooses at random; keys and values once a
+    // sequence.
+    void add_work(StepTime& time, const Batch& b) const {
+        const Config& c = config_;
+        const double d = c.hidden_dim, f = c.intermediate_dim, heads = double(c.n_attn_heads) * c.head_dim;
+        const double kv = double(c.n_kv_heads) * c.head_dim, t = double(b.tokens.size()), rows = double(b.rows.size());
+        const double dense = d * (heads + 2 * kv) + heads * d + c.n_experts * d, expert = 3 * d * f;
+        const double chosen = c.n_experts * (1 - std::pow(1 - double(c.experts_per_token) / c.n_experts, t));
+        constexpr double kMxfp4Bytes = 0.5 + 1.0 / 32;
+        const double logits = rows > 0 ? d * c.vocab_size : 0;
+        time.n_tokens += int(t);
+        time.bytes += c.n_layers * (2 * dense + kMxfp4Bytes * chosen * expert) + 2 * logits;
+        time.flop += 2 * t * c.n_layers * (dense + c.experts_per_token * expert) + 2 * rows * logits;
+        for (size_t i = 0; i < b.tokens.size(); i++) {
+            const bool last = i + 1 == b.tokens.size() || b.tokens[i + 1].seq != b.tokens[i].seq;
+            const int first = b.tokens[i].pos + 1 - int(b.tokens.size() / b.seqs.size());  // all have as many tokens
+            for (const LayerKind kind : c.layer_kind) {
+                const int keys = b.tokens[i].pos + 1, window = kind == LayerKind::kFull ? keys : c.sliding_window;
+                time.flop += 4.0 * std::min(keys, window) * heads;
+                if (last) time.bytes += 4.0 * kv * std::min(keys, window + keys - 1 - std::max(first, 0));
+            }
+        }
+    }
+
+    const Config config_;
+    std::unique_ptr<Replica> replica_;
+    std::vector<PageTable> pages_;
+    std::vector<int> sampled_;
+};
