@@ -59,8 +59,8 @@ class GpuReplica : public Replica {
 
     ~GpuReplica() override {
         gpu::set_device(device_);
-        for (const auto& [key, graph] : graphs_)
-            if (graph) gpu::destroy_graph(graph);
+        for (const auto& [key, recorded] : graphs_)
+            if (recorded.graph) gpu::destroy_graph(recorded.graph);
         gpu::destroy_stream(stream_);
     }
 
@@ -71,11 +71,7 @@ class GpuReplica : public Replica {
         return ops;
     }
 
-    int64_t bytes_read() const override {
-        int64_t sum = 0;
-        for (const EngineStats::Op& op : ops()) sum += op.bytes;
-        return sum;
-    }
+    int64_t bytes_read() const override { return timer_.weight_bytes() + replayed_bytes_ + kv_bytes_; }
 
     std::string describe() const override {
         const gpu::DeviceInfo info = gpu::device_info(device_);
@@ -199,17 +195,22 @@ class GpuReplica : public Replica {
         const StepInput::Sizes sizes{n, n, n};
         StepView view = input_->fill(batch, sizes, sampled_tokens());
         set_spans(view, batch, true);
-        const auto [entry, is_new] = graphs_.try_emplace({n, view.full_spans}, nullptr);
+        const auto [entry, is_new] = graphs_.try_emplace({n, view.full_spans});
         if (is_new) {
             launch_decode(sizes, view);
             return;
         }
-        if (!entry->second) {
+        Recorded& recorded = entry->second;
+        if (!recorded.graph) {
+            recorded.weight_bytes = -timer_.weight_bytes();
             gpu::begin_capture(stream_);
             launch_decode(sizes, view);
-            entry->second = gpu::end_capture(stream_);
+            recorded.graph = gpu::end_capture(stream_);
+            recorded.weight_bytes += timer_.weight_bytes();
+        } else {
+            replayed_bytes_ += recorded.weight_bytes;
         }
-        gpu::launch_graph(entry->second, stream_);
+        gpu::launch_graph(recorded.graph, stream_);
     }
 
     void count_kv(const Batch& batch) {
@@ -233,8 +234,12 @@ class GpuReplica : public Replica {
     std::unique_ptr<PageTables> kv_;
     std::unique_ptr<Forward> forward_;
     std::unique_ptr<PinnedMemory> sampled_host_, logits_host_;
-    std::map<std::pair<int, int>, gpu::Graph> graphs_;  // (tokens, spans)
-    int64_t kv_bytes_ = 0;
+    struct Recorded {
+        gpu::Graph graph = nullptr;
+        int64_t weight_bytes = 0;  // that one replay reads
+    };
+    std::map<std::pair<int, int>, Recorded> graphs_;  // (tokens, spans)
+    int64_t kv_bytes_ = 0, replayed_bytes_ = 0;
 };
 
 }  // namespace

@@ -29,3 +29,9 @@ void OpTimer::collect() {
     pending_.clear();
     n_events_ = 0;
 }
+
+int64_t OpTimer::weight_bytes() const {
+    int64_t sum = 0;
+    for (const EngineStats::Op& op : ops_) sum += op.bytes;
+    return sum;
+}

@@ -37,6 +37,7 @@ class OpTimer {
     // Once the stream has been synchronized: adds up what ran since the last call.
     void collect();
     const std::vector<EngineStats::Op>& ops() const { return ops_; }
+    int64_t weight_bytes() const;  // read by all that run() launched
 
   private:
     void mark(gpu::Stream stream);

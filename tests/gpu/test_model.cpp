@@ -123,6 +123,30 @@ TEST_P(GpuModel, SameBitsWhenTokensArriveAsAPromptOrAreGenerated) {
 INSTANTIATE_TEST_SUITE_P(Formats, GpuModel, testing::Values("mxfp4", "bf16"),
                          [](const auto& param) { return std::string(param.param); });
 
+// Where there are graphs; without them both runs are the same.
+TEST(GpuModelGraphs, BytesOfReplayedStepsAreCounted) {
+    const TinyModel tiny("mxfp4");
+    int64_t bytes[2];
+    for (const bool graphs : {false, true}) {
+        EngineOptions options = gpu_options(2);
+        options.graphs = graphs;
+        Engine engine(tiny.model(), options);
+        Answer answer;
+        bool given = false;
+        engine.run([&]() -> std::unique_ptr<Job> {
+            if (std::exchange(given, true)) return nullptr;
+            auto job =
+                std::make_unique<ScoredJob>(answer, std::vector<int>{1, 2, 3}, 12, tiny.model().config.vocab_size);
+            job->want_logits = false;
+            return job;
+        });
+        EXPECT_EQ(answer.tokens.size(), 12u);
+        bytes[graphs] = engine.stats().decode_bytes;
+    }
+    EXPECT_GT(bytes[0], 0);
+    EXPECT_EQ(bytes[1], bytes[0]);
+}
+
 TEST(GpuModelGeometry, OtherSizesAgreeWithTheCpu) {
     const struct {
         const char* name;
