@@ -1,8 +1,9 @@
 // synthetic_model.h: models of gpt-oss's shapes without a checkpoint. All tensors are views of a few buffers in memory, so
-// that 120b takes 1.3 GB here, and on the device as much as ever; it computes nonsense that is finite and spreads tokens over
-// experts.
+// that 120b takes 2.3 GB here, and on the device as much as ever; it computes nonsense that is finite. Views begin at places of
+// their own: with the same weights in every layer all tokens would come to the same experts.
 #pragma once
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "model.h"
@@ -34,30 +35,36 @@ class SyntheticModel {
             c.layer_kind.push_back(l % 2 == 0 ? LayerKind::kSliding : LayerKind::kFull);
         const int64_t d = c.hidden_dim, f = c.intermediate_dim, e = c.n_experts, p = c.head_dim;
         const int64_t heads = c.n_attn_heads * p, kv = c.n_kv_heads * p;
-        const int64_t most = std::max({c.vocab_size * d, heads * d, e * d, e * 2 * f, e * 2 * f * d / 4});
-        noise_.resize(size_t(most));
-        fill_noise();
+        fill_noise(noise_, std::max({c.vocab_size * d, heads * d, e * d, e * 2 * f}));
+        for (bf16& v : noise_) v.bits = uint16_t((v.bits & 0x80ff) | 0x3c00);  // ± 2^-7 to 2^-5
+        fill_noise(codes_, e * 2 * f * d / 2);
         ones_.assign(size_t(d), to_bf16(1));
         scales_.assign(size_t(e * 2 * f * (std::max(d, f) / 32)), 120);  // 2^-7
 
-        LayerWeights w;
-        w.g_attn = w.g_mlp = {DType::kBF16, d, ones_.data()};
-        w.w_q = matrix(heads, d);
-        w.w_k = w.w_v = matrix(kv, d);
-        w.b_q = vector(heads);
-        w.b_k = w.b_v = vector(kv);
-        w.sinks = vector(c.n_attn_heads);
-        w.w_o = matrix(d, heads);
-        w.b_o = vector(d);
-        w.w_router = matrix(e, d);
-        w.b_router = vector(e);
-        w.w_up = {mxfp4(2 * f, d), c.n_experts};
-        w.b_up = vector(e * 2 * f);
-        w.w_down = {mxfp4(d, f), c.n_experts};
-        w.b_down = vector(e * d);
-        model_.weights.layers.assign(size_t(c.n_layers), w);
-        model_.weights.embed = model_.weights.unembed = matrix(c.vocab_size, d);
-        model_.weights.g_final = w.g_attn;
+        const Vector ones = {DType::kBF16, d, ones_.data()};
+        for (int l = 0; l < c.n_layers; l++) {
+            LayerWeights w;
+            w.g_attn = w.g_mlp = ones;
+            w.w_q = matrix(heads, d);
+            w.w_k = matrix(kv, d);
+            w.w_v = matrix(kv, d);
+            w.b_q = vector(heads);
+            w.b_k = vector(kv);
+            w.b_v = vector(kv);
+            w.sinks = vector(c.n_attn_heads);
+            w.w_o = matrix(d, heads);
+            w.b_o = vector(d);
+            w.w_router = matrix(e, d);
+            w.b_router = vector(e);
+            w.w_up = {mxfp4(2 * f, d), c.n_experts};
+            w.b_up = vector(e * 2 * f);
+            w.w_down = {mxfp4(d, f), c.n_experts};
+            w.b_down = vector(e * d);
+            model_.weights.layers.push_back(w);
+        }
+        model_.weights.embed = matrix(c.vocab_size, d);
+        model_.weights.unembed = matrix(c.vocab_size, d);
+        model_.weights.g_final = ones;
     }
     SyntheticModel(const SyntheticModel&) = delete;
     SyntheticModel& operator=(const SyntheticModel&) = delete;
@@ -65,25 +72,35 @@ class SyntheticModel {
     const Model& model() const { return model_; }
 
   private:
-    // As bf16 ± 2^-7 to 2^-5, as codes anything; repeated after a prime number of elements, so that no two rows are the same.
-    void fill_noise() {
-        const size_t n_own = std::min<size_t>(noise_.size(), 15485863);
+    // Random bits for views of n elements, repeated after a prime number of them, so that no two rows are the same.
+    template <class T>
+    static void fill_noise(std::vector<T>& noise, int64_t n) {
+        noise.resize(size_t(n + kPlaces));
+        const size_t n_own = std::min<size_t>(noise.size(), 15485863);
         uint64_t state = 88172645463325252u;
         for (size_t i = 0; i < n_own; i++) {
             state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-            noise_[i].bits = uint16_t((state & 0x80ff) | 0x3c00);
+            std::memcpy(&noise[i], &state, sizeof(T));
         }
-        for (size_t i = n_own; i < noise_.size(); i++) noise_[i] = noise_[i - n_own];
+        for (size_t i = n_own; i < noise.size(); i++) noise[i] = noise[i - n_own];
     }
-    Vector vector(int64_t n) const { return {DType::kBF16, n, noise_.data()}; }
-    Matrix matrix(int64_t n_out, int64_t n_in) const {
-        return {DType::kBF16, false, n_out, n_in, noise_.data(), nullptr};
+    // The next view's place: some steps of 64 elements on, all of them different until they come round.
+    int64_t place() {
+        place_ = (place_ + 64 * 3571) % kPlaces;
+        return place_;
     }
-    Matrix mxfp4(int64_t n_out, int64_t n_in) const {
-        return {DType::kMXFP4, false, n_out, n_in, noise_.data(), scales_.data()};
+    Vector vector(int64_t n) { return {DType::kBF16, n, noise_.data() + place()}; }
+    Matrix matrix(int64_t n_out, int64_t n_in) {
+        return {DType::kBF16, false, n_out, n_in, noise_.data() + place(), nullptr};
+    }
+    Matrix mxfp4(int64_t n_out, int64_t n_in) {
+        return {DType::kMXFP4, false, n_out, n_in, codes_.data() + place(), scales_.data()};
     }
 
+    static constexpr int64_t kPlaces = 1 << 20;
+    int64_t place_ = 0;
+
     std::vector<bf16> noise_, ones_;
-    std::vector<uint8_t> scales_;
+    std::vector<uint8_t> codes_, scales_;
     Model model_;
 };
