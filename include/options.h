@@ -34,6 +34,7 @@ struct Options {
     std::string logits;                  // score: raw logits go here
     std::optional<Precision> precision;  // absent: bf16 on a GPU, f32 on the CPU
     std::string device = "auto";         // auto, cpu, gpu
+    std::string cpu_isa;                 // "": the best that this CPU has
     float gpu_memory = 0.9f;             // share of a GPU's free memory
     bool graphs = true;                  // false: --no-graph
     bool synchronous = false;            // --sync: wait after every kernel

@@ -1,5 +1,8 @@
-// test_demo.cpp: the demo model's answers, letter by letter, on every path of the CPU: one line a path in kBackends. (GPUs:
+// test_demo.cpp: the demo model's answers, letter by letter, on every path of the CPU this one has. (GPUs:
 // tests/gpu/test_model.cpp.)
+#include <algorithm>
+
+#include "cpu/isa.h"
 #include "demo_golden.h"
 #include "harmony.h"
 #include "subprocess.h"
@@ -9,15 +12,22 @@ using nlohmann::json;
 namespace {
 
 struct Backend {
-    const char* name;
+    std::string name;
     Precision precision;
     bool reference;
+    std::string cpu_isa;
 };
-const Backend kBackends[] = {
-    {"CpuF32", Precision::kF32, false},
-    {"CpuBF16", Precision::kBF16, false},
-    {"Reference", Precision::kF32, true},
-};
+
+std::vector<Backend> all_backends() {
+    std::vector<Backend> backends{{"Reference", Precision::kF32, true, ""}};
+    for (const Kernels* kernels : available_kernels())
+        for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
+            std::string name = std::string(kernels->flag) + (precision == Precision::kF32 ? "_f32" : "_bf16");
+            std::replace(name.begin(), name.end(), '-', '_');
+            backends.push_back({name, precision, false, kernels->flag});
+        }
+    return backends;
+}
 
 Effort effort_of(const std::string& word) {
     return word == "low" ? Effort::kLow : word == "medium" ? Effort::kMedium : Effort::kHigh;
@@ -60,12 +70,13 @@ TEST_P(DemoBackend, WritesTheGoldenText) {
     EngineOptions options;
     options.precision = GetParam().precision;
     options.reference = GetParam().reference;
+    options.cpu_isa = GetParam().cpu_isa;
     options.max_sequences = 16;
     expect_golden_text(options);
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, DemoBackend, testing::ValuesIn(kBackends),
-                         [](const auto& param) { return std::string(param.param.name); });
+INSTANTIATE_TEST_SUITE_P(Backends, DemoBackend, testing::ValuesIn(all_backends()),
+                         [](const auto& param) { return param.param.name; });
 
 // The final channel of a golden answer.
 std::string final_text(const json& c) {

@@ -2,7 +2,11 @@
 // a request's logits and tokens do not depend on what runs beside it.
 #include <omp.h>
 
+#include <algorithm>
+
 #include "checkpoint.h"
+#include "cpu/isa.h"
+#include "error.h"
 #include "forward_checks.h"
 #include "tiny_model.h"
 
@@ -26,6 +30,19 @@ void expect_oracle(const Oracle& oracle, const std::vector<Answer>& answers) {
             EXPECT_LE(largest_difference(answers[i].logits[size_t(want.first_position) + r], want.rows[r]), 2e-4)
                 << "row " << r;
     }
+}
+
+double relative_l2(const Oracle& oracle, const std::vector<Answer>& answers) {
+    double squares = 0, difference = 0;
+    for (size_t i = 0; i < answers.size(); i++)
+        for (size_t r = 0; r < oracle.logits[i].rows.size(); r++)
+            for (size_t v = 0; v < oracle.logits[i].rows[r].size(); v++) {
+                const double want = oracle.logits[i].rows[r][v];
+                const double got = answers[i].logits[size_t(oracle.logits[i].first_position) + r][v];
+                squares += want * want;
+                difference += (got - want) * (got - want);
+            }
+    return std::sqrt(difference / squares);
 }
 
 class ForwardOracle : public testing::TestWithParam<const char*> {};
@@ -79,43 +96,97 @@ void expect_same_bits(const std::vector<Answer>& a, const std::vector<Answer>& b
     }
 }
 
-TEST(Forward, SameBitsWhateverElseIsInTheBatch) {
-    for (const char* format : {"mxfp4", "bf16"})
-        for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
-            const TinyModel tiny(format);
-            const std::vector<Prompt> prompts = varied_prompts(tiny.model().config.vocab_size);
-            EngineOptions options = options_for(1);
-            options.precision = precision;
-            const std::vector<Answer> alone = run(tiny.model(), prompts, options);
-            for (const int together : {2, 5, 32}) {
-                options.max_sequences = together;
-                expect_same_bits(alone, run(tiny.model(), prompts, options));
-            }
-        }
+// Every instruction set of this CPU, in each precision.
+struct Path {
+    std::string isa;
+    Precision precision;
+};
+
+class ForwardPath : public testing::TestWithParam<Path> {
+  public:
+    static EngineOptions options(int max_sequences) {
+        EngineOptions options = options_for(max_sequences);
+        options.cpu_isa = GetParam().isa;
+        options.precision = GetParam().precision;
+        return options;
+    }
+};
+
+std::vector<Path> all_paths() {
+    std::vector<Path> paths;
+    for (const Kernels* kernels : available_kernels())
+        for (const Precision precision : {Precision::kF32, Precision::kBF16})
+            paths.push_back({kernels->flag, precision});
+    return paths;
 }
 
-TEST(Forward, SameBitsWithAnyNumberOfThreads) {
+INSTANTIATE_TEST_SUITE_P(Paths, ForwardPath, testing::ValuesIn(all_paths()), [](const auto& param) {
+    std::string name = param.param.isa + (param.param.precision == Precision::kF32 ? "_f32" : "_bf16");
+    std::replace(name.begin(), name.end(), '-', '_');
+    return name;
+});
+
+TEST_P(ForwardPath, SameBitsWhateverElseIsInTheBatch) {
+    for (const char* format : {"mxfp4", "bf16"}) {
+        const TinyModel tiny(format);
+        const std::vector<Prompt> prompts = varied_prompts(tiny.model().config.vocab_size);
+        const std::vector<Answer> alone = run(tiny.model(), prompts, options(1));
+        for (const int together : {2, 5, 32}) expect_same_bits(alone, run(tiny.model(), prompts, options(together)));
+    }
+}
+
+TEST_P(ForwardPath, SameBitsWithAnyNumberOfThreads) {
     const TinyModel tiny("mxfp4");
     const std::vector<Prompt> prompts = varied_prompts(tiny.model().config.vocab_size);
     const int threads = omp_get_max_threads();
     omp_set_num_threads(1);
-    const std::vector<Answer> one = run(tiny.model(), prompts, options_for(4));
+    const std::vector<Answer> one = run(tiny.model(), prompts, options(4));
     omp_set_num_threads(3);
-    const std::vector<Answer> three = run(tiny.model(), prompts, options_for(4));
+    const std::vector<Answer> three = run(tiny.model(), prompts, options(4));
     omp_set_num_threads(threads);
     expect_same_bits(one, three);
 }
 
-TEST(Forward, SameBitsWhenTokensArriveAsAPromptOrAreGenerated) {
+TEST_P(ForwardPath, SameBitsWhenTokensArriveAsAPromptOrAreGenerated) {
     const TinyModel tiny("mxfp4");
     const std::vector<int> ids{1, 2, 3, 4, 5};
-    const std::vector<Answer> generated = run(tiny.model(), {{ids, 40}}, options_for(1));
+    const std::vector<Answer> generated = run(tiny.model(), {{ids, 40}}, options(1));
     Prompt whole{ids, 1};
     whole.ids.insert(whole.ids.end(), generated[0].tokens.begin(), generated[0].tokens.end() - 1);
-    const std::vector<Answer> scored = run(tiny.model(), {whole}, options_for(1));
+    const std::vector<Answer> scored = run(tiny.model(), {whole}, options(1));
     EXPECT_EQ(scored[0].tokens[0], generated[0].tokens.back());
     for (size_t p = 0; p < ids.size(); p++)
         EXPECT_EQ(largest_difference(generated[0].logits[p], scored[0].logits[p]), 0);
+}
+
+// In f32 as close to transformers as its own rounding; in bf16: one rounding (2^-9 relative) at each of five inputs a layer.
+// transformers' own bf16 run of these prompts differs from its f32 run by 2.8e-2 in relative l2, and rounds more often.
+TEST_P(ForwardPath, StaysCloseToTheOracle) {
+    const Oracle oracle("tiny");
+    for (const char* format : {"mxfp4", "bf16"}) {
+        const TinyModel tiny(format);
+        const std::vector<Answer> answers = run(tiny.model(), oracle.prompts, options(8));
+        if (GetParam().precision == Precision::kF32) {
+            expect_oracle(oracle, answers);
+            continue;
+        }
+        const double relative = relative_l2(oracle, answers);
+        EXPECT_LE(relative, 3e-2) << format;
+        EXPECT_GE(relative, 1e-3) << format << ": nothing was rounded";
+    }
+}
+
+TEST(Forward, AnInstructionSetThatIsNotThereIsNamed) {
+    const TinyModel tiny("mxfp4");
+    EngineOptions options = options_for(1);
+    options.cpu_isa = "neon";
+    try {
+        Engine engine(tiny.model(), options);
+        FAIL() << "expected an error";
+    } catch (const Error& e) {
+        EXPECT_NE(std::string(e.what()).find("--cpu-isa neon: expected"), std::string::npos) << e.what();
+        EXPECT_NE(std::string(e.what()).find("portable"), std::string::npos) << e.what();
+    }
 }
 
 // max_request_positions sizes the cache; a longer request that fits in it all the same is answered like any other.
@@ -128,26 +199,28 @@ TEST(Forward, RequestLongerThanTheCacheWasSizedFor) {
     expect_same_bits(want, run(tiny.model(), prompts, options));
 }
 
-// One rounding to bf16 (2^-9 relative) at each of five inputs a layer. transformers' own bf16 run of these prompts differs
-// from its f32 run by 2.8e-2 in relative l2, and rounds more often.
-TEST(Forward, Bf16StaysCloseToTheOracle) {
-    const TinyModel tiny("mxfp4");
-    const Oracle oracle("tiny");
-    EngineOptions options = options_for(8);
-    options.precision = Precision::kBF16;
-    const std::vector<Answer> rounded = run(tiny.model(), oracle.prompts, options);
-    double squares = 0, difference = 0;
-    for (size_t i = 0; i < rounded.size(); i++)
-        for (size_t r = 0; r < oracle.logits[i].rows.size(); r++)
-            for (size_t v = 0; v < oracle.logits[i].rows[r].size(); v++) {
-                const double want = oracle.logits[i].rows[r][v];
-                const double got = rounded[i].logits[size_t(oracle.logits[i].first_position) + r][v];
-                squares += want * want;
-                difference += (got - want) * (got - want);
+// The bf16 mode of every instruction set. Random models of odd shapes round worse than `tiny`, and a near-tie of experts
+// may be decided the other way: so the median position of all, and twice the oracle's bound.
+void expect_bf16_paths_close(const Model& model, const std::vector<Prompt>& prompts, const std::vector<Answer>& want) {
+    for (const Kernels* kernels : available_kernels()) {
+        EngineOptions options = options_for(4);
+        options.precision = Precision::kBF16;
+        options.cpu_isa = kernels->flag;
+        const std::vector<Answer> got = run(model, prompts, options);
+        std::vector<double> relative;
+        for (size_t i = 0; i < prompts.size(); i++)
+            for (size_t p = 0; p < want[i].logits.size(); p++) {
+                double squares = 0, difference = 0;
+                for (size_t v = 0; v < want[i].logits[p].size(); v++) {
+                    const double a = want[i].logits[p][v], b = got[i].logits[p][v];
+                    squares += a * a;
+                    difference += (a - b) * (a - b);
+                }
+                relative.push_back(std::sqrt(difference / squares));
             }
-    const double relative = std::sqrt(difference / squares);
-    EXPECT_LE(relative, 3e-2);
-    EXPECT_GE(relative, 1e-3) << "nothing was rounded";
+        std::nth_element(relative.begin(), relative.begin() + long(relative.size() / 2), relative.end());
+        EXPECT_LE(relative[relative.size() / 2], 6e-2) << kernels->flag;
+    }
 }
 
 // Nothing may be built into the code that the config says.
@@ -171,6 +244,7 @@ TEST(Forward, BatchedEqualsReferenceOnOtherGeometries) {
             const std::vector<Prompt> prompts{all[1], all[5]};  // 2 and 63 tokens
             const std::vector<Answer> want = run(tiny.model(), prompts, options_for(4, /*reference=*/true));
             const std::vector<Answer> got = run(tiny.model(), prompts, options_for(4));
+            expect_bf16_paths_close(tiny.model(), prompts, want);
             for (size_t i = 0; i < prompts.size(); i++)
                 for (size_t p = 0; p < want[i].logits.size(); p++)
                     ASSERT_LE(largest_difference(want[i].logits[p], got[i].logits[p]), 2e-4)

@@ -122,6 +122,13 @@ Options parse_command_line(int argc, char** argv) {
                "matrix input, bf16 KV cache");
     add_choice(app, "--device", "--device", o.device, {{"auto", "auto"}, {"cpu", "cpu"}, {"gpu", "gpu"}},
                "auto (default): GPUs, if there are any that this program can use");
+    add_choice(app, "--cpu-isa", "--cpu-isa", o.cpu_isa,
+               {{"amx", "amx"},
+                {"avx512-bf16", "avx512-bf16"},
+                {"avx512", "avx512"},
+                {"avx2", "avx2"},
+                {"portable", "portable"}},
+               "CPU: amx, avx512-bf16, avx512, avx2 or portable (default: the best it has)");
     add_number(app, "--gpu-memory", "--gpu-memory", o.gpu_memory, 0.01f, 1.0f, "a number from 0.01 to 1",
                "Share of a GPU's free memory that may be used (default 0.9)");
     app.add_flag("!--no-graph", o.graphs, "GPU: launch every kernel by itself, also in steps seen before");
@@ -196,6 +203,7 @@ EngineOptions engine_options(const Options& options, int max_sequences) {
     e.graphs = options.graphs;
     e.synchronous = options.synchronous;
     e.profile = options.profile;
+    e.cpu_isa = options.cpu_isa;
     e.reference = options.reference;
     return e;
 }

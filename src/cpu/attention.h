@@ -7,3 +7,7 @@
 // keys and values are in the store already. Adds to *bytes_read what it read of the store.
 void attention(const Kernels& kernels, Rows& out, const Rows& q, const Batch& batch, const KvStore& store,
                const Config& config, int layer, const Vector& sinks, int64_t* bytes_read);
+
+// The same with Bf16Kernels::attend, on a tiled store. q need not be rounded.
+void attention(const Bf16Kernels& kernels, Rows& out, const Rows& q, const Batch& batch, const KvStore& store,
+               const Config& config, int layer, const Vector& sinks, int64_t* bytes_read);

@@ -14,15 +14,16 @@
 #include "cpu/linear.h"
 #include "cpu/moe.h"
 #include "cpu/reference.h"
+#include "cpu/threads.h"
 #include "error.h"
 #include "sampler.h"
 
 namespace {
 
-// Tokens a step: enough for every expert of 32 to serve 64 of them, few enough that activations stay below 150 MB.
+// Tokens a step: enough for every expert of 32 to serve 64 of them, so that a prompt's products are bound by arithmetic and
+// not by reading weights; few enough that activations stay below 200 MB.
 constexpr int kMaxBatchTokens = 512;
-// A divisor of the above, so that two prompts share a step.
-constexpr int kPrefillChunk = 256;
+constexpr int kPrefillChunk = 512;
 // Rows of logits computed at once: 32 × 201088 floats are 26 MB.
 constexpr int64_t kLogitRows = 32;
 
@@ -63,17 +64,28 @@ void add(Rows& x, const Rows& y) {
         for (int64_t i = 0; i < x.dim(); i++) x.row(t)[i] += y.row(t)[i];
 }
 
+// The products of the bf16 mode, if this CPU has instructions for them and no matrix is f32 (as in legacy files).
+const Bf16Kernels* bf16_products(const Kernels& kernels, const Model& model, Precision precision) {
+    if (precision != Precision::kBF16) return nullptr;
+    const LayerWeights& w = model.weights.layers.front();
+    for (const Matrix& m : {w.w_q, w.w_k, w.w_v, w.w_o, w.w_up.first, w.w_down.first, model.weights.unembed})
+        if (m.dtype == DType::kF32) return nullptr;
+    return kernels.bf16;
+}
+
 class CpuReplica : public Replica {
   public:
     CpuReplica(const Model& model, const EngineOptions& options, const Kernels& kernels)
         : model_(model),
           config_(model.config),
           kernels_(kernels),
+          products_(bf16_products(kernels, model, options.precision)),
+          tiled_attention_(products_ && products_->attend),
           bf16_(options.precision == Precision::kBF16),
           capacity_(plan_capacity(config_, options, kv_memory_bytes(options, model.weight_bytes),
                                   kv_element_bytes(options.precision),
                                   std::max(kMaxBatchTokens, options.max_sequences + kPrefillChunk), kPrefillChunk)),
-          store_(config_, capacity_, options.precision),
+          store_(config_, capacity_, options.precision, tiled_attention_),
           inv_freq_(rope_inv_freq(config_)),
           x_(config_.hidden_dim),
           h_(config_.hidden_dim),
@@ -108,6 +120,7 @@ class CpuReplica : public Replica {
     }
 
     void step(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) override {
+        pin_threads();
         embed(batch);
         for (int l = 0; l < config_.n_layers; l++) {
             attention_block(batch, l);
@@ -127,12 +140,26 @@ class CpuReplica : public Replica {
         ops_[op].bytes += bytes;
     }
 
-    // What enters a matrix product is rounded once, in bf16 mode.
-    void round_input(Rows& x) const {
-        if (!bf16_) return;
+    void round(Rows& x) const {
 #pragma omp parallel for
         for (int64_t t = 0; t < x.n(); t++)
             for (int64_t i = 0; i < x.dim(); i++) x.row(t)[i] = to_f32(to_bf16(x.row(t)[i]));
+    }
+
+    // Makes x the input of the products that follow: rounded once, in bf16 mode.
+    void enter(Rows& x) {
+        if (products_)
+            pack(*products_, packed_, x);
+        else if (bf16_)
+            round(x);
+    }
+
+    // y = x Wᵀ + b, where x is what entered last.
+    void product(Rows& y, const Rows& x, const Matrix& w, const Vector& b) {
+        if (products_)
+            linear(*products_, y, packed_, w, b);
+        else
+            linear(kernels_, y, x, w, b);
     }
 
     void embed(const Batch& batch) {
@@ -148,25 +175,28 @@ class CpuReplica : public Replica {
         const LayerWeights& w = model_.weights.layers[size_t(l)];
         run(kNorm, 0, [&] {
             rmsnorm(h_, x_, w.g_attn, config_.norm_eps);
-            round_input(h_);
+            enter(h_);
         });
         run(kQkv, w.w_q.bytes() + w.w_k.bytes() + w.w_v.bytes(), [&] {
-            linear(kernels_, q_, h_, w.w_q, w.b_q);
-            linear(kernels_, k_, h_, w.w_k, w.b_k);
-            linear(kernels_, v_, h_, w.w_v, w.b_v);
+            product(q_, h_, w.w_q, w.b_q);
+            product(k_, h_, w.w_k, w.b_k);
+            product(v_, h_, w.w_v, w.b_v);
         });
         run(kRope, 0, [&] {
             rotate_and_store(batch, l);
-            round_input(q_);
+            if (bf16_ && !tiled_attention_) round(q_);
         });
         int64_t kv_bytes = 0;
         run(kAttention, 0, [&] {
-            attention(kernels_, att_, q_, batch, store_, config_, l, w.sinks, &kv_bytes);
-            round_input(att_);
+            if (tiled_attention_)
+                attention(*products_, att_, q_, batch, store_, config_, l, w.sinks, &kv_bytes);
+            else
+                attention(kernels_, att_, q_, batch, store_, config_, l, w.sinks, &kv_bytes);
+            enter(att_);
         });
         ops_[kAttention].bytes += kv_bytes;
         run(kOut, w.w_o.bytes(), [&] {
-            linear(kernels_, y_, att_, w.w_o, w.b_o);
+            product(y_, att_, w.w_o, w.b_o);
             add(x_, y_);
         });
     }
@@ -174,6 +204,8 @@ class CpuReplica : public Replica {
     // Rotates q and k in place, and writes k and v into the cache.
     void rotate_and_store(const Batch& batch, int l) {
         const int64_t half = config_.head_dim / 2;
+        for (const Batch::Token& token : batch.tokens)
+            if (token.pos % kPagePositions == 0) store_.begin_page(l, *batch.seqs[size_t(token.seq)].pages, token.pos);
 #pragma omp parallel for
         for (int64_t t = 0; t < q_.n(); t++) {
             static thread_local std::vector<float> cos, sin;
@@ -208,13 +240,27 @@ class CpuReplica : public Replica {
             groups = group_by_expert(routing, config_.n_experts);
         });
         run(kMoeUp, groups.n_active * w.w_up.first.bytes(), [&] {
-            round_input(h_);
-            gather(expert_in_, h_, groups, config_.experts_per_token, up_mxfp4);
-            expert_linear(kernels_, up_, expert_in_, groups, w.w_up, w.b_up);
+            if (products_) {
+                gather(*products_, packed_, h_, groups, config_.experts_per_token);
+                expert_linear(*products_, up_, packed_, groups, w.w_up, w.b_up);
+            } else {
+                if (bf16_) round(h_);
+                gather(expert_in_, h_, groups, config_.experts_per_token, up_mxfp4);
+                expert_linear(kernels_, up_, expert_in_, groups, w.w_up, w.b_up);
+            }
         });
-        run(kSwiglu, 0, [&] { swiglu(act_, up_, config_, bf16_, down_mxfp4); });
-        run(kMoeDown, groups.n_active * w.w_down.first.bytes(),
-            [&] { expert_linear(kernels_, down_, act_, groups, w.w_down, w.b_down); });
+        run(kSwiglu, 0, [&] {
+            if (products_)
+                swiglu(*products_, packed_, up_, groups, config_);
+            else
+                swiglu(act_, up_, config_, bf16_, down_mxfp4);
+        });
+        run(kMoeDown, groups.n_active * w.w_down.first.bytes(), [&] {
+            if (products_)
+                expert_linear(*products_, down_, packed_, groups, w.w_down, w.b_down);
+            else
+                expert_linear(kernels_, down_, act_, groups, w.w_down, w.b_down);
+        });
         run(kCombine, 0, [&] { combine(x_, down_, routing, groups); });
     }
 
@@ -232,8 +278,8 @@ class CpuReplica : public Replica {
                     std::copy(x, x + x_.dim(), y_.row(i));
                 }
                 rmsnorm(h_, y_, model_.weights.g_final, config_.norm_eps);
-                round_input(h_);
-                linear(kernels_, logits_, h_, w, {});
+                enter(h_);
+                product(logits_, h_, w, {});
             });
             run(kSample, 0, [&] {
 #pragma omp parallel for
@@ -252,6 +298,8 @@ class CpuReplica : public Replica {
     const Model& model_;
     const Config& config_;
     const Kernels& kernels_;
+    const Bf16Kernels* const products_;  // null: f32 mode, or a CPU without such instructions
+    const bool tiled_attention_;
     const bool bf16_;
     const Capacity capacity_;
     const KvStore store_;
@@ -263,6 +311,7 @@ class CpuReplica : public Replica {
     Rows router_;                        // (T, E)
     Rows expert_in_, up_, act_, down_;   // (T·A, D), (T·A, 2F), (T·A, F), (T·A, D), in order of expert
     Rows logits_;                        // (rows, V)
+    PackedRows packed_;                  // what enters the next products, if products_
     std::vector<EngineStats::Op> ops_{kOps};
 };
 
@@ -274,5 +323,5 @@ std::unique_ptr<Replica> make_cpu_replica(const Model& model, const EngineOption
             options.max_request_positions > 0 ? options.max_request_positions : model.config.max_context;
         return std::make_unique<Reference>(model, options.max_sequences, positions);
     }
-    return std::make_unique<CpuReplica>(model, options, *available_kernels().front());
+    return std::make_unique<CpuReplica>(model, options, kernels_for(options.cpu_isa));
 }

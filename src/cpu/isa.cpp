@@ -1,12 +1,44 @@
 // isa.cpp: which instruction sets this CPU has.
 #include "cpu/isa.h"
 
+#if defined(__x86_64__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include "error.h"
+
+namespace {
+
+#if defined(__x86_64__)
+// AMX registers are 8 KB a thread: Linux hands them out only to processes that ask.
+bool allowed_to_use_tiles() {
+    constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+const Kernels& with_products(const char* name, const char* flag, const Bf16Kernels& products, Kernels& storage) {
+    storage = kAvx512Kernels;
+    storage.name = name;
+    storage.flag = flag;
+    storage.bf16 = &products;
+    return storage;
+}
+#endif
+
+}  // namespace
+
 const std::vector<const Kernels*>& available_kernels() {
     static const std::vector<const Kernels*> kernels = [] {
         std::vector<const Kernels*> found;
 #if defined(__x86_64__)
+        static Kernels amx, avx512_bf16;
         const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+        const bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+        if (bf16 && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") && allowed_to_use_tiles())
+            found.push_back(&with_products("AMX", "amx", kAmxProducts, amx));
+        if (bf16) found.push_back(&with_products("AVX-512 BF16", "avx512-bf16", kAvx512Bf16Products, avx512_bf16));
         if (avx512) found.push_back(&kAvx512Kernels);
         if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&kAvx2Kernels);
 #endif
@@ -14,6 +46,15 @@ const std::vector<const Kernels*>& available_kernels() {
         return found;
     }();
     return kernels;
+}
+
+const Kernels& kernels_for(const std::string& flag) {
+    std::string flags;
+    for (const Kernels* kernels : available_kernels()) {
+        if (flag.empty() || flag == kernels->flag) return *kernels;
+        flags += (flags.empty() ? "" : ", ") + std::string(kernels->flag);
+    }
+    fail("--cpu-isa {}: expected what this CPU has: {}", flag, flags);
 }
 
 void deinterleave(float* out, const float* x, int64_t n) {

@@ -4,6 +4,7 @@
 // How many tokens or rows are computed together changes nothing, bit for bit; AVX2 and AVX-512 agree bit for bit too.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "model.h"
@@ -14,8 +15,45 @@ constexpr int64_t padded(int64_t n) {
     return (n + kBlock - 1) / kBlock * kBlock;
 }
 
+// Packed rows come in panels of so many; the last panel of a group of rows may have fewer.
+constexpr int kPanelRows = 16;
+
+// Up to kPanelRows queries of one KV head and one sequence: the work of one Bf16Kernels::attend.
+struct AttentionTile {
+    int n = 0;                   // queries
+    const float* q[kPanelRows];  // (P) each, rotated
+    float* out[kPanelRows];      // (P) each
+    int first[kPanelRows];       // positions that a query sees: [first, last]
+    int last[kPanelRows];
+    float sink[kPanelRows];
+    int head_dim = 0;                 // P
+    int first_pos = 0;                // of the first page
+    std::vector<const bf16*> keys;    // pages: (kPagePositions, padded(P))
+    std::vector<const bf16*> values;  // pages: (padded(P), kPagePositions), transposed
+};
+
+// The bf16 mode's products for a set with instructions for them. Inputs are rounded once, sums are f32 and, as above, in
+// an order that the shape of one row fixes. (AMX and AVX-512 BF16 differ from each other in their last bits.)
+struct Bf16Kernels {
+    // n <= kPanelRows rows of n_in floats → n · padded(n_in) elements, rounded, in the order in which `dot` reads them.
+    void (*pack)(bf16* out, const float* const* x, int n, int64_t n_in);
+
+    // y[t][o - o0] = Σ_k x[t][k] w[o][k] + bias[o - o0] for o in [o0, o1), t in [0, n_tok). x: the tokens' panels, one
+    // after the other, 64-byte aligned. w: bf16, also transposed, or MXFP4.
+    void (*dot)(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Matrix& w, const float* bias,
+                int64_t o0, int64_t o1);
+
+    // out[f] = clamped SwiGLU of gate up[2f] and linear half up[2f + 1], f in [0, n).
+    void (*swiglu)(float* out, const float* up, int64_t n, float limit, float alpha);
+
+    // Softmax over the keys that each query sees and the sink, times the values. Null: attention.cpp's own is used, and
+    // values are stored as keys are.
+    void (*attend)(const AttentionTile& tile);
+};
+
 struct Kernels {
     const char* name;
+    const char* flag;  // --cpu-isa
 
     // y[t][o - o0] = Σ_k x[t][k] w[o][k] for o in [o0, o1), t in [0, n_tok). x rows are padded to kBlock with zeros.
     // For MXFP4 weights each block of 32 in x holds its even elements first, then its odd ones: deinterleave().
@@ -26,12 +64,17 @@ struct Kernels {
     // y[t][c] += Σ_k x[t][k] w[k][c], k ascending, for c in [0, n_cols). w rows are w_stride elements of dtype apart.
     void (*accumulate)(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok, DType dtype,
                        const void* w, int64_t w_stride, int64_t n_k, int64_t n_cols);
+
+    const Bf16Kernels* bf16;  // null: activations are rounded, and multiplied as f32
 };
 
 // The sets this program has and this CPU can run, best first. The last is portable C++.
 const std::vector<const Kernels*>& available_kernels();
+// The one that --cpu-isa names; "": the best. Throws Error if this CPU does not have it.
+const Kernels& kernels_for(const std::string& flag);
 
 // The order in which MXFP4 dot products read x: (n) → (n), n a multiple of 32.
 void deinterleave(float* out, const float* x, int64_t n);
 
 extern const Kernels kAvx512Kernels, kAvx2Kernels, kPortableKernels;
+extern const Bf16Kernels kAmxProducts, kAvx512Bf16Products;

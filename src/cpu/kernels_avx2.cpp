@@ -66,4 +66,4 @@ struct Avx2 {
 
 }  // namespace
 
-const Kernels kAvx2Kernels{"AVX2", MakeKernels<Avx2>::dot, MakeKernels<Avx2>::accumulate};
+const Kernels kAvx2Kernels{"AVX2", "avx2", MakeKernels<Avx2>::dot, MakeKernels<Avx2>::accumulate, nullptr};

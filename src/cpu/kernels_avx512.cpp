@@ -51,4 +51,4 @@ struct Avx512 {
 
 }  // namespace
 
-const Kernels kAvx512Kernels{"AVX-512", MakeKernels<Avx512>::dot, MakeKernels<Avx512>::accumulate};
+const Kernels kAvx512Kernels{"AVX-512", "avx512", MakeKernels<Avx512>::dot, MakeKernels<Avx512>::accumulate, nullptr};

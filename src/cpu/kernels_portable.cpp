@@ -60,4 +60,5 @@ struct Portable {
 
 }  // namespace
 
-const Kernels kPortableKernels{"portable", MakeKernels<Portable>::dot, MakeKernels<Portable>::accumulate};
+const Kernels kPortableKernels{"portable", "portable", MakeKernels<Portable>::dot, MakeKernels<Portable>::accumulate,
+                               nullptr};

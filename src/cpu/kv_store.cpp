@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <string>
 
+#include "cpu/isa.h"
 #include "error.h"
 
 namespace {
@@ -30,17 +32,21 @@ int64_t kv_memory_bytes(const EngineOptions& options, int64_t weight_bytes) {
     return options.kv_bytes > 0 ? options.kv_bytes : (available_memory_bytes() - weight_bytes) / 10 * 9;
 }
 
-KvStore::KvStore(const Config& config, const Capacity& capacity, Precision precision)
+KvStore::KvStore(const Config& config, const Capacity& capacity, Precision precision, bool tiled)
     : config_(config),
       dtype_(precision == Precision::kF32 ? DType::kF32 : DType::kBF16),
+      tiled_(tiled),
       element_bytes_(kv_element_bytes(precision)),
-      head_bytes_(int64_t(kPagePositions) * config.head_dim * element_bytes_) {
+      head_bytes_(int64_t(kPagePositions) * (tiled ? padded(config.head_dim) : config.head_dim) * element_bytes_) {
     int64_t seen[2] = {0, 0};
     for (const LayerKind kind : config.layer_kind) layer_in_pool_.push_back(seen[int(kind)]++);
     std::copy(seen, seen + 2, n_layers_of_);
 
-    const int64_t ring_bytes = capacity.n_ring_pages * kv_page_bytes(config, LayerKind::kSliding, element_bytes_);
-    bytes_ = ring_bytes + capacity.n_full_pages * kv_page_bytes(config, LayerKind::kFull, element_bytes_);
+    const auto pool_bytes = [&](LayerKind kind, int n_pages) {
+        return n_pages * n_layers_of_[int(kind)] * 2 * config.n_kv_heads * head_bytes_;
+    };
+    const int64_t ring_bytes = pool_bytes(LayerKind::kSliding, capacity.n_ring_pages);
+    bytes_ = ring_bytes + pool_bytes(LayerKind::kFull, capacity.n_full_pages);
     void* p = mmap(nullptr, size_t(bytes_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) fail("KV cache: cannot reserve {} MB of memory", bytes_ / 1000000);
     memory_ = static_cast<char*>(p);
@@ -60,14 +66,24 @@ void* KvStore::page(int layer, Part part, const PageTable& pages, int pos, int k
     return pool_[kind] + (block * config_.n_kv_heads + kv_head) * head_bytes_;
 }
 
+void KvStore::begin_page(int layer, const PageTable& pages, int pos) const {
+    if (!tiled_) return;
+    for (int g = 0; g < config_.n_kv_heads; g++)
+        std::memset(page(layer, kValue, pages, pos, g), 0, size_t(head_bytes_));
+}
+
 void KvStore::write(int layer, Part part, const PageTable& pages, int pos, const float* x) const {
-    const int64_t head_dim = config_.head_dim, offset = pos % kPagePositions * head_dim;
+    const int64_t head_dim = config_.head_dim, row = pos % kPagePositions;
     for (int g = 0; g < config_.n_kv_heads; g++) {
         const float* head = x + g * head_dim;
         void* at = page(layer, part, pages, pos, g);
         if (dtype_ == DType::kF32)
-            std::copy(head, head + head_dim, static_cast<float*>(at) + offset);
+            std::copy(head, head + head_dim, static_cast<float*>(at) + row * head_dim);
+        else if (!tiled_)
+            std::transform(head, head + head_dim, static_cast<bf16*>(at) + row * head_dim, to_bf16);
+        else if (part == kKey)
+            std::transform(head, head + head_dim, static_cast<bf16*>(at) + row * padded(head_dim), to_bf16);
         else
-            std::transform(head, head + head_dim, static_cast<bf16*>(at) + offset, to_bf16);
+            for (int64_t i = 0; i < head_dim; i++) static_cast<bf16*>(at)[i * kPagePositions + row] = to_bf16(head[i]);
     }
 }

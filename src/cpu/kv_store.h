@@ -12,7 +12,8 @@ int64_t kv_memory_bytes(const EngineOptions& options, int64_t weight_bytes);
 
 class KvStore {
   public:
-    KvStore(const Config& config, const Capacity& capacity, Precision precision);
+    // tiled: for Bf16Kernels::attend. Values are transposed within a page, and heads padded to kBlock with zeros.
+    KvStore(const Config& config, const Capacity& capacity, Precision precision, bool tiled);
     ~KvStore();
     KvStore(const KvStore&) = delete;
     KvStore& operator=(const KvStore&) = delete;
@@ -21,14 +22,19 @@ class KvStore {
     int64_t bytes() const { return bytes_; }  // reserved; memory is taken when a page is first written
 
     enum Part { kKey, kValue };
-    // One KV head's (kPagePositions, P) in the page that holds `pos` of this sequence, in dtype().
+    // One KV head's (kPagePositions, P) in the page that holds `pos` of this sequence, in dtype(); tiled: keys
+    // (kPagePositions, padded P), values (padded P, kPagePositions).
     void* page(int layer, Part part, const PageTable& pages, int pos, int kv_head) const;
+    // Before positions are written that begin a page: clears the values of those that follow, whoever left them there,
+    // because a tile multiplies them by weights of zero, and zero times infinity is not zero. Nothing to do if not tiled.
+    void begin_page(int layer, const PageTable& pages, int pos) const;
     // Writes one position: x (G, P) floats.
     void write(int layer, Part part, const PageTable& pages, int pos, const float* x) const;
 
   private:
     const Config& config_;
     DType dtype_;
+    bool tiled_;
     int64_t element_bytes_, head_bytes_;  // head_bytes_: of one KV head in one page
     std::vector<int64_t> layer_in_pool_;  // (L) index among the layers of its kind
     int64_t n_layers_of_[2];              // by LayerKind

@@ -30,6 +30,47 @@ void linear_task(const Kernels& kernels, Rows& y, const Rows& x, int64_t t0, int
     }
 }
 
+void PackedRows::resize(int64_t dim, const std::vector<int64_t>& begin) {
+    n_ = begin.back();
+    stride_ = padded(dim);
+    constexpr int64_t kLine = 64 / sizeof(bf16);
+    if (int64_t(data_.size()) < n_ * stride_ + kLine) data_.resize(size_t(n_ * stride_ + kLine));
+    const auto past = int64_t(reinterpret_cast<uintptr_t>(data_.data()) % 64 / sizeof(bf16));
+    aligned_ = data_.data() + (kLine - past) % kLine;
+    panels_.clear();
+    for (size_t g = 0; g + 1 < begin.size(); g++)
+        for (int64_t t = begin[g]; t < begin[g + 1]; t += kPanelRows)
+            panels_.push_back({t, int(std::min<int64_t>(kPanelRows, begin[g + 1] - t))});
+}
+
+void pack(const Bf16Kernels& kernels, PackedRows& out, const Rows& x) {
+    out.resize(x.dim(), {0, x.n()});
+#pragma omp parallel for
+    for (const PackedRows::Panel& panel : out.panels()) {
+        const float* rows[kPanelRows];
+        for (int i = 0; i < panel.n; i++) rows[i] = x.row(panel.begin + i);
+        kernels.pack(out.row(panel.begin), rows, panel.n, x.dim());
+    }
+}
+
+void linear_task(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, int64_t t0, int64_t n_tok, const Matrix& w,
+                 const Vector& b, int64_t first_bias, int64_t o0, int64_t o1) {
+    float bias[kRowsPerTask];
+    for (int64_t o = o0; o < o1; o++) bias[o - o0] = b[first_bias + o];
+    kernels.dot(y.row(t0) + o0, y.stride(), x.row(t0), n_tok, w, bias, o0, o1);
+}
+
+void linear(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const Matrix& w, const Vector& b) {
+    y.resize(x.n());
+    const int64_t n_blocks = (w.n_out + kRowsPerTask - 1) / kRowsPerTask;
+    const int64_t n_spans = (x.n() + kPackedTokensPerTask - 1) / kPackedTokensPerTask;
+    for_each_task(n_blocks * n_spans, x.n(), [&](int64_t task) {
+        const int64_t o = task % n_blocks * kRowsPerTask, t = task / n_blocks * kPackedTokensPerTask;
+        linear_task(kernels, y, x, t, std::min(kPackedTokensPerTask, x.n() - t), w, b, 0, o,
+                    std::min(o + kRowsPerTask, w.n_out));
+    });
+}
+
 void linear(const Kernels& kernels, Rows& y, const Rows& x, const Matrix& w, const Vector& b) {
     y.resize(x.n());
 #pragma omp parallel for schedule(dynamic)

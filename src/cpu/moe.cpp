@@ -5,6 +5,29 @@
 #include <cmath>
 #include <numeric>
 
+namespace {
+
+// Calls work(expert, first row, rows, output features [o0, o1)) for all of every expert's rows, at most `span` at once.
+template <class F>
+void expert_tasks(const ExpertGroups& groups, const ExpertMatrices& w, int64_t span, F&& work) {
+    struct Rows {
+        int expert;
+        int64_t begin, n;
+    };
+    std::vector<Rows> spans;
+    for (int e = 0; e < w.n_experts; e++)
+        for (int64_t t = groups.begin[size_t(e)], end = groups.begin[size_t(e) + 1]; t < end; t += span)
+            spans.push_back({e, t, std::min(span, end - t)});
+    const int64_t n_out = w.first.n_out, n_blocks = (n_out + kRowsPerTask - 1) / kRowsPerTask;
+    for_each_task(int64_t(spans.size()) * n_blocks, int64_t(groups.slot.size()), [&](int64_t task) {
+        const Rows& rows = spans[size_t(task / n_blocks)];
+        const int64_t o = task % n_blocks * kRowsPerTask;
+        work(rows.expert, rows.begin, rows.n, o, std::min(o + kRowsPerTask, n_out));
+    });
+}
+
+}  // namespace
+
 Routing route(const Rows& logits, int n_experts_per_token) {
     Routing routing;
     routing.n_experts_per_token = n_experts_per_token;
@@ -60,13 +83,45 @@ void gather(Rows& out, const Rows& x, const ExpertGroups& groups, int n_experts_
 void expert_linear(const Kernels& kernels, Rows& y, const Rows& x, const ExpertGroups& groups, const ExpertMatrices& w,
                    const Vector& b) {
     y.resize(x.n());
-    const int64_t n_out = w.first.n_out, n_blocks = (n_out + kRowsPerTask - 1) / kRowsPerTask;
-#pragma omp parallel for schedule(dynamic)
-    for (int64_t task = 0; task < w.n_experts * n_blocks; task++) {
-        const int64_t e = task / n_blocks, o = task % n_blocks * kRowsPerTask;
-        const int64_t begin = groups.begin[size_t(e)], n_tok = groups.begin[size_t(e) + 1] - begin;
-        if (n_tok == 0) continue;
-        linear_task(kernels, y, x, begin, n_tok, w[int(e)], b, e * n_out, o, std::min(o + kRowsPerTask, n_out));
+    expert_tasks(groups, w, x.n(), [&](int e, int64_t begin, int64_t n_tok, int64_t o0, int64_t o1) {
+        linear_task(kernels, y, x, begin, n_tok, w[e], b, e * w.first.n_out, o0, o1);
+    });
+}
+
+void gather(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, const ExpertGroups& groups,
+            int n_experts_per_token) {
+    out.resize(x.dim(), groups.begin);
+#pragma omp parallel for
+    for (const PackedRows::Panel& panel : out.panels()) {
+        const float* rows[kPanelRows];
+        for (int i = 0; i < panel.n; i++) rows[i] = x.row(groups.slot[size_t(panel.begin + i)] / n_experts_per_token);
+        kernels.pack(out.row(panel.begin), rows, panel.n, x.dim());
+    }
+}
+
+void expert_linear(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const ExpertGroups& groups,
+                   const ExpertMatrices& w, const Vector& b) {
+    y.resize(x.n());
+    expert_tasks(groups, w, kPackedTokensPerTask, [&](int e, int64_t begin, int64_t n_tok, int64_t o0, int64_t o1) {
+        linear_task(kernels, y, x, begin, n_tok, w[e], b, e * w.first.n_out, o0, o1);
+    });
+}
+
+void swiglu(const Bf16Kernels& kernels, PackedRows& out, const Rows& up, const ExpertGroups& groups,
+            const Config& config) {
+    const int64_t dim = config.intermediate_dim;
+    out.resize(dim, groups.begin);
+#pragma omp parallel for
+    for (const PackedRows::Panel& panel : out.panels()) {
+        static thread_local std::vector<float> act;
+        act.resize(size_t(kPanelRows * dim));
+        const float* rows[kPanelRows];
+        for (int i = 0; i < panel.n; i++) {
+            rows[i] = &act[size_t(i * dim)];
+            kernels.swiglu(&act[size_t(i * dim)], up.row(panel.begin + i), dim, config.swiglu_limit,
+                           config.swiglu_alpha);
+        }
+        kernels.pack(out.row(panel.begin), rows, panel.n, dim);
     }
 }
 

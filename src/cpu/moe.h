@@ -28,3 +28,11 @@ void expert_linear(const Kernels& kernels, Rows& y, const Rows& x, const ExpertG
 void swiglu(Rows& out, const Rows& up, const Config& config, bool round_to_bf16, bool deinterleaved);
 // x (T, D) += Σ_a weight · y of that expert.
 void combine(Rows& x, const Rows& y, const Routing& routing, const ExpertGroups& groups);
+
+// The same steps on packed activations; swiglu's input is in group order, too.
+void gather(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, const ExpertGroups& groups,
+            int n_experts_per_token);
+void expert_linear(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const ExpertGroups& groups,
+                   const ExpertMatrices& w, const Vector& b);
+void swiglu(const Bf16Kernels& kernels, PackedRows& out, const Rows& up, const ExpertGroups& groups,
+            const Config& config);

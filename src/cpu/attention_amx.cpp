@@ -1,0 +1,148 @@
+// attention_amx.cpp: attention of up to 16 queries over one sequence's pages with AMX. Keys are a tile's rows as they lie
+// in the page, values are too because pages hold them transposed, and a query is a lane: no sum crosses lanes.
+//
+// Pages come in ascending order, each with one update of the running maximum. A page that a query sees nothing of changes
+// no bit of its result, so queries of several positions can share a tile.
+#include <algorithm>
+
+#include "cpu/tiles_amx.h"
+
+namespace {
+
+constexpr int kKeys = 32;  // a page's: two tiles of keys; one step of the product with values
+constexpr int kLanes = kPanelRows;
+
+struct Queries {
+    __m512i first, last;   // positions seen
+    __m512 largest, sum;   // of the scores so far; of their weights relative to it
+    int all_from, all_to;  // positions that every query sees: [all_from, all_to]
+};
+
+Queries begin(const AttentionTile& tile) {
+    alignas(64) int first[kLanes], last[kLanes];
+    alignas(64) float sink[kLanes];
+    Queries q;
+    q.all_from = 0;
+    q.all_to = tile.last[0];
+    for (int i = 0; i < kLanes; i++) {  // lanes without a query repeat the first one
+        const int from = i < tile.n ? i : 0;
+        first[i] = tile.first[from];
+        last[i] = tile.last[from];
+        sink[i] = tile.sink[from];
+        q.all_from = std::max(q.all_from, first[i]);
+        q.all_to = std::min(q.all_to, last[i]);
+    }
+    q.first = _mm512_load_si512(first);
+    q.last = _mm512_load_si512(last);
+    q.largest = _mm512_load_ps(sink);
+    q.sum = _mm512_set1_ps(1.0f);  // the sink's own weight
+    return q;
+}
+
+// The queries as the right-hand operand: (P / 2 pairs, 16 lanes, 2).
+void pack_queries(int32_t* pairs, const AttentionTile& tile) {
+    for (int64_t k = 0; k < tile.head_dim; k += kStep) {
+        __m512i row[16];
+        for (int i = 0; i < 16; i++) row[i] = round_pairs(tile.q[i < tile.n ? i : 0], k, tile.head_dim);
+        transpose(row);
+        for (int i = 0; i < 16; i++) _mm512_store_si512(pairs + (k / 2 + i) * kLanes, row[i]);
+    }
+}
+
+// scores (32 keys, lanes) = keys (32, P) · queries.
+void multiply_keys(float* scores, const bf16* keys, const int32_t* queries, int64_t dim) {
+    _tile_zero(0);
+    _tile_zero(1);
+    for (int64_t k = 0; k < dim; k += kStep) {
+        _tile_loadd(6, queries + k / 2 * kLanes, 64);
+        _tile_loadd(4, keys + k, 2 * dim);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(5, keys + 16 * dim + k, 2 * dim);
+        _tile_dpbf16ps(1, 5, 6);
+    }
+    _tile_stored(0, scores, 64);
+    _tile_stored(1, scores + 16 * kLanes, 64);
+}
+
+// Scores of the page at position `pos` to weights, (16 pairs of keys, lanes, 2) bf16, relative to the largest score so far.
+// Returns what the sums of the pages before have to be multiplied by.
+__m512 weigh(int32_t* weights, const float* scores, Queries& q, int pos, __m512 scale) {
+    __m512 score[kKeys];
+    __mmask16 seen[kKeys];
+    const bool all = pos >= q.all_from && pos + kKeys - 1 <= q.all_to;
+    __m512 largest = q.largest;
+    for (int j = 0; j < kKeys; j++) {
+        const __m512i at = _mm512_set1_epi32(pos + j);
+        seen[j] = all ? __mmask16(0xffff) : _mm512_cmple_epi32_mask(q.first, at) & _mm512_cmple_epi32_mask(at, q.last);
+        score[j] = _mm512_mul_ps(_mm512_load_ps(scores + j * kLanes), scale);
+        largest = _mm512_mask_max_ps(largest, seen[j], largest, score[j]);
+    }
+    const __m512 factor = exp16(_mm512_sub_ps(q.largest, largest));
+    __m512 sum = _mm512_setzero_ps();
+    for (int j = 0; j < kKeys; j += 2) {
+        const __m512 even = _mm512_maskz_mov_ps(seen[j], exp16(_mm512_sub_ps(score[j], largest)));
+        const __m512 odd = _mm512_maskz_mov_ps(seen[j + 1], exp16(_mm512_sub_ps(score[j + 1], largest)));
+        sum = _mm512_add_ps(_mm512_add_ps(sum, even), odd);
+        const __m512i low = _mm512_cvtepu16_epi32(__m256i(_mm512_cvtneps_pbh(even)));
+        const __m512i high = _mm512_slli_epi32(_mm512_cvtepu16_epi32(__m256i(_mm512_cvtneps_pbh(odd))), 16);
+        _mm512_store_si512(weights + j / 2 * kLanes, _mm512_or_si512(low, high));
+    }
+    q.sum = _mm512_fmadd_ps(q.sum, factor, sum);
+    q.largest = largest;
+    return factor;
+}
+
+// sums (P, lanes) = sums · factor + values (P, 32) · weights.
+void add_values(float* sums, const bf16* values, const int32_t* weights, __m512 factor, int64_t dim) {
+    if (_mm512_cmp_ps_mask(factor, _mm512_set1_ps(1.0f), _CMP_NEQ_UQ))
+        for (int64_t d = 0; d < dim; d++)
+            _mm512_store_ps(sums + d * kLanes, _mm512_mul_ps(_mm512_load_ps(sums + d * kLanes), factor));
+    finish_stores(weights);
+    _tile_loadd(6, weights, 64);
+    for (int64_t d = 0; d < dim; d += 32) {
+        _tile_loadd(0, sums + d * kLanes, 64);
+        _tile_loadd(4, values + d * kKeys, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(1, sums + (d + 16) * kLanes, 64);
+        _tile_loadd(5, values + (d + 16) * kKeys, 64);
+        _tile_dpbf16ps(1, 5, 6);
+        _tile_stored(0, sums + d * kLanes, 64);
+        _tile_stored(1, sums + (d + 16) * kLanes, 64);
+    }
+}
+
+}  // namespace
+
+void attend_amx(const AttentionTile& tile);
+
+void attend_amx(const AttentionTile& tile) {
+    static thread_local Scratch<int32_t> query_memory;
+    static thread_local Scratch<float> sum_memory;
+    alignas(64) float scores[kKeys * kLanes];
+    alignas(64) int32_t weights[kKeys / 2 * kLanes];
+    const int64_t dim = padded(tile.head_dim);
+    int32_t* queries = query_memory.get(dim / 2 * kLanes);
+    float* sums = sum_memory.get(dim * kLanes);
+    std::fill(sums, sums + dim * kLanes, 0.0f);
+    pack_queries(queries, tile);
+    Queries q = begin(tile);
+    const __m512 scale = _mm512_set1_ps(1.0f / std::sqrt(float(tile.head_dim)));
+
+    configure_tiles(kLanes, kLanes);
+    for (size_t page = 0; page < tile.keys.size(); page++) {
+        finish_stores(queries);
+        multiply_keys(scores, tile.keys[page], queries, dim);
+        const __m512 factor = weigh(weights, scores, q, tile.first_pos + int(page) * kKeys, scale);
+        add_values(sums, tile.values[page], weights, factor, dim);
+    }
+    _tile_release();
+
+    for (int64_t d = 0; d < tile.head_dim; d += 16) {
+        __m512i row[16];
+        for (int i = 0; i < 16; i++)
+            row[i] = _mm512_castps_si512(_mm512_div_ps(_mm512_load_ps(sums + (d + i) * kLanes), q.sum));
+        transpose(row);
+        for (int i = 0; i < tile.n; i++)
+            _mm512_mask_storeu_epi32(tile.out[i] + d, first_lanes(tile.head_dim - d), row[i]);
+    }
+}

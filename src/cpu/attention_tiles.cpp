@@ -1,0 +1,70 @@
+// attention_tiles.cpp: cuts a batch's attention into tiles of up to 16 queries: the query heads of one KV head, of as many
+// consecutive tokens of one sequence as fit.
+#include <algorithm>
+
+#include "cpu/attention.h"
+
+namespace {
+
+struct Task {
+    int64_t token;  // the first
+    int n_tokens;
+    int head, n_heads;  // query heads of the task
+};
+
+std::vector<Task> make_tasks(const Batch& batch, const Config& config) {
+    const int group = config.n_attn_heads / config.n_kv_heads;
+    const int heads_at_once = std::min(group, kPanelRows), tokens_at_once = kPanelRows / heads_at_once;
+    const auto n = int64_t(batch.tokens.size());
+    std::vector<Task> tasks;
+    for (int64_t t = 0; t < n;) {
+        int64_t end = t + 1;
+        while (end < n && end - t < tokens_at_once && batch.tokens[size_t(end)].seq == batch.tokens[size_t(t)].seq)
+            end++;
+        for (int g = 0; g < config.n_kv_heads; g++)
+            for (int h = 0; h < group; h += heads_at_once)
+                tasks.push_back({t, int(end - t), g * group + h, std::min(heads_at_once, group - h)});
+        t = end;
+    }
+    return tasks;
+}
+
+}  // namespace
+
+void attention(const Bf16Kernels& kernels, Rows& out, const Rows& q, const Batch& batch, const KvStore& store,
+               const Config& config, int layer, const Vector& sinks, int64_t* bytes_read) {
+    const bool sliding = config.layer_kind[size_t(layer)] == LayerKind::kSliding;
+    const int64_t head_dim = config.head_dim;
+    const std::vector<Task> tasks = make_tasks(batch, config);
+    int64_t pages_read = 0;
+    out.resize(q.n());
+
+#pragma omp parallel for schedule(dynamic) reduction(+ : pages_read)
+    for (const Task& task : tasks) {
+        static thread_local AttentionTile tile;
+        const int kv_head = task.head / (config.n_attn_heads / config.n_kv_heads);
+        tile.head_dim = config.head_dim;
+        tile.n = 0;
+        for (int i = 0; i < task.n_tokens; i++) {
+            const int pos = batch.tokens[size_t(task.token + i)].pos;
+            for (int h = task.head; h < task.head + task.n_heads; h++, tile.n++) {
+                tile.q[tile.n] = q.row(task.token + i) + h * head_dim;
+                tile.out[tile.n] = out.row(task.token + i) + h * head_dim;
+                tile.first[tile.n] = sliding ? std::max(0, pos - config.sliding_window + 1) : 0;
+                tile.last[tile.n] = pos;
+                tile.sink[tile.n] = sinks[h];
+            }
+        }
+        const PageTable& pages = *batch.seqs[size_t(batch.tokens[size_t(task.token)].seq)].pages;
+        tile.first_pos = tile.first[0] / kPagePositions * kPagePositions;
+        tile.keys.clear();
+        tile.values.clear();
+        for (int pos = tile.first_pos; pos <= tile.last[tile.n - 1]; pos += kPagePositions) {
+            tile.keys.push_back(static_cast<const bf16*>(store.page(layer, KvStore::kKey, pages, pos, kv_head)));
+            tile.values.push_back(static_cast<const bf16*>(store.page(layer, KvStore::kValue, pages, pos, kv_head)));
+        }
+        kernels.attend(tile);
+        pages_read += int64_t(tile.keys.size());
+    }
+    *bytes_read += pages_read * 2 * kPagePositions * head_dim * int64_t(sizeof(bf16));
+}

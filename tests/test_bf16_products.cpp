@@ -1,0 +1,242 @@
+// test_bf16_products.cpp: products of bf16 activations, for each instruction set that has them, against sums in double; and
+// that neither neighbours nor the cut into panels and rows changes a bit.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "cpu/linear.h"
+#include "noise.h"
+
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+std::vector<const Kernels*> sets_with_products() {
+    std::vector<const Kernels*> sets;
+    for (const Kernels* kernels : available_kernels())
+        if (kernels->bf16) sets.push_back(kernels);
+    return sets;
+}
+
+enum class Kind { kBF16, kTransposed, kMXFP4 };
+
+struct Weights {
+    std::vector<bf16> half;
+    std::vector<uint8_t> blocks, scales;
+    Matrix matrix;
+
+    Weights(Kind kind, int64_t n_out, int64_t n_in) {
+        matrix.dtype = kind == Kind::kMXFP4 ? DType::kMXFP4 : DType::kBF16;
+        matrix.transposed = kind == Kind::kTransposed;
+        matrix.n_out = n_out;
+        matrix.n_in = n_in;
+        for (int64_t i = 0; i < n_out * n_in; i++) half.push_back(to_bf16(noise(1, uint64_t(i))));
+        for (int64_t i = 0; i < n_out * n_in / 2; i++) blocks.push_back(uint8_t(127 + 128 * noise(2, uint64_t(i))));
+        for (int64_t i = 0; i < n_out * n_in / 32; i++) scales.push_back(uint8_t(125 + 3 * noise(3, uint64_t(i))));
+        matrix.data = half.data();
+        if (kind == Kind::kMXFP4) {
+            matrix.data = blocks.data();
+            matrix.scales = scales.data();
+        }
+    }
+};
+
+struct Case {
+    int64_t n_tok, n_out, n_in;
+    const char* why;
+};
+const Case kCases[] = {
+    {1, 1, 32, "one element of everything"},
+    {1, 64, 2880, "gpt-oss depth, one token"},
+    {2, 16, 64, "a whole tile of rows"},
+    {15, 17, 32, "one row past a tile, one token short of a panel"},
+    {16, 32, 256, "a whole slab, a whole panel"},
+    {17, 33, 288, "one past each"},
+    {32, 31, 96, "two panels"},
+    {33, 48, 512, "three panels, the last of one token"},
+    {63, 7, 64, "four panels, the last short"},
+    {130, 40, 320, "many"},
+};
+const Case kRaggedCases[] = {
+    {1, 3, 1, "a single column"}, {3, 17, 31, "one short of a step"}, {17, 5, 33, "one past a step"},
+    {5, 20, 48, "half a step"},   {18, 33, 289, "one past a slab"},
+};
+
+Rows activations(int64_t n_tok, int64_t n_in) {
+    Rows x(n_in);
+    x.resize(n_tok);
+    for (int64_t t = 0; t < n_tok; t++)
+        for (int64_t k = 0; k < n_in; k++) x.row(t)[k] = noise(4, uint64_t(t * n_in + k));
+    return x;
+}
+
+// n_in products and additions in f32 in any order: n_in · 2^-23 · Σ|x w|.
+void expect_dot(const Kernels& kernels, Kind kind, const Case& c) {
+    SCOPED_TRACE(std::string(kernels.flag) + " kind " + std::to_string(int(kind)) + ": " + c.why);
+    const Weights w(kind, c.n_out, c.n_in);
+    const Rows x = activations(c.n_tok, c.n_in);
+    PackedRows packed;
+    pack(*kernels.bf16, packed, x);
+    std::vector<float> bias, y(size_t(c.n_tok * (c.n_out + 3)), kNan);
+    for (int64_t o = 0; o < c.n_out; o++) bias.push_back(noise(5, uint64_t(o)));
+    kernels.bf16->dot(y.data(), c.n_out + 3, packed.row(0), c.n_tok, w.matrix, bias.data(), 0, c.n_out);
+    for (int64_t t = 0; t < c.n_tok; t++) {
+        const float* row = &y[size_t(t * (c.n_out + 3))];
+        for (int64_t o = 0; o < c.n_out; o++) {
+            double sum = bias[size_t(o)], magnitude = std::fabs(sum);
+            for (int64_t k = 0; k < c.n_in; k++) {
+                const double p = double(to_f32(to_bf16(x.row(t)[k]))) * w.matrix.at(o, k);
+                sum += p;
+                magnitude += std::fabs(p);
+            }
+            ASSERT_NEAR(row[o], sum, double(c.n_in + 1) * std::ldexp(magnitude, -23)) << "t " << t << " o " << o;
+        }
+        for (int64_t o = c.n_out; o < c.n_out + 3; o++) ASSERT_TRUE(std::isnan(row[o])) << "written past the row";
+    }
+}
+
+TEST(Bf16Products, MatchDouble) {
+    for (const Kernels* kernels : sets_with_products())
+        for (const Case& c : kCases)
+            for (const Kind kind : {Kind::kBF16, Kind::kTransposed, Kind::kMXFP4}) expect_dot(*kernels, kind, c);
+}
+
+TEST(Bf16Products, OfRowsThatEndInsideAStep) {
+    for (const Kernels* kernels : sets_with_products())
+        for (const Case& c : kRaggedCases)
+            for (const Kind kind : {Kind::kBF16, Kind::kTransposed}) expect_dot(*kernels, kind, c);
+}
+
+TEST(Bf16Products, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
+    const Case c{37, 45, 608, ""};
+    for (const Kernels* kernels : sets_with_products())
+        for (const Kind kind : {Kind::kBF16, Kind::kTransposed, Kind::kMXFP4}) {
+            const Weights w(kind, c.n_out, c.n_in);
+            const Rows x = activations(c.n_tok, c.n_in);
+            const std::vector<float> bias(size_t(c.n_out), 0.5f);
+            PackedRows packed, alone;
+            pack(*kernels->bf16, packed, x);
+            std::vector<float> all(size_t(c.n_tok * c.n_out)), one(all.size());
+            kernels->bf16->dot(all.data(), c.n_out, packed.row(0), c.n_tok, w.matrix, bias.data(), 0, c.n_out);
+            for (int64_t t = 0; t < c.n_tok; t++) {
+                Rows single(c.n_in);
+                single.resize(1);
+                std::copy(x.row(t), x.row(t) + c.n_in, single.row(0));
+                pack(*kernels->bf16, alone, single);
+                for (int64_t o = 0; o < c.n_out; o += 5)
+                    kernels->bf16->dot(&one[size_t(t * c.n_out + o)], 1, alone.row(0), 1, w.matrix, bias.data(), o,
+                                       o + 5);
+            }
+            EXPECT_EQ(0, std::memcmp(all.data(), one.data(), all.size() * sizeof(float))) << kernels->flag;
+        }
+}
+
+// Groups of 1, 16, 0 and 21 rows, as experts have: each begins a panel.
+TEST(Bf16Products, GroupsOfRowsArePackedApart) {
+    PackedRows packed;
+    packed.resize(40, {0, 1, 17, 17, 38});
+    const std::vector<std::pair<int64_t, int>> want{{0, 1}, {1, 16}, {17, 16}, {33, 5}};
+    ASSERT_EQ(packed.panels().size(), want.size());
+    for (size_t i = 0; i < want.size(); i++) {
+        EXPECT_EQ(packed.panels()[i].begin, want[i].first);
+        EXPECT_EQ(packed.panels()[i].n, want[i].second);
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(packed.row(want[i].first)) % 64, 0u);
+    }
+}
+
+// Values below 2^-126 may be flushed to zero: AMX does.
+TEST(Bf16Products, Mxfp4DecodesEveryCodeAndScale) {
+    const float values[16] = {0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0f, -0.5, -1, -1.5, -2, -3, -4, -6};
+    for (const Kernels* kernels : sets_with_products())
+        for (int scale = 0; scale < 255; scale++)
+            for (int code = 0; code < 16; code++) {
+                uint8_t blocks[16] = {};
+                const int at = (code * 7 + scale) % 32;  // each place in the block gets its turn
+                blocks[at / 2] = uint8_t(at % 2 ? code << 4 : code);
+                const auto scale_byte = uint8_t(scale);
+                Matrix w;
+                w.dtype = DType::kMXFP4;
+                w.n_out = 1;
+                w.n_in = 32;
+                w.data = blocks;
+                w.scales = &scale_byte;
+                Rows x(32);
+                x.resize(1);
+                x.row(0)[at] = 1;
+                PackedRows packed;
+                pack(*kernels->bf16, packed, x);
+                float y;
+                const float bias = 0;
+                kernels->bf16->dot(&y, 1, packed.row(0), 1, w, &bias, 0, 1);
+                const auto want = float(std::ldexp(double(values[code]), scale - 127));
+                if (std::fabs(want) < std::ldexp(1.0f, -126) && y == 0) continue;
+                if (std::isinf(want)) {  // times the zeros beside it
+                    ASSERT_FALSE(std::isfinite(y));
+                    continue;
+                }
+                ASSERT_EQ(y, want) << kernels->flag << " code " << code << " scale " << scale;
+            }
+}
+
+float flush(float f) {
+    return std::fpclassify(f) == FP_SUBNORMAL ? std::copysign(0.0f, f) : f;
+}
+
+// Intel's definition of TDPBF16PS, with exponents over the whole range: what makes a token's sum independent of its tile.
+TEST(Bf16Products, AmxSumsInTheDocumentedOrder) {
+    if (available_kernels().front()->flag != std::string("amx")) GTEST_SKIP() << "this CPU has no AMX";
+    const Bf16Kernels& amx = *available_kernels().front()->bf16;
+    constexpr int kIn = 320, kOut = 16, kTok = 16;
+    for (const int exponents : {8, 60, 120}) {
+        const auto wide = [&](uint64_t seed, uint64_t i) {
+            return to_bf16(std::ldexp(noise(seed, i), int(noise(seed + 1, i) * float(exponents) / 2)));
+        };
+        Weights w(Kind::kBF16, kOut, kIn);
+        for (size_t i = 0; i < w.half.size(); i++) w.half[i] = wide(10, i);
+        Rows x(kIn);
+        x.resize(kTok);
+        for (int t = 0; t < kTok; t++)
+            for (int k = 0; k < kIn; k++) x.row(t)[k] = to_f32(wide(20, uint64_t(t * kIn + k)));
+        PackedRows packed;
+        pack(amx, packed, x);
+        std::vector<float> y(kTok * kOut), bias(kOut, 0.0f);
+        amx.dot(y.data(), kOut, packed.row(0), kTok, w.matrix, bias.data(), 0, kOut);
+        for (int t = 0; t < kTok; t++)
+            for (int o = 0; o < kOut; o++) {
+                float sum = 0;
+                for (int k0 = 0; k0 < kIn; k0 += 32) {
+                    float even = 0, odd = 0;
+                    for (int k = k0; k < k0 + 32; k += 2) {
+                        even = flush(std::fmaf(flush(to_f32(w.half[size_t(o * kIn + k)])), flush(x.row(t)[k]), even));
+                        odd = flush(
+                            std::fmaf(flush(to_f32(w.half[size_t(o * kIn + k + 1)])), flush(x.row(t)[k + 1]), odd));
+                    }
+                    sum = flush(sum + flush(even + odd));
+                }
+                ASSERT_EQ(y[size_t(t * kOut + o)], sum) << "exponents " << exponents << " t " << t << " o " << o;
+            }
+    }
+}
+
+// exp to 2 units, a division and three products: 8 units of the result's last place; 2^-20 covers what exp's argument, up
+// to 12, was rounded by.
+TEST(Bf16Products, SwigluMatchesDouble) {
+    for (const Kernels* kernels : sets_with_products())
+        for (const int n : {1, 15, 16, 17, 31, 32, 33, 160}) {
+            std::vector<float> up, out(size_t(n + 1), kNan);
+            for (int i = 0; i < 2 * n; i++) up.push_back(12 * noise(6, uint64_t(i)));
+            kernels->bf16->swiglu(out.data(), up.data(), n, 7.0f, 1.702f);
+            for (int f = 0; f < n; f++) {
+                const double gate = std::min(double(up[size_t(2 * f)]), 7.0);
+                const double half = std::min(std::max(double(up[size_t(2 * f + 1)]), -7.0), 7.0);
+                const double want = gate / (1 + std::exp(-double(1.702f) * gate)) * (half + 1);
+                EXPECT_NEAR(out[size_t(f)], want, std::ldexp(std::fabs(want), -19)) << n << " " << f;
+            }
+            EXPECT_TRUE(std::isnan(out[size_t(n)])) << "written past the end";
+        }
+}
+
+}  // namespace
