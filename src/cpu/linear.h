@@ -1,5 +1,9 @@
 // linear.h: activations of several tokens, and matrix products on them, spread over the CPU's cores.
 #pragma once
+#include <omp.h>
+
+#include <algorithm>
+
 #include "cpu/isa.h"
 
 // (n, dim) f32; rows are padded with zeros to a multiple of kBlock.
@@ -61,14 +65,15 @@ void linear_task(const Kernels& kernels, Rows& y, const Rows& x, int64_t t0, int
 void linear(const Kernels& kernels, Rows& y, const Rows& x, const Matrix& w, const Vector& b);
 
 // Calls work(task) for each in [0, n_tasks), on all threads. Few tokens: memory is the limit, and each thread gets one
-// long stream of it. Many: whoever is free takes the next.
+// long stream of it. Many: whoever is free takes some more, in a row, because a task fetches what the next one reads.
 template <class F>
 void for_each_task(int64_t n_tasks, int64_t n_tok, F&& work) {
     if (n_tok <= kPanelRows) {
 #pragma omp parallel for schedule(static)
         for (int64_t task = 0; task < n_tasks; task++) work(task);
     } else {
-#pragma omp parallel for schedule(dynamic)
+        const int64_t in_a_row = std::clamp<int64_t>(n_tasks / (4 * omp_get_max_threads()), 1, 8);
+#pragma omp parallel for schedule(dynamic, in_a_row)
         for (int64_t task = 0; task < n_tasks; task++) work(task);
     }
 }

@@ -10,7 +10,7 @@
 namespace {
 
 constexpr int kSlabRows = 32;      // two tiles
-constexpr int64_t kSlabSteps = 8;  // 16 KB: with two panels' share and the next slab it fits L1
+constexpr int64_t kSlabSteps = 4;  // a cache line of MXFP4 a row; 8 KB: two slabs, two panels' share and sums fit L1
 constexpr int64_t kTile = 256;     // floats
 
 void pack(bf16* out, const float* const* x, int n, int64_t n_in) {
@@ -32,24 +32,32 @@ int panel_tokens(int64_t p, int64_t n_tok) {
     return int(std::min<int64_t>(kPanelRows, n_tok - p * kPanelRows));
 }
 
-// The slab times one panel (kPanels == 1) or two. sums: (panels, 2 tiles, 16 rows, 16 tokens). Calls meanwhile() after
-// each step: AMX is busy for 64 cycles then, and the rest of the core is not.
+// Where a product's sums are before and after a slab.
+struct Sums {
+    float* memory;  // (panels, 2 tiles, 16 rows, 16 tokens)
+    bool zero;      // before: nothing yet
+    bool load;      // before: in memory, else in the tiles
+    bool store;     // after
+};
+
+// The slab times one panel (kPanels == 1) or two. Calls meanwhile() after each step: AMX is busy for 64 cycles then, and the
+// rest of the core is not.
 template <int kPanels, class F>
-void multiply(float* sums, const bf16* slab, const bf16* a, const bf16* b, int tokens_a, int tokens_b, int64_t steps,
-              bool first, F&& meanwhile) {
-    if (first) {
+void multiply(const Sums& sums, const bf16* slab, const bf16* a, const bf16* b, int tokens_a, int tokens_b,
+              int64_t steps, F&& meanwhile) {
+    if (sums.zero) {
         _tile_zero(0);
         _tile_zero(2);
         if (kPanels == 2) {
             _tile_zero(1);
             _tile_zero(3);
         }
-    } else {
-        _tile_loadd(0, sums, 64);
-        _tile_loadd(2, sums + kTile, 64);
+    } else if (sums.load) {
+        _tile_loadd(0, sums.memory, 64);
+        _tile_loadd(2, sums.memory + kTile, 64);
         if (kPanels == 2) {
-            _tile_loadd(1, sums + 2 * kTile, 64);
-            _tile_loadd(3, sums + 3 * kTile, 64);
+            _tile_loadd(1, sums.memory + 2 * kTile, 64);
+            _tile_loadd(3, sums.memory + 3 * kTile, 64);
         }
     }
     for (int64_t s = 0; s < steps; s++) {
@@ -65,11 +73,12 @@ void multiply(float* sums, const bf16* slab, const bf16* a, const bf16* b, int t
         if (kPanels == 2) _tile_dpbf16ps(3, 5, 7);
         meanwhile();
     }
-    _tile_stored(0, sums, 64);
-    _tile_stored(2, sums + kTile, 64);
+    if (!sums.store) return;
+    _tile_stored(0, sums.memory, 64);
+    _tile_stored(2, sums.memory + kTile, 64);
     if (kPanels == 2) {
-        _tile_stored(1, sums + 2 * kTile, 64);
-        _tile_stored(3, sums + 3 * kTile, 64);
+        _tile_stored(1, sums.memory + 2 * kTile, 64);
+        _tile_stored(3, sums.memory + 3 * kTile, 64);
     }
 }
 
@@ -100,7 +109,7 @@ void dot_rows(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
     const int64_t n_slabs = (o1 - o0 + kSlabRows - 1) / kSlabRows * n_parts;
     const auto writer = [&](int64_t i) {
         const int64_t o = o0 + i / n_parts * kSlabRows, part = i % n_parts;
-        const int64_t first = part * n_steps / n_parts, end = (part + 1) * n_steps / n_parts;
+        const int64_t first = part * kSlabSteps, end = std::min(n_steps, first + kSlabSteps);
         return SlabWriter<kSlabRows, Decoder>{
             &decoder, slabs + i % 2 * kSlab, o, std::min<int64_t>(kSlabRows, o1 - o), first, end - first};
     };
@@ -118,6 +127,7 @@ void dot_rows(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
             next.write(done, due);
             done = due;
         };
+        const bool first = slab.first == 0, last = slab.first + slab.steps == n_steps, one_pair = n_panels <= 2;
         finish_stores(slabs);
         for (int64_t p = 0; p < n_panels; p += 2) {
             const bool two = p + 1 < n_panels;
@@ -125,13 +135,13 @@ void dot_rows(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
             if (tokens_a != shape_a || tokens_b != shape_b) configure_tiles(shape_a = tokens_a, shape_b = tokens_b);
             const bf16* a = x + p * panel_size + slab.first * kStep * tokens_a;
             const bf16* b = x + (p + 1) * panel_size + slab.first * kStep * tokens_b;
-            float* pair_sums = sums + p * 2 * kTile;
+            const Sums pair{sums + p * 2 * kTile, first, !one_pair, last || !one_pair};
             if (two)
-                multiply<2>(pair_sums, slab.slab, a, b, tokens_a, tokens_b, slab.steps, slab.first == 0, meanwhile);
+                multiply<2>(pair, slab.slab, a, b, tokens_a, tokens_b, slab.steps, meanwhile);
             else
-                multiply<1>(pair_sums, slab.slab, a, a, tokens_a, tokens_a, slab.steps, slab.first == 0, meanwhile);
+                multiply<1>(pair, slab.slab, a, a, tokens_a, tokens_a, slab.steps, meanwhile);
         }
-        if (slab.first + slab.steps == n_steps)
+        if (last)
             for (int64_t p = 0; p < n_panels; p++)
                 for (int64_t r = 0; r < slab.n; r += 16)
                     write_tile(y + p * kPanelRows * y_stride + (slab.o - o0) + r, y_stride,

@@ -1,0 +1,323 @@
+// bench_cpu.cpp: what each product of a step costs on this CPU at the sizes of gpt-oss 20b, beside what memory and the
+// matrix unit could do, both measured in the same run; or the whole model, if one is named.
+//
+//   bench_cpu [--cpu-isa WORD] [--precision f32|bf16] [MODEL]
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <memory>
+
+#include "base/mix.h"
+#include "checkpoint.h"
+#include "cpu/attention.h"
+#include "cpu/kv_store.h"
+#include "cpu/linear.h"
+#include "cpu/moe.h"
+#include "cpu/threads.h"
+#include "engine.h"
+#include "error.h"
+#include "profile.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace {
+
+double now_s() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Median seconds of one call; calls get the number of the repetition, to work on memory that no cache holds.
+double time_s(const std::function<void(int)>& work) {
+    work(0);
+    std::vector<double> times;
+    const double start = now_s();
+    for (int r = 1; times.size() < 5 || (times.size() < 100 && now_s() - start < 0.4); r++) {
+        const double t = now_s();
+        work(r);
+        times.push_back(now_s() - t);
+    }
+    std::nth_element(times.begin(), times.begin() + long(times.size() / 2), times.end());
+    return times[times.size() / 2];
+}
+
+// Bytes a second that all cores together read from memory: 1 GB, several streams a core.
+double read_bandwidth() {
+    const int64_t n = 1 << 27;
+    std::vector<uint64_t> data(size_t(n), 1);
+    uint64_t total = 0;
+    const double s = time_s([&](int) {
+        uint64_t sum = 0;
+#pragma omp parallel for reduction(+ : sum) schedule(static)
+        for (int64_t block = 0; block < n / 512; block++) {
+            const uint64_t* p = &data[size_t(block * 512)];
+            for (int i = 0; i < 512; i += 8) {
+                __builtin_prefetch(p + i + 1024);
+                sum += p[i] + p[i + 1] + p[i + 2] + p[i + 3] + p[i + 4] + p[i + 5] + p[i + 6] + p[i + 7];
+            }
+        }
+        total += sum;
+    });
+    if (total == 0) std::puts("");  // so that the sum is needed
+    return double(n) * 8 / s;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("amx-tile,amx-bf16"))) void multiply_tiles(int rounds) {
+    struct alignas(64) {
+        uint8_t palette = 1, start_row = 0, reserved[14] = {};
+        uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+        uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+    } config;
+    asm volatile("" ::"r"(&config) : "memory");  // GCC 12 believes that only 8 bytes are read
+    _tile_loadconfig(&config);
+    for (int i = 0; i < rounds; i++) {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_release();
+}
+
+// Operations a second of AMX on tiles that stay where they are, all cores; needs a CPU with AMX.
+double amx_peak() {
+    constexpr int kRounds = 200000;
+    const double s = time_s([&](int) {
+#pragma omp parallel
+        multiply_tiles(kRounds);
+    });
+    return 4.0 * kRounds * 2 * 16 * 16 * 32 * omp_get_max_threads() / s;
+}
+#else
+double amx_peak() {
+    return 0;
+}
+#endif
+
+Config config_20b() {
+    Config c;
+    c.vocab_size = 201088;
+    c.hidden_dim = c.intermediate_dim = 2880;
+    c.n_layers = 2;
+    c.n_attn_heads = 64;
+    c.n_kv_heads = 8;
+    c.head_dim = 64;
+    c.n_experts = 32;
+    c.experts_per_token = 4;
+    c.sliding_window = 128;
+    c.layer_kind = {LayerKind::kSliding, LayerKind::kFull};
+    c.max_context = 131072;
+    return c;
+}
+
+// Weights of small random numbers.
+class RandomMatrix {
+  public:
+    RandomMatrix(DType dtype, int64_t n_out, int64_t n_in, int n) {
+        matrices.first.dtype = dtype;
+        matrices.first.n_out = n_out;
+        matrices.first.n_in = n_in;
+        matrices.n_experts = n;
+        const int64_t elements = n * n_out * n_in;
+        data_.resize(size_t(dtype == DType::kBF16 ? elements : elements / 16));
+#pragma omp parallel for
+        for (int64_t i = 0; i < int64_t(data_.size()); i++) {
+            const uint64_t r = mix64(uint64_t(i));  // bf16: 2^-4 and below, either sign
+            data_[size_t(i)] = dtype == DType::kBF16 ? uint32_t(r & 0xbd7fbd7f) : uint32_t(r);
+        }
+        matrices.first.data = data_.data();
+        if (dtype == DType::kMXFP4) {
+            scales_.assign(size_t(elements / 32), 122);
+            matrices.first.scales = scales_.data();
+        }
+    }
+    ExpertMatrices matrices;
+
+  private:
+    std::vector<uint32_t> data_;
+    std::vector<uint8_t> scales_;
+};
+
+class Bench {
+  public:
+    Bench(const Kernels& kernels, Precision precision)
+        : kernels_(kernels),
+          products_(precision == Precision::kBF16 ? kernels.bf16 : nullptr),
+          bandwidth_(read_bandwidth()),
+          peak_(products_ == &kAmxProducts ? amx_peak() : 0) {
+        std::printf("%s, %s, %d threads; reads %.1f GB/s", kernels.name, precision == Precision::kF32 ? "f32" : "bf16",
+                    omp_get_max_threads(), bandwidth_ * 1e-9);
+        if (peak_ > 0) std::printf(", AMX does %.2f TFLOP/s", peak_ * 1e-12);
+        std::printf("\n\n%-10s %5s %10s %8s %9s %7s\n", "", "T", "ms", "GB/s", "TFLOP/s", "limit");
+    }
+
+    void run(int n_tok) {
+        dense("qkv", n_tok, qkv_);
+        dense("o", n_tok, o_);
+        experts("moe up", n_tok, up_);
+        experts("moe down", n_tok, down_);
+        if (n_tok <= 64) dense("lm_head", n_tok, head_);
+        if (products_ && products_->attend) attend(n_tok);
+    }
+
+  private:
+    static void fill(Rows& x, int64_t n) {
+        x.resize(n);
+        for (int64_t t = 0; t < n; t++)
+            for (int64_t i = 0; i < x.dim(); i++)
+                x.row(t)[i] = float(int(mix64(uint64_t(t * x.dim() + i)) % 200) - 100) / 100;
+    }
+
+    // `n` matrices of one shape, one after the other, so that a cache does not hold them.
+    void dense(const char* name, int n_tok, const RandomMatrix& w) {
+        const Matrix& first = w.matrices.first;
+        Rows x(first.n_in), y(first.n_out);
+        fill(x, n_tok);
+        const double s = time_s([&](int r) {
+            const Matrix m = w.matrices[r % w.matrices.n_experts];
+            if (products_) {
+                pack(*products_, packed_, x);
+                linear(*products_, y, packed_, m, {});
+            } else {
+                linear(kernels_, y, x, m, {});
+            }
+        });
+        row(name, n_tok, s, double(first.bytes()), 2.0 * n_tok * double(first.n_in * first.n_out));
+    }
+
+    void experts(const char* name, int n_tok, const RandomMatrix& w) {
+        const Matrix& first = w.matrices.first;
+        const int n_experts = w.matrices.n_experts;
+        constexpr int kChosen = 4;
+        Rows x(first.n_in), y(first.n_out), gathered(first.n_in);
+        fill(x, n_tok);
+        int64_t n_active = 0;
+        const double s = time_s([&](int r) {
+            Routing routing;
+            routing.n_experts_per_token = kChosen;
+            for (int t = 0; t < n_tok; t++)
+                for (int a = 0; a < kChosen; a++) routing.expert.push_back((4 * r + 7 * t + a * 8) % n_experts);
+            const ExpertGroups groups = group_by_expert(routing, n_experts);
+            n_active = groups.n_active;
+            if (products_) {
+                gather(*products_, packed_, x, groups, kChosen);
+                expert_linear(*products_, y, packed_, groups, w.matrices, {});
+            } else {
+                gather(gathered, x, groups, kChosen, true);
+                expert_linear(kernels_, y, gathered, groups, w.matrices, {});
+            }
+        });
+        row(name, n_tok, s, double(n_active * first.bytes()), 2.0 * kChosen * n_tok * double(first.n_in * first.n_out));
+    }
+
+    // A prompt's n_tok tokens in a full layer.
+    void attend(int n_tok) {
+        const Config config = config_20b();
+        Capacity capacity;
+        capacity.n_full_pages = capacity.n_ring_pages = capacity.ring_pages_per_seq = (n_tok + 31) / 32;
+        const KvStore store(config, capacity, Precision::kBF16, true);
+        PageTable pages;
+        for (int i = 0; i < capacity.n_full_pages; i++) pages.full.push_back(i);
+        pages.ring = pages.full;
+        Batch batch;
+        batch.seqs.push_back({0, &pages});
+        Rows q(config.n_attn_heads * config.head_dim), out(q.dim()), k(config.n_kv_heads * config.head_dim);
+        fill(q, n_tok);
+        fill(k, n_tok);
+        for (int t = 0; t < n_tok; t++) {
+            batch.tokens.push_back({0, t, 0});
+            store.write(1, KvStore::kKey, pages, t, k.row(t));
+            store.write(1, KvStore::kValue, pages, t, k.row(t));
+        }
+        int64_t bytes = 0;
+        const double s = time_s([&](int) {
+            bytes = 0;
+            attention(*products_, out, q, batch, store, config, 1, {}, &bytes);
+        });
+        row("attention", n_tok, s, double(n_tok) * double(k.dim()) * 4, 2.0 * n_tok * (n_tok + 1) * double(q.dim()));
+    }
+
+    // bytes, flop: the fewest that the work takes.
+    void row(const char* name, int n_tok, double s, double bytes, double flop) const {
+        const double least = std::max(bytes / bandwidth_, peak_ > 0 ? flop / peak_ : 0);
+        std::printf("%-10s %5d %10.3f %8.1f %9.3f %6.1f%%\n", name, n_tok, s * 1e3, bytes / s * 1e-9, flop / s * 1e-12,
+                    100 * least / s);
+    }
+
+    const Kernels& kernels_;
+    const Bf16Kernels* const products_;
+    const double bandwidth_, peak_;
+    PackedRows packed_;
+    const RandomMatrix qkv_{DType::kBF16, 5120, 2880, 8}, o_{DType::kBF16, 2880, 4096, 8};
+    const RandomMatrix up_{DType::kMXFP4, 5760, 2880, 32}, down_{DType::kMXFP4, 2880, 2880, 32};
+    const RandomMatrix head_{DType::kBF16, 201088, 2880, 1};
+};
+
+class TimedJob : public Job {
+  public:
+    TimedJob(int n_prompt, int n_new, int vocab_size) {
+        for (int i = 0; i < n_prompt; i++) prompt.push_back(int(mix64(uint64_t(i)) % uint64_t(vocab_size)));
+        max_new_tokens = n_new;
+    }
+    void on_done(Finish) override {}
+    void on_error(const std::string& why) override { fail("{}", why); }
+};
+
+void bench_model(const std::string& path, const EngineOptions& options) {
+    const Model model = open_model(path);
+    Engine engine(model, options);
+    const auto run = [&](int n, int n_prompt, int n_new) {
+        const EngineStats before = engine.stats();
+        int left = n;
+        engine.run([&]() -> std::unique_ptr<Job> {
+            return left-- > 0 ? std::make_unique<TimedJob>(n_prompt, n_new, model.config.vocab_size) : nullptr;
+        });
+        const EngineStats after = engine.stats();
+        const double prefill = after.prefill_s - before.prefill_s, decode = after.decode_s - before.decode_s;
+        std::printf("%3d x %4d in, %3d out: prefill %8.2f tok/s", n, n_prompt, n_new, n * n_prompt / prefill);
+        if (after.decode_steps > before.decode_steps)
+            std::printf(", decode %8.2f tok/s, %5.1f GB/s", double(n * (n_new - 1)) / decode,
+                        double(after.decode_bytes - before.decode_bytes) / decode * 1e-9);
+        std::printf("\n");
+    };
+    std::printf("\n%s\n%s\n", path.c_str(), engine.describe().c_str());
+    run(1, 16, 2);  // brings the weights into memory
+    for (int i = 0; i < 3; i++) run(1, 512, 1);
+    print_profile(engine.stats());
+    for (int i = 0; i < 3; i++) run(1, 16, 33);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+    pin_threads();
+    EngineOptions options;
+    options.precision = Precision::kBF16;
+    std::string model;
+    for (int a = 1; a < argc; a++) {
+        const std::string arg = argv[a];
+        if (arg == "--cpu-isa" && a + 1 < argc)
+            options.cpu_isa = argv[++a];
+        else if (arg == "--precision" && a + 1 < argc)
+            options.precision = std::strcmp(argv[++a], "f32") == 0 ? Precision::kF32 : Precision::kBF16;
+        else
+            model = arg;
+    }
+    options.max_sequences = 1;
+    options.max_request_positions = 1024;
+    if (model.empty()) {
+        Bench bench(kernels_for(options.cpu_isa), options.precision);
+        for (const int n_tok : {1, 4, 16, 64, 256, 512}) bench.run(n_tok);
+    } else {
+        bench_model(model, options);
+    }
+    return 0;
+} catch (const Error& e) {
+    std::fprintf(stderr, "bench_cpu: %s\n", e.what());
+    return 2;
+}
