@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <functional>
 #include <memory>
 
@@ -300,13 +299,17 @@ int main(int argc, char** argv) try {
     options.precision = Precision::kBF16;
     std::string model;
     for (int a = 1; a < argc; a++) {
-        const std::string arg = argv[a];
-        if (arg == "--cpu-isa" && a + 1 < argc)
-            options.cpu_isa = argv[++a];
-        else if (arg == "--precision" && a + 1 < argc)
-            options.precision = std::strcmp(argv[++a], "f32") == 0 ? Precision::kF32 : Precision::kBF16;
-        else
+        const std::string arg = argv[a], value = a + 1 < argc ? argv[a + 1] : "";
+        if (arg == "--cpu-isa") {
+            options.cpu_isa = value;
+            a++;
+        } else if (arg == "--precision") {
+            if (value != "f32" && value != "bf16") fail("--precision: expected f32 or bf16, found \"{}\"", value);
+            options.precision = value == "f32" ? Precision::kF32 : Precision::kBF16;
+            a++;
+        } else {
             model = arg;
+        }
     }
     options.max_sequences = 1;
     options.max_request_positions = 1024;
