@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "checkpoint.h"
+#include "cpu/isa.h"
 #include "demo_golden.h"
 #include "forward_checks.h"
 #include "tiny_model.h"
@@ -22,9 +23,13 @@ std::vector<Answer> run_on_gpu(const Model& model, const std::vector<Prompt>& pr
     return run(model, prompts, gpu_options(max_sequences));
 }
 
+// With the roundings that the GPU makes: the CPU's bf16 instructions have some of their own.
 std::vector<Answer> run_on_cpu(const Model& model, const std::vector<Prompt>& prompts) {
     EngineOptions options = gpu_options(32);
     options.gpu = false;
+    const std::vector<const Kernels*>& sets = available_kernels();
+    const auto plain = std::find_if(sets.begin(), sets.end(), [](const Kernels* k) { return !k->bf16; });
+    options.cpu_isa = (*plain)->flag;
     return run(model, prompts, options);
 }
 
