@@ -73,17 +73,4 @@ __device__ inline Frag frag_of(const Acc& c0, const Acc& c1) {
     return f;
 }
 
-// Weights are operands like any other.
-using WeightFrag = Frag;
-__device__ constexpr At weight_pair_at(int lane, int r, int j) {
-    return {frag_at(lane, r).row, frag_at(lane, r).col + 2 * j};
-}
-__device__ constexpr At product_at(int lane, int i) {
-    return acc_at(lane, i);
-}
-__device__ inline WeightFrag weight_frag_of(const Frag& f) {
-    return f;
-}
-__device__ inline void mma_weights(Acc& acc, const Frag& x, const WeightFrag& w) {
-    mma(acc, x, w);
-}
+#include "gpu/mma_plain_weights.h"
