@@ -20,6 +20,7 @@ class TempFolder {
     TempFolder(const TempFolder&) = delete;
     TempFolder& operator=(const TempFolder&) = delete;
 
+    const std::string& path() const { return path_; }
     std::string path(const std::string& name) const { return path_ + "/" + name; }
     // Writes a file; returns its path.
     std::string write(const std::string& name, const std::string& text) const {

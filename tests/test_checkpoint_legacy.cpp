@@ -48,10 +48,10 @@ std::string file_of(const Header& header, bool f32 = true) {
 class Legacy : public testing::Test {
   protected:
     std::string write(const std::string& bytes) {
-        write_bytes(directory.file("model.bin"), bytes);
-        return directory.file("model.bin");
+        write_bytes(directory.path("model.bin"), bytes);
+        return directory.path("model.bin");
     }
-    TemporaryDirectory directory;
+    TempFolder directory;
 };
 
 TEST_F(Legacy, HeaderAndConstants) {

@@ -29,16 +29,16 @@ class OpenModel : public testing::Test {
     std::vector<Checkpoint> checkpoints() {
         const TinyModel tiny("mxfp4", kOneLayer);
         const TinyModel dense("bf16", kOneLayer);
-        fs::copy(tiny.path(), directory.file("hf"));
-        fs::copy(dense.path(), directory.file("dense"));
-        export_to(tiny.model(), directory.file("original"), ExportKind::kOriginal);
-        export_to(tiny.model(), directory.file("model.bin"), ExportKind::kContainer);
-        return {{directory.file("hf"), directory.file("hf/model.safetensors")},
-                {directory.file("dense"), directory.file("dense/model.safetensors")},
-                {directory.file("original"), directory.file("original/model.safetensors")},
-                {directory.file("model.bin"), directory.file("model.bin")}};
+        fs::copy(tiny.path(), directory.path("hf"));
+        fs::copy(dense.path(), directory.path("dense"));
+        export_to(tiny.model(), directory.path("original"), ExportKind::kOriginal);
+        export_to(tiny.model(), directory.path("model.bin"), ExportKind::kContainer);
+        return {{directory.path("hf"), directory.path("hf/model.safetensors")},
+                {directory.path("dense"), directory.path("dense/model.safetensors")},
+                {directory.path("original"), directory.path("original/model.safetensors")},
+                {directory.path("model.bin"), directory.path("model.bin")}};
     }
-    TemporaryDirectory directory;
+    TempFolder directory;
 };
 
 TEST_F(OpenModel, KindsAreRecognisedByContent) {
@@ -128,7 +128,7 @@ TEST_F(OpenModel, ShardsAreFoundByTheIndex) {
     SnapshotSpec spec;
     spec.settings = {"num_hidden_layers=2"};
     spec.shards = 5;
-    const std::string sharded = directory.file("sharded"), index = sharded + "/model.safetensors.index.json";
+    const std::string sharded = directory.path("sharded"), index = sharded + "/model.safetensors.index.json";
     write_random_snapshot(sharded, spec);
     const TinyModel whole("mxfp4", spec.settings);
     const Model model = open_model(sharded);
@@ -267,10 +267,10 @@ TEST_F(OpenModel, BiasesAndUnembeddingMayBeAbsent) {
     EXPECT_EQ(model.weights.unembed.data, model.weights.embed.data);
 
     // What has no bias is written with zeros where the kind wants one, and stays without where it does not.
-    export_to(model, directory.file("model.bin"), ExportKind::kContainer);
-    EXPECT_EQ(open_model(directory.file("model.bin")).weights.layers[0].b_o.data, nullptr);
+    export_to(model, directory.path("model.bin"), ExportKind::kContainer);
+    EXPECT_EQ(open_model(directory.path("model.bin")).weights.layers[0].b_o.data, nullptr);
     for (const ExportKind kind : {ExportKind::kOriginal, ExportKind::kLegacyF32}) {
-        const std::string path = directory.file(kind == ExportKind::kOriginal ? "original" : "legacy");
+        const std::string path = directory.path(kind == ExportKind::kOriginal ? "original" : "legacy");
         export_to(model, path, kind);
         const Model back = open_model(path);
         ASSERT_NE(back.weights.layers[0].b_q.data, nullptr);
@@ -335,7 +335,7 @@ TEST_F(OpenModel, ScalesOf255AreFound) {
 
 TEST_F(OpenModel, ContainerMetadataIsChecked) {
     const TinyModel tiny("mxfp4", kOneLayer);
-    const std::string path = directory.file("model.bin");
+    const std::string path = directory.path("model.bin");
     export_to(tiny.model(), path, ExportKind::kContainer);
     const SafetensorsParts whole(path);
     const auto error_with = [&](const char* key, const nlohmann::json& value) {
@@ -359,10 +359,10 @@ TEST_F(OpenModel, ContainerMetadataIsChecked) {
 
 TEST_F(OpenModel, WhatIsNoCheckpoint) {
     const auto file = [&](const std::string& bytes) {
-        write_bytes(directory.file("f"), bytes);
-        return directory.file("f");
+        write_bytes(directory.path("f"), bytes);
+        return directory.path("f");
     };
-    EXPECT_TRUE(has(open_error(directory.file("gone")), {"gone", "cannot open"}));
+    EXPECT_TRUE(has(open_error(directory.path("gone")), {"gone", "cannot open"}));
     EXPECT_TRUE(has(open_error(directory.path()), {directory.path(), "config.json"}));
     EXPECT_TRUE(has(open_error(file("")), {"f", "0 bytes"}));
     EXPECT_TRUE(has(open_error(file("GGUF\3\0\0\0 and a lot more of it that is no header of ours at all")), {"f"}));

@@ -54,8 +54,8 @@ SafetensorsParts original_tensors(const SafetensorsParts& hf, int n_layers) {
 TEST(OriginalLayout, HoldsWhatTheSnapshotHolds) {
     const TinyModel tiny("mxfp4", {"num_hidden_layers=2"});
     const SafetensorsParts tensors = original_tensors(SafetensorsParts(tiny.path() + "/model.safetensors"), 2);
-    const TemporaryDirectory directory;
-    tensors.write(directory.file("model.safetensors"));
+    const TempFolder directory;
+    tensors.write(directory.path("model.safetensors"));
     const nlohmann::json config = {{"num_hidden_layers", 2},   {"num_experts", 8},
                                    {"experts_per_token", 4},   {"vocab_size", 1003},
                                    {"hidden_size", 128},       {"intermediate_size", 96},
@@ -64,7 +64,7 @@ TEST(OriginalLayout, HoldsWhatTheSnapshotHolds) {
                                    {"sliding_window", 16},     {"initial_context_length", 4096},
                                    {"rope_theta", 150000},     {"rope_scaling_factor", 32.0},
                                    {"rope_ntk_alpha", 1},      {"rope_ntk_beta", 32}};
-    write_bytes(directory.file("config.json"), config.dump());
+    write_bytes(directory.path("config.json"), config.dump());
     const Model model = open_model(directory.path());
     expect_same_weights(model, tiny.model());
     EXPECT_EQ(model.weight_bytes, tiny.model().weight_bytes);
@@ -73,8 +73,8 @@ TEST(OriginalLayout, HoldsWhatTheSnapshotHolds) {
     expect_same_config(model.config, expected);
 
     // What is written is the same tensors under the same names.
-    export_to(tiny.model(), directory.file("written"), ExportKind::kOriginal);
-    const SafetensorsParts written(directory.file("written/model.safetensors"));
+    export_to(tiny.model(), directory.path("written"), ExportKind::kOriginal);
+    const SafetensorsParts written(directory.path("written/model.safetensors"));
     EXPECT_EQ(written.header.size(), tensors.header.size() + 1) << "and __metadata__";
     for (const auto& [name, info] : tensors.header.items()) {
         ASSERT_TRUE(written.header.contains(name)) << name;
@@ -85,13 +85,13 @@ TEST(OriginalLayout, HoldsWhatTheSnapshotHolds) {
         EXPECT_TRUE(written.data.substr(other["data_offsets"][0], n) == tensors.data.substr(info["data_offsets"][0], n))
             << name;
     }
-    EXPECT_EQ(nlohmann::json::parse(read_file(directory.file("written/config.json"))), config);
+    EXPECT_EQ(nlohmann::json::parse(read_file(directory.path("written/config.json"))), config);
 }
 
 TEST(OriginalLayout, ShardsAreNumbered) {
-    const TemporaryDirectory directory;
+    const TempFolder directory;
     const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
-    const std::string path = directory.file("original");
+    const std::string path = directory.path("original");
     export_to(tiny.model(), path, ExportKind::kOriginal);
     const SafetensorsParts whole(path + "/model.safetensors");
     fs::remove(path + "/model.safetensors");

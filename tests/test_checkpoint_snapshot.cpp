@@ -46,11 +46,11 @@ TEST(Snapshot, TensorsAreThoseOfThePythonScript) {
 }
 
 TEST(Snapshot, MistakesInASpecAreNamed) {
-    const TemporaryDirectory directory;
+    const TempFolder directory;
     const auto error = [&](const std::function<void(SnapshotSpec&)>& change) {
         SnapshotSpec spec;
         change(spec);
-        return error_of([&] { write_random_snapshot(directory.file("out"), spec); });
+        return error_of([&] { write_random_snapshot(directory.path("out"), spec); });
     };
     EXPECT_TRUE(has(error([](auto& s) { s.preset = "30b"; }), {"preset", "30b"}));
     EXPECT_TRUE(has(error([](auto& s) { s.format = "fp8"; }), {"format", "fp8"}));
@@ -58,7 +58,7 @@ TEST(Snapshot, MistakesInASpecAreNamed) {
     EXPECT_TRUE(has(error([](auto& s) { s.settings = {"head_dim=x"}; }), {"head_dim", "x"}));
     EXPECT_TRUE(has(error([](auto& s) { s.settings = {"hidden_size=33"}; }), {"hidden_size", "33"}));
     EXPECT_TRUE(has(error([](auto& s) { s.settings = {"vocab_size=9"}, s.tokenizer = true; }), {"vocab_size", "9"}));
-    EXPECT_FALSE(std::filesystem::exists(directory.file("out"))) << "nothing is begun with a bad spec";
+    EXPECT_FALSE(std::filesystem::exists(directory.path("out"))) << "nothing is begun with a bad spec";
 }
 
 }  // namespace

@@ -31,11 +31,11 @@ class Export : public testing::Test {
   protected:
     // Exports, opens what came out.
     Model exported(const Model& model, ExportKind kind) {
-        const std::string path = directory.file(fmt::format("{}.{}", ++count, name_of(kind)));
+        const std::string path = directory.path(fmt::format("{}.{}", ++count, name_of(kind)));
         export_model(model, path, to(kind));
         return open_model(path);
     }
-    TemporaryDirectory directory;
+    TempFolder directory;
     int count = 0;
 };
 
@@ -112,7 +112,7 @@ TEST_F(Export, WhatAHeaderCannotSayIsRefused) {
     for (const auto& c : cases) {
         const TinyModel tiny("mxfp4", {"num_hidden_layers=1", c.setting});
         for (const ExportKind kind : {ExportKind::kLegacyF32, ExportKind::kLegacyBF16, ExportKind::kOriginal}) {
-            const std::string path = directory.file(fmt::format("{}", ++count));
+            const std::string path = directory.path(fmt::format("{}", ++count));
             const std::string error = error_of([&] { export_model(tiny.model(), path, to(kind)); });
             if (kind == ExportKind::kOriginal && !c.original_too)
                 EXPECT_EQ(error, "");
@@ -124,9 +124,9 @@ TEST_F(Export, WhatAHeaderCannotSayIsRefused) {
     const TinyModel tiny("mxfp4", {"num_hidden_layers=2"});
     Model full = tiny.model();
     full.config.layer_kind = {LayerKind::kFull, LayerKind::kFull};
-    EXPECT_TRUE(has(error_of([&] { export_model(full, directory.file("x"), to(ExportKind::kOriginal)); }), {"layers"}));
+    EXPECT_TRUE(has(error_of([&] { export_model(full, directory.path("x"), to(ExportKind::kOriginal)); }), {"layers"}));
     const TinyModel dense("bf16", {"num_hidden_layers=1"});
-    EXPECT_TRUE(has(error_of([&] { export_model(dense.model(), directory.file("x"), to(ExportKind::kOriginal)); }),
+    EXPECT_TRUE(has(error_of([&] { export_model(dense.model(), directory.path("x"), to(ExportKind::kOriginal)); }),
                     {"original", "MXFP4", "dense"}));
 }
 
@@ -136,12 +136,12 @@ TEST_F(Export, F32GoesToBf16OnlyIfExact) {
     std::string bytes = read_file(legacy.path);
     const float inexact = 1.00001f;
     std::memcpy(bytes.data() + 60 + 4 * 1003 * 128 * 2, &inexact, sizeof inexact);  // the first attention norm
-    const std::string path = directory.file("inexact.bin");
+    const std::string path = directory.path("inexact.bin");
     write_bytes(path, bytes);
     const Model model = open_model(path);
     EXPECT_EQ(model.weights.layers[0].g_attn[0], inexact);
     for (const ExportKind kind : {ExportKind::kHuggingFace, ExportKind::kLegacyBF16}) {
-        const std::string out = directory.file(name_of(kind));
+        const std::string out = directory.path(name_of(kind));
         EXPECT_TRUE(has(error_of([&] { export_model(model, out, to(kind)); }), {"norm", "bf16", "1.00001"}));
         EXPECT_FALSE(fs::exists(out));
     }
@@ -199,8 +199,8 @@ TEST_F(Export, AFlippedBitInAContainerIsFound) {
     }
     const Model damaged = open_model(model.path);
     EXPECT_TRUE(
-        has(error_of([&] { export_model(damaged, directory.file("x"), to(ExportKind::kHuggingFace)); }), {"checksum"}));
-    EXPECT_FALSE(fs::exists(directory.file("x")));
+        has(error_of([&] { export_model(damaged, directory.path("x"), to(ExportKind::kHuggingFace)); }), {"checksum"}));
+    EXPECT_FALSE(fs::exists(directory.path("x")));
 }
 
 TEST_F(Export, NaNScalesAreNotExported) {
@@ -211,7 +211,7 @@ TEST_F(Export, NaNScalesAreNotExported) {
     parts.write(tiny.path() + "/model.safetensors");
     const Model model = open_model(tiny.path());
     for (const ExportKind kind : kKinds)
-        EXPECT_TRUE(has(error_of([&] { export_model(model, directory.file("x"), to(kind)); }), {name, "NaN"}));
+        EXPECT_TRUE(has(error_of([&] { export_model(model, directory.path("x"), to(kind)); }), {name, "NaN"}));
 }
 
 TEST_F(Export, ProgressReachesTheTotal) {
@@ -224,7 +224,7 @@ TEST_F(Export, ProgressReachesTheTotal) {
             last = done;
             whole = total;
         };
-        export_model(tiny.model(), directory.file(name_of(kind)), options);
+        export_model(tiny.model(), directory.path(name_of(kind)), options);
         EXPECT_EQ(last, whole) << name_of(kind);
     }
 }
@@ -238,8 +238,8 @@ TEST_F(Export, TheSourceIsNeverOverwritten) {
         EXPECT_TRUE(read_file(tiny.path() + "/model.safetensors") == kept);
     }
     const Model container = exported(tiny.model(), ExportKind::kContainer);
-    fs::create_hard_link(container.path, directory.file("link"));
-    EXPECT_TRUE(has(error_of([&] { export_model(container, directory.file("link"), to(ExportKind::kContainer)); }),
+    fs::create_hard_link(container.path, directory.path("link"));
+    EXPECT_TRUE(has(error_of([&] { export_model(container, directory.path("link"), to(ExportKind::kContainer)); }),
                     {"link", "another path"}));
 }
 
@@ -248,41 +248,41 @@ TEST_F(Export, Destinations) {
     const auto error = [&](const std::string& out, ExportKind kind) {
         return error_of([&] { export_model(tiny.model(), out, to(kind)); });
     };
-    fs::create_directory(directory.file("empty"));
-    EXPECT_EQ(error(directory.file("empty/"), ExportKind::kHuggingFace), "") << "an empty directory is taken";
-    EXPECT_TRUE(has(error(directory.file("empty"), ExportKind::kHuggingFace), {"empty", "new or empty"}));
-    write_bytes(directory.file("file"), "precious");
-    EXPECT_TRUE(has(error(directory.file("file"), ExportKind::kOriginal), {"file", "new or empty"}));
-    EXPECT_EQ(read_file(directory.file("file")), "precious");
-    EXPECT_EQ(error(directory.file("file"), ExportKind::kContainer), "") << "a file is replaced";
-    EXPECT_EQ(open_error(directory.file("file")), "");
-    for (const ExportKind kind : kKinds) EXPECT_TRUE(has(error(directory.file("no/such"), kind), {"no/such"}));
+    fs::create_directory(directory.path("empty"));
+    EXPECT_EQ(error(directory.path("empty/"), ExportKind::kHuggingFace), "") << "an empty directory is taken";
+    EXPECT_TRUE(has(error(directory.path("empty"), ExportKind::kHuggingFace), {"empty", "new or empty"}));
+    write_bytes(directory.path("file"), "precious");
+    EXPECT_TRUE(has(error(directory.path("file"), ExportKind::kOriginal), {"file", "new or empty"}));
+    EXPECT_EQ(read_file(directory.path("file")), "precious");
+    EXPECT_EQ(error(directory.path("file"), ExportKind::kContainer), "") << "a file is replaced";
+    EXPECT_EQ(open_error(directory.path("file")), "");
+    for (const ExportKind kind : kKinds) EXPECT_TRUE(has(error(directory.path("no/such"), kind), {"no/such"}));
     for (const ExportKind kind : {ExportKind::kContainer, ExportKind::kLegacyF32})
-        EXPECT_TRUE(has(error(directory.file("empty"), kind), {"empty", "directory"}));
+        EXPECT_TRUE(has(error(directory.path("empty"), kind), {"empty", "directory"}));
 }
 
 TEST_F(Export, TokenizerAndStopIdsGoAlong) {
     SnapshotSpec spec;
     spec.preset = "demo";
     spec.settings = {"num_hidden_layers=1"};
-    write_random_snapshot(directory.file("demo"), spec);
-    write_bytes(directory.file("demo/chat_template.jinja"), "template");
-    const Model demo = open_model(directory.file("demo"));
+    write_random_snapshot(directory.path("demo"), spec);
+    write_bytes(directory.path("demo/chat_template.jinja"), "template");
+    const Model demo = open_model(directory.path("demo"));
     EXPECT_EQ(demo.config.stop_ids, (std::vector<int>{258, 257, 264})) << "generation_config.json wins";
     for (const ExportKind kind : {ExportKind::kHuggingFace, ExportKind::kOriginal, ExportKind::kContainer}) {
         std::vector<std::string> notes;
         ExportOptions options = to(kind);
         options.note = [&](const std::string& line) { notes.push_back(line); };
-        export_model(demo, directory.file(name_of(kind)), options);
+        export_model(demo, directory.path(name_of(kind)), options);
         EXPECT_TRUE(notes.empty()) << notes[0];
-        const Model model = open_model(directory.file(name_of(kind)));
+        const Model model = open_model(directory.path(name_of(kind)));
         EXPECT_EQ(model.config.stop_ids, demo.config.stop_ids);
         const Tokenizer tokenizer = Tokenizer::for_model(model);
         EXPECT_EQ(tokenizer.encode_with_special("ab<|end|>"), (std::vector<int>{97, 98, 262}));
         EXPECT_EQ(tokenizer.special("<|call|>"), 264);
     }
-    EXPECT_EQ(read_file(directory.file("hf/tokenizer.json")), read_file(directory.file("demo/tokenizer.json")));
-    EXPECT_EQ(read_file(directory.file("hf/chat_template.jinja")), "template");
+    EXPECT_EQ(read_file(directory.path("hf/tokenizer.json")), read_file(directory.path("demo/tokenizer.json")));
+    EXPECT_EQ(read_file(directory.path("hf/chat_template.jinja")), "template");
 
     // From a model without one: a note; or the one that the caller names.
     const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
@@ -290,19 +290,19 @@ TEST_F(Export, TokenizerAndStopIdsGoAlong) {
         std::vector<std::string> notes;
         ExportOptions options = to(kind);
         options.note = [&](const std::string& line) { notes.push_back(line); };
-        export_model(tiny.model(), directory.file(fmt::format("{}", ++count)), options);
+        export_model(tiny.model(), directory.path(fmt::format("{}", ++count)), options);
         ASSERT_EQ(notes.size(), 1u);
         EXPECT_TRUE(has(notes[0], {"tokenizer"}));
         for (const char* given : {"demo", "demo/tokenizer.json"}) {
-            options.tokenizer_path = directory.file(given);
-            const std::string out = directory.file(fmt::format("{}", ++count));
+            options.tokenizer_path = directory.path(given);
+            const std::string out = directory.path(fmt::format("{}", ++count));
             export_model(tiny.model(), out, options);
             EXPECT_EQ(Tokenizer::for_model(open_model(out)).special("<|call|>"), 264);
         }
         EXPECT_EQ(notes.size(), 1u);
-        options.tokenizer_path = directory.file("gone");
-        EXPECT_NE(error_of([&] { export_model(tiny.model(), directory.file("x"), options); }), "");
-        EXPECT_FALSE(fs::exists(directory.file("x")));
+        options.tokenizer_path = directory.path("gone");
+        EXPECT_NE(error_of([&] { export_model(tiny.model(), directory.path("x"), options); }), "");
+        EXPECT_FALSE(fs::exists(directory.path("x")));
     }
 }
 
@@ -313,7 +313,7 @@ TEST_F(Export, AKilledExportLeavesTheDestinationAsItWas) {
         for (const bool existed : {false, true}) {
             const bool is_file = kind != ExportKind::kHuggingFace && kind != ExportKind::kOriginal;
             if (existed && !is_file) continue;
-            const std::string out = directory.file(fmt::format("{}-{}", name_of(kind), existed));
+            const std::string out = directory.path(fmt::format("{}-{}", name_of(kind), existed));
             if (existed) write_bytes(out, "what was there before");
             const pid_t child = fork();
             ASSERT_GE(child, 0);
@@ -342,12 +342,12 @@ TEST_F(Export, AKilledExportLeavesTheDestinationAsItWas) {
 TEST_F(Export, AFailedExportRemovesWhatItWrote) {
     const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
     for (const ExportKind kind : kKinds) {
-        TemporaryDirectory place;
+        TempFolder place;
         ExportOptions options = to(kind);
         options.progress = [](int64_t done, int64_t total) {
             if (done > total / 2) throw Error("stop");
         };
-        EXPECT_EQ(error_of([&] { export_model(tiny.model(), place.file("out"), options); }), "stop");
+        EXPECT_EQ(error_of([&] { export_model(tiny.model(), place.path("out"), options); }), "stop");
         EXPECT_TRUE(fs::is_empty(place.path())) << name_of(kind);
     }
 }

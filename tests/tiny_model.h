@@ -1,30 +1,8 @@
 // tiny_model.h: random models made on the spot, in a directory of their own that goes away with them.
 #pragma once
-#include <stdlib.h>
-
-#include <filesystem>
-
 #include "../tools/random_snapshot.h"
 #include "checkpoint.h"
-
-class TemporaryDirectory {
-  public:
-    TemporaryDirectory() : path_((std::filesystem::temp_directory_path() / "gptoss-XXXXXX").string()) {
-        if (!mkdtemp(path_.data())) fail("{}: cannot make this directory", path_);
-    }
-    ~TemporaryDirectory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    TemporaryDirectory(const TemporaryDirectory&) = delete;
-    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-    const std::string& path() const { return path_; }
-    std::string file(const std::string& name) const { return path_ + "/" + name; }
-
-  private:
-    std::string path_;
-};
+#include "temp_folder.h"
 
 // The `tiny` preset, seed 1, as a snapshot of `format` "mxfp4" or "bf16", with other values in its config if given:
 // {"head_dim=32", "rope_scaling.factor=4"}.
@@ -38,9 +16,9 @@ class TinyModel {
         model_ = open_model(path());
     }
     const Model& model() const { return model_; }
-    std::string path() const { return directory_.file("model"); }
+    std::string path() const { return directory_.path("model"); }
 
   private:
-    TemporaryDirectory directory_;
+    TempFolder directory_;
     Model model_;
 };
