@@ -8,7 +8,7 @@
 #include <string>
 
 #include "cpu/linear.h"
-#include "noise.h"
+#include "product_case.h"
 
 namespace {
 
@@ -23,32 +23,14 @@ std::vector<const Kernels*> sets_with_products() {
 
 enum class Kind { kBF16, kTransposed, kMXFP4 };
 
-struct Weights {
-    std::vector<bf16> half;
-    std::vector<uint8_t> blocks, scales;
-    Matrix matrix;
-
-    Weights(Kind kind, int64_t n_out, int64_t n_in) {
-        matrix.dtype = kind == Kind::kMXFP4 ? DType::kMXFP4 : DType::kBF16;
+struct KindWeights : MadeUpWeights {
+    KindWeights(Kind kind, int64_t n_out, int64_t n_in)
+        : MadeUpWeights(kind == Kind::kMXFP4 ? DType::kMXFP4 : DType::kBF16, n_out, n_in) {
         matrix.transposed = kind == Kind::kTransposed;
-        matrix.n_out = n_out;
-        matrix.n_in = n_in;
-        for (int64_t i = 0; i < n_out * n_in; i++) half.push_back(to_bf16(noise(1, uint64_t(i))));
-        for (int64_t i = 0; i < n_out * n_in / 2; i++) blocks.push_back(uint8_t(127 + 128 * noise(2, uint64_t(i))));
-        for (int64_t i = 0; i < n_out * n_in / 32; i++) scales.push_back(uint8_t(125 + 3 * noise(3, uint64_t(i))));
-        matrix.data = half.data();
-        if (kind == Kind::kMXFP4) {
-            matrix.data = blocks.data();
-            matrix.scales = scales.data();
-        }
     }
 };
 
-struct Case {
-    int64_t n_tok, n_out, n_in;
-    const char* why;
-};
-const Case kCases[] = {
+const ProductCase kCases[] = {
     {1, 1, 32, "one element of everything"},
     {1, 64, 2880, "gpt-oss depth, one token"},
     {2, 16, 64, "a whole tile of rows"},
@@ -60,7 +42,7 @@ const Case kCases[] = {
     {63, 7, 64, "four panels, the last short"},
     {130, 40, 320, "many"},
 };
-const Case kRaggedCases[] = {
+const ProductCase kRaggedCases[] = {
     {1, 3, 1, "a single column"}, {3, 17, 31, "one short of a step"}, {17, 5, 33, "one past a step"},
     {5, 20, 48, "half a step"},   {18, 33, 289, "one past a slab"},
 };
@@ -74,9 +56,9 @@ Rows activations(int64_t n_tok, int64_t n_in) {
 }
 
 // n_in products and additions in f32 in any order: n_in · 2^-23 · Σ|x w|.
-void expect_dot(const Kernels& kernels, Kind kind, const Case& c) {
+void expect_dot(const Kernels& kernels, Kind kind, const ProductCase& c) {
     SCOPED_TRACE(std::string(kernels.flag) + " kind " + std::to_string(int(kind)) + ": " + c.why);
-    const Weights w(kind, c.n_out, c.n_in);
+    const KindWeights w(kind, c.n_out, c.n_in);
     const Rows x = activations(c.n_tok, c.n_in);
     PackedRows packed;
     pack(*kernels.bf16, packed, x);
@@ -100,21 +82,21 @@ void expect_dot(const Kernels& kernels, Kind kind, const Case& c) {
 
 TEST(Bf16Products, MatchDouble) {
     for (const Kernels* kernels : sets_with_products())
-        for (const Case& c : kCases)
+        for (const ProductCase& c : kCases)
             for (const Kind kind : {Kind::kBF16, Kind::kTransposed, Kind::kMXFP4}) expect_dot(*kernels, kind, c);
 }
 
 TEST(Bf16Products, OfRowsThatEndInsideAStep) {
     for (const Kernels* kernels : sets_with_products())
-        for (const Case& c : kRaggedCases)
+        for (const ProductCase& c : kRaggedCases)
             for (const Kind kind : {Kind::kBF16, Kind::kTransposed}) expect_dot(*kernels, kind, c);
 }
 
 TEST(Bf16Products, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
-    const Case c{37, 45, 608, ""};
+    const ProductCase c{37, 45, 608, ""};
     for (const Kernels* kernels : sets_with_products())
         for (const Kind kind : {Kind::kBF16, Kind::kTransposed, Kind::kMXFP4}) {
-            const Weights w(kind, c.n_out, c.n_in);
+            const KindWeights w(kind, c.n_out, c.n_in);
             const Rows x = activations(c.n_tok, c.n_in);
             const std::vector<float> bias(size_t(c.n_out), 0.5f);
             PackedRows packed, alone;
@@ -194,7 +176,7 @@ TEST(Bf16Products, AmxSumsInTheDocumentedOrder) {
         const auto wide = [&](uint64_t seed, uint64_t i) {
             return to_bf16(std::ldexp(noise(seed, i), int(noise(seed + 1, i) * float(exponents) / 2)));
         };
-        Weights w(Kind::kBF16, kOut, kIn);
+        KindWeights w(Kind::kBF16, kOut, kIn);
         for (size_t i = 0; i < w.half.size(); i++) w.half[i] = wide(10, i);
         Rows x(kIn);
         x.resize(kTok);

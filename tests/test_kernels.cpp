@@ -7,45 +7,13 @@
 #include <limits>
 #include <string>
 
-#include "cpu/isa.h"
-#include "noise.h"
+#include "product_case.h"
 
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-// A weight matrix of any dtype with its storage.
-struct Weights {
-    std::vector<float> f32;
-    std::vector<bf16> half;
-    std::vector<uint8_t> blocks, scales;
-    Matrix matrix;
-
-    Weights(DType dtype, int64_t n_out, int64_t n_in) {
-        matrix.dtype = dtype;
-        matrix.n_out = n_out;
-        matrix.n_in = n_in;
-        const auto n = size_t(n_out * n_in);
-        if (dtype == DType::kF32) {
-            for (size_t i = 0; i < n; i++) f32.push_back(noise(1, i));
-            matrix.data = f32.data();
-        } else if (dtype == DType::kBF16) {
-            for (size_t i = 0; i < n; i++) half.push_back(to_bf16(noise(1, i)));
-            matrix.data = half.data();
-        } else {
-            for (size_t i = 0; i < n / 2; i++) blocks.push_back(uint8_t(127 + 128 * noise(1, i)));
-            for (size_t i = 0; i < n / 32; i++) scales.push_back(uint8_t(125 + 3 * noise(2, i)));
-            matrix.data = blocks.data();
-            matrix.scales = scales.data();
-        }
-    }
-};
-
-struct Case {
-    int64_t n_tok, n_out, n_in;
-    const char* why;
-};
-const Case kCases[] = {
+const ProductCase kCases[] = {
     {1, 1, 32, "one element of everything"},
     {1, 4, 64, "a whole row tile"},
     {1, 7, 64, "rows left over"},
@@ -58,7 +26,7 @@ const Case kCases[] = {
 };
 
 // Activations with padded rows, in the order that the weights want.
-std::vector<float> activations(const Case& c, DType dtype, int64_t stride) {
+std::vector<float> activations(const ProductCase& c, DType dtype, int64_t stride) {
     std::vector<float> x(size_t(c.n_tok * stride), 0.0f);
     for (int64_t t = 0; t < c.n_tok; t++) {
         std::vector<float> row(static_cast<size_t>(c.n_in));
@@ -72,9 +40,9 @@ std::vector<float> activations(const Case& c, DType dtype, int64_t stride) {
 }
 
 // n_in additions and products in f32, in any order: n_in · 2^-23 · Σ|x w|.
-void expect_dot(const Kernels& kernels, DType dtype, const Case& c) {
+void expect_dot(const Kernels& kernels, DType dtype, const ProductCase& c) {
     SCOPED_TRACE(std::string(kernels.name) + " dtype " + std::to_string(int(dtype)) + " " + c.why);
-    const Weights w(dtype, c.n_out, c.n_in);
+    const MadeUpWeights w(dtype, c.n_out, c.n_in);
     const int64_t stride = padded(c.n_in), y_stride = c.n_out + 3;
     const std::vector<float> x = activations(c, dtype, stride);
     std::vector<float> y(size_t(c.n_tok * y_stride), kNan);
@@ -97,25 +65,25 @@ void expect_dot(const Kernels& kernels, DType dtype, const Case& c) {
 
 TEST(Kernels, DotMatchesDouble) {
     for (const Kernels* kernels : available_kernels())
-        for (const Case& c : kCases)
+        for (const ProductCase& c : kCases)
             for (const DType dtype : {DType::kF32, DType::kBF16, DType::kMXFP4}) expect_dot(*kernels, dtype, c);
 }
 
 TEST(Kernels, DotOfRowsThatEndInsideABlock) {
-    const Case cases[] = {{1, 3, 1, "a single column"},    {2, 3, 15, "below one vector"},
-                          {6, 5, 17, "one past a vector"}, {3, 4, 31, "one short of a block"},
-                          {5, 9, 33, "one past a block"},  {1, 2, 48, "half a block"}};
+    const ProductCase cases[] = {{1, 3, 1, "a single column"},    {2, 3, 15, "below one vector"},
+                                 {6, 5, 17, "one past a vector"}, {3, 4, 31, "one short of a block"},
+                                 {5, 9, 33, "one past a block"},  {1, 2, 48, "half a block"}};
     for (const Kernels* kernels : available_kernels())
-        for (const Case& c : cases)
+        for (const ProductCase& c : cases)
             for (const DType dtype : {DType::kF32, DType::kBF16}) expect_dot(*kernels, dtype, c);
 }
 
 // The promise that makes a request's tokens independent of the batch it runs in.
 TEST(Kernels, TokensTogetherEqualTokensAlone) {
-    const Case c{13, 29, 2880, ""};
+    const ProductCase c{13, 29, 2880, ""};
     for (const Kernels* kernels : available_kernels())
         for (const DType dtype : {DType::kF32, DType::kBF16, DType::kMXFP4}) {
-            const Weights w(dtype, c.n_out, c.n_in);
+            const MadeUpWeights w(dtype, c.n_out, c.n_in);
             const int64_t stride = padded(c.n_in);
             const std::vector<float> x = activations(c, dtype, stride);
             std::vector<float> all(size_t(c.n_tok * c.n_out)), one(all.size());
@@ -132,9 +100,9 @@ TEST(Kernels, Avx2AndAvx512AgreeBitForBit) {
     if (available_kernels().front()->flag == std::string("avx2") || available_kernels().size() == 1)
         GTEST_SKIP() << "this CPU has at most one of the two";
     const Kernels* sets[] = {&kernels_for("avx512"), &kernels_for("avx2")};
-    const Case c{6, 11, 200, ""};
+    const ProductCase c{6, 11, 200, ""};
     for (const DType dtype : {DType::kF32, DType::kBF16}) {
-        const Weights w(dtype, c.n_out, c.n_in);
+        const MadeUpWeights w(dtype, c.n_out, c.n_in);
         const int64_t stride = padded(c.n_in);
         const std::vector<float> x = activations(c, dtype, stride);
         std::vector<float> a(size_t(c.n_tok * c.n_out)), b(a.size());
@@ -145,17 +113,17 @@ TEST(Kernels, Avx2AndAvx512AgreeBitForBit) {
 }
 
 TEST(Kernels, AccumulateMatchesDouble) {
-    const Case cases[] = {{1, 1, 1, "one element"},
-                          {1, 16, 3, "one vector"},
-                          {1, 64, 32, "a head of 64"},
-                          {8, 64, 32, "a whole group"},
-                          {9, 20, 7, "columns and tokens left"},
-                          {3, 48, 2, "head of 48"}};
+    const ProductCase cases[] = {{1, 1, 1, "one element"},
+                                 {1, 16, 3, "one vector"},
+                                 {1, 64, 32, "a head of 64"},
+                                 {8, 64, 32, "a whole group"},
+                                 {9, 20, 7, "columns and tokens left"},
+                                 {3, 48, 2, "head of 48"}};
     for (const Kernels* kernels : available_kernels())
-        for (const Case& c : cases)  // n_out columns, n_in terms
+        for (const ProductCase& c : cases)  // n_out columns, n_in terms
             for (const DType dtype : {DType::kF32, DType::kBF16}) {
                 SCOPED_TRACE(std::string(kernels->name) + " " + c.why);
-                const Weights w(dtype, c.n_in, c.n_out);
+                const MadeUpWeights w(dtype, c.n_in, c.n_out);
                 const int64_t y_stride = c.n_out + 2;
                 std::vector<float> x, y(size_t(c.n_tok * y_stride), kNan);
                 for (int64_t i = 0; i < c.n_tok * c.n_in; i++) x.push_back(noise(3, uint64_t(i)));
