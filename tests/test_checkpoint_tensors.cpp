@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "../tools/gpt_oss_config.h"
 #include "model/config.h"
 #include "model/layout.h"
 #include "model/legacy.h"
@@ -109,21 +110,6 @@ TEST(Tensors, DecodeEqualsAtForEveryRectangleAndStorage) {
             }
 }
 
-Config published(bool large) {
-    Config c;
-    c.vocab_size = 201088;
-    c.hidden_dim = c.intermediate_dim = 2880;
-    c.n_layers = large ? 36 : 24;
-    c.n_attn_heads = 64;
-    c.n_kv_heads = 8;
-    c.head_dim = 64;
-    c.n_experts = large ? 128 : 32;
-    c.experts_per_token = 4;
-    c.sliding_window = 128;
-    c.layer_kind = alternating_layers(c.n_layers);
-    return c;
-}
-
 int64_t total_bytes(const std::vector<NamedTensor>& layout) {
     int64_t total = 0;
     for (const NamedTensor& t : layout) {
@@ -144,7 +130,7 @@ TEST(Tensors, SizesOfThePublishedModels) {
         {true, 687, 543, 65'248'815'744, 233'658'313'344, 467'316'626'748, 233'658'313'404},
     };
     for (const auto& m : models) {
-        const Config c = published(m.large);
+        const Config c = gpt_oss_config(m.large);
         Weights w = shaped_weights(c);
         EXPECT_EQ(huggingface_layout(c, w, {}).size(), m.n_tensors);
         EXPECT_EQ(total_bytes(huggingface_layout(c, w, {})), m.mxfp4);

@@ -19,6 +19,7 @@
 #include "cpu/threads.h"
 #include "engine.h"
 #include "error.h"
+#include "gpt_oss_config.h"
 #include "profile.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -97,22 +98,6 @@ double amx_peak() {
     return 0;
 }
 #endif
-
-Config config_20b() {
-    Config c;
-    c.vocab_size = 201088;
-    c.hidden_dim = c.intermediate_dim = 2880;
-    c.n_layers = 2;
-    c.n_attn_heads = 64;
-    c.n_kv_heads = 8;
-    c.head_dim = 64;
-    c.n_experts = 32;
-    c.experts_per_token = 4;
-    c.sliding_window = 128;
-    c.layer_kind = {LayerKind::kSliding, LayerKind::kFull};
-    c.max_context = 131072;
-    return c;
-}
 
 // Weights of small random numbers.
 class RandomMatrix {
@@ -216,7 +201,9 @@ class Bench {
 
     // A prompt's n_tok tokens in a full layer.
     void attend(int n_tok) {
-        const Config config = config_20b();
+        Config config = gpt_oss_config(false);
+        config.n_layers = 2;
+        config.layer_kind.resize(2);
         Capacity capacity;
         capacity.n_full_pages = capacity.n_ring_pages = capacity.ring_pages_per_seq = (n_tok + 31) / 32;
         const KvStore store(config, capacity, Precision::kBF16, true);

@@ -20,6 +20,7 @@ Config tiny_config() {
     c.experts_per_token = 2;
     c.sliding_window = 16;
     c.max_context = 128;
+    c.layer_kind = {LayerKind::kSliding, LayerKind::kFull};
     return c;
 }
 

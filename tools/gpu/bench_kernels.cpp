@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "../gpt_oss_config.h"
 #include "gpu/device_memory.h"
 #include "gpu/roofs.h"
 #include "gpu/tune.h"
@@ -21,13 +22,6 @@ namespace {
 
 constexpr int kRounds = 20;
 constexpr int64_t kColdBytes = int64_t(400) << 20;  // more than any cache holds
-
-struct Shape {
-    const char* name;
-    int hidden, intermediate, n_heads, n_kv_heads, head_dim, n_experts, experts_per_token, vocab, window;
-};
-constexpr Shape k20b = {"20b", 2880, 2880, 64, 8, 64, 32, 4, 201088, 128};
-constexpr Shape k120b = {"120b", 2880, 2880, 64, 8, 64, 128, 4, 201088, 128};
 
 double time_us(gpu::Stream stream, const std::function<void(int)>& launch) {
     const gpu::Event begin = gpu::make_event(), end = gpu::make_event();
@@ -95,34 +89,34 @@ struct Weights {
 
 class Bench {
   public:
-    explicit Bench(const Shape& shape)
+    Bench(const Config& shape, const char* name)
         : s_(shape),
           stream_(gpu::make_stream()),
           roofs_(measure_roofs(0, stream_)),
-          w_q_(false, shape.n_heads * shape.head_dim, shape.hidden, 1, stream_),
-          w_k_(false, shape.n_kv_heads * shape.head_dim, shape.hidden, 1, stream_),
-          w_v_(false, shape.n_kv_heads * shape.head_dim, shape.hidden, 1, stream_),
-          w_o_(false, shape.hidden, shape.n_heads * shape.head_dim, 1, stream_),
-          w_up_(true, 2 * shape.intermediate, shape.hidden, shape.n_experts, stream_),
-          w_down_(true, shape.hidden, shape.intermediate, shape.n_experts, stream_),
-          unembed_(false, shape.vocab, shape.hidden, 1, stream_) {
-        std::printf("%s, %s: copy %.0f GB/s, bf16 matrix peak %.0f TFLOP/s\n", gpu::device_info(0).name.c_str(),
-                    shape.name, roofs_.bytes_per_s * 1e-9, roofs_.flop_per_s * 1e-12);
+          w_q_(false, shape.n_attn_heads * shape.head_dim, shape.hidden_dim, 1, stream_),
+          w_k_(false, shape.n_kv_heads * shape.head_dim, shape.hidden_dim, 1, stream_),
+          w_v_(false, shape.n_kv_heads * shape.head_dim, shape.hidden_dim, 1, stream_),
+          w_o_(false, shape.hidden_dim, shape.n_attn_heads * shape.head_dim, 1, stream_),
+          w_up_(true, 2 * shape.intermediate_dim, shape.hidden_dim, shape.n_experts, stream_),
+          w_down_(true, shape.hidden_dim, shape.intermediate_dim, shape.n_experts, stream_),
+          unembed_(false, shape.vocab_size, shape.hidden_dim, 1, stream_) {
+        std::printf("%s, %s: copy %.0f GB/s, bf16 matrix peak %.0f TFLOP/s\n", gpu::device_info(0).name.c_str(), name,
+                    roofs_.bytes_per_s * 1e-9, roofs_.flop_per_s * 1e-12);
         std::printf("%-12s %6s %10s %8s %9s %7s\n", "kernel", "T", "us", "GB/s", "TFLOP/s", "% roof");
     }
 
     void run(int n_tok) {
-        const Shape& s = s_;
-        const int n_slots = n_tok * s.experts_per_token, heads_dim = s.n_heads * s.head_dim;
+        const Config& s = s_;
+        const int n_slots = n_tok * s.experts_per_token, heads_dim = s.n_attn_heads * s.head_dim;
         const int kv_dim = s.n_kv_heads * s.head_dim,
                   tile_rows = expert_tile_rows(n_slots, s.n_experts, gpu::device_info(0).wave_groups);
-        const int padded = round_up(s.hidden, 64), n_rows = std::min(n_tok, kLogitRowsAtOnce);
-        Random x(int64_t(n_tok) * s.hidden * 4, stream_), h(int64_t(n_tok) * padded * 2, stream_);
+        const int padded = round_up(s.hidden_dim, 64), n_rows = std::min(n_tok, kLogitRowsAtOnce);
+        Random x(int64_t(n_tok) * s.hidden_dim * 4, stream_), h(int64_t(n_tok) * padded * 2, stream_);
         Random q(int64_t(n_tok) * heads_dim * 2, stream_),
-            act(int64_t(n_slots) * round_up(s.intermediate, 64) * 2, stream_);
-        Random down(int64_t(n_slots) * s.hidden * 4, stream_), weight(int64_t(n_slots) * 4, stream_);
-        Random gain(s.hidden * 4, stream_), router_w(int64_t(s.n_experts) * s.hidden * 2, stream_);
-        Random logits(int64_t(n_rows) * s.vocab * 4, stream_);
+            act(int64_t(n_slots) * round_up(s.intermediate_dim, 64) * 2, stream_);
+        Random down(int64_t(n_slots) * s.hidden_dim * 4, stream_), weight(int64_t(n_slots) * 4, stream_);
+        Random gain(s.hidden_dim * 4, stream_), router_w(int64_t(s.n_experts) * s.hidden_dim * 2, stream_);
+        Random logits(int64_t(n_rows) * s.vocab_size * 4, stream_);
         const auto f = [](const Random& r) { return reinterpret_cast<float*>(r.memory.data()); };
         const auto b = [](const Random& r) { return reinterpret_cast<bf16*>(r.memory.data()); };
 
@@ -160,7 +154,7 @@ class Bench {
         kv.table = i(d_table);
         kv.table_stride = kPages;
         const DeviceMemory scratch(attention_scratch_bytes(n_tok, 2, s.n_kv_heads, s.head_dim), "scratch");
-        const std::vector<float> turns(size_t((kContext + 1) * s.head_dim), 0.5f), sinks(size_t(s.n_heads), 0.0f);
+        const std::vector<float> turns(size_t((kContext + 1) * s.head_dim), 0.5f), sinks(size_t(s.n_attn_heads), 0.0f);
         const DeviceMemory d_turns = send(turns.data(), turns.size() * 4),
                            d_sinks = send(sinks.data(), sinks.size() * 4);
         const DeviceMemory sorted_ints(4 * int64_t(4 * (n_slots + s.n_experts) + n_slots + 64), "tiles");
@@ -173,9 +167,9 @@ class Bench {
             router_b(4 * s.n_experts, "bias");
         gpu::fill(router_b.data(), 0, router_b.bytes(), stream_);
 
-        const double t = n_tok, d = s.hidden, active = std::min(n_slots, s.n_experts);
+        const double t = n_tok, d = s.hidden_dim, active = std::min(n_slots, s.n_experts);
         row("rmsnorm", n_tok, t * d * 10 + double(n_slots) * d * 4, 0, [&](int) {
-            rmsnorm(b(h), f(x), f(gain), f(down), f(weight), n_tok, s.hidden, s.experts_per_token, 1e-5f, stream_);
+            rmsnorm(b(h), f(x), f(gain), f(down), f(weight), n_tok, s.hidden_dim, s.experts_per_token, 1e-5f, stream_);
         });
         row("qkv", n_tok, double(w_q_.bytes + w_k_.bytes + w_v_.bytes) + t * (d + heads_dim + 2 * kv_dim) * 2,
             2 * t * d * (heads_dim + 2 * kv_dim), [&](int r) {
@@ -185,27 +179,28 @@ class Bench {
         row("attention", n_tok, t * (kContext + 1) * kv_dim * 4 + t * heads_dim * 4, 4 * t * (kContext + 1) * heads_dim,
             [&](int) {
                 attention(b(q), b(q), kv, f_of(d_sinks), reinterpret_cast<const QueryTile*>(d_tiles.data()), n_tok, 2,
-                          tokens, s.n_heads, s.n_kv_heads, s.head_dim, scratch.data(), stream_);
+                          tokens, s.n_attn_heads, s.n_kv_heads, s.head_dim, scratch.data(), stream_);
             });
         row("o", n_tok, double(w_o_.bytes) + t * (heads_dim * 2 + d * 8), 2 * t * d * heads_dim,
             [&](int r) { gemm_residual(f(x), b(q), w_o_[r], n_tok, stream_); });
         row("router", n_tok, double(s.n_experts) * d * 2 + t * d * 6, 2 * t * d * s.n_experts, [&](int) {
             router(b(h), i(d_expert), f(weight), f(x), f(gain), router_w.memory.data(), false, f_of(router_b), n_tok,
-                   s.hidden, s.n_experts, s.experts_per_token, 1e-5f, stream_);
+                   s.hidden_dim, s.n_experts, s.experts_per_token, 1e-5f, stream_);
         });
         row("moe sort", n_tok, 8.0 * n_slots, 0,
             [&](int) { moe_sort(sorted, i(d_chosen), n_slots, s.n_experts, tile_rows, stream_); });
-        row("moe up", n_tok, active * double(w_up_.bytes) + n_slots * (d + s.intermediate) * 2,
-            4.0 * n_slots * d * s.intermediate, [&](int r) {
+        row("moe up", n_tok, active * double(w_up_.bytes) + n_slots * (d + s.intermediate_dim) * 2,
+            4.0 * n_slots * d * s.intermediate_dim, [&](int r) {
                 moe_up(b(act), b(h), w_up_[r], sorted, n_slots, tile_rows, s.experts_per_token, 7.0f, 1.702f, stream_);
             });
-        row("moe down", n_tok, active * double(w_down_.bytes) + n_slots * (d * 4 + s.intermediate * 2),
-            2.0 * n_slots * d * s.intermediate,
+        row("moe down", n_tok, active * double(w_down_.bytes) + n_slots * (d * 4 + s.intermediate_dim * 2),
+            2.0 * n_slots * d * s.intermediate_dim,
             [&](int r) { moe_down(f(down), b(act), w_down_[r], sorted, n_slots, tile_rows, stream_); });
-        row("lm_head", n_rows, double(unembed_.bytes) + double(n_rows) * s.vocab * 4, 2.0 * n_rows * d * s.vocab,
+        row("lm_head", n_rows, double(unembed_.bytes) + double(n_rows) * s.vocab_size * 4,
+            2.0 * n_rows * d * s.vocab_size,
             [&](int r) { gemm_logits(f(logits), b(h), unembed_[r], n_rows, stream_); });
-        row("sample", n_rows, double(n_rows) * s.vocab * 4, 0, [&](int) {
-            sample(i(token), f(logits), reinterpret_cast<const RowSampling*>(d_greedy.data()), n_rows, s.vocab,
+        row("sample", n_rows, double(n_rows) * s.vocab_size * 4, 0, [&](int) {
+            sample(i(token), f(logits), reinterpret_cast<const RowSampling*>(d_greedy.data()), n_rows, s.vocab_size,
                    stream_);
         });
     }
@@ -220,7 +215,7 @@ class Bench {
                     1e8 * roofs_.seconds(bytes, flop) / us);
     }
 
-    const Shape s_;
+    const Config s_;
     const gpu::Stream stream_;
     const Roofs roofs_;
     const Weights w_q_, w_k_, w_v_, w_o_, w_up_, w_down_, unembed_;
@@ -237,6 +232,6 @@ int main(int argc, char** argv) {
     std::vector<int> sizes;
     for (int a = 2; a < argc; a++) sizes.push_back(std::atoi(argv[a]));
     if (sizes.empty()) sizes = {1, 4, 16, 64, 256, 1024, 4096};
-    Bench bench(large ? k120b : k20b);
+    Bench bench(gpt_oss_config(large), large ? "120b" : "20b");
     for (const int n_tok : sizes) bench.run(n_tok);
 }

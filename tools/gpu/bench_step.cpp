@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "../gpt_oss_config.h"
 #include "error.h"
 #include "gpu/roofs.h"
 #include "step_bench.h"

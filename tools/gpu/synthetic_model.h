@@ -8,31 +8,11 @@
 
 #include "model.h"
 
-// Of 20b and 120b alike but for experts and layers.
-inline Config gpt_oss_config(bool large) {
-    Config c;
-    c.vocab_size = 201088;
-    c.hidden_dim = c.intermediate_dim = 2880;
-    c.n_layers = large ? 36 : 24;
-    c.n_attn_heads = 64;
-    c.n_kv_heads = 8;
-    c.head_dim = 64;
-    c.n_experts = large ? 128 : 32;
-    c.experts_per_token = 4;
-    c.sliding_window = 128;
-    c.max_context = 131072;
-    c.rope_factor = 32;
-    return c;
-}
-
 class SyntheticModel {
   public:
     explicit SyntheticModel(const Config& config) {
         model_.config = config;
-        Config& c = model_.config;
-        c.layer_kind.clear();
-        for (int l = 0; l < c.n_layers; l++)
-            c.layer_kind.push_back(l % 2 == 0 ? LayerKind::kSliding : LayerKind::kFull);
+        const Config& c = model_.config;
         const int64_t d = c.hidden_dim, f = c.intermediate_dim, e = c.n_experts, p = c.head_dim;
         const int64_t heads = c.n_attn_heads * p, kv = c.n_kv_heads * p;
         fill_noise(noise_, std::max({c.vocab_size * d, heads * d, e * d, e * 2 * f}));
