@@ -61,7 +61,7 @@ void expect_dot(const Kernels& kernels, Kind kind, const ProductCase& c) {
     const KindWeights w(kind, c.n_out, c.n_in);
     const Rows x = activations(c.n_tok, c.n_in);
     PackedRows packed;
-    pack(*kernels.bf16, packed, x);
+    pack(*kernels.bf16, packed, x, w.matrix.dtype);
     std::vector<float> bias, y(size_t(c.n_tok * (c.n_out + 3)), kNan);
     for (int64_t o = 0; o < c.n_out; o++) bias.push_back(noise(5, uint64_t(o)));
     kernels.bf16->dot(y.data(), c.n_out + 3, packed.row(0), c.n_tok, w.matrix, bias.data(), 0, c.n_out);
@@ -100,14 +100,14 @@ TEST(Bf16Products, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
             const Rows x = activations(c.n_tok, c.n_in);
             const std::vector<float> bias(size_t(c.n_out), 0.5f);
             PackedRows packed, alone;
-            pack(*kernels->bf16, packed, x);
+            pack(*kernels->bf16, packed, x, w.matrix.dtype);
             std::vector<float> all(size_t(c.n_tok * c.n_out)), one(all.size());
             kernels->bf16->dot(all.data(), c.n_out, packed.row(0), c.n_tok, w.matrix, bias.data(), 0, c.n_out);
             for (int64_t t = 0; t < c.n_tok; t++) {
                 Rows single(c.n_in);
                 single.resize(1);
                 std::copy(x.row(t), x.row(t) + c.n_in, single.row(0));
-                pack(*kernels->bf16, alone, single);
+                pack(*kernels->bf16, alone, single, w.matrix.dtype);
                 for (int64_t o = 0; o < c.n_out; o += 5)
                     kernels->bf16->dot(&one[size_t(t * c.n_out + o)], 1, alone.row(0), 1, w.matrix, bias.data(), o,
                                        o + 5);
@@ -149,7 +149,7 @@ TEST(Bf16Products, Mxfp4DecodesEveryCodeAndScale) {
                 x.resize(1);
                 x.row(0)[at] = 1;
                 PackedRows packed;
-                pack(*kernels->bf16, packed, x);
+                pack(*kernels->bf16, packed, x, w.dtype);
                 float y;
                 const float bias = 0;
                 kernels->bf16->dot(&y, 1, packed.row(0), 1, w, &bias, 0, 1);
@@ -183,7 +183,7 @@ TEST(Bf16Products, AmxSumsInTheDocumentedOrder) {
         for (int t = 0; t < kTok; t++)
             for (int k = 0; k < kIn; k++) x.row(t)[k] = to_f32(wide(20, uint64_t(t * kIn + k)));
         PackedRows packed;
-        pack(amx, packed, x);
+        pack(amx, packed, x, w.matrix.dtype);
         std::vector<float> y(kTok * kOut), bias(kOut, 0.0f);
         amx.dot(y.data(), kOut, packed.row(0), kTok, w.matrix, bias.data(), 0, kOut);
         for (int t = 0; t < kTok; t++)

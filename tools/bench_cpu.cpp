@@ -165,7 +165,7 @@ class Bench {
         const double s = time_s([&](int r) {
             const Matrix m = w.matrices[r % w.matrices.n_experts];
             if (products_) {
-                pack(*products_, packed_, x);
+                pack(*products_, packed_, x, first.dtype);
                 linear(*products_, y, packed_, m, {});
             } else {
                 linear(kernels_, y, x, m, {});
@@ -189,7 +189,7 @@ class Bench {
             const ExpertGroups groups = group_by_expert(routing, n_experts);
             n_active = groups.n_active;
             if (products_) {
-                gather(*products_, packed_, x, groups, kChosen);
+                gather(*products_, packed_, x, groups, kChosen, first.dtype);
                 expert_linear(*products_, y, packed_, groups, w.matrices, {});
             } else {
                 gather(gathered, x, groups, kChosen, true);

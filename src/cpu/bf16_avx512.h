@@ -65,29 +65,45 @@ struct Mxfp4Table {
 };
 const Mxfp4Table kMxfp4;
 
-// One block of 32, in order. A byte holds elements 2i (low) and 2i + 1 (high); its look-ups are the words of one lane.
+// MXFP4 blocks are decoded into an order of their own, the one that costs least: position 8 i + w holds column 4 w + i, the
+// ith code of 16-bit word w. Activations for such weights are packed in the same order.
+inline __m512i mxfp4_order(__m512i columns) {
+    alignas(64) static const uint16_t kColumn[32] = {0, 4, 8,  12, 16, 20, 24, 28, 1, 5, 9,  13, 17, 21, 25, 29,
+                                                     2, 6, 10, 14, 18, 22, 26, 30, 3, 7, 11, 15, 19, 23, 27, 31};
+    return _mm512_permutexvar_epi16(_mm512_load_si512(kColumn), columns);
+}
+
+// Four copies of the 8 words, the ith shifted by i codes: the look-up reads the lowest 5 bits of each.
 inline __m512i decode_mxfp4(const uint8_t* codes, uint8_t scale) {
-    const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes)));
-    const __m512i index = _mm512_or_si512(bytes, _mm512_slli_epi32(bytes, 12));
-    return _mm512_permutexvar_epi16(index, _mm512_load_si512(kMxfp4.value[scale]));
+    const __m512i shift =
+        _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_setr_m128i(_mm_setzero_si128(), _mm_set1_epi16(4))),
+                           _mm256_setr_m128i(_mm_set1_epi16(8), _mm_set1_epi16(12)), 1);
+    const __m512i words = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes)));
+    return _mm512_permutexvar_epi16(_mm512_srlv_epi16(words, shift), _mm512_load_si512(kMxfp4.value[scale]));
 }
 
 // Decoders of a matrix's rows, one for each way of storing them. decode() writes the columns of steps [step, step + n) of
-// row o, `stride` elements apart, and fetches the same of row o + ahead: rows are shorter than what the hardware's
-// prefetchers need to see of a stream.
+// row o, `stride` elements apart.
 struct Mxfp4Decoder {
     const uint8_t *codes, *scales;
     int64_t n_steps;
 
     explicit Mxfp4Decoder(const Matrix& w)
         : codes(static_cast<const uint8_t*>(w.data)), scales(w.scales), n_steps(w.n_in / 32) {}
-    void decode(bf16* out, int64_t stride, int64_t o, int64_t step, int64_t n, int64_t ahead) const {
+    static constexpr int64_t kBytes = 16;  // a step
+    const char* row(int64_t o) const { return reinterpret_cast<const char*>(codes + 16 * o * n_steps); }
+    void decode(bf16* out, int64_t stride, int64_t o, int64_t step, int64_t n) const {
         const int64_t at = o * n_steps + step;
         const uint8_t *code = codes + 16 * at, *scale = scales + at;
-        for (int64_t b = 0; b < 16 * n; b += 64) _mm_prefetch(code + 16 * ahead * n_steps + b, _MM_HINT_T1);
-        _mm_prefetch(scale + ahead * n_steps, _MM_HINT_T1);
+        int64_t s = 0;
+        for (; s + 4 <= n; s += 4, code += 64, out += 4 * stride) {
+            uint32_t four_scales;
+            std::memcpy(&four_scales, scale + s, 4);
 #pragma GCC unroll 4
-        for (int64_t s = 0; s < n; s++) _mm512_store_si512(out + s * stride, decode_mxfp4(code + 16 * s, scale[s]));
+            for (int i = 0; i < 4; i++)
+                _mm512_store_si512(out + i * stride, decode_mxfp4(code + 16 * i, uint8_t(four_scales >> 8 * i)));
+        }
+        for (; s < n; s++, code += 16, out += stride) _mm512_store_si512(out, decode_mxfp4(code, scale[s]));
     }
 };
 
@@ -96,22 +112,28 @@ struct Bf16Decoder {
     int64_t n_in;
 
     explicit Bf16Decoder(const Matrix& w) : data(static_cast<const bf16*>(w.data)), n_in(w.n_in) {}
-    void decode(bf16* out, int64_t stride, int64_t o, int64_t step, int64_t n, int64_t ahead) const {
-        const bf16* row = data + o * n_in;
-        for (int64_t s = 0, k = step * kStep; s < n; s++, k += kStep) {
-            _mm_prefetch(row + ahead * n_in + k, _MM_HINT_T1);
-            _mm512_store_si512(out + s * stride, _mm512_maskz_loadu_epi16(first_words(n_in - k), row + k));
-        }
+    static constexpr int64_t kBytes = 64;
+    const char* row(int64_t o) const { return reinterpret_cast<const char*>(data + o * n_in); }
+    void decode(bf16* out, int64_t stride, int64_t o, int64_t step, int64_t n) const {
+        const bf16* row = data + o * n_in + step * kStep;
+        const int64_t left = n_in - step * kStep, n_whole = std::min(n, left / kStep);
+#pragma GCC unroll 4
+        for (int64_t s = 0; s < n_whole; s++) _mm512_store_si512(out + s * stride, _mm512_loadu_si512(row + s * kStep));
+        for (int64_t s = n_whole; s < n; s++)
+            _mm512_store_si512(out + s * stride,
+                               _mm512_maskz_loadu_epi16(first_words(left - s * kStep), row + s * kStep));
     }
 };
 
 struct TransposedDecoder {  // (n_in, n_out)
     const bf16* data;
     int64_t n_in, n_out;
+    static constexpr int64_t kBytes = 0;
+    const char* row(int64_t) const { return nullptr; }
 
     explicit TransposedDecoder(const Matrix& w)
         : data(static_cast<const bf16*>(w.data)), n_in(w.n_in), n_out(w.n_out) {}
-    void decode(bf16* out, int64_t stride, int64_t o, int64_t step, int64_t n, int64_t) const {
+    void decode(bf16* out, int64_t stride, int64_t o, int64_t step, int64_t n) const {
         for (int64_t s = 0, k = step * kStep; s < n; s++)
             for (int64_t i = 0; i < kStep; i++, k++) out[s * stride + i] = k < n_in ? data[k * n_out + o] : bf16{0};
     }
@@ -128,6 +150,25 @@ void with_decoder(const Matrix& w, F&& work) {
         work(Bf16Decoder(w));
 }
 
+// Brings the weights that come after a slab's rows into L2, some lines at a time.
+class Fetcher {
+  public:
+    // Slabs of kRows rows: what follows row o + kRows, as much as the slab's steps take, to be fetched in `n_times` times.
+    template <class Decoder>
+    Fetcher(const Decoder& decoder, int64_t o, int64_t n_rows, int64_t first, int64_t steps, int64_t n_times)
+        : next_(decoder.row(o + n_rows) + n_rows * first * Decoder::kBytes),
+          end_(next_ + n_rows * steps * Decoder::kBytes),
+          at_once_((end_ - next_ + 64 * n_times - 1) / (64 * n_times) * 64) {}
+    void fetch() {
+        const char* const end = std::min(end_, next_ + at_once_);
+        for (; next_ < end; next_ += 64) _mm_prefetch(next_, _MM_HINT_T1);
+    }
+
+  private:
+    const char *next_, *end_;
+    int64_t at_once_;
+};
+
 // A slab in the making: rows [o, o + n) of a matrix, n <= kRows, and zeros up to kRows; steps [first, first + steps).
 template <int kRows, class Decoder>
 struct SlabWriter {
@@ -135,15 +176,16 @@ struct SlabWriter {
     bf16* slab;
     int64_t o, n, first, steps;
 
-    // Rows [begin, end) of kRows.
-    void write(int64_t begin, int64_t end) const {
-        for (int64_t row = begin; row < end; row++) {
-            bf16* out = slab + row * kStep;
-            if (row < n)
-                decoder->decode(out, kRows * kStep, o + row, first, steps, kRows);
-            else
-                for (int64_t s = 0; s < steps; s++) _mm512_store_si512(out + s * kRows * kStep, _mm512_setzero_si512());
+    static constexpr int64_t kFetches = kRows / 4;  // calls of the fetcher
+
+    void write(Fetcher& fetcher) const {
+        for (int64_t row = 0; row < n; row++) {
+            decoder->decode(slab + row * kStep, kRows * kStep, o + row, first, steps);
+            if (row % 4 == 3) fetcher.fetch();
         }
+        for (int64_t row = n; row < kRows; row++)
+            for (int64_t s = 0; s < steps; s++)
+                _mm512_store_si512(slab + (s * kRows + row) * kStep, _mm512_setzero_si512());
     }
 };
 
@@ -152,6 +194,12 @@ inline __m512i round_pairs(const float* row, int64_t k, int64_t n_in) {
     const __m512 low = _mm512_maskz_loadu_ps(first_lanes(n_in - k), row + k);
     const __m512 high = _mm512_maskz_loadu_ps(first_lanes(n_in - k - 16), row + k + 16);
     return __m512i(_mm512_cvtne2ps_pbh(high, low));
+}
+
+// The same in the order that weights of a type are decoded into.
+inline __m512i round_step(const float* row, int64_t k, int64_t n_in, DType weights) {
+    const __m512i pairs = round_pairs(row, k, n_in);
+    return weights == DType::kMXFP4 ? mxfp4_order(pairs) : pairs;
 }
 
 // row[i] lane j → row[j] lane i, for 16 registers of 16 lanes: 2 × 2 blocks within, then between the registers' quarters.

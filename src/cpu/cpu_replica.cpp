@@ -149,7 +149,7 @@ class CpuReplica : public Replica {
     // Makes x the input of the products that follow: rounded once, in bf16 mode.
     void enter(Rows& x) {
         if (products_)
-            pack(*products_, packed_, x);
+            pack(*products_, packed_, x, DType::kBF16);  // only experts have others
         else if (bf16_)
             round(x);
     }
@@ -241,7 +241,7 @@ class CpuReplica : public Replica {
         });
         run(kMoeUp, groups.n_active * w.w_up.first.bytes(), [&] {
             if (products_) {
-                gather(*products_, packed_, h_, groups, config_.experts_per_token);
+                gather(*products_, packed_, h_, groups, config_.experts_per_token, w.w_up.first.dtype);
                 expert_linear(*products_, up_, packed_, groups, w.w_up, w.b_up);
             } else {
                 if (bf16_) round(h_);
@@ -251,7 +251,7 @@ class CpuReplica : public Replica {
         });
         run(kSwiglu, 0, [&] {
             if (products_)
-                swiglu(*products_, packed_, up_, groups, config_);
+                swiglu(*products_, packed_, up_, groups, config_, w.w_down.first.dtype);
             else
                 swiglu(act_, up_, config_, bf16_, down_mxfp4);
         });

@@ -35,8 +35,9 @@ struct AttentionTile {
 // The bf16 mode's products for a set with instructions for them. Inputs are rounded once, sums are f32 and, as above, in
 // an order that the shape of one row fixes. (AMX and AVX-512 BF16 differ from each other in their last bits.)
 struct Bf16Kernels {
-    // n <= kPanelRows rows of n_in floats → n · padded(n_in) elements, rounded, in the order in which `dot` reads them.
-    void (*pack)(bf16* out, const float* const* x, int n, int64_t n_in);
+    // n <= kPanelRows rows of n_in floats → n · padded(n_in) elements, rounded, in the order in which `dot` reads them
+    // with weights of that type.
+    void (*pack)(bf16* out, const float* const* x, int n, int64_t n_in, DType weights);
 
     // y[t][o - o0] = Σ_k x[t][k] w[o][k] + bias[o - o0] for o in [o0, o1), t in [0, n_tok). x: the tokens' panels, one
     // after the other, 64-byte aligned. w: bf16, also transposed, or MXFP4.

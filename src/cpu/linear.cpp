@@ -43,13 +43,13 @@ void PackedRows::resize(int64_t dim, const std::vector<int64_t>& begin) {
             panels_.push_back({t, int(std::min<int64_t>(kPanelRows, begin[g + 1] - t))});
 }
 
-void pack(const Bf16Kernels& kernels, PackedRows& out, const Rows& x) {
+void pack(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, DType weights) {
     out.resize(x.dim(), {0, x.n()});
 #pragma omp parallel for
     for (const PackedRows::Panel& panel : out.panels()) {
         const float* rows[kPanelRows];
         for (int i = 0; i < panel.n; i++) rows[i] = x.row(panel.begin + i);
-        kernels.pack(out.row(panel.begin), rows, panel.n, x.dim());
+        kernels.pack(out.row(panel.begin), rows, panel.n, x.dim(), weights);
     }
 }
 

@@ -50,7 +50,7 @@ class PackedRows {
 };
 
 // Packs all rows of x as one group.
-void pack(const Bf16Kernels& kernels, PackedRows& out, const Rows& x);
+void pack(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, DType weights);
 
 // Output features of a matrix product that one task computes: small enough to balance the cores, large enough that
 // starting a task costs nothing beside it.

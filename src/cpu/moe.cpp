@@ -89,13 +89,13 @@ void expert_linear(const Kernels& kernels, Rows& y, const Rows& x, const ExpertG
 }
 
 void gather(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, const ExpertGroups& groups,
-            int n_experts_per_token) {
+            int n_experts_per_token, DType weights) {
     out.resize(x.dim(), groups.begin);
 #pragma omp parallel for
     for (const PackedRows::Panel& panel : out.panels()) {
         const float* rows[kPanelRows];
         for (int i = 0; i < panel.n; i++) rows[i] = x.row(groups.slot[size_t(panel.begin + i)] / n_experts_per_token);
-        kernels.pack(out.row(panel.begin), rows, panel.n, x.dim());
+        kernels.pack(out.row(panel.begin), rows, panel.n, x.dim(), weights);
     }
 }
 
@@ -108,7 +108,7 @@ void expert_linear(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, con
 }
 
 void swiglu(const Bf16Kernels& kernels, PackedRows& out, const Rows& up, const ExpertGroups& groups,
-            const Config& config) {
+            const Config& config, DType weights) {
     const int64_t dim = config.intermediate_dim;
     out.resize(dim, groups.begin);
 #pragma omp parallel for
@@ -121,7 +121,7 @@ void swiglu(const Bf16Kernels& kernels, PackedRows& out, const Rows& up, const E
             kernels.swiglu(&act[size_t(i * dim)], up.row(panel.begin + i), dim, config.swiglu_limit,
                            config.swiglu_alpha);
         }
-        kernels.pack(out.row(panel.begin), rows, panel.n, dim);
+        kernels.pack(out.row(panel.begin), rows, panel.n, dim, weights);
     }
 }
 

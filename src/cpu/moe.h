@@ -31,8 +31,8 @@ void combine(Rows& x, const Rows& y, const Routing& routing, const ExpertGroups&
 
 // The same steps on packed activations; swiglu's input is in group order, too.
 void gather(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, const ExpertGroups& groups,
-            int n_experts_per_token);
+            int n_experts_per_token, DType weights);
 void expert_linear(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const ExpertGroups& groups,
                    const ExpertMatrices& w, const Vector& b);
 void swiglu(const Bf16Kernels& kernels, PackedRows& out, const Rows& up, const ExpertGroups& groups,
-            const Config& config);
+            const Config& config, DType weights);

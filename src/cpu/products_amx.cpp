@@ -1,5 +1,5 @@
-// products_amx.cpp: products of bf16 activations with AMX: two tiles of weight rows times two of tokens, from a slab of
-// weights in L1, while the vector units decode the next slab. The sums wait in memory from slab to slab.
+// products_amx.cpp: products of bf16 activations with AMX: two tiles of weight rows times two of tokens. A slab of weights
+// is decoded into L1 and multiplied by all tokens; their sums wait in memory from slab to slab, but for 32 tokens or fewer.
 //
 // Few tokens and many run the same instructions in the same order. One token costs as much arithmetic as 16, but then
 // decoding is the limit, and memory.
@@ -10,14 +10,14 @@
 namespace {
 
 constexpr int kSlabRows = 32;      // two tiles
-constexpr int64_t kSlabSteps = 4;  // a cache line of MXFP4 a row; 8 KB: two slabs, two panels' share and sums fit L1
+constexpr int64_t kSlabSteps = 8;  // 16 KB: the slab, the sums and two panels' share fit L1; storing sums costs 10 %
 constexpr int64_t kTile = 256;     // floats
 
-void pack(bf16* out, const float* const* x, int n, int64_t n_in) {
+void pack(bf16* out, const float* const* x, int n, int64_t n_in, DType weights) {
     auto* pairs = reinterpret_cast<int32_t*>(out);  // (n_in / 2, n)
     for (int64_t k = 0; k < n_in; k += kStep) {
         __m512i row[16];
-        for (int i = 0; i < 16; i++) row[i] = i < n ? round_pairs(x[i], k, n_in) : _mm512_setzero_si512();
+        for (int i = 0; i < 16; i++) row[i] = i < n ? round_step(x[i], k, n_in, weights) : _mm512_setzero_si512();
         if (n == 1) {
             _mm512_storeu_si512(pairs + k / 2, row[0]);
             continue;
@@ -40,11 +40,10 @@ struct Sums {
     bool store;     // after
 };
 
-// The slab times one panel (kPanels == 1) or two. Calls meanwhile() after each step: AMX is busy for 64 cycles then, and the
-// rest of the core is not.
-template <int kPanels, class F>
+// The slab times one panel (kPanels == 1) or two.
+template <int kPanels>
 void multiply(const Sums& sums, const bf16* slab, const bf16* a, const bf16* b, int tokens_a, int tokens_b,
-              int64_t steps, F&& meanwhile) {
+              int64_t steps, Fetcher& fetcher) {
     if (sums.zero) {
         _tile_zero(0);
         _tile_zero(2);
@@ -71,7 +70,7 @@ void multiply(const Sums& sums, const bf16* slab, const bf16* a, const bf16* b, 
         _tile_loadd(5, slab + (s * kSlabRows + 16) * kStep, 64);
         _tile_dpbf16ps(2, 5, 6);
         if (kPanels == 2) _tile_dpbf16ps(3, 5, 7);
-        meanwhile();
+        fetcher.fetch();
     }
     if (!sums.store) return;
     _tile_stored(0, sums.memory, 64);
@@ -101,53 +100,38 @@ void dot_rows(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
     constexpr int64_t kSlab = kSlabSteps * kSlabRows * kStep;
     const int64_t n_panels = (n_tok + kPanelRows - 1) / kPanelRows, n_pairs = (n_panels + 1) / 2;
     const int64_t panel_size = kPanelRows * n_steps * kStep;
-    bf16* slabs = slab_memory.get(2 * kSlab);
+    bf16* slab_begin = slab_memory.get(kSlab);
     float* sums = sum_memory.get(n_panels * 2 * kTile);
-
-    // Slab i of n: part i % n_parts of the depth, of 32 rows.
-    const int64_t n_parts = (n_steps + kSlabSteps - 1) / kSlabSteps;
-    const int64_t n_slabs = (o1 - o0 + kSlabRows - 1) / kSlabRows * n_parts;
-    const auto writer = [&](int64_t i) {
-        const int64_t o = o0 + i / n_parts * kSlabRows, part = i % n_parts;
-        const int64_t first = part * kSlabSteps, end = std::min(n_steps, first + kSlabSteps);
-        return SlabWriter<kSlabRows, Decoder>{
-            &decoder, slabs + i % 2 * kSlab, o, std::min<int64_t>(kSlabRows, o1 - o), first, end - first};
-    };
-
     int shape_a = 0, shape_b = 0;
-    auto slab = writer(0);
-    slab.write(0, kSlabRows);
-    for (int64_t i = 0; i < n_slabs; i++) {
-        const auto next = writer(std::min(i + 1, n_slabs - 1));
-        const int64_t n_rows = i + 1 < n_slabs ? kSlabRows : 0;
-        const int64_t at_once = (n_rows + n_pairs * slab.steps - 1) / (n_pairs * slab.steps);
-        int64_t done = 0;
-        const auto meanwhile = [&] {
-            const int64_t due = std::min(done + at_once, n_rows);
-            next.write(done, due);
-            done = due;
-        };
-        const bool first = slab.first == 0, last = slab.first + slab.steps == n_steps, one_pair = n_panels <= 2;
-        finish_stores(slabs);
-        for (int64_t p = 0; p < n_panels; p += 2) {
-            const bool two = p + 1 < n_panels;
-            const int tokens_a = panel_tokens(p, n_tok), tokens_b = two ? panel_tokens(p + 1, n_tok) : tokens_a;
-            if (tokens_a != shape_a || tokens_b != shape_b) configure_tiles(shape_a = tokens_a, shape_b = tokens_b);
-            const bf16* a = x + p * panel_size + slab.first * kStep * tokens_a;
-            const bf16* b = x + (p + 1) * panel_size + slab.first * kStep * tokens_b;
-            const Sums pair{sums + p * 2 * kTile, first, !one_pair, last || !one_pair};
-            if (two)
-                multiply<2>(pair, slab.slab, a, b, tokens_a, tokens_b, slab.steps, meanwhile);
-            else
-                multiply<1>(pair, slab.slab, a, a, tokens_a, tokens_a, slab.steps, meanwhile);
+    for (int64_t o = o0; o < o1; o += kSlabRows) {
+        const int64_t n_rows = std::min<int64_t>(kSlabRows, o1 - o);
+        for (int64_t first = 0; first < n_steps; first += kSlabSteps) {
+            const int64_t steps = std::min(kSlabSteps, n_steps - first);
+            const SlabWriter<kSlabRows, Decoder> slab{&decoder, slab_begin, o, n_rows, first, steps};
+            Fetcher fetcher(decoder, o, kSlabRows, first, steps,
+                            SlabWriter<kSlabRows, Decoder>::kFetches + n_pairs * steps);
+            slab.write(fetcher);
+            finish_stores(slab_begin);
+            // There and back: the pair at the turn keeps its sums in the tiles.
+            const bool back = first / kSlabSteps % 2, last = first + steps == n_steps;
+            for (int64_t i = 0; i < n_pairs; i++) {
+                const int64_t p = 2 * (back ? n_pairs - 1 - i : i);
+                const bool two = p + 1 < n_panels;
+                const int tokens_a = panel_tokens(p, n_tok), tokens_b = two ? panel_tokens(p + 1, n_tok) : tokens_a;
+                if (tokens_a != shape_a || tokens_b != shape_b) configure_tiles(shape_a = tokens_a, shape_b = tokens_b);
+                const bf16* a = x + p * panel_size + first * kStep * tokens_a;
+                const bf16* b = x + (p + 1) * panel_size + first * kStep * tokens_b;
+                const Sums pair{sums + p * 2 * kTile, first == 0, i > 0, last || i + 1 < n_pairs};
+                if (two)
+                    multiply<2>(pair, slab_begin, a, b, tokens_a, tokens_b, steps, fetcher);
+                else
+                    multiply<1>(pair, slab_begin, a, a, tokens_a, tokens_a, steps, fetcher);
+            }
         }
-        if (last)
-            for (int64_t p = 0; p < n_panels; p++)
-                for (int64_t r = 0; r < slab.n; r += 16)
-                    write_tile(y + p * kPanelRows * y_stride + (slab.o - o0) + r, y_stride,
-                               sums + p * 2 * kTile + r * 16, bias + (slab.o - o0) + r, slab.n - r,
-                               panel_tokens(p, n_tok));
-        slab = next;
+        for (int64_t p = 0; p < n_panels; p++)
+            for (int64_t r = 0; r < n_rows; r += 16)
+                write_tile(y + p * kPanelRows * y_stride + (o - o0) + r, y_stride, sums + p * 2 * kTile + r * 16,
+                           bias + (o - o0) + r, n_rows - r, panel_tokens(p, n_tok));
     }
     _tile_release();
 }

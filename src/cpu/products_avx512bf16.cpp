@@ -9,10 +9,10 @@ namespace {
 constexpr int kSlabRows = 8;  // at 2880 columns 46 KB: L2 holds it beside the tokens
 constexpr int kRowsAtOnce = 4, kTokensAtOnce = 4;
 
-void pack(bf16* out, const float* const* x, int n, int64_t n_in) {  // rows, one after the other
+void pack(bf16* out, const float* const* x, int n, int64_t n_in, DType weights) {  // rows, one after the other
     for (int i = 0; i < n; i++)
         for (int64_t k = 0; k < n_in; k += kStep)
-            _mm512_storeu_si512(out + i * padded(n_in) + k, round_pairs(x[i], k, n_in));
+            _mm512_storeu_si512(out + i * padded(n_in) + k, round_step(x[i], k, n_in, weights));
 }
 
 // kRowsAtOnce rows of the slab times N tokens.
@@ -51,7 +51,8 @@ void dot_rows(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
     for (int64_t o = o0; o < o1; o += kSlabRows) {
         const int64_t n_rows = std::min<int64_t>(kSlabRows, o1 - o);
         const SlabWriter<kSlabRows, Decoder> slab{&decoder, memory_begin, o, n_rows, 0, steps};
-        slab.write(0, kSlabRows);
+        Fetcher fetcher(decoder, o, kSlabRows, 0, steps, slab.kFetches);
+        slab.write(fetcher);
         for (int64_t r = 0; r < n_rows; r += kRowsAtOnce) {
             const bf16* rows = slab.slab + r * kStep;
             float* out = y + (o - o0) + r;
