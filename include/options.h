@@ -32,7 +32,7 @@ struct Options {
     bool chat_template = false;  // getp text format: each line is a user message
     bool show_reasoning = true;
     std::string logits;                  // score: raw logits go here
-    std::optional<Precision> precision;  // absent: bf16 on a GPU, f32 on the CPU
+    std::optional<Precision> precision;  // absent: the device's fast one
     std::string device = "auto";         // auto, cpu, gpu
     std::string cpu_isa;                 // "": the best that this CPU has
     float gpu_memory = 0.9f;             // share of a GPU's free memory

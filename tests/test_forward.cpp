@@ -14,6 +14,7 @@ namespace {
 
 EngineOptions options_for(int max_sequences, bool reference = false) {
     EngineOptions options;
+    options.precision = Precision::kF32;
     options.max_sequences = max_sequences;
     options.max_request_positions = 6000;
     options.reference = reference;

@@ -41,6 +41,7 @@ class Getp : public testing::Test {
         options.output = folder.path("answers");
         options.steps = 24;
         options.seed = 5;
+        options.precision = Precision::kF32;  // the oracle's
     }
 
     GetpResult run(const std::string& requests) {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "../tools/random_snapshot.h"
+#include "cpu/isa.h"
 #include "subprocess.h"
 #include "temp_folder.h"
 
@@ -143,7 +144,8 @@ TEST_F(Modes, GetpContinuesAsTheOracleFromEveryKind) {
 }
 
 TEST_F(Modes, GenerateRawPutsTheAnswerAloneOnStdout) {
-    const ProgramResult a = run({folder->path("talker"), "--raw", "-i", "Once upon", "-n", "40", "--profile", "1"});
+    const ProgramResult a =
+        run({folder->path("talker"), "--raw", "-i", "Once upon", "-n", "40", "--profile", "1", "--precision", "f32"});
     ASSERT_EQ(a.code, 0) << a.err;
     EXPECT_EQ(a.out.back(), '\n');
     EXPECT_EQ(a.out.find("tok/s"), std::string::npos);
@@ -152,6 +154,21 @@ TEST_F(Modes, GenerateRawPutsTheAnswerAloneOnStdout) {
     EXPECT_NE(a.err.find("of roof"), std::string::npos);
     const ProgramResult b = run({folder->path("talker"), "--raw", "-i", "Once upon", "-n", "40", "--reference"});
     EXPECT_EQ(a.out, b.out) << "the reference path writes the same text";
+}
+
+TEST_F(Modes, TheDefaultPrecisionIsTheFastOne) {
+    folder->write("one_prompt", "{\"prompt\": [1, 2, 3]}\n");
+    const auto described = [](const char* kind, const char* isa) {
+        return run({folder->path(kind), "-m", "score", "-i", folder->path("one_prompt"), "--cpu-isa", isa, "--device",
+                    "cpu"})
+            .err;
+    };
+    for (const Kernels* kernels : available_kernels()) {
+        const std::string fast = kernels->bf16 ? ", bf16," : ", f32,";
+        EXPECT_NE(described("mxfp4", kernels->flag).find(fast), std::string::npos) << kernels->flag;
+        EXPECT_NE(described("bf16", kernels->flag).find(fast), std::string::npos) << kernels->flag;
+        EXPECT_NE(described("mxfp4.legacy-f32", kernels->flag).find(", f32,"), std::string::npos) << kernels->flag;
+    }
 }
 
 TEST_F(Modes, SamplingFollowsTheSeed) {
@@ -174,8 +191,10 @@ TEST_F(Modes, GenerateSaysWhenThereIsNoFinalAnswer) {
 }
 
 TEST_F(Modes, ChatTakesTurnsFromAPipe) {
-    const ProgramResult r = run({folder->path("talker"), "-m", "chat", "-n", "3000", "-i", "Hello"},
-                                "\nAnd again\n/new\nOnce more\n/quit\nnever\n");
+    // f32, because how long a random model talks hangs on the last bits.
+    const ProgramResult r =
+        run({folder->path("talker"), "-m", "chat", "-n", "3000", "-i", "Hello", "--precision", "f32"},
+            "\nAnd again\n/new\nOnce more\n/quit\nnever\n");
     EXPECT_EQ(r.code, 0) << r.err;
     size_t turns = 0;
     for (size_t at = 0; (at = r.err.find("achieved tok/s", at)) != std::string::npos; at++) turns++;

@@ -32,6 +32,7 @@ class Score : public testing::Test {
     Score() {
         options.input = folder.path("requests");
         options.output = folder.path("scores");
+        options.precision = Precision::kF32;  // the oracle's
     }
 
     std::vector<Json> run(const std::string& requests, int expected_code = kExitOk) {

@@ -283,7 +283,6 @@ void bench_model(const std::string& path, const EngineOptions& options) {
 int main(int argc, char** argv) try {
     pin_threads();
     EngineOptions options;
-    options.precision = Precision::kBF16;
     std::string model;
     for (int a = 1; a < argc; a++) {
         const std::string arg = argv[a], value = a + 1 < argc ? argv[a + 1] : "";
@@ -301,7 +300,8 @@ int main(int argc, char** argv) try {
     options.max_sequences = 1;
     options.max_request_positions = 1024;
     if (model.empty()) {
-        Bench bench(kernels_for(options.cpu_isa), options.precision);
+        const Kernels& kernels = kernels_for(options.cpu_isa);
+        Bench bench(kernels, options.precision.value_or(kernels.bf16 ? Precision::kBF16 : Precision::kF32));
         for (const int n_tok : {1, 4, 16, 64, 256, 512}) bench.run(n_tok);
     } else {
         bench_model(model, options);

@@ -118,8 +118,8 @@ Options parse_command_line(int argc, char** argv) {
     app.add_option("--logits", o.logits, "score: write the logits of every position here, raw float32")
         ->type_name("PATH");
     add_choice(app, "--precision", "--precision", o.precision, {{"f32", Precision::kF32}, {"bf16", Precision::kBF16}},
-               "f32 (default on the CPU): nothing is rounded below f32;\nbf16 (GPUs: always): one rounding at each "
-               "matrix input, bf16 KV cache; much faster on a CPU with AMX");
+               "f32: nothing is rounded below f32, on the CPU; bf16: one rounding at each matrix input,\nbf16 KV cache "
+               "(default: bf16 on GPUs and on CPUs with AMX or AVX-512 BF16, where it is faster, else f32)");
     add_choice(app, "--device", "--device", o.device, {{"auto", "auto"}, {"cpu", "cpu"}, {"gpu", "gpu"}},
                "auto (default): GPUs, if there are any that this program can use");
     add_choice(app, "--cpu-isa", "--cpu-isa", o.cpu_isa,
@@ -194,7 +194,7 @@ EngineOptions engine_options(const Options& options, int max_sequences) {
     if (options.n_gpus > 0 && (cpu_only || options.n_gpus > usable_gpus()))
         fail("--gpus: expected at most {}, found {}", cpu_only ? 0 : usable_gpus(), options.n_gpus);
     e.n_gpus = options.n_gpus;
-    e.precision = options.precision.value_or(e.gpu ? Precision::kBF16 : Precision::kF32);
+    e.precision = options.precision;
     e.max_sequences = max_sequences > 0           ? max_sequences
                       : options.max_in_flight > 0 ? options.max_in_flight
                                                   : (e.gpu ? kDefaultInFlightGpu : kDefaultInFlightCpu);

@@ -64,28 +64,31 @@ void add(Rows& x, const Rows& y) {
         for (int64_t i = 0; i < x.dim(); i++) x.row(t)[i] += y.row(t)[i];
 }
 
-// The products of the bf16 mode, if this CPU has instructions for them and no matrix is f32 (as in legacy files).
-const Bf16Kernels* bf16_products(const Kernels& kernels, const Model& model, Precision precision) {
-    if (precision != Precision::kBF16) return nullptr;
+// The products of bf16 activations, if this CPU has instructions for them and no matrix is f32 (as in legacy files).
+const Bf16Kernels* bf16_products(const Kernels& kernels, const Model& model) {
     const LayerWeights& w = model.weights.layers.front();
     for (const Matrix& m : {w.w_q, w.w_k, w.w_v, w.w_o, w.w_up.first, w.w_down.first, model.weights.unembed})
         if (m.dtype == DType::kF32) return nullptr;
     return kernels.bf16;
 }
 
+Precision default_precision(const Kernels& kernels, const Model& model) {
+    return bf16_products(kernels, model) ? Precision::kBF16 : Precision::kF32;
+}
+
 class CpuReplica : public Replica {
   public:
-    CpuReplica(const Model& model, const EngineOptions& options, const Kernels& kernels)
+    CpuReplica(const Model& model, const EngineOptions& options, const Kernels& kernels, Precision precision)
         : model_(model),
           config_(model.config),
           kernels_(kernels),
-          products_(bf16_products(kernels, model, options.precision)),
+          products_(precision == Precision::kBF16 ? bf16_products(kernels, model) : nullptr),
           tiled_attention_(products_ && products_->attend),
-          bf16_(options.precision == Precision::kBF16),
+          bf16_(precision == Precision::kBF16),
           capacity_(plan_capacity(config_, options, kv_memory_bytes(options, model.weight_bytes),
-                                  kv_element_bytes(options.precision),
+                                  kv_element_bytes(precision),
                                   std::max(kMaxBatchTokens, options.max_sequences + kPrefillChunk), kPrefillChunk)),
-          store_(config_, capacity_, options.precision, tiled_attention_),
+          store_(config_, capacity_, precision, tiled_attention_),
           inv_freq_(rope_inv_freq(config_)),
           x_(config_.hidden_dim),
           h_(config_.hidden_dim),
@@ -323,5 +326,7 @@ std::unique_ptr<Replica> make_cpu_replica(const Model& model, const EngineOption
             options.max_request_positions > 0 ? options.max_request_positions : model.config.max_context;
         return std::make_unique<Reference>(model, options.max_sequences, positions);
     }
-    return std::make_unique<CpuReplica>(model, options, kernels_for(options.cpu_isa));
+    const Kernels& kernels = kernels_for(options.cpu_isa);
+    return std::make_unique<CpuReplica>(model, options, kernels,
+                                        options.precision.value_or(default_precision(kernels, model)));
 }
