@@ -39,7 +39,9 @@ const ProductCase kCases[] = {
     {17, 33, 288, "one past each"},
     {32, 31, 96, "two panels"},
     {33, 48, 512, "three panels, the last of one token"},
+    {49, 33, 544, "two pairs, the last panel of one token; three slabs"},
     {63, 7, 64, "four panels, the last short"},
+    {65, 33, 544, "a pair of one panel of one token; three slabs"},
     {130, 40, 320, "many"},
 };
 const ProductCase kRaggedCases[] = {

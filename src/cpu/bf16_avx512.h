@@ -176,12 +176,12 @@ struct SlabWriter {
     bf16* slab;
     int64_t o, n, first, steps;
 
-    static constexpr int64_t kFetches = kRows / 4;  // calls of the fetcher
+    static constexpr int64_t kFetches = kRows;  // calls of the fetcher
 
     void write(Fetcher& fetcher) const {
         for (int64_t row = 0; row < n; row++) {
             decoder->decode(slab + row * kStep, kRows * kStep, o + row, first, steps);
-            if (row % 4 == 3) fetcher.fetch();
+            fetcher.fetch();
         }
         for (int64_t row = n; row < kRows; row++)
             for (int64_t s = 0; s < steps; s++)

@@ -34,7 +34,7 @@ int panel_tokens(int64_t p, int64_t n_tok) {
 
 // Where a product's sums are before and after a slab.
 struct Sums {
-    float* memory;  // (panels, 2 tiles, 16 rows, 16 tokens)
+    float* memory;  // (panels, 2 tiles, 16 rows, 16 tokens); of one token in one panel (2 tiles, 16 rows)
     bool zero;      // before: nothing yet
     bool load;      // before: in memory, else in the tiles
     bool store;     // after
@@ -44,6 +44,9 @@ struct Sums {
 template <int kPanels>
 void multiply(const Sums& sums, const bf16* slab, const bf16* a, const bf16* b, int tokens_a, int tokens_b,
               int64_t steps, Fetcher& fetcher) {
+    // One token's tile is one column: stored without gaps, its rows lie side by side.
+    const bool single = kPanels == 1 && tokens_a == 1;
+    const int64_t row_bytes = single ? 4 : 64, tile = single ? 16 : kTile;
     if (sums.zero) {
         _tile_zero(0);
         _tile_zero(2);
@@ -52,8 +55,8 @@ void multiply(const Sums& sums, const bf16* slab, const bf16* a, const bf16* b, 
             _tile_zero(3);
         }
     } else if (sums.load) {
-        _tile_loadd(0, sums.memory, 64);
-        _tile_loadd(2, sums.memory + kTile, 64);
+        _tile_loadd(0, sums.memory, row_bytes);
+        _tile_loadd(2, sums.memory + tile, row_bytes);
         if (kPanels == 2) {
             _tile_loadd(1, sums.memory + 2 * kTile, 64);
             _tile_loadd(3, sums.memory + 3 * kTile, 64);
@@ -73,11 +76,20 @@ void multiply(const Sums& sums, const bf16* slab, const bf16* a, const bf16* b, 
         fetcher.fetch();
     }
     if (!sums.store) return;
-    _tile_stored(0, sums.memory, 64);
-    _tile_stored(2, sums.memory + kTile, 64);
+    _tile_stored(0, sums.memory, row_bytes);
+    _tile_stored(2, sums.memory + tile, row_bytes);
     if (kPanels == 2) {
         _tile_stored(1, sums.memory + 2 * kTile, 64);
         _tile_stored(3, sums.memory + 3 * kTile, 64);
+    }
+}
+
+// y[r] = sums[r] + bias[r] of one token in one panel.
+void write_rows(float* y, const float* sums, const float* bias, int64_t n_rows) {
+    for (int64_t r = 0; r < n_rows; r += 16) {
+        const __mmask16 rows = first_lanes(n_rows - r);
+        _mm512_mask_storeu_ps(y + r, rows,
+                              _mm512_add_ps(_mm512_load_ps(sums + r), _mm512_maskz_loadu_ps(rows, bias + r)));
     }
 }
 
@@ -128,10 +140,17 @@ void dot_rows(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
                     multiply<1>(pair, slab_begin, a, a, tokens_a, tokens_a, steps, fetcher);
             }
         }
-        for (int64_t p = 0; p < n_panels; p++)
+        for (int64_t p = 0; p < n_panels; p++) {
+            float* out = y + p * kPanelRows * y_stride + (o - o0);
+            const float *from = sums + p * 2 * kTile, *b = bias + (o - o0);
+            const int tokens = panel_tokens(p, n_tok);
+            if (tokens == 1 && p % 2 == 0) {
+                write_rows(out, from, b, n_rows);
+                continue;
+            }
             for (int64_t r = 0; r < n_rows; r += 16)
-                write_tile(y + p * kPanelRows * y_stride + (o - o0) + r, y_stride, sums + p * 2 * kTile + r * 16,
-                           bias + (o - o0) + r, n_rows - r, panel_tokens(p, n_tok));
+                write_tile(out + r, y_stride, from + r * 16, b + r, n_rows - r, tokens);
+        }
     }
     _tile_release();
 }
