@@ -19,6 +19,11 @@ Model open_model(const std::string& path, const OpenOptions& options = {});
 // Reads what open_model leaves unread: no MXFP4 scale may be 255, the NaN of E8M0. Throws Error with the tensor's name.
 void check_scales(const Model& model);
 
+// Brings what of the model's files is not in memory yet there, front to back: first use would read it in small pieces, in
+// any order. Calls progress(bytes there, bytes in all) as it goes. Does nothing if next to nothing is missing, or if not
+// all of it would fit.
+void read_ahead(const Model& model, const std::function<void(int64_t done, int64_t total)>& progress);
+
 enum class ExportKind { kHuggingFace, kOriginal, kContainer, kLegacyF32, kLegacyBF16 };
 
 struct ExportOptions {

@@ -118,7 +118,12 @@ struct Model {
     Weights weights;
     int64_t weight_bytes = 0;    // of all tensors
     std::string tokenizer_data;  // Tokenizer::serialize()d, from a container that has one; else empty
-    std::vector<std::shared_ptr<const void>> mappings;  // keep the files mapped
+    struct Mapping {
+        std::shared_ptr<const void> keep;  // keeps the file mapped
+        const uint8_t* data;
+        int64_t n_bytes;
+    };
+    std::vector<Mapping> mappings;
 };
 
 // cos and sin of position `pos`, each (P/2), multiplied by the attention factor. inv_freq from rope_inv_freq().

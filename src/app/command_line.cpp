@@ -69,6 +69,15 @@ void parse(CLI::App& app, int argc, char** argv) {
     }
 }
 
+// A line rewritten in place, if stderr is a terminal.
+void show_progress(int64_t done, int64_t total) {
+    if (isatty(STDERR_FILENO)) fmt::print(stderr, "\r{:5.1f} of {:.1f} GB", double(done) * 1e-9, double(total) * 1e-9);
+}
+
+void clear_progress() {
+    if (isatty(STDERR_FILENO)) std::fputs("\r\x1b[K", stderr);
+}
+
 }  // namespace
 
 Options parse_command_line(int argc, char** argv) {
@@ -171,16 +180,19 @@ int export_command(int argc, char** argv) {
                  "legacy SRC: the unembedding stands before the embedding");
     parse(app, argc, argv);
 
-    const bool terminal = isatty(STDERR_FILENO);
-    options.progress = [&](int64_t done, int64_t total) {
-        if (terminal) fmt::print(stderr, "\r{:5.1f} of {:.1f} GB", double(done) * 1e-9, double(total) * 1e-9);
-    };
+    options.progress = show_progress;
     options.note = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
     const Model model = open_model(source, open);
     export_model(model, destination, options);
-    if (terminal) std::fputs("\r\x1b[K", stderr);
+    clear_progress();
     fmt::print(stderr, "{}: written from {}\n", destination, source);
     return kExitOk;
+}
+
+void warm_up(const Options& options, const Model& model) {
+    if (engine_options(options, 1).gpu) return;  // its loader reads everything in order
+    read_ahead(model, show_progress);
+    clear_progress();
 }
 
 EngineOptions engine_options(const Options& options, int max_sequences) {

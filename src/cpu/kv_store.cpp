@@ -6,27 +6,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <string>
 
+#include "base/memory.h"
 #include "cpu/isa.h"
 #include "error.h"
-
-namespace {
-
-// What the system can still give, page cache counted as free; the container's limit if it is lower.
-int64_t available_memory_bytes() {
-    int64_t available = INT64_MAX;
-    std::ifstream meminfo("/proc/meminfo");
-    for (std::string key, rest; meminfo >> key && std::getline(meminfo, rest);)
-        if (key == "MemAvailable:") available = std::stoll(rest) * 1024;
-    int64_t limit = 0, used = 0;
-    if (std::ifstream("/sys/fs/cgroup/memory.max") >> limit && std::ifstream("/sys/fs/cgroup/memory.current") >> used)
-        available = std::min(available, limit - used);
-    return std::max<int64_t>(available, 0);
-}
-
-}  // namespace
 
 int64_t kv_memory_bytes(const EngineOptions& options, int64_t weight_bytes) {
     return options.kv_bytes > 0 ? options.kv_bytes : (available_memory_bytes() - weight_bytes) / 10 * 9;

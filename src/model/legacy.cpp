@@ -154,6 +154,6 @@ Model open_legacy(const std::string& path, const OpenOptions& options) {
     }
     if (options.swap_legacy_embeddings) std::swap(model.weights.embed.data, model.weights.unembed.data);
     model.weight_bytes = file->size() - int64_t(sizeof header);
-    model.mappings.push_back(file);
+    model.mappings.push_back({file, file->data(), file->size()});
     return model;
 }

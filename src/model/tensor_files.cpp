@@ -132,8 +132,8 @@ int64_t TensorFiles::bind(const NamedTensor& tensor) const {
     return info.end - info.begin;
 }
 
-std::vector<std::shared_ptr<const void>> TensorFiles::mappings() const {
-    std::vector<std::shared_ptr<const void>> maps;
-    for (const File& file : files_) maps.push_back(file.map);
+std::vector<Model::Mapping> TensorFiles::mappings() const {
+    std::vector<Model::Mapping> maps;
+    for (const File& file : files_) maps.push_back({file.map, file.map->data(), file.map->size()});
     return maps;
 }

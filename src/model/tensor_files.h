@@ -23,7 +23,7 @@ class TensorFiles {
     int64_t bind(const NamedTensor& tensor) const;
 
     const SafetensorsHeader& header() const { return files_[0].header; }  // the only file's
-    std::vector<std::shared_ptr<const void>> mappings() const;
+    std::vector<Model::Mapping> mappings() const;
 
   private:
     struct File {
