@@ -153,7 +153,8 @@ void with_decoder(const Matrix& w, F&& work) {
 // Brings the weights that come after a slab's rows into L2, some lines at a time.
 class Fetcher {
   public:
-    // Slabs of kRows rows: what follows row o + kRows, as much as the slab's steps take, to be fetched in `n_times` times.
+    // For the slab of n_rows rows from row o: the slab's share, as its steps are of all, of the n_rows that follow; to be
+    // fetched in n_times times. Past the matrix's end it fetches what lies there: mostly the next expert.
     template <class Decoder>
     Fetcher(const Decoder& decoder, int64_t o, int64_t n_rows, int64_t first, int64_t steps, int64_t n_times)
         : next_(decoder.row(o + n_rows) + n_rows * first * Decoder::kBytes),
@@ -176,7 +177,7 @@ struct SlabWriter {
     bf16* slab;
     int64_t o, n, first, steps;
 
-    static constexpr int64_t kFetches = kRows;  // calls of the fetcher
+    static constexpr int64_t kFetches = kRows;  // of write()
 
     void write(Fetcher& fetcher) const {
         for (int64_t row = 0; row < n; row++) {
