@@ -1,6 +1,8 @@
 // product_case.h: what tests of products share: a shape with the reason for it, and a weight matrix of made-up values.
 #pragma once
 
+#include <cmath>
+#include <string>
 #include <vector>
 
 #include "cpu/isa.h"
@@ -37,3 +39,25 @@ struct MadeUpWeights {
         }
     }
 };
+
+// Calls work(w, at, want, what) for every MXFP4 code under every scale that can occur: w is one row of 32 columns, zeros but
+// for column `at`, whose value is `want`.
+template <class F>
+void for_each_mxfp4_value(F&& work) {
+    const float values[16] = {0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0f, -0.5, -1, -1.5, -2, -3, -4, -6};
+    for (int scale = 0; scale < 255; scale++)
+        for (int code = 0; code < 16; code++) {
+            uint8_t blocks[16] = {};
+            const int at = (code * 7 + scale) % 32;  // each place in the block gets its turn
+            blocks[at / 2] = uint8_t(at % 2 ? code << 4 : code);
+            const auto scale_byte = uint8_t(scale);
+            Matrix w;
+            w.dtype = DType::kMXFP4;
+            w.n_out = 1;
+            w.n_in = 32;
+            w.data = blocks;
+            w.scales = &scale_byte;
+            work(w, at, float(std::ldexp(double(values[code]), scale - 127)),
+                 "code " + std::to_string(code) + " scale " + std::to_string(scale));
+        }
+}

@@ -133,36 +133,22 @@ TEST(Bf16Products, GroupsOfRowsArePackedApart) {
 
 // Values below 2^-126 may be flushed to zero: AMX does.
 TEST(Bf16Products, Mxfp4DecodesEveryCodeAndScale) {
-    const float values[16] = {0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0f, -0.5, -1, -1.5, -2, -3, -4, -6};
     for (const Kernels* kernels : sets_with_products())
-        for (int scale = 0; scale < 255; scale++)
-            for (int code = 0; code < 16; code++) {
-                uint8_t blocks[16] = {};
-                const int at = (code * 7 + scale) % 32;  // each place in the block gets its turn
-                blocks[at / 2] = uint8_t(at % 2 ? code << 4 : code);
-                const auto scale_byte = uint8_t(scale);
-                Matrix w;
-                w.dtype = DType::kMXFP4;
-                w.n_out = 1;
-                w.n_in = 32;
-                w.data = blocks;
-                w.scales = &scale_byte;
-                Rows x(32);
-                x.resize(1);
-                x.row(0)[at] = 1;
-                PackedRows packed;
-                pack(*kernels->bf16, packed, x, w.dtype);
-                float y;
-                const float bias = 0;
-                kernels->bf16->dot(&y, 1, packed.row(0), 1, w, &bias, 0, 1);
-                const auto want = float(std::ldexp(double(values[code]), scale - 127));
-                if (std::fabs(want) < std::ldexp(1.0f, -126) && y == 0) continue;
-                if (std::isinf(want)) {  // times the zeros beside it
-                    ASSERT_FALSE(std::isfinite(y));
-                    continue;
-                }
-                ASSERT_EQ(y, want) << kernels->flag << " code " << code << " scale " << scale;
-            }
+        for_each_mxfp4_value([&](const Matrix& w, int at, float want, const std::string& what) {
+            Rows x(32);
+            x.resize(1);
+            x.row(0)[at] = 1;
+            PackedRows packed;
+            pack(*kernels->bf16, packed, x, w.dtype);
+            float y;
+            const float bias = 0;
+            kernels->bf16->dot(&y, 1, packed.row(0), 1, w, &bias, 0, 1);
+            if (std::fabs(want) < std::ldexp(1.0f, -126) && y == 0) return;
+            if (std::isinf(want))  // times the zeros beside it
+                ASSERT_FALSE(std::isfinite(y)) << kernels->flag << " " << what;
+            else
+                ASSERT_EQ(y, want) << kernels->flag << " " << what;
+        });
 }
 
 float flush(float f) {

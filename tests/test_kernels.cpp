@@ -148,27 +148,14 @@ TEST(Kernels, AccumulateMatchesDouble) {
 
 // Every code under every scale that can occur, bit for bit: 2^-127 is subnormal, and 6 · 2^127 overflows as it must.
 TEST(Kernels, Mxfp4DecodesEveryCodeAndScale) {
-    const float values[16] = {0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0f, -0.5, -1, -1.5, -2, -3, -4, -6};
     for (const Kernels* kernels : available_kernels())
-        for (int scale = 0; scale < 255; scale++)
-            for (int code = 0; code < 16; code++) {
-                uint8_t blocks[16] = {};
-                const int at = (code * 7 + scale) % 32;  // each place in the block gets its turn
-                blocks[at / 2] = uint8_t(at % 2 ? code << 4 : code);
-                const auto scale_byte = uint8_t(scale);
-                Matrix w;
-                w.dtype = DType::kMXFP4;
-                w.n_out = 1;
-                w.n_in = 32;
-                w.data = blocks;
-                w.scales = &scale_byte;
-                float x[32] = {}, ordered[32], y;
-                x[at] = 1;
-                deinterleave(ordered, x, 32);
-                kernels->dot(&y, 1, ordered, 32, 1, w, 0, 1);
-                const double want = std::ldexp(double(values[code]), scale - 127);
-                ASSERT_EQ(y, float(want)) << kernels->name << " code " << code << " scale " << scale;
-            }
+        for_each_mxfp4_value([&](const Matrix& w, int at, float want, const std::string& what) {
+            float x[32] = {}, ordered[32], y;
+            x[at] = 1;
+            deinterleave(ordered, x, 32);
+            kernels->dot(&y, 1, ordered, 32, 1, w, 0, 1);
+            ASSERT_EQ(y, want) << kernels->name << " " << what;
+        });
 }
 
 }  // namespace
