@@ -308,6 +308,8 @@ run_tests() {
         echo "$PASSED passed, $((FAILED + 1)) failed"
         exit 1
     }
+    [[ $mode != default || $(uname -m) != x86_64 ]] ||
+        check "objects of single instruction sets" tools/check_isa_objects.sh "$build/obj/src/cpu"
     say "asking other tokenizers about our test text (npm; the first time 1 to 2 minutes)"
     check "tokenizer peers" make peers
     say "running tests (about a minute)"

@@ -14,34 +14,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <memory>
-#include <new>
 
 #include "cpu/isa.h"
+#include "cpu/scratch.h"
 
 namespace {
 
 constexpr int kStep = 32;  // columns: what one register of bf16 holds, and one MXFP4 block
-
-// Cache-line aligned memory that grows and is not cleared.
-template <class T>
-class Scratch {
-  public:
-    T* get(int64_t n) {
-        if (n > n_) {
-            memory_.reset(static_cast<T*>(::operator new(size_t(n) * sizeof(T), std::align_val_t(64))));
-            n_ = n;
-        }
-        return memory_.get();
-    }
-
-  private:
-    struct Free {
-        void operator()(T* p) const { ::operator delete(p, std::align_val_t(64)); }
-    };
-    std::unique_ptr<T, Free> memory_;
-    int64_t n_ = 0;
-};
 
 inline __mmask16 first_lanes(int64_t n) {
     return __mmask16(n <= 0 ? 0 : n >= 16 ? 0xffff : (1 << n) - 1);
@@ -53,17 +32,22 @@ inline __mmask32 first_words(int64_t n) {
 // Every E2M1 value under every E8M0 scale, in bf16: exact but for what overflows, or underflows below 2^-133. Twice the 16
 // codes, because the look-up reads 5 bits and the fifth may be anything. Few of its lines are in use at a time.
 struct Mxfp4Table {
-    alignas(64) uint16_t value[256][32];
-    Mxfp4Table() {
-        const float magnitude[8] = {0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f};
+    alignas(64) uint16_t value[256][32] = {};
+    constexpr Mxfp4Table() {
         for (int scale = 0; scale < 256; scale++)
-            for (int code = 0; code < 32; code++) {
-                const float v = scale == 255 ? NAN : std::ldexp(magnitude[code & 7], scale - 127);
-                value[scale][code] = to_bf16(code & 8 ? -v : v).bits;
-            }
+            for (int code = 0; code < 32; code++) value[scale][code] = uint16_t((code & 8) << 12 | magnitude(code, scale));
+    }
+
+  private:
+    static constexpr int magnitude(int code, int scale) {
+        if (scale == 255) return 0x7fc0;  // NaN
+        if ((code & 7) == 0) return 0;
+        const int exponent = scale + (code >> 1 & 3) - 1, mantissa = (code & 7) == 1 ? 0 : (code & 1) << 6;
+        if (exponent >= 255) return 0x7f80;  // infinity
+        return exponent > 0 ? exponent << 7 | mantissa : (0x80 | mantissa) >> (1 - exponent);
     }
 };
-const Mxfp4Table kMxfp4;
+constexpr Mxfp4Table kMxfp4;
 
 // MXFP4 blocks are decoded into an order of their own, the one that costs least: position 8 i + w holds column 4 w + i, the
 // ith code of 16-bit word w. Activations for such weights are packed in the same order.

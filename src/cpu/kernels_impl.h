@@ -8,10 +8,11 @@
 // Everything is in an anonymous namespace: the same template, compiled for two instruction sets, must not be merged by
 // the linker into one.
 #pragma once
-#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "cpu/isa.h"
+#include "cpu/scratch.h"
 
 namespace {
 
@@ -50,13 +51,13 @@ struct BF16Rows {
 
 // 2^(s - 127) for every scale byte; 2^-127 is subnormal in f32, and exact.
 struct ScaleTable {
-    float value[256];
-    ScaleTable() {
-        for (int s = 0; s < 255; s++) value[s] = std::ldexp(1.0f, s - 127);
-        value[255] = NAN;
+    float value[256] = {0x1p-127f};
+    constexpr ScaleTable() {
+        for (int s = 1; s < 255; s++) value[s] = 2 * value[s - 1];
+        value[255] = std::numeric_limits<float>::quiet_NaN();
     }
 };
-const ScaleTable kScale;
+constexpr ScaleTable kScale;
 
 template <class V>
 struct MXFP4Rows {
@@ -136,13 +137,13 @@ template <class V, class Rows>
 void dot_many(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok, const Rows& w, int64_t o0,
               int64_t o1, int64_t n_in) {
     constexpr int64_t kGroup = 16;
-    static thread_local std::vector<float> decoded;
+    static thread_local Scratch<float> memory;
     const int64_t stride = padded(n_in);
-    decoded.resize(size_t(kGroup * stride));
+    float* const decoded = memory.get(kGroup * stride);
     for (int64_t g0 = o0; g0 < o1; g0 += kGroup) {
         const int64_t g1 = g0 + kGroup < o1 ? g0 + kGroup : o1;
         for (int64_t o = g0; o < g1; o++) {
-            float* out = decoded.data() + (o - g0) * stride;
+            float* out = decoded + (o - g0) * stride;
             const auto row = w.row(o);
             for (int64_t k = 0; k < n_in; k += kBlock) {
                 const Block<V> block = k + kBlock <= n_in ? row.load(k) : row.load_tail(k, n_in - k);
@@ -150,7 +151,7 @@ void dot_many(float* y, int64_t y_stride, const float* x, int64_t x_stride, int6
                 V::store(out + k + 16, block.b);
             }
         }
-        const F32Rows<V> rows{decoded.data(), stride};
+        const F32Rows<V> rows{decoded, stride};
         dot_few<V>(y + (g0 - o0), y_stride, x, x_stride, n_tok, rows, 0, g1 - g0, stride);
     }
 }

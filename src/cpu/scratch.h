@@ -1,0 +1,32 @@
+// scratch.h: working memory of the inner loops.
+//
+// In an anonymous namespace: files compiled for one instruction set must not leave a template's code to the linker, which
+// may then run it on any CPU (tools/check_isa_objects.sh looks). This is why they have no std::vector.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <new>
+
+namespace {
+
+// Cache-line aligned memory that grows and is not cleared.
+template <class T>
+class Scratch {
+  public:
+    T* get(int64_t n) {
+        if (n > n_) {
+            memory_.reset(static_cast<T*>(::operator new(size_t(n) * sizeof(T), std::align_val_t(64))));
+            n_ = n;
+        }
+        return memory_.get();
+    }
+
+  private:
+    struct Free {
+        void operator()(T* p) const { ::operator delete(p, std::align_val_t(64)); }
+    };
+    std::unique_ptr<T, Free> memory_;
+    int64_t n_ = 0;
+};
+
+}  // namespace

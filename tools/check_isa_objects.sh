@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# check_isa_objects.sh: fails when an object compiled for one instruction set holds code that runs on other CPUs too: a
+# static initializer, which runs at every start, or a function that the linker may choose for all files alike.
+#
+#   check_isa_objects.sh FOLDER    the folder of src/cpu's objects
+set -euo pipefail
+
+bad=0 seen=0
+for object in "$1"/*_{avx2,avx512,avx512bf16,amx}.o; do
+    [[ -e $object ]] || continue
+    seen=$((seen + 1))
+    if shared=$(nm --demangle "$object" | grep -E '^[0-9a-f]+ ([WVu] |t _GLOBAL__)'); then
+        echo "$object: expected nothing that runs without its instruction set, found:"
+        echo "$shared"
+        bad=1
+    fi
+done
+((seen > 0)) || { echo "$1: expected objects of instruction sets, found none" && exit 1; }
+exit "$bad"
