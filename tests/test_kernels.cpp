@@ -96,22 +96,6 @@ TEST(Kernels, TokensTogetherEqualTokensAlone) {
         }
 }
 
-TEST(Kernels, Avx2AndAvx512AgreeBitForBit) {
-    if (available_kernels().front()->flag == std::string("avx2") || available_kernels().size() == 1)
-        GTEST_SKIP() << "this CPU has at most one of the two";
-    const Kernels* sets[] = {&kernels_for("avx512"), &kernels_for("avx2")};
-    const ProductCase c{6, 11, 200, ""};
-    for (const DType dtype : {DType::kF32, DType::kBF16}) {
-        const MadeUpWeights w(dtype, c.n_out, c.n_in);
-        const int64_t stride = padded(c.n_in);
-        const std::vector<float> x = activations(c, dtype, stride);
-        std::vector<float> a(size_t(c.n_tok * c.n_out)), b(a.size());
-        sets[0]->dot(a.data(), c.n_out, x.data(), stride, c.n_tok, w.matrix, 0, c.n_out);
-        sets[1]->dot(b.data(), c.n_out, x.data(), stride, c.n_tok, w.matrix, 0, c.n_out);
-        EXPECT_EQ(0, std::memcmp(a.data(), b.data(), a.size() * sizeof(float)));
-    }
-}
-
 TEST(Kernels, AccumulateMatchesDouble) {
     const ProductCase cases[] = {{1, 1, 1, "one element"},
                                  {1, 16, 3, "one vector"},

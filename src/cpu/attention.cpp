@@ -11,7 +11,7 @@ namespace {
 constexpr int kSpanPositions = 128;  // kSplitKeys of src/kernels/kernels.h
 
 struct Scratch {
-    std::vector<float> q;       // (R, padded P), R query heads a KV head
+    AlignedVector<float> q;     // (R, padded P), R query heads a KV head
     std::vector<float> scores;  // (R, keys)
 };
 

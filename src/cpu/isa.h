@@ -1,7 +1,8 @@
 // isa.h: the inner loops that the CPU path is made of, one set of them for each instruction set.
 //
-// Every sum runs in an order that the shape of one row fixes: 16 partial sums, element k in sum k % 16, then a fixed tree.
-// How many tokens or rows are computed together changes nothing, bit for bit; AVX2 and AVX-512 agree bit for bit too.
+// Every sum runs in an order that the shape of one row fixes: L partial sums, element k in sum k % L, then a fixed tree,
+// where L is the floats of a register (8 with AVX2, else 16). How many tokens or rows are computed together changes
+// nothing, bit for bit.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -10,6 +10,7 @@
 namespace {
 
 struct Avx512 {
+    static constexpr int kLanes = 16;
     static constexpr int kRows = 4, kToks = 4;  // 16 sums, two weight vectors, and room for x
     __m512 v;
 
@@ -30,7 +31,6 @@ struct Avx512 {
     static void store_n(float* p, Avx512 a, int64_t n) { _mm512_mask_storeu_ps(p, mask(n), a.v); }
     static Avx512 fma(Avx512 a, Avx512 b, Avx512 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 
-    // The tree of kernels_avx2.cpp: i with i + 8, then 4, 2, 1.
     static float sum(Avx512 a) {
         const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
         const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
@@ -39,13 +39,13 @@ struct Avx512 {
     }
 
     // One table look-up per 16 elements: the permute reads just the low 4 bits of each index.
-    static void mxfp4(const uint8_t* codes, float scale, Avx512& even, Avx512& odd) {
+    static void mxfp4(const uint8_t* codes, float scale, Avx512 (&part)[2]) {
         const __m512 values = _mm512_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f,  //
                                              -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f);
         const __m512 scaled = _mm512_mul_ps(values, _mm512_set1_ps(scale));
         const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes)));
-        even.v = _mm512_permutexvar_ps(bytes, scaled);
-        odd.v = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), scaled);
+        part[0].v = _mm512_permutexvar_ps(bytes, scaled);
+        part[1].v = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), scaled);
     }
 };
 

@@ -1,9 +1,9 @@
-// kernels_impl.h: the inner loops of isa.h, written once over a vector type `V` of 16 floats. Each kernels_*.cpp defines
-// such a type with the instructions of one set, and instantiates MakeKernels<V>.
+// kernels_impl.h: the inner loops of isa.h, written once over a vector type `V` of kLanes floats, 8 or 16. Each
+// kernels_*.cpp defines such a type with the instructions of one set, and instantiates MakeKernels<V>.
 //
-// V has: zero, set1, load, load_bf16, load_n and load_bf16_n (the first n of 16, zeros after), store, store_n, fma, add,
-// sum (a fixed tree), mxfp4 (16 bytes of codes and a scale → even and odd elements), and the tile sizes kRows × kToks:
-// as many partial sums as its registers hold.
+// V has: zero, set1, load, load_bf16, load_n and load_bf16_n (the first n of kLanes, zeros after), store, store_n, fma,
+// sum (a fixed tree), mxfp4 (16 bytes of codes and a scale → the block's even elements, then its odd ones), and the tile
+// sizes kRows × kToks: as many partial sums as its registers hold beside a column of the tile's weights or tokens.
 //
 // Everything is in an anonymous namespace: the same template, compiled for two instruction sets, must not be merged by
 // the linker into one.
@@ -17,9 +17,19 @@
 namespace {
 
 template <class V>
-struct Block {  // 32 elements of a row
-    V a, b;
+struct Block {  // of a row
+    static constexpr int kVectors = kBlock / V::kLanes;
+    V part[kVectors];
 };
+
+// load_part(i) for every vector of a block.
+template <class V, class F>
+Block<V> make_block(F&& load_part) {
+    Block<V> block;
+#pragma GCC unroll 4
+    for (int i = 0; i < Block<V>::kVectors; i++) block.part[i] = load_part(i * V::kLanes);
+    return block;
+}
 
 // Weight rows of one dtype. row(o) is a cursor on one of them: load() gives the whole block at column k, load_tail() the
 // n < 32 elements that end the row.
@@ -29,8 +39,12 @@ struct F32Rows {
     int64_t stride;
     struct Row {
         const float* w;
-        Block<V> load(int64_t k) const { return {V::load(w + k), V::load(w + k + 16)}; }
-        Block<V> load_tail(int64_t k, int64_t n) const { return {V::load_n(w + k, n), V::load_n(w + k + 16, n - 16)}; }
+        Block<V> load(int64_t k) const {
+            return make_block<V>([&](int i) { return V::load(w + k + i); });
+        }
+        Block<V> load_tail(int64_t k, int64_t n) const {
+            return make_block<V>([&](int i) { return V::load_n(w + k + i, n - i); });
+        }
     };
     Row row(int64_t o) const { return {w + o * stride}; }
 };
@@ -41,9 +55,11 @@ struct BF16Rows {
     int64_t stride;
     struct Row {
         const bf16* w;
-        Block<V> load(int64_t k) const { return {V::load_bf16(w + k), V::load_bf16(w + k + 16)}; }
+        Block<V> load(int64_t k) const {
+            return make_block<V>([&](int i) { return V::load_bf16(w + k + i); });
+        }
         Block<V> load_tail(int64_t k, int64_t n) const {
-            return {V::load_bf16_n(w + k, n), V::load_bf16_n(w + k + 16, n - 16)};
+            return make_block<V>([&](int i) { return V::load_bf16_n(w + k + i, n - i); });
         }
     };
     Row row(int64_t o) const { return {w + o * stride}; }
@@ -70,7 +86,7 @@ struct MXFP4Rows {
             // Rows are shorter than a page, and end before the hardware has learned where the next ones lie.
             __builtin_prefetch(blocks + k / 2 + kPrefetchBytes);
             Block<V> block;
-            V::mxfp4(blocks + k / 2, kScale.value[scales[k / 32]], block.a, block.b);
+            V::mxfp4(blocks + k / 2, kScale.value[scales[k / 32]], block.part);
             return block;
         }
         Block<V> load_tail(int64_t k, int64_t) const { return load(k); }  // never: n_in is a multiple of 32
@@ -79,7 +95,23 @@ struct MXFP4Rows {
     Row row(int64_t o) const { return {blocks + 16 * o * n_blocks, scales + o * n_blocks}; }
 };
 
-// One tile: R weight rows from row o, N tokens. y points at [first token][first row].
+// Rows that have been decoded, and padded to whole blocks.
+template <class V>
+struct DecodedRows {
+    const float* w;
+    int64_t stride;
+};
+
+// The end of a tile. y points at [first token][first row].
+template <class V, int R, int N>
+void write_sums(float* y, int64_t y_stride, const V (&sum)[R][N]) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+        for (int t = 0; t < N; t++) y[t * y_stride + r] = V::sum(sum[r][t]);
+}
+
+// One tile: R weight rows from row o, N tokens. Decoding is the work: row by row.
 template <class V, int R, int N, class Rows>
 void dot_tile(float* y, int64_t y_stride, const float* x, int64_t x_stride, const Rows& w, int64_t o, int64_t n_in) {
     typename Rows::Row row[R];
@@ -91,27 +123,44 @@ void dot_tile(float* y, int64_t y_stride, const float* x, int64_t x_stride, cons
         for (int t = 0; t < N; t++) sum[r][t] = V::zero();
     }
     const auto block = [&](int64_t k, auto&& load) {
-        Block<V> x_block[N];
-#pragma GCC unroll 8
-        for (int t = 0; t < N; t++) x_block[t] = {V::load(x + t * x_stride + k), V::load(x + t * x_stride + k + 16)};
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
             const Block<V> w_block = load(row[r]);
+#pragma GCC unroll 4
+            for (int i = 0; i < Block<V>::kVectors; i++)
 #pragma GCC unroll 8
-            for (int t = 0; t < N; t++) {
-                sum[r][t] = V::fma(w_block.a, x_block[t].a, sum[r][t]);
-                sum[r][t] = V::fma(w_block.b, x_block[t].b, sum[r][t]);
-            }
+                for (int t = 0; t < N; t++)
+                    sum[r][t] = V::fma(w_block.part[i], V::load(x + t * x_stride + k + i * V::kLanes), sum[r][t]);
         }
     };
     int64_t k = 0;
     for (; k + kBlock <= n_in; k += kBlock) block(k, [&](const auto& r) { return r.load(k); });
     if (k < n_in) block(k, [&](const auto& r) { return r.load_tail(k, n_in - k); });
+    write_sums(y, y_stride, sum);
+}
 
+// The same for decoded rows. Multiplying is the work: R + N loads for R · N products.
+template <class V, int R, int N>
+void dot_tile(float* y, int64_t y_stride, const float* x, int64_t x_stride, const DecodedRows<V>& w, int64_t o,
+              int64_t n_in) {
+    const float* row = w.w + o * w.stride;
+    V sum[R][N];
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
-        for (int t = 0; t < N; t++) y[t * y_stride + r] = V::sum(sum[r][t]);
+        for (int t = 0; t < N; t++) sum[r][t] = V::zero();
+    for (int64_t k = 0; k < n_in; k += V::kLanes) {
+        V x_part[N];
+#pragma GCC unroll 8
+        for (int t = 0; t < N; t++) x_part[t] = V::load(x + t * x_stride + k);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+            const V w_part = V::load(row + r * w.stride + k);
+#pragma GCC unroll 8
+            for (int t = 0; t < N; t++) sum[r][t] = V::fma(w_part, x_part[t], sum[r][t]);
+        }
+    }
+    write_sums(y, y_stride, sum);
 }
 
 // N tokens, rows [o0, o1).
@@ -129,6 +178,9 @@ void dot_few(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64
     int64_t t = 0;
     for (; t + V::kToks <= n_tok; t += V::kToks)
         dot_rows<V, V::kToks>(y + t * y_stride, y_stride, x + t * x_stride, x_stride, w, o0, o1, n_in);
+    if constexpr (V::kToks > 2)
+        for (; t + 2 <= n_tok; t += 2)
+            dot_rows<V, 2>(y + t * y_stride, y_stride, x + t * x_stride, x_stride, w, o0, o1, n_in);
     for (; t < n_tok; t++) dot_rows<V, 1>(y + t * y_stride, y_stride, x + t * x_stride, x_stride, w, o0, o1, n_in);
 }
 
@@ -147,11 +199,11 @@ void dot_many(float* y, int64_t y_stride, const float* x, int64_t x_stride, int6
             const auto row = w.row(o);
             for (int64_t k = 0; k < n_in; k += kBlock) {
                 const Block<V> block = k + kBlock <= n_in ? row.load(k) : row.load_tail(k, n_in - k);
-                V::store(out + k, block.a);
-                V::store(out + k + 16, block.b);
+#pragma GCC unroll 4
+                for (int i = 0; i < Block<V>::kVectors; i++) V::store(out + k + i * V::kLanes, block.part[i]);
             }
         }
-        const F32Rows<V> rows{decoded, stride};
+        const DecodedRows<V> rows{decoded, stride};
         dot_few<V>(y + (g0 - o0), y_stride, x, x_stride, n_tok, rows, 0, g1 - g0, stride);
     }
 }
@@ -171,15 +223,15 @@ void accumulate_tokens(float* y, int64_t y_stride, const float* x, int64_t x_str
                        int64_t n_k, int64_t n_cols) {
     const auto load = [](const T* p, int64_t n) {
         if constexpr (std::is_same_v<T, bf16>)
-            return n >= 16 ? V::load_bf16(p) : V::load_bf16_n(p, n);
+            return n >= V::kLanes ? V::load_bf16(p) : V::load_bf16_n(p, n);
         else
-            return n >= 16 ? V::load(p) : V::load_n(p, n);
+            return n >= V::kLanes ? V::load(p) : V::load_n(p, n);
     };
-    for (int64_t c = 0; c < n_cols; c += 16) {
+    for (int64_t c = 0; c < n_cols; c += V::kLanes) {
         const int64_t n = n_cols - c;
         V sum[N];
         for (int t = 0; t < N; t++)
-            sum[t] = n >= 16 ? V::load(y + t * y_stride + c) : V::load_n(y + t * y_stride + c, n);
+            sum[t] = n >= V::kLanes ? V::load(y + t * y_stride + c) : V::load_n(y + t * y_stride + c, n);
         for (int64_t k = 0; k < n_k; k++) {
             const V row = load(w + k * w_stride + c, n);
 #pragma GCC unroll 8
@@ -187,7 +239,7 @@ void accumulate_tokens(float* y, int64_t y_stride, const float* x, int64_t x_str
         }
 #pragma GCC unroll 8
         for (int t = 0; t < N; t++)
-            n >= 16 ? V::store(y + t * y_stride + c, sum[t]) : V::store_n(y + t * y_stride + c, sum[t], n);
+            n >= V::kLanes ? V::store(y + t * y_stride + c, sum[t]) : V::store_n(y + t * y_stride + c, sum[t], n);
     }
 }
 
@@ -226,11 +278,11 @@ struct MakeKernels {
     }
 };
 
-// The first n (0 to 16, clamped) of 16 elements, zeros after them.
-template <class T>
-void copy_n(T (&out)[16], const T* p, int64_t n) {
+// The first n (clamped to 0 to kLanes) elements, zeros after them.
+template <class T, int kLanes>
+void copy_n(T (&out)[kLanes], const T* p, int64_t n) {
     std::memset(static_cast<void*>(out), 0, sizeof out);
-    if (n > 0) std::memcpy(static_cast<void*>(out), p, size_t(n < 16 ? n : 16) * sizeof(T));
+    if (n > 0) std::memcpy(static_cast<void*>(out), p, size_t(n < kLanes ? n : kLanes) * sizeof(T));
 }
 
 }  // namespace

@@ -5,8 +5,9 @@
 namespace {
 
 struct Portable {
+    static constexpr int kLanes = 16;
     static constexpr int kRows = 1, kToks = 1;
-    float v[16];
+    float v[kLanes];
 
     static Portable zero() { return {}; }
     static Portable set1(float f) {
@@ -30,7 +31,7 @@ struct Portable {
         return a;
     }
     static Portable load_bf16_n(const bf16* p, int64_t n) {
-        bf16 part[16];
+        bf16 part[kLanes];
         copy_n(part, p, n);
         return load_bf16(part);
     }
@@ -48,12 +49,12 @@ struct Portable {
             for (int i = 0; i < width; i++) s[i] += s[i + width];
         return s[0];
     }
-    static void mxfp4(const uint8_t* codes, float scale, Portable& even, Portable& odd) {
+    static void mxfp4(const uint8_t* codes, float scale, Portable (&part)[2]) {
         static constexpr float kValues[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
                                               -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
         for (int i = 0; i < 16; i++) {
-            even.v[i] = kValues[codes[i] & 15] * scale;
-            odd.v[i] = kValues[codes[i] >> 4] * scale;
+            part[0].v[i] = kValues[codes[i] & 15] * scale;
+            part[1].v[i] = kValues[codes[i] >> 4] * scale;
         }
     }
 };

@@ -33,10 +33,7 @@ void linear_task(const Kernels& kernels, Rows& y, const Rows& x, int64_t t0, int
 void PackedRows::resize(int64_t dim, const std::vector<int64_t>& begin) {
     n_ = begin.back();
     stride_ = padded(dim);
-    constexpr int64_t kLine = 64 / sizeof(bf16);
-    if (int64_t(data_.size()) < n_ * stride_ + kLine) data_.resize(size_t(n_ * stride_ + kLine));
-    const auto past = int64_t(reinterpret_cast<uintptr_t>(data_.data()) % 64 / sizeof(bf16));
-    aligned_ = data_.data() + (kLine - past) % kLine;
+    if (int64_t(data_.size()) < n_ * stride_) data_.resize(size_t(n_ * stride_));
     panels_.clear();
     for (size_t g = 0; g + 1 < begin.size(); g++)
         for (int64_t t = begin[g]; t < begin[g + 1]; t += kPanelRows)

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 
+#include "base/aligned.h"
 #include "cpu/isa.h"
 
-// (n, dim) f32; rows are padded with zeros to a multiple of kBlock.
+// (n, dim) f32; rows are padded with zeros to a multiple of kBlock, and begin at a cache line.
 class Rows {
   public:
     explicit Rows(int64_t dim) : dim_(dim), stride_(padded(dim)) {}
@@ -23,7 +24,7 @@ class Rows {
 
   private:
     int64_t n_ = 0, dim_, stride_;
-    std::vector<float> data_;
+    AlignedVector<float> data_;
 };
 
 // (n, dim) bf16, packed for Bf16Kernels::dot. Rows come in groups that are multiplied by one matrix each: all in one, or
@@ -39,14 +40,13 @@ class PackedRows {
     void resize(int64_t dim, const std::vector<int64_t>& begin);
     int64_t n() const { return n_; }
     const std::vector<Panel>& panels() const { return panels_; }
-    bf16* row(int64_t begin) { return aligned_ + begin * stride_; }  // of a panel's or group's first row
-    const bf16* row(int64_t begin) const { return aligned_ + begin * stride_; }
+    bf16* row(int64_t begin) { return data_.data() + begin * stride_; }  // of a panel's or group's first row
+    const bf16* row(int64_t begin) const { return data_.data() + begin * stride_; }
 
   private:
     int64_t n_ = 0, stride_ = 0;
     std::vector<Panel> panels_;
-    std::vector<bf16> data_;
-    bf16* aligned_ = nullptr;  // in data_, at a cache line's begin
+    AlignedVector<bf16> data_;
 };
 
 // Packs all rows of x as one group.
