@@ -25,16 +25,13 @@ const ProductCase kCases[] = {
     {33, 64, 128, "many tokens"},
 };
 
-// Activations with padded rows, in the order that the weights want.
-std::vector<float> activations(const ProductCase& c, DType dtype, int64_t stride) {
+// Activations with padded rows, arranged for the weights.
+std::vector<float> activations(const Kernels& kernels, const ProductCase& c, DType dtype, int64_t stride) {
     std::vector<float> x(size_t(c.n_tok * stride), 0.0f);
     for (int64_t t = 0; t < c.n_tok; t++) {
         std::vector<float> row(static_cast<size_t>(c.n_in));
         for (int64_t k = 0; k < c.n_in; k++) row[size_t(k)] = noise(3, uint64_t(t * c.n_in + k));
-        if (dtype == DType::kMXFP4)
-            deinterleave(&x[size_t(t * stride)], row.data(), c.n_in);
-        else
-            std::copy(row.begin(), row.end(), &x[size_t(t * stride)]);
+        kernels.arrange(&x[size_t(t * stride)], row.data(), c.n_in, dtype);
     }
     return x;
 }
@@ -44,7 +41,7 @@ void expect_dot(const Kernels& kernels, DType dtype, const ProductCase& c) {
     SCOPED_TRACE(std::string(kernels.name) + " dtype " + std::to_string(int(dtype)) + " " + c.why);
     const MadeUpWeights w(dtype, c.n_out, c.n_in);
     const int64_t stride = padded(c.n_in), y_stride = c.n_out + 3;
-    const std::vector<float> x = activations(c, dtype, stride);
+    const std::vector<float> x = activations(kernels, c, dtype, stride);
     std::vector<float> y(size_t(c.n_tok * y_stride), kNan);
     kernels.dot(y.data(), y_stride, x.data(), stride, c.n_tok, w.matrix, 0, c.n_out);
     for (int64_t t = 0; t < c.n_tok; t++) {
@@ -85,7 +82,7 @@ TEST(Kernels, TokensTogetherEqualTokensAlone) {
         for (const DType dtype : {DType::kF32, DType::kBF16, DType::kMXFP4}) {
             const MadeUpWeights w(dtype, c.n_out, c.n_in);
             const int64_t stride = padded(c.n_in);
-            const std::vector<float> x = activations(c, dtype, stride);
+            const std::vector<float> x = activations(*kernels, c, dtype, stride);
             std::vector<float> all(size_t(c.n_tok * c.n_out)), one(all.size());
             kernels->dot(all.data(), c.n_out, x.data(), stride, c.n_tok, w.matrix, 0, c.n_out);
             for (int64_t t = 0; t < c.n_tok; t++)
@@ -136,7 +133,7 @@ TEST(Kernels, Mxfp4DecodesEveryCodeAndScale) {
         for_each_mxfp4_value([&](const Matrix& w, int at, float want, const std::string& what) {
             float x[32] = {}, ordered[32], y;
             x[at] = 1;
-            deinterleave(ordered, x, 32);
+            kernels->arrange(ordered, x, 32, DType::kMXFP4);
             kernels->dot(&y, 1, ordered, 32, 1, w, 0, 1);
             ASSERT_EQ(y, want) << kernels->name << " " << what;
         });

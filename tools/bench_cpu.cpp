@@ -192,7 +192,7 @@ class Bench {
                 gather(*products_, packed_, x, groups, kChosen, first.dtype);
                 expert_linear(*products_, y, packed_, groups, w.matrices, {});
             } else {
-                gather(gathered, x, groups, kChosen, true);
+                gather(kernels_, gathered, x, groups, kChosen, first.dtype);
                 expert_linear(kernels_, y, gathered, groups, w.matrices, {});
             }
         });

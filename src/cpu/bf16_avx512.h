@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include "cpu/isa.h"
+#include "cpu/mxfp4_bf16.h"
 #include "cpu/scratch.h"
 
 namespace {
@@ -35,16 +36,7 @@ struct Mxfp4Table {
     alignas(64) uint16_t value[256][32] = {};
     constexpr Mxfp4Table() {
         for (int scale = 0; scale < 256; scale++)
-            for (int code = 0; code < 32; code++) value[scale][code] = uint16_t((code & 8) << 12 | magnitude(code, scale));
-    }
-
-  private:
-    static constexpr int magnitude(int code, int scale) {
-        if (scale == 255) return 0x7fc0;  // NaN
-        if ((code & 7) == 0) return 0;
-        const int exponent = scale + (code >> 1 & 3) - 1, mantissa = (code & 7) == 1 ? 0 : (code & 1) << 6;
-        if (exponent >= 255) return 0x7f80;  // infinity
-        return exponent > 0 ? exponent << 7 | mantissa : (0x80 | mantissa) >> (1 - exponent);
+            for (int code = 0; code < 32; code++) value[scale][code] = mxfp4_bf16(code & 15, scale);
     }
 };
 constexpr Mxfp4Table kMxfp4;

@@ -233,7 +233,6 @@ class CpuReplica : public Replica {
     }
 
     void expert_block(const LayerWeights& w) {
-        const bool up_mxfp4 = w.w_up.first.dtype == DType::kMXFP4, down_mxfp4 = w.w_down.first.dtype == DType::kMXFP4;
         run(kNorm, 0, [&] { rmsnorm(h_, x_, w.g_mlp, config_.norm_eps); });
         Routing routing;
         ExpertGroups groups;
@@ -248,7 +247,7 @@ class CpuReplica : public Replica {
                 expert_linear(*products_, up_, packed_, groups, w.w_up, w.b_up);
             } else {
                 if (bf16_) round(h_);
-                gather(expert_in_, h_, groups, config_.experts_per_token, up_mxfp4);
+                gather(kernels_, expert_in_, h_, groups, config_.experts_per_token, w.w_up.first.dtype);
                 expert_linear(kernels_, up_, expert_in_, groups, w.w_up, w.b_up);
             }
         });
@@ -256,7 +255,7 @@ class CpuReplica : public Replica {
             if (products_)
                 swiglu(*products_, packed_, up_, groups, config_, w.w_down.first.dtype);
             else
-                swiglu(act_, up_, config_, bf16_, down_mxfp4);
+                swiglu(kernels_, act_, up_, config_, bf16_, w.w_down.first.dtype);
         });
         run(kMoeDown, groups.n_active * w.w_down.first.bytes(), [&] {
             if (products_)

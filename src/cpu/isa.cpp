@@ -56,11 +56,3 @@ const Kernels& kernels_for(const std::string& flag) {
     }
     fail("--cpu-isa {}: expected what this CPU has: {}", flag, flags);
 }
-
-void deinterleave(float* out, const float* x, int64_t n) {
-    for (int64_t b = 0; b < n; b += 32)
-        for (int64_t i = 0; i < 16; i++) {
-            out[b + i] = x[b + 2 * i];
-            out[b + 16 + i] = x[b + 2 * i + 1];
-        }
-}

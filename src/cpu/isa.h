@@ -57,9 +57,11 @@ struct Kernels {
     const char* name;
     const char* flag;  // --cpu-isa
 
+    // x (n) → (n) in the order in which `dot` reads it with weights of that type: each MXFP4 block of 32 has its own.
+    void (*arrange)(float* out, const float* x, int64_t n, DType weights);
+
     // y[t][o - o0] = Σ_k x[t][k] w[o][k] for o in [o0, o1), t in [0, n_tok). x rows are padded to kBlock with zeros.
-    // For MXFP4 weights each block of 32 in x holds its even elements first, then its odd ones: deinterleave().
-    // Not for a transposed matrix.
+    // x is arranged for w's type. Not for a transposed matrix.
     void (*dot)(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok, const Matrix& w,
                 int64_t o0, int64_t o1);
 
@@ -74,9 +76,6 @@ struct Kernels {
 const std::vector<const Kernels*>& available_kernels();
 // The one that --cpu-isa names; "": the best. Throws Error if this CPU does not have it.
 const Kernels& kernels_for(const std::string& flag);
-
-// The order in which MXFP4 dot products read x: (n) → (n), n a multiple of 32.
-void deinterleave(float* out, const float* x, int64_t n);
 
 extern const Kernels kAvx512Kernels, kAvx2Kernels, kPortableKernels;
 extern const Bf16Kernels kAmxProducts, kAvx512Bf16Products;

@@ -2,8 +2,24 @@
 #include <immintrin.h>
 
 #include "cpu/kernels_impl.h"
+#include "cpu/mxfp4_bf16.h"
 
 namespace {
+
+// The bytes of every E2M1 value under every E8M0 scale, as bf16.
+struct Mxfp4Table {
+    struct alignas(32) {
+        uint8_t low[16] = {}, high[16] = {};
+    } of[256];
+    constexpr Mxfp4Table() {
+        for (int scale = 0; scale < 256; scale++)
+            for (int code = 0; code < 16; code++) {
+                of[scale].low[code] = uint8_t(mxfp4_bf16(code, scale));
+                of[scale].high[code] = uint8_t(mxfp4_bf16(code, scale) >> 8);
+            }
+    }
+};
+constexpr Mxfp4Table kMxfp4;
 
 struct Avx2 {
     static constexpr int kLanes = 8;
@@ -41,25 +57,29 @@ struct Avx2 {
         return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
     }
 
-    // The permute reads the low 3 bits of each index, the magnitude; bit 3 becomes the sign.
-    static __m256 decode(__m256i codes, __m256 magnitudes) {
-        const __m256i sign = _mm256_and_si256(_mm256_slli_epi32(codes, 28), _mm256_set1_epi32(int(0x80000000u)));
-        return _mm256_xor_ps(_mm256_permutevar8x32_ps(magnitudes, codes), _mm256_castsi256_ps(sign));
-    }
-    static void mxfp4(const uint8_t* codes, float scale, Avx2 (&part)[4]) {
-        const __m256 magnitudes =
-            _mm256_mul_ps(_mm256_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f), _mm256_set1_ps(scale));
-        const auto bytes = [&](int i) {
-            return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes + i)));
+    // Even codes in one half of the register, odd ones in the other. Two look-ups make bf16's two bytes; a float is a bf16
+    // in the upper half of 32 bits.
+    static constexpr uint8_t kMxfp4Column[32] = {0,  4,  8,  12, 1,  5,  9,  13, 2,  6,  10, 14, 3,  7,  11, 15,
+                                                 16, 20, 24, 28, 17, 21, 25, 29, 18, 22, 26, 30, 19, 23, 27, 31};
+    static void mxfp4(const uint8_t* codes, uint8_t scale, Avx2 (&part)[4]) {
+        const auto twice = [](const uint8_t* p) {
+            return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
         };
-        const __m256i first = bytes(0), second = bytes(8);
-        part[0].v = decode(first, magnitudes);
-        part[1].v = decode(second, magnitudes);
-        part[2].v = decode(_mm256_srli_epi32(first, 4), magnitudes);
-        part[3].v = decode(_mm256_srli_epi32(second, 4), magnitudes);
+        const __m256i shifted = _mm256_srlv_epi32(twice(codes), _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4));
+        const __m256i code = _mm256_and_si256(shifted, _mm256_set1_epi8(15));
+        const __m256i low = _mm256_shuffle_epi8(twice(kMxfp4.of[scale].low), code);
+        const __m256i high = _mm256_shuffle_epi8(twice(kMxfp4.of[scale].high), code);
+        const __m256i first = _mm256_unpacklo_epi8(low, high), second = _mm256_unpackhi_epi8(low, high);
+        const __m256i upper = _mm256_set1_epi32(int(0xffff0000u));
+        part[0].v = _mm256_castsi256_ps(_mm256_slli_epi32(first, 16));
+        part[1].v = _mm256_castsi256_ps(_mm256_and_si256(first, upper));
+        part[2].v = _mm256_castsi256_ps(_mm256_slli_epi32(second, 16));
+        part[3].v = _mm256_castsi256_ps(_mm256_and_si256(second, upper));
     }
 };
 
 }  // namespace
 
-const Kernels kAvx2Kernels{"AVX2", "avx2", MakeKernels<Avx2>::dot, MakeKernels<Avx2>::accumulate, nullptr};
+const Kernels kAvx2Kernels{"AVX2", "avx2", MakeKernels<Avx2>::arrange, MakeKernels<Avx2>::dot,
+                           MakeKernels<Avx2>::accumulate, nullptr};
+

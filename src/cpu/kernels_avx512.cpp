@@ -11,6 +11,7 @@ namespace {
 
 struct Avx512 {
     static constexpr int kLanes = 16;
+    static constexpr const uint8_t (&kMxfp4Column)[32] = kEvenThenOdd.column;
     static constexpr int kRows = 4, kToks = 4;  // 16 sums, two weight vectors, and room for x
     __m512 v;
 
@@ -39,10 +40,10 @@ struct Avx512 {
     }
 
     // One table look-up per 16 elements: the permute reads just the low 4 bits of each index.
-    static void mxfp4(const uint8_t* codes, float scale, Avx512 (&part)[2]) {
+    static void mxfp4(const uint8_t* codes, uint8_t scale, Avx512 (&part)[2]) {
         const __m512 values = _mm512_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f,  //
                                              -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f);
-        const __m512 scaled = _mm512_mul_ps(values, _mm512_set1_ps(scale));
+        const __m512 scaled = _mm512_mul_ps(values, _mm512_set1_ps(kScale.value[scale]));
         const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes)));
         part[0].v = _mm512_permutexvar_ps(bytes, scaled);
         part[1].v = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), scaled);
@@ -51,4 +52,5 @@ struct Avx512 {
 
 }  // namespace
 
-const Kernels kAvx512Kernels{"AVX-512", "avx512", MakeKernels<Avx512>::dot, MakeKernels<Avx512>::accumulate, nullptr};
+const Kernels kAvx512Kernels{"AVX-512", "avx512", MakeKernels<Avx512>::arrange, MakeKernels<Avx512>::dot,
+                             MakeKernels<Avx512>::accumulate, nullptr};

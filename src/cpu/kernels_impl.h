@@ -2,7 +2,7 @@
 // kernels_*.cpp defines such a type with the instructions of one set, and instantiates MakeKernels<V>.
 //
 // V has: zero, set1, load, load_bf16, load_n and load_bf16_n (the first n of kLanes, zeros after), store, store_n, fma,
-// sum (a fixed tree), mxfp4 (16 bytes of codes and a scale → the block's even elements, then its odd ones), and the tile
+// sum (a fixed tree), mxfp4 (16 bytes of codes and a scale → a block, in the order of columns kMxfp4Column), and the tile
 // sizes kRows × kToks: as many partial sums as its registers hold beside a column of the tile's weights or tokens.
 //
 // Everything is in an anonymous namespace: the same template, compiled for two instruction sets, must not be merged by
@@ -75,6 +75,15 @@ struct ScaleTable {
 };
 constexpr ScaleTable kScale;
 
+// Columns of a block with its even elements first.
+struct EvenThenOdd {
+    uint8_t column[32] = {};
+    constexpr EvenThenOdd() {
+        for (int i = 0; i < 32; i++) column[i] = uint8_t(2 * (i % 16) + i / 16);
+    }
+};
+constexpr EvenThenOdd kEvenThenOdd;
+
 template <class V>
 struct MXFP4Rows {
     const uint8_t* blocks;  // (rows, n_in/32, 16)
@@ -86,7 +95,7 @@ struct MXFP4Rows {
             // Rows are shorter than a page, and end before the hardware has learned where the next ones lie.
             __builtin_prefetch(blocks + k / 2 + kPrefetchBytes);
             Block<V> block;
-            V::mxfp4(blocks + k / 2, kScale.value[scales[k / 32]], block.part);
+            V::mxfp4(blocks + k / 2, scales[k / 32], block.part);
             return block;
         }
         Block<V> load_tail(int64_t k, int64_t) const { return load(k); }  // never: n_in is a multiple of 32
@@ -256,6 +265,14 @@ void accumulate_typed(float* y, int64_t y_stride, const float* x, int64_t x_stri
 
 template <class V>
 struct MakeKernels {
+    static void arrange(float* out, const float* x, int64_t n, DType weights) {
+        if (weights != DType::kMXFP4)
+            std::memcpy(out, x, size_t(n) * sizeof(float));
+        else
+            for (int64_t k = 0; k < n; k += kBlock)
+                for (int i = 0; i < kBlock; i++) out[k + i] = x[k + V::kMxfp4Column[i]];
+    }
+
     static void dot(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok, const Matrix& w,
                     int64_t o0, int64_t o1) {
         const auto run = [&](const auto& rows) { dot_any<V>(y, y_stride, x, x_stride, n_tok, rows, o0, o1, w.n_in); };

@@ -6,6 +6,7 @@ namespace {
 
 struct Portable {
     static constexpr int kLanes = 16;
+    static constexpr const uint8_t (&kMxfp4Column)[32] = kEvenThenOdd.column;
     static constexpr int kRows = 1, kToks = 1;
     float v[kLanes];
 
@@ -49,17 +50,17 @@ struct Portable {
             for (int i = 0; i < width; i++) s[i] += s[i + width];
         return s[0];
     }
-    static void mxfp4(const uint8_t* codes, float scale, Portable (&part)[2]) {
+    static void mxfp4(const uint8_t* codes, uint8_t scale, Portable (&part)[2]) {
         static constexpr float kValues[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
                                               -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
         for (int i = 0; i < 16; i++) {
-            part[0].v[i] = kValues[codes[i] & 15] * scale;
-            part[1].v[i] = kValues[codes[i] >> 4] * scale;
+            part[0].v[i] = kValues[codes[i] & 15] * kScale.value[scale];
+            part[1].v[i] = kValues[codes[i] >> 4] * kScale.value[scale];
         }
     }
 };
 
 }  // namespace
 
-const Kernels kPortableKernels{"portable", "portable", MakeKernels<Portable>::dot, MakeKernels<Portable>::accumulate,
-                               nullptr};
+const Kernels kPortableKernels{"portable", "portable", MakeKernels<Portable>::arrange, MakeKernels<Portable>::dot,
+                               MakeKernels<Portable>::accumulate, nullptr};

@@ -57,7 +57,7 @@ void pack(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, DType weig
 constexpr int64_t kRowsPerTask = 64;
 
 // y rows [t0, t0 + n_tok) = x W[o0..o1)ᵀ + b, columns [o0, o1) of y. One task's work; b begins at b[first_bias].
-// For MXFP4 weights x must be deinterleaved.
+// x is arranged for w's type (Kernels::arrange).
 void linear_task(const Kernels& kernels, Rows& y, const Rows& x, int64_t t0, int64_t n_tok, const Matrix& w,
                  const Vector& b, int64_t first_bias, int64_t o0, int64_t o1);
 

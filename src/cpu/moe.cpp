@@ -67,16 +67,13 @@ ExpertGroups group_by_expert(const Routing& routing, int n_experts) {
     return groups;
 }
 
-void gather(Rows& out, const Rows& x, const ExpertGroups& groups, int n_experts_per_token, bool deinterleaved) {
+void gather(const Kernels& kernels, Rows& out, const Rows& x, const ExpertGroups& groups, int n_experts_per_token,
+            DType weights) {
     const auto n = int64_t(groups.slot.size());
     out.resize(n);
 #pragma omp parallel for
     for (int64_t i = 0; i < n; i++) {
-        const float* row = x.row(groups.slot[size_t(i)] / n_experts_per_token);
-        if (deinterleaved)
-            deinterleave(out.row(i), row, x.dim());
-        else
-            std::copy(row, row + x.dim(), out.row(i));
+        kernels.arrange(out.row(i), x.row(groups.slot[size_t(i)] / n_experts_per_token), x.dim(), weights);
     }
 }
 
@@ -125,7 +122,8 @@ void swiglu(const Bf16Kernels& kernels, PackedRows& out, const Rows& up, const E
     }
 }
 
-void swiglu(Rows& out, const Rows& up, const Config& config, bool round_to_bf16, bool deinterleaved) {
+void swiglu(const Kernels& kernels, Rows& out, const Rows& up, const Config& config, bool round_to_bf16,
+            DType weights) {
     const float limit = config.swiglu_limit, alpha = config.swiglu_alpha;
     out.resize(up.n());
 #pragma omp parallel for
@@ -139,10 +137,7 @@ void swiglu(Rows& out, const Rows& up, const Config& config, bool round_to_bf16,
             const float a = gate / (1.0f + std::exp(-alpha * gate)) * (linear_half + 1.0f);
             act[f] = round_to_bf16 ? to_f32(to_bf16(a)) : a;
         }
-        if (deinterleaved)
-            deinterleave(out.row(i), act.data(), out.dim());
-        else
-            std::copy(act.begin(), act.end(), out.row(i));
+        kernels.arrange(out.row(i), act.data(), out.dim(), weights);
     }
 }
 

@@ -21,11 +21,13 @@ struct ExpertGroups {
 ExpertGroups group_by_expert(const Routing& routing, int n_experts);
 
 // The expert layers' work, one function a step, in this order. Rows of all but the first input are in group order.
-void gather(Rows& out, const Rows& x, const ExpertGroups& groups, int n_experts_per_token, bool deinterleaved);
+// gather and swiglu arrange their output for weights of that type.
+void gather(const Kernels& kernels, Rows& out, const Rows& x, const ExpertGroups& groups, int n_experts_per_token,
+            DType weights);
 void expert_linear(const Kernels& kernels, Rows& y, const Rows& x, const ExpertGroups& groups, const ExpertMatrices& w,
                    const Vector& b);
-// (·, 2F) → (·, F): clamped SwiGLU of gate 2f and linear half 2f + 1; rounded to bf16 if asked, deinterleaved if asked.
-void swiglu(Rows& out, const Rows& up, const Config& config, bool round_to_bf16, bool deinterleaved);
+// (·, 2F) → (·, F): clamped SwiGLU of gate 2f and linear half 2f + 1; rounded to bf16 if asked.
+void swiglu(const Kernels& kernels, Rows& out, const Rows& up, const Config& config, bool round_to_bf16, DType weights);
 // x (T, D) += Σ_a weight · y of that expert.
 void combine(Rows& x, const Rows& y, const Routing& routing, const ExpertGroups& groups);
 
