@@ -80,6 +80,5 @@ struct Avx2 {
 
 }  // namespace
 
-const Kernels kAvx2Kernels{"AVX2", "avx2", MakeKernels<Avx2>::arrange, MakeKernels<Avx2>::dot,
-                           MakeKernels<Avx2>::accumulate, nullptr};
-
+const Kernels kAvx2Kernels{
+    "AVX2", "avx2", MakeKernels<Avx2>::arrange, MakeKernels<Avx2>::dot, MakeKernels<Avx2>::accumulate, nullptr};

@@ -52,5 +52,6 @@ struct Avx512 {
 
 }  // namespace
 
-const Kernels kAvx512Kernels{"AVX-512", "avx512", MakeKernels<Avx512>::arrange, MakeKernels<Avx512>::dot,
-                             MakeKernels<Avx512>::accumulate, nullptr};
+const Kernels kAvx512Kernels{
+    "AVX-512", "avx512", MakeKernels<Avx512>::arrange, MakeKernels<Avx512>::dot, MakeKernels<Avx512>::accumulate,
+    nullptr};

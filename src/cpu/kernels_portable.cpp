@@ -62,5 +62,9 @@ struct Portable {
 
 }  // namespace
 
-const Kernels kPortableKernels{"portable", "portable", MakeKernels<Portable>::arrange, MakeKernels<Portable>::dot,
-                               MakeKernels<Portable>::accumulate, nullptr};
+const Kernels kPortableKernels{"portable",
+                               "portable",
+                               MakeKernels<Portable>::arrange,
+                               MakeKernels<Portable>::dot,
+                               MakeKernels<Portable>::accumulate,
+                               nullptr};
