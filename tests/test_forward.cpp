@@ -3,6 +3,8 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <utility>
 
 #include "checkpoint.h"
 #include "cpu/isa.h"
@@ -198,6 +200,42 @@ TEST(Forward, RequestLongerThanTheCacheWasSizedFor) {
     const std::vector<Answer> want = run(tiny.model(), prompts, options);
     options.max_request_positions = 64;  // 8 of which hold the 309 positions
     expect_same_bits(want, run(tiny.model(), prompts, options));
+}
+
+// GCC's OpenMP lets a team spin at its barriers only while all teams together have no more threads than there are cores: an
+// idle one of the caller's makes every barrier of a step a system call. So none may be left when an answer is computed.
+TEST(Forward, NoThreadsOfTheCallerAreLeftBesideTheEngines) {
+    struct CountingJob : Job {
+        long* n_threads;
+        bool on_token(int) override {
+            using Tasks = std::filesystem::directory_iterator;
+            *n_threads = std::distance(Tasks("/proc/self/task"), Tasks());
+            return true;
+        }
+        void on_done(Finish) override {}
+        void on_error(const std::string& why) override { ADD_FAILURE() << why; }
+    };
+    const TinyModel tiny("mxfp4");
+    Engine engine(tiny.model(), options_for(1));
+    const int threads_before = omp_get_max_threads();
+    omp_set_num_threads(4);
+    int n_in_team = 0;
+#pragma omp parallel
+#pragma omp single
+    n_in_team = omp_get_num_threads();
+    ASSERT_EQ(n_in_team, 4);
+    long n_threads = 0;
+    bool asked = false;
+    engine.run([&]() -> std::unique_ptr<Job> {
+        if (std::exchange(asked, true)) return nullptr;
+        auto job = std::make_unique<CountingJob>();
+        job->n_threads = &n_threads;
+        job->prompt = {1};
+        job->max_new_tokens = 1;
+        return job;
+    });
+    omp_set_num_threads(threads_before);
+    EXPECT_LE(n_threads, 1 + threads_before) << "expected the caller, and the replica with its team";
 }
 
 // The bf16 mode of every instruction set. Random models of odd shapes round worse than `tiny`, and a near-tie of experts
