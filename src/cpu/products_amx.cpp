@@ -13,6 +13,12 @@ constexpr int kSlabRows = 32;      // two tiles
 constexpr int64_t kSlabSteps = 8;  // 16 KB: the slab, the sums and two panels' share fit L1; storing sums costs 10 %
 constexpr int64_t kTile = 256;     // floats
 
+// Fetches in a step of a panel alone, or of two. One token waits for memory: its steps fetch for as long as they take, that of
+// four rows' decoding.
+constexpr int fetches_a_step(int n_panels) {
+    return n_panels == 1 ? 4 : 1;
+}
+
 void pack(bf16* out, const float* const* x, int n, int64_t n_in, DType weights) {
     auto* pairs = reinterpret_cast<int32_t*>(out);  // (n_in / 2, n)
     for (int64_t k = 0; k < n_in; k += kStep) {
@@ -73,7 +79,7 @@ void multiply(const Sums& sums, const bf16* slab, const bf16* a, const bf16* b, 
         _tile_loadd(5, slab + (s * kSlabRows + 16) * kStep, 64);
         _tile_dpbf16ps(2, 5, 6);
         if (kPanels == 2) _tile_dpbf16ps(3, 5, 7);
-        fetcher.fetch();
+        for (int i = 0; i < fetches_a_step(kPanels); i++) fetcher.fetch();
     }
     if (!sums.store) return;
     _tile_stored(0, sums.memory, row_bytes);
@@ -121,7 +127,8 @@ void dot_rows(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
             const int64_t steps = std::min(kSlabSteps, n_steps - first);
             const SlabWriter<kSlabRows, Decoder> slab{&decoder, slab_begin, o, n_rows, first, steps};
             Fetcher fetcher(decoder, o, kSlabRows, first, steps,
-                            SlabWriter<kSlabRows, Decoder>::kFetches + n_pairs * steps);
+                            SlabWriter<kSlabRows, Decoder>::kFetches +
+                                steps * (n_panels / 2 * fetches_a_step(2) + n_panels % 2 * fetches_a_step(1)));
             slab.write(fetcher);
             finish_stores(slab_begin);
             // There and back: the pair at the turn keeps its sums in the tiles.
