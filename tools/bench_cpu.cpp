@@ -108,7 +108,7 @@ class RandomMatrix {
         matrices.first.n_in = n_in;
         matrices.n_experts = n;
         const int64_t elements = n * n_out * n_in;
-        data_.resize(size_t(dtype == DType::kBF16 ? elements : elements / 16));
+        data_.resize(size_t(dtype == DType::kBF16 ? elements / 2 : elements / 8));
 #pragma omp parallel for
         for (int64_t i = 0; i < int64_t(data_.size()); i++) {
             const uint64_t r = mix64(uint64_t(i));  // bf16: 2^-7 to 2^-4, either sign; no subnormals, which are slow
@@ -166,9 +166,9 @@ class Bench {
             const Matrix m = w.matrices[r % w.matrices.n_experts];
             if (products_) {
                 pack(*products_, packed_, x, first.dtype);
-                linear(*products_, y, packed_, m, {});
+                linear(*products_, packed_, {{y, m, Vector{}}});
             } else {
-                linear(kernels_, y, x, m, {});
+                linear(kernels_, x, {{y, m, Vector{}}});
             }
         });
         row(name, n_tok, s, double(first.bytes()), 2.0 * n_tok * double(first.n_in * first.n_out));
@@ -176,7 +176,6 @@ class Bench {
 
     void experts(const char* name, int n_tok, const RandomMatrix& w) {
         const Matrix& first = w.matrices.first;
-        const int n_experts = w.matrices.n_experts;
         constexpr int kChosen = 4;
         Rows x(first.n_in), y(first.n_out), gathered(first.n_in);
         fill(x, n_tok);
@@ -185,15 +184,18 @@ class Bench {
             Routing routing;
             routing.n_experts_per_token = kChosen;
             for (int t = 0; t < n_tok; t++)
-                for (int a = 0; a < kChosen; a++) routing.expert.push_back((4 * r + 7 * t + a * 8) % n_experts);
-            const ExpertGroups groups = group_by_expert(routing, n_experts);
+                for (int a = 0; a < kChosen; a++) routing.expert.push_back((4 * r + 7 * t + a * 8) % kExperts);
+            const ExpertGroups groups = group_by_expert(routing, kExperts);
             n_active = groups.n_active;
+            ExpertMatrices layer = w.matrices;
+            layer.first = w.matrices[kExperts * (r % kLayers)];
+            layer.n_experts = kExperts;
             if (products_) {
                 gather(*products_, packed_, x, groups, kChosen, first.dtype);
-                expert_linear(*products_, y, packed_, groups, w.matrices, {});
+                expert_linear(*products_, y, packed_, groups, layer, {});
             } else {
                 gather(kernels_, gathered, x, groups, kChosen, first.dtype);
-                expert_linear(kernels_, y, gathered, groups, w.matrices, {});
+                expert_linear(kernels_, y, gathered, groups, layer, {});
             }
         });
         row(name, n_tok, s, double(n_active * first.bytes()), 2.0 * kChosen * n_tok * double(first.n_in * first.n_out));
@@ -239,8 +241,11 @@ class Bench {
     const Bf16Kernels* const products_;
     const double bandwidth_, peak_;
     PackedRows packed_;
-    const RandomMatrix qkv_{DType::kBF16, 5120, 2880, 8}, o_{DType::kBF16, 2880, 4096, 8};
-    const RandomMatrix up_{DType::kMXFP4, 5760, 2880, 32}, down_{DType::kMXFP4, 2880, 2880, 32};
+    // More than any cache holds: 260 MB here, which is what eight of qkv and one layer's experts are.
+    static constexpr int kExperts = 32, kLayers = 3;
+    const RandomMatrix qkv_{DType::kBF16, 5120, 2880, 24}, o_{DType::kBF16, 2880, 4096, 24};
+    const RandomMatrix up_{DType::kMXFP4, 5760, 2880, kExperts* kLayers};
+    const RandomMatrix down_{DType::kMXFP4, 2880, 2880, kExperts* kLayers};
     const RandomMatrix head_{DType::kBF16, 201088, 2880, 1};
 };
 

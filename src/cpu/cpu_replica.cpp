@@ -157,12 +157,12 @@ class CpuReplica : public Replica {
             round(x);
     }
 
-    // y = x Wᵀ + b, where x is what entered last.
-    void product(Rows& y, const Rows& x, const Matrix& w, const Vector& b) {
+    // Products of x, which is what entered last.
+    void multiply(const Rows& x, Products products) {
         if (products_)
-            linear(*products_, y, packed_, w, b);
+            linear(*products_, packed_, products);
         else
-            linear(kernels_, y, x, w, b);
+            linear(kernels_, x, products);
     }
 
     void embed(const Batch& batch) {
@@ -181,9 +181,7 @@ class CpuReplica : public Replica {
             enter(h_);
         });
         run(kQkv, w.w_q.bytes() + w.w_k.bytes() + w.w_v.bytes(), [&] {
-            product(q_, h_, w.w_q, w.b_q);
-            product(k_, h_, w.w_k, w.b_k);
-            product(v_, h_, w.w_v, w.b_v);
+            multiply(h_, {{q_, w.w_q, w.b_q}, {k_, w.w_k, w.b_k}, {v_, w.w_v, w.b_v}});
         });
         run(kRope, 0, [&] {
             rotate_and_store(batch, l);
@@ -199,7 +197,7 @@ class CpuReplica : public Replica {
         });
         ops_[kAttention].bytes += kv_bytes;
         run(kOut, w.w_o.bytes(), [&] {
-            product(y_, att_, w.w_o, w.b_o);
+            multiply(att_, {{y_, w.w_o, w.b_o}});
             add(x_, y_);
         });
     }
@@ -237,7 +235,7 @@ class CpuReplica : public Replica {
         Routing routing;
         ExpertGroups groups;
         run(kRouter, w.w_router.bytes(), [&] {  // never rounded: near-ties decide experts
-            linear(kernels_, router_, h_, w.w_router, w.b_router);
+            linear(kernels_, h_, {{router_, w.w_router, w.b_router}});
             routing = route(router_, config_.experts_per_token);
             groups = group_by_expert(routing, config_.n_experts);
         });
@@ -281,7 +279,7 @@ class CpuReplica : public Replica {
                 }
                 rmsnorm(h_, y_, model_.weights.g_final, config_.norm_eps);
                 enter(h_);
-                product(logits_, h_, w, {});
+                multiply(h_, {{logits_, w, Vector{}}});
             });
             run(kSample, 0, [&] {
 #pragma omp parallel for

@@ -57,20 +57,39 @@ void linear_task(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, int64
     kernels.dot(y.row(t0) + o0, y.stride(), x.row(t0), n_tok, w, bias, o0, o1);
 }
 
-void linear(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const Matrix& w, const Vector& b) {
-    y.resize(x.n());
-    const int64_t n_blocks = (w.n_out + kRowsPerTask - 1) / kRowsPerTask;
-    const int64_t n_spans = (x.n() + kPackedTokensPerTask - 1) / kPackedTokensPerTask;
-    for_each_task(n_blocks * n_spans, x.n(), [&](int64_t task) {
-        const int64_t o = task % n_blocks * kRowsPerTask, t = task / n_blocks * kPackedTokensPerTask;
-        linear_task(kernels, y, x, t, std::min(kPackedTokensPerTask, x.n() - t), w, b, 0, o,
-                    std::min(o + kRowsPerTask, w.n_out));
+namespace {
+
+// Calls work(product, time, output features [o0, o1)) for all features of all products, n_times times.
+template <class F>
+void feature_tasks(Products products, int64_t n_times, int64_t n_tok, F&& work) {
+    struct Task {
+        const Product* product;
+        int64_t o0;
+    };
+    std::vector<Task> tasks;
+    for (const Product& p : products) {
+        p.y.resize(n_tok);
+        for (int64_t o = 0; o < p.w.n_out; o += kRowsPerTask) tasks.push_back({&p, o});
+    }
+    const auto n = int64_t(tasks.size());
+    for_each_task(n * n_times, n_tok, [&](int64_t i) {
+        const Task& task = tasks[size_t(i % n)];
+        work(*task.product, i / n, task.o0, std::min(task.o0 + kRowsPerTask, task.product->w.n_out));
     });
 }
 
-void linear(const Kernels& kernels, Rows& y, const Rows& x, const Matrix& w, const Vector& b) {
-    y.resize(x.n());
-#pragma omp parallel for schedule(dynamic)
-    for (int64_t o = 0; o < w.n_out; o += kRowsPerTask)
-        linear_task(kernels, y, x, 0, x.n(), w, b, 0, o, std::min(o + kRowsPerTask, w.n_out));
+}  // namespace
+
+void linear(const Bf16Kernels& kernels, const PackedRows& x, Products products) {
+    const int64_t n_spans = (x.n() + kPackedTokensPerTask - 1) / kPackedTokensPerTask;
+    feature_tasks(products, n_spans, x.n(), [&](const Product& p, int64_t span, int64_t o0, int64_t o1) {
+        const int64_t t = span * kPackedTokensPerTask;
+        linear_task(kernels, p.y, x, t, std::min(kPackedTokensPerTask, x.n() - t), p.w, p.b, 0, o0, o1);
+    });
+}
+
+void linear(const Kernels& kernels, const Rows& x, Products products) {
+    feature_tasks(products, 1, x.n(), [&](const Product& p, int64_t, int64_t o0, int64_t o1) {
+        linear_task(kernels, p.y, x, 0, x.n(), p.w, p.b, 0, o0, o1);
+    });
 }

@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "base/aligned.h"
 #include "cpu/isa.h"
@@ -61,8 +62,14 @@ constexpr int64_t kRowsPerTask = 64;
 void linear_task(const Kernels& kernels, Rows& y, const Rows& x, int64_t t0, int64_t n_tok, const Matrix& w,
                  const Vector& b, int64_t first_bias, int64_t o0, int64_t o1);
 
-// y (T, n_out) = x (T, n_in) Wᵀ + b.
-void linear(const Kernels& kernels, Rows& y, const Rows& x, const Matrix& w, const Vector& b);
+// y (T, n_out) = x (T, n_in) Wᵀ + b, for some matrices and one x: one loop for all, so that threads wait for each other once.
+struct Product {
+    Rows& y;
+    const Matrix& w;
+    const Vector& b;
+};
+using Products = std::initializer_list<Product>;
+void linear(const Kernels& kernels, const Rows& x, Products products);
 
 // Calls work(task) for each in [0, n_tasks), on all threads. Few tokens: memory is the limit, and each thread gets one
 // long stream of it. Many: whoever is free takes some more, in a row, because a task fetches what the next one reads.
@@ -84,4 +91,4 @@ constexpr int64_t kPackedTokensPerTask = 128;
 // The same for packed x. t0 is a panel's first row.
 void linear_task(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, int64_t t0, int64_t n_tok, const Matrix& w,
                  const Vector& b, int64_t first_bias, int64_t o0, int64_t o1);
-void linear(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const Matrix& w, const Vector& b);
+void linear(const Bf16Kernels& kernels, const PackedRows& x, Products products);
