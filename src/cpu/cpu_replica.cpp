@@ -48,20 +48,33 @@ const char* const kOpName[kOps] = {"embed",  "rmsnorm", "qkv",      "rope + kv w
 
 void rmsnorm(Rows& out, const Rows& x, const Vector& g, float eps) {
     out.resize(x.n());
+    std::vector<float> gain(size_t(x.dim()));
+    for (size_t i = 0; i < gain.size(); i++) gain[i] = g[int64_t(i)];
 #pragma omp parallel for
     for (int64_t t = 0; t < x.n(); t++) {
         const float* in = x.row(t);
-        double squares = 0;
-        for (int64_t i = 0; i < x.dim(); i++) squares += double(in[i]) * in[i];
-        const float scale = float(1.0 / std::sqrt(squares / double(x.dim()) + eps));
-        for (int64_t i = 0; i < x.dim(); i++) out.row(t)[i] = in[i] * scale * g[i];
+        float* to = out.row(t);
+        constexpr int kSums = 8;  // in parallel; rows end with zeros up to a multiple of kBlock
+        double squares[kSums] = {};
+        for (int64_t i = 0; i < x.stride(); i += kSums)
+#pragma omp simd
+            for (int j = 0; j < kSums; j++) squares[j] += double(in[i + j]) * in[i + j];
+        double sum = 0;
+        for (const double s : squares) sum += s;
+        const float scale = float(1.0 / std::sqrt(sum / double(x.dim()) + eps));
+#pragma omp simd
+        for (int64_t i = 0; i < x.dim(); i++) to[i] = in[i] * scale * gain[size_t(i)];
     }
 }
 
 void add(Rows& x, const Rows& y) {
 #pragma omp parallel for
-    for (int64_t t = 0; t < x.n(); t++)
-        for (int64_t i = 0; i < x.dim(); i++) x.row(t)[i] += y.row(t)[i];
+    for (int64_t t = 0; t < x.n(); t++) {
+        float* to = x.row(t);
+        const float* from = y.row(t);
+#pragma omp simd
+        for (int64_t i = 0; i < x.dim(); i++) to[i] += from[i];
+    }
 }
 
 // The products of bf16 activations, if this CPU has instructions for them and no matrix is f32 (as in legacy files).
@@ -90,6 +103,8 @@ class CpuReplica : public Replica {
                                   std::max(kMaxBatchTokens, options.max_sequences + kPrefillChunk), kPrefillChunk)),
           store_(config_, capacity_, precision, tiled_attention_),
           inv_freq_(rope_inv_freq(config_)),
+          cos_(config_.head_dim / 2),
+          sin_(config_.head_dim / 2),
           x_(config_.hidden_dim),
           h_(config_.hidden_dim),
           q_(int64_t(config_.n_attn_heads) * config_.head_dim),
@@ -125,6 +140,7 @@ class CpuReplica : public Replica {
     void step(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) override {
         pin_threads();
         embed(batch);
+        run(kRope, 0, [&] { turn(batch); });
         for (int l = 0; l < config_.n_layers; l++) {
             attention_block(batch, l);
             expert_block(model_.weights.layers[size_t(l)]);
@@ -202,6 +218,16 @@ class CpuReplica : public Replica {
         });
     }
 
+    // cos and sin of every token's position: the same for all layers.
+    void turn(const Batch& batch) {
+        const auto n = int64_t(batch.tokens.size());
+        cos_.resize(n);
+        sin_.resize(n);
+#pragma omp parallel for
+        for (int64_t t = 0; t < n; t++)
+            rope_cos_sin(config_, inv_freq_, batch.tokens[size_t(t)].pos, cos_.row(t), sin_.row(t));
+    }
+
     // Rotates q and k in place, and writes k and v into the cache.
     void rotate_and_store(const Batch& batch, int l) {
         const int64_t half = config_.head_dim / 2;
@@ -209,17 +235,15 @@ class CpuReplica : public Replica {
             if (token.pos % kPagePositions == 0) store_.begin_page(l, *batch.seqs[size_t(token.seq)].pages, token.pos);
 #pragma omp parallel for
         for (int64_t t = 0; t < q_.n(); t++) {
-            static thread_local std::vector<float> cos, sin;
-            cos.resize(size_t(half));
-            sin.resize(size_t(half));
             const Batch::Token& token = batch.tokens[size_t(t)];
-            rope_cos_sin(config_, inv_freq_, token.pos, cos.data(), sin.data());
+            const float *cos = cos_.row(t), *sin = sin_.row(t);
             const auto rotate = [&](Rows& x) {
                 for (float* head = x.row(t); head < x.row(t) + x.dim(); head += 2 * half)
+#pragma omp simd
                     for (int64_t i = 0; i < half; i++) {
                         const float a = head[i], b = head[half + i];
-                        head[i] = a * cos[size_t(i)] - b * sin[size_t(i)];
-                        head[half + i] = b * cos[size_t(i)] + a * sin[size_t(i)];
+                        head[i] = a * cos[i] - b * sin[i];
+                        head[half + i] = b * cos[i] + a * sin[i];
                     }
             };
             rotate(q_);
@@ -304,6 +328,7 @@ class CpuReplica : public Replica {
     const Capacity capacity_;
     const KvStore store_;
     const std::vector<float> inv_freq_;  // (P/2)
+    Rows cos_, sin_;                     // (T, P/2)
     Rows x_;                             // (T, D) residual stream
     Rows h_;                             // (T, D) normed
     Rows q_, k_, v_, att_;               // (T, H·P), (T, G·P), (T, G·P), (T, H·P)

@@ -147,12 +147,15 @@ void combine(Rows& x, const Rows& y, const Routing& routing, const ExpertGroups&
     const int64_t a = routing.n_experts_per_token;
 #pragma omp parallel for
     for (int64_t t = 0; t < x.n(); t++) {
-        static thread_local std::vector<float> sum;
-        sum.assign(size_t(x.dim()), 0.0f);
+        static thread_local std::vector<float> memory;
+        memory.assign(size_t(x.dim()), 0.0f);
+        float *sum = memory.data(), *to = x.row(t);
         for (int64_t slot = t * a; slot < (t + 1) * a; slot++) {
-            const float* row = y.row(row_of[size_t(slot)]);
-            for (size_t i = 0; i < sum.size(); i++) sum[i] += routing.weight[size_t(slot)] * row[i];
+            const float *row = y.row(row_of[size_t(slot)]), weight = routing.weight[size_t(slot)];
+#pragma omp simd
+            for (int64_t i = 0; i < x.dim(); i++) sum[i] += weight * row[i];
         }
-        for (size_t i = 0; i < sum.size(); i++) x.row(t)[i] += sum[i];
+#pragma omp simd
+        for (int64_t i = 0; i < x.dim(); i++) to[i] += sum[i];
     }
 }
