@@ -8,6 +8,7 @@
 #include <ctime>
 #include <map>
 
+#include "base/numa.h"
 #include "error.h"
 #include "options.h"
 
@@ -191,6 +192,7 @@ int export_command(int argc, char** argv) {
 
 void warm_up(const Options& options, const Model& model) {
     if (engine_options(options, 1).gpu) return;  // its loader reads everything in order
+    if (const std::vector<int> nodes = memory_nodes(); nodes.size() > 1) interleave_memory(nodes);
     read_ahead(model, show_progress);
     clear_progress();
 }
