@@ -10,8 +10,14 @@ ifeq ($(origin CXX),default)
 CXX := $(if $(filter fuzz,$(MODE)),clang++,g++)
 endif
 
+# Files of one instruction set (src/cpu/isa.h) are for one architecture.
+ARCH := $(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))
+ISAS_OF_x86_64 := %_avx2.cpp %_avx512.cpp %_avx512bf16.cpp %_amx.cpp
+ISAS_OF_aarch64 := %_neon.cpp
+OTHER_ISAS := $(filter-out $(ISAS_OF_$(ARCH)),$(ISAS_OF_x86_64) $(ISAS_OF_aarch64))
+
 GPU ?=
-SRCS ?= $(sort getp_eval.cpp getp_run.cpp $(filter-out src/gpu/%,$(wildcard src/*/*.cpp)))
+SRCS ?= $(sort getp_eval.cpp getp_run.cpp $(filter-out src/gpu/% $(OTHER_ISAS),$(wildcard src/*/*.cpp)))
 TESTS ?= $(sort $(wildcard tests/test_*.cpp))
 LIB_SRCS := $(SRCS)
 TOOLS := $(sort $(wildcard tools/*.cpp))
@@ -98,9 +104,9 @@ $(LIB): $(LIB_OBJS) $(OBJ)/sources
 	@rm -f $@
 	@ar rcs $@ $(LIB_OBJS)
 
-# Flags of single files: one instruction set each (src/cpu/isa.h); in the tests, each fuzz target under its own name.
-ifeq ($(shell uname -m),x86_64)
-$(OBJ)/src/cpu/%_avx2.o: FILE_FLAGS := -mavx2 -mfma -mf16c
+# Flags of single files: one instruction set each; in the tests, each fuzz target under its own name.
+ifeq ($(ARCH),x86_64)
+$(OBJ)/src/cpu/%_avx2.o: FILE_FLAGS := -mavx2 -mfma
 $(OBJ)/src/cpu/%_avx512.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
 $(OBJ)/src/cpu/%_avx512bf16.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma
 $(OBJ)/src/cpu/%_amx.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma -mamx-tile -mamx-bf16

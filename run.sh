@@ -12,6 +12,7 @@ NEEDED_TO_BUILD=(g++:g++ make:make libpcre2-dev:pcre2.h nlohmann-json3-dev:nlohm
     libfmt-dev:fmt/core.h libedit-dev:editline/readline.h libxxhash-dev:xxhash.h)
 NEEDED_TO_TEST_KERNELS=(libgtest-dev:gtest/gtest.h libboost-context-dev:boost/context/detail/fcontext.hpp)
 NEEDED_TO_TEST=("${NEEDED_TO_TEST_KERNELS[@]}" python3:python3 nodejs:node npm:npm)
+NEEDED_FOR_OTHER_CPUS=(qemu-user:qemu-aarch64 g++-aarch64-linux-gnu:aarch64-linux-gnu-g++)
 NEEDED_FOR_AMD=(hipcc:hipcc clang-19:clang++-19 clang-tools-19:clang-offload-bundler-19 lld-19:ld.lld-19 llvm-19:llvm-as-19)
 NEEDED_TO_FUZZ=(clang:clang++ libclang-rt-dev:libFuzzer)
 
@@ -308,8 +309,14 @@ run_tests() {
         echo "$PASSED passed, $((FAILED + 1)) failed"
         exit 1
     }
-    [[ $mode != default || $(uname -m) != x86_64 ]] ||
+    if [[ $mode == default && $(uname -m) == x86_64 ]]; then
+        need "${NEEDED_FOR_OTHER_CPUS[@]}"
+        say "emulating other CPUs (about a minute)"
         check "objects of single instruction sets" tools/check_isa_objects.sh "$build/obj/src/cpu"
+        check "an answer on a CPU without AVX" bash -c \
+            "[[ \$(qemu-x86_64 -cpu Westmere $build/run -i 'What is 347 + 586?') == '347 + 586 = 933' ]]"
+        check "kernels for aarch64" tools/check_aarch64.sh -j "$JOBS"
+    fi
     say "asking other tokenizers about our test text (npm; the first time 1 to 2 minutes)"
     check "tokenizer peers" make peers
     say "running tests (about a minute)"

@@ -52,7 +52,7 @@ struct EngineOptions {
     int max_sequences = 32;              // requests in flight a replica
     int max_request_positions = 0;       // prompt + answer of the longest request; 0: the model's context
     int64_t kv_bytes = 0;    // KV cache a replica; 0: what max_sequences full-length requests need, or what fits
-    std::string cpu_isa;     // amx, avx512-bf16, avx512, avx2, portable; "": the best that this CPU has
+    std::string cpu_isa;     // amx, avx512-bf16, avx512, avx2, neon, portable; "": the best that this CPU has
     bool reference = false;  // the plain f32 path of src/cpu/reference.cpp: slow, the definition of right
 
     bool gpu = false;          // on GPUs, in bf16; needs usable_gpus() > 0

@@ -137,8 +137,9 @@ Options parse_command_line(int argc, char** argv) {
                 {"avx512-bf16", "avx512-bf16"},
                 {"avx512", "avx512"},
                 {"avx2", "avx2"},
+                {"neon", "neon"},
                 {"portable", "portable"}},
-               "CPU: amx, avx512-bf16, avx512, avx2 or portable (default: the best it has)");
+               "CPU: amx, avx512-bf16, avx512, avx2, neon or portable (default: the best it has)");
     add_number(app, "--gpu-memory", "--gpu-memory", o.gpu_memory, 0.01f, 1.0f, "a number from 0.01 to 1",
                "Share of a GPU's free memory that may be used (default 0.9)");
     app.add_flag("!--no-graph", o.graphs, "GPU: launch every kernel by itself, also in steps seen before");

@@ -12,9 +12,7 @@ struct CacheLineAllocator {
     CacheLineAllocator() = default;
     template <class U>
     CacheLineAllocator(const CacheLineAllocator<U>&) {}
-    T* allocate(size_t n) {
-        return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t(kCacheLineBytes)));
-    }
+    T* allocate(size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t(kCacheLineBytes))); }
     void deallocate(T* p, size_t) { ::operator delete(p, std::align_val_t(kCacheLineBytes)); }
     bool operator==(const CacheLineAllocator&) const { return true; }
     bool operator!=(const CacheLineAllocator&) const { return false; }

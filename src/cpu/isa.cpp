@@ -41,6 +41,8 @@ const std::vector<const Kernels*>& available_kernels() {
         if (bf16) found.push_back(&with_products("AVX-512 BF16", "avx512-bf16", kAvx512Bf16Products, avx512_bf16));
         if (avx512) found.push_back(&kAvx512Kernels);
         if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&kAvx2Kernels);
+#elif defined(__aarch64__)
+        found.push_back(&kNeonKernels);
 #endif
         found.push_back(&kPortableKernels);
         return found;

@@ -1,7 +1,7 @@
 // isa.h: the inner loops that the CPU path is made of, one set of them for each instruction set.
 //
 // Every sum runs in an order that the shape of one row fixes: L partial sums, element k in sum k % L, then a fixed tree,
-// where L is the floats of a register (8 with AVX2, else 16). How many tokens or rows are computed together changes
+// where L is the floats of a register (4 with NEON, 8 with AVX2, else 16). How many tokens or rows are computed together changes
 // nothing, bit for bit.
 #pragma once
 #include <cstdint>
@@ -77,5 +77,5 @@ const std::vector<const Kernels*>& available_kernels();
 // The one that --cpu-isa names; "": the best. Throws Error if this CPU does not have it.
 const Kernels& kernels_for(const std::string& flag);
 
-extern const Kernels kAvx512Kernels, kAvx2Kernels, kPortableKernels;
+extern const Kernels kAvx512Kernels, kAvx2Kernels, kNeonKernels, kPortableKernels;
 extern const Bf16Kernels kAmxProducts, kAvx512Bf16Products;

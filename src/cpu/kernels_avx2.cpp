@@ -6,21 +6,6 @@
 
 namespace {
 
-// The bytes of every E2M1 value under every E8M0 scale, as bf16.
-struct Mxfp4Table {
-    struct alignas(32) {
-        uint8_t low[16] = {}, high[16] = {};
-    } of[256];
-    constexpr Mxfp4Table() {
-        for (int scale = 0; scale < 256; scale++)
-            for (int code = 0; code < 16; code++) {
-                of[scale].low[code] = uint8_t(mxfp4_bf16(code, scale));
-                of[scale].high[code] = uint8_t(mxfp4_bf16(code, scale) >> 8);
-            }
-    }
-};
-constexpr Mxfp4Table kMxfp4;
-
 struct Avx2 {
     static constexpr int kLanes = 8;
     static constexpr int kRows = 4, kToks = 3;  // 12 sums, three tokens and a weight: every register
@@ -67,8 +52,8 @@ struct Avx2 {
         };
         const __m256i shifted = _mm256_srlv_epi32(twice(codes), _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4));
         const __m256i code = _mm256_and_si256(shifted, _mm256_set1_epi8(15));
-        const __m256i low = _mm256_shuffle_epi8(twice(kMxfp4.of[scale].low), code);
-        const __m256i high = _mm256_shuffle_epi8(twice(kMxfp4.of[scale].high), code);
+        const __m256i low = _mm256_shuffle_epi8(twice(kMxfp4Bytes.of[scale].low), code);
+        const __m256i high = _mm256_shuffle_epi8(twice(kMxfp4Bytes.of[scale].high), code);
         const __m256i first = _mm256_unpacklo_epi8(low, high), second = _mm256_unpackhi_epi8(low, high);
         const __m256i upper = _mm256_set1_epi32(int(0xffff0000u));
         part[0].v = _mm256_castsi256_ps(_mm256_slli_epi32(first, 16));

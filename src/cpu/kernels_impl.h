@@ -1,4 +1,4 @@
-// kernels_impl.h: the inner loops of isa.h, written once over a vector type `V` of kLanes floats, 8 or 16. Each
+// kernels_impl.h: the inner loops of isa.h, written once over a vector type `V` of kLanes floats, 4 to 16. Each
 // kernels_*.cpp defines such a type with the instructions of one set, and instantiates MakeKernels<V>.
 //
 // V has: zero, set1, load, load_bf16, load_n and load_bf16_n (the first n of kLanes, zeros after), store, store_n, fma,
@@ -26,7 +26,7 @@ struct Block {  // of a row
 template <class V, class F>
 Block<V> make_block(F&& load_part) {
     Block<V> block;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int i = 0; i < Block<V>::kVectors; i++) block.part[i] = load_part(i * V::kLanes);
     return block;
 }
@@ -135,7 +135,7 @@ void dot_tile(float* y, int64_t y_stride, const float* x, int64_t x_stride, cons
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
             const Block<V> w_block = load(row[r]);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int i = 0; i < Block<V>::kVectors; i++)
 #pragma GCC unroll 8
                 for (int t = 0; t < N; t++)
@@ -208,7 +208,7 @@ void dot_many(float* y, int64_t y_stride, const float* x, int64_t x_stride, int6
             const auto row = w.row(o);
             for (int64_t k = 0; k < n_in; k += kBlock) {
                 const Block<V> block = k + kBlock <= n_in ? row.load(k) : row.load_tail(k, n_in - k);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
                 for (int i = 0; i < Block<V>::kVectors; i++) V::store(out + k + i * V::kLanes, block.part[i]);
             }
         }

@@ -14,4 +14,19 @@ constexpr uint16_t mxfp4_bf16(int code, int scale) {
     return uint16_t(sign | (exponent > 0 ? exponent << 7 | mantissa : (0x80 | mantissa) >> (1 - exponent)));
 }
 
+// The bytes of all codes under every scale, for instructions that look up 16 bytes.
+struct Mxfp4Bytes {
+    struct alignas(32) {
+        uint8_t low[16] = {}, high[16] = {};
+    } of[256];
+    constexpr Mxfp4Bytes() {
+        for (int scale = 0; scale < 256; scale++)
+            for (int code = 0; code < 16; code++) {
+                of[scale].low[code] = uint8_t(mxfp4_bf16(code, scale));
+                of[scale].high[code] = uint8_t(mxfp4_bf16(code, scale) >> 8);
+            }
+    }
+};
+constexpr Mxfp4Bytes kMxfp4Bytes;
+
 }  // namespace
