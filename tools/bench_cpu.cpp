@@ -251,13 +251,16 @@ class Bench {
 
 class TimedJob : public Job {
   public:
-    TimedJob(int n_prompt, int n_new, int vocab_size) {
-        for (int i = 0; i < n_prompt; i++) prompt.push_back(int(mix64(uint64_t(i)) % uint64_t(vocab_size)));
+    TimedJob(int seed, int n_prompt, int n_new, int vocab_size) {
+        for (int i = 0; i < n_prompt; i++)
+            prompt.push_back(int(mix64(uint64_t(seed) << 32 | uint64_t(i)) % uint64_t(vocab_size)));
         max_new_tokens = n_new;
     }
     void on_done(Finish) override {}
     void on_error(const std::string& why) override { fail("{}", why); }
 };
+
+constexpr int kInFlight = 64;
 
 void bench_model(const std::string& path, const EngineOptions& options) {
     const Model model = open_model(path);
@@ -266,7 +269,8 @@ void bench_model(const std::string& path, const EngineOptions& options) {
         const EngineStats before = engine.stats();
         int left = n;
         engine.run([&]() -> std::unique_ptr<Job> {
-            return left-- > 0 ? std::make_unique<TimedJob>(n_prompt, n_new, model.config.vocab_size) : nullptr;
+            if (left-- == 0) return nullptr;
+            return std::make_unique<TimedJob>(left, n_prompt, n_new, model.config.vocab_size);
         });
         const EngineStats after = engine.stats();
         const double prefill = after.prefill_s - before.prefill_s, decode = after.decode_s - before.decode_s;
@@ -281,6 +285,7 @@ void bench_model(const std::string& path, const EngineOptions& options) {
     for (int i = 0; i < 3; i++) run(1, 512, 1);
     print_profile(engine.stats());
     for (int i = 0; i < 3; i++) run(1, 16, 33);
+    run(kInFlight, 32, 17);
 }
 
 }  // namespace
@@ -302,7 +307,7 @@ int main(int argc, char** argv) try {
             model = arg;
         }
     }
-    options.max_sequences = 1;
+    options.max_sequences = kInFlight;
     options.max_request_positions = 1024;
     if (model.empty()) {
         const Kernels& kernels = kernels_for(options.cpu_isa);

@@ -71,7 +71,7 @@ struct Product {
 using Products = std::initializer_list<Product>;
 void linear(const Kernels& kernels, const Rows& x, Products products);
 
-// Calls work(task) for each in [0, n_tasks), on all threads. Few tokens: memory is the limit, and each thread gets one
+// Calls work(task) for each in [0, n_tasks), on all threads. Few tokens a task: memory is the limit, and each thread gets one
 // long stream of it. Many: whoever is free takes some more, in a row, because a task fetches what the next one reads.
 template <class F>
 void for_each_task(int64_t n_tasks, int64_t n_tok, F&& work) {

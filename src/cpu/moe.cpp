@@ -19,7 +19,8 @@ void expert_tasks(const ExpertGroups& groups, const ExpertMatrices& w, int64_t s
         for (int64_t t = groups.begin[size_t(e)], end = groups.begin[size_t(e) + 1]; t < end; t += span)
             spans.push_back({e, t, std::min(span, end - t)});
     const int64_t n_out = w.first.n_out, n_blocks = (n_out + kRowsPerTask - 1) / kRowsPerTask;
-    for_each_task(int64_t(spans.size()) * n_blocks, int64_t(groups.slot.size()), [&](int64_t task) {
+    const size_t n_tok = groups.slot.size() / std::max<size_t>(spans.size(), 1);  // of a span, on average
+    for_each_task(int64_t(spans.size()) * n_blocks, int64_t(n_tok), [&](int64_t task) {
         const Rows& rows = spans[size_t(task / n_blocks)];
         const int64_t o = task % n_blocks * kRowsPerTask;
         work(rows.expert, rows.begin, rows.n, o, std::min(o + kRowsPerTask, n_out));

@@ -9,11 +9,12 @@
 
 namespace {
 
+// The first of the largest.
 int argmax(const float* logits, int n) {
-    int best = 0;
-    for (int i = 1; i < n; i++)
-        if (logits[i] > logits[best]) best = i;
-    return best;
+    float largest = logits[0];
+#pragma omp simd reduction(max : largest)
+    for (int i = 1; i < n; i++) largest = std::max(largest, logits[i]);
+    return int(std::find(logits, logits + n, largest) - logits);
 }
 
 struct Candidate {
