@@ -269,8 +269,8 @@ void bench_model(const std::string& path, const EngineOptions& options) {
         const EngineStats before = engine.stats();
         int left = n;
         engine.run([&]() -> std::unique_ptr<Job> {
-            if (left-- == 0) return nullptr;
-            return std::make_unique<TimedJob>(left, n_prompt, n_new, model.config.vocab_size);
+            if (left == 0) return nullptr;
+            return std::make_unique<TimedJob>(--left, n_prompt, n_new, model.config.vocab_size);
         });
         const EngineStats after = engine.stats();
         const double prefill = after.prefill_s - before.prefill_s, decode = after.decode_s - before.decode_s;
