@@ -1,6 +1,7 @@
 // products_avx512bf16.cpp: products of bf16 activations with AVX-512's own bf16 instruction, for CPUs without AMX. A lane
 // of a sum adds pair i of every 32 columns; a fixed tree adds the lanes.
 #include <algorithm>
+#include <type_traits>
 
 #include "cpu/bf16_avx512.h"
 
@@ -15,26 +16,35 @@ void pack(bf16* out, const float* const* x, int n, int64_t n_in, DType weights) 
             _mm512_storeu_si512(out + i * padded(n_in) + k, round_step(x[i], k, n_in, weights));
 }
 
-// kRowsAtOnce rows of the slab times N tokens.
 template <int N>
-void multiply(float* y, int64_t y_stride, const bf16* x, int64_t x_stride, const bf16* slab, const float* bias,
-              int64_t n_rows, int64_t steps) {
-    __m512 sum[kRowsAtOnce][N];
+using Sums = __m512[kRowsAtOnce][N];
+
+template <int N>
+void clear(Sums<N>& sum) {
 #pragma GCC unroll 8
     for (int r = 0; r < kRowsAtOnce; r++)
 #pragma GCC unroll 8
         for (int t = 0; t < N; t++) sum[r][t] = _mm512_setzero_ps();
+}
+
+// Adds kRowsAtOnce rows of a slab of n_slab_rows times N tokens.
+template <int N>
+void add(Sums<N>& sum, const bf16* x, int64_t x_stride, const bf16* slab, int64_t n_slab_rows, int64_t steps) {
     for (int64_t s = 0; s < steps; s++) {
         __m512bh token[N];
 #pragma GCC unroll 8
         for (int t = 0; t < N; t++) token[t] = __m512bh(_mm512_loadu_si512(x + t * x_stride + s * kStep));
 #pragma GCC unroll 8
         for (int r = 0; r < kRowsAtOnce; r++) {
-            const auto row = __m512bh(_mm512_load_si512(slab + (s * kSlabRows + r) * kStep));
+            const auto row = __m512bh(_mm512_load_si512(slab + (s * n_slab_rows + r) * kStep));
 #pragma GCC unroll 8
             for (int t = 0; t < N; t++) sum[r][t] = _mm512_dpbf16_ps(sum[r][t], row, token[t]);
         }
     }
+}
+
+template <int N>
+void write(float* y, int64_t y_stride, const Sums<N>& sum, const float* bias, int64_t n_rows) {
 #pragma GCC unroll 8
     for (int r = 0; r < kRowsAtOnce; r++)
 #pragma GCC unroll 8
@@ -42,8 +52,30 @@ void multiply(float* y, int64_t y_stride, const bf16* x, int64_t x_stride, const
             if (r < n_rows) y[t * y_stride + r] = _mm512_reduce_add_ps(sum[r][t]) + bias[r];
 }
 
+// Few tokens: a slab is multiplied as soon as a cache line of a row's codes is decoded, and never leaves L1.
+template <int N, class Decoder>
+void dot_few(float* y, int64_t y_stride, const bf16* x, const Decoder& decoder, int64_t n_steps, const float* bias,
+             int64_t o0, int64_t o1) {
+    constexpr int64_t kSteps = 4;
+    alignas(64) bf16 memory[kSteps * kRowsAtOnce * kStep];
+    for (int64_t o = o0; o < o1; o += kRowsAtOnce) {
+        const int64_t n_rows = std::min<int64_t>(kRowsAtOnce, o1 - o);
+        Sums<N> sum;
+        clear<N>(sum);
+        for (int64_t first = 0; first < n_steps; first += kSteps) {
+            const int64_t steps = std::min(kSteps, n_steps - first);
+            const SlabWriter<kRowsAtOnce, Decoder> slab{&decoder, memory, o, n_rows, first, steps};
+            Fetcher fetcher(decoder, o, kRowsAtOnce, first, steps, slab.kFetches);
+            slab.write(fetcher);
+            add<N>(sum, x + first * kStep, n_steps * kStep, memory, kRowsAtOnce, steps);
+        }
+        write<N>(y + (o - o0), y_stride, sum, bias + (o - o0), n_rows);
+    }
+}
+
+// Many tokens: some whole rows are decoded once for all of them.
 template <class Decoder>
-void dot_rows(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Decoder& decoder, int64_t steps,
+void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Decoder& decoder, int64_t steps,
               const float* bias, int64_t o0, int64_t o1) {
     static thread_local Scratch<bf16> memory;
     const int64_t stride = steps * kStep;
@@ -54,15 +86,16 @@ void dot_rows(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
         Fetcher fetcher(decoder, o, kSlabRows, 0, steps, slab.kFetches);
         slab.write(fetcher);
         for (int64_t r = 0; r < n_rows; r += kRowsAtOnce) {
-            const bf16* rows = slab.slab + r * kStep;
-            float* out = y + (o - o0) + r;
-            const float* b = bias + (o - o0) + r;
+            const auto multiply = [&](auto n, int64_t t) {
+                Sums<n()> sum;
+                clear<n()>(sum);
+                add<n()>(sum, x + t * stride, stride, slab.slab + r * kStep, kSlabRows, steps);
+                write<n()>(y + (o - o0) + r + t * y_stride, y_stride, sum, bias + (o - o0) + r, n_rows - r);
+            };
             int64_t t = 0;
             for (; t + kTokensAtOnce <= n_tok; t += kTokensAtOnce)
-                multiply<kTokensAtOnce>(out + t * y_stride, y_stride, x + t * stride, stride, rows, b, n_rows - r,
-                                        steps);
-            for (; t < n_tok; t++)
-                multiply<1>(out + t * y_stride, y_stride, x + t * stride, stride, rows, b, n_rows - r, steps);
+                multiply(std::integral_constant<int, kTokensAtOnce>(), t);
+            for (; t < n_tok; t++) multiply(std::integral_constant<int, 1>(), t);
         }
     }
 }
@@ -70,7 +103,13 @@ void dot_rows(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
 void dot(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Matrix& w, const float* bias, int64_t o0,
          int64_t o1) {
     with_decoder(w, [&](const auto& decoder) {
-        dot_rows(y, y_stride, x, n_tok, decoder, padded(w.n_in) / kStep, bias, o0, o1);
+        const int64_t n_steps = padded(w.n_in) / kStep;
+        if (n_tok == 1)
+            dot_few<1>(y, y_stride, x, decoder, n_steps, bias, o0, o1);
+        else if (n_tok == 2)
+            dot_few<2>(y, y_stride, x, decoder, n_steps, bias, o0, o1);
+        else
+            dot_many(y, y_stride, x, n_tok, decoder, n_steps, bias, o0, o1);
     });
 }
 
