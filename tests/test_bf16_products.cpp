@@ -94,6 +94,7 @@ TEST(Bf16Products, OfRowsThatEndInsideAStep) {
             for (const Kind kind : {Kind::kBF16, Kind::kTransposed}) expect_dot(*kernels, kind, c);
 }
 
+// Alone, and by twos and threes: some sets have ways of their own for a few tokens.
 TEST(Bf16Products, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
     const ProductCase c{37, 45, 608, ""};
     for (const Kernels* kernels : sets_with_products())
@@ -101,20 +102,24 @@ TEST(Bf16Products, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
             const KindWeights w(kind, c.n_out, c.n_in);
             const Rows x = activations(c.n_tok, c.n_in);
             const std::vector<float> bias(size_t(c.n_out), 0.5f);
-            PackedRows packed, alone;
+            PackedRows packed, packed_few;
             pack(*kernels->bf16, packed, x, w.matrix.dtype);
-            std::vector<float> all(size_t(c.n_tok * c.n_out)), one(all.size());
+            std::vector<float> all(size_t(c.n_tok * c.n_out));
             kernels->bf16->dot(all.data(), c.n_out, packed.row(0), c.n_tok, w.matrix, bias.data(), 0, c.n_out);
-            for (int64_t t = 0; t < c.n_tok; t++) {
-                Rows single(c.n_in);
-                single.resize(1);
-                std::copy(x.row(t), x.row(t) + c.n_in, single.row(0));
-                pack(*kernels->bf16, alone, single, w.matrix.dtype);
-                for (int64_t o = 0; o < c.n_out; o += 5)
-                    kernels->bf16->dot(&one[size_t(t * c.n_out + o)], 1, alone.row(0), 1, w.matrix, bias.data(), o,
-                                       o + 5);
+            for (const int64_t n_few : {1, 2, 3}) {
+                std::vector<float> by_few(all.size());
+                for (int64_t t = 0; t < c.n_tok; t += n_few) {
+                    Rows few(c.n_in);
+                    few.resize(std::min(n_few, c.n_tok - t));
+                    for (int64_t i = 0; i < few.n(); i++) std::copy(x.row(t + i), x.row(t + i) + c.n_in, few.row(i));
+                    pack(*kernels->bf16, packed_few, few, w.matrix.dtype);
+                    for (int64_t o = 0; o < c.n_out; o += 5)
+                        kernels->bf16->dot(&by_few[size_t(t * c.n_out + o)], c.n_out, packed_few.row(0), few.n(),
+                                           w.matrix, bias.data(), o, o + 5);
+                }
+                EXPECT_EQ(0, std::memcmp(all.data(), by_few.data(), all.size() * sizeof(float)))
+                    << kernels->flag << ", " << n_few << " at once";
             }
-            EXPECT_EQ(0, std::memcmp(all.data(), one.data(), all.size() * sizeof(float))) << kernels->flag;
         }
 }
 
