@@ -18,22 +18,7 @@ struct Avx2 {
         const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
         return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16))};
     }
-    static Avx2 load_n(const float* p, int64_t n) {
-        float part[kLanes];
-        copy_n(part, p, n);
-        return load(part);
-    }
-    static Avx2 load_bf16_n(const bf16* p, int64_t n) {
-        bf16 part[kLanes];
-        copy_n(part, p, n);
-        return load_bf16(part);
-    }
     static void store(float* p, Avx2 a) { _mm256_storeu_ps(p, a.v); }
-    static void store_n(float* p, Avx2 a, int64_t n) {
-        float part[kLanes];
-        store(part, a);
-        std::memcpy(p, part, size_t(n) * sizeof(float));
-    }
     static Avx2 fma(Avx2 a, Avx2 b, Avx2 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 
     static float sum(Avx2 a) {

@@ -22,14 +22,7 @@ struct Avx512 {
         const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
         return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16))};
     }
-    static __mmask16 mask(int64_t n) { return __mmask16(n <= 0 ? 0 : n >= 16 ? 0xffff : (1 << n) - 1); }
-    static Avx512 load_n(const float* p, int64_t n) { return {_mm512_maskz_loadu_ps(mask(n), p)}; }
-    static Avx512 load_bf16_n(const bf16* p, int64_t n) {
-        const __m256i half = _mm256_maskz_loadu_epi16(mask(n), p);
-        return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16))};
-    }
     static void store(float* p, Avx512 a) { _mm512_storeu_ps(p, a.v); }
-    static void store_n(float* p, Avx512 a, int64_t n) { _mm512_mask_storeu_ps(p, mask(n), a.v); }
     static Avx512 fma(Avx512 a, Avx512 b, Avx512 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 
     static float sum(Avx512 a) {

@@ -1,13 +1,14 @@
 // kernels_impl.h: the inner loops of isa.h, written once over a vector type `V` of kLanes floats, 4 to 16. Each
 // kernels_*.cpp defines such a type with the instructions of one set, and instantiates MakeKernels<V>.
 //
-// V has: zero, set1, load, load_bf16, load_n and load_bf16_n (the first n of kLanes, zeros after), store, store_n, fma,
-// sum (a fixed tree), mxfp4 (16 bytes of codes and a scale → a block, in the order of columns kMxfp4Column), and the tile
-// sizes kRows × kToks: as many partial sums as its registers hold beside a column of the tile's weights or tokens.
+// V has: zero, set1, load and store of kLanes floats, load_bf16, fma, sum (a fixed tree), mxfp4 (16 bytes of codes and a
+// scale → a block, in the order of columns kMxfp4Column), and the tile sizes kRows × kToks: as many partial sums as its
+// registers hold beside a column of the tile's weights or tokens.
 //
 // Everything is in an anonymous namespace: the same template, compiled for two instruction sets, must not be merged by
 // the linker into one.
 #pragma once
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -15,6 +16,26 @@
 #include "cpu/scratch.h"
 
 namespace {
+
+// The first n elements (clamped to 0 to kLanes), zeros after them: rows that end inside a vector are rare, and may be slow.
+template <class V>
+V load_n(const float* p, int64_t n) {
+    float part[V::kLanes] = {};
+    if (n > 0) std::memcpy(part, p, size_t(std::min<int64_t>(n, V::kLanes)) * sizeof *p);
+    return V::load(part);
+}
+template <class V>
+V load_bf16_n(const bf16* p, int64_t n) {
+    bf16 part[V::kLanes] = {};
+    if (n > 0) std::memcpy(part, p, size_t(std::min<int64_t>(n, V::kLanes)) * sizeof *p);
+    return V::load_bf16(part);
+}
+template <class V>
+void store_n(float* p, V a, int64_t n) {
+    float part[V::kLanes];
+    V::store(part, a);
+    std::memcpy(p, part, size_t(n) * sizeof *p);
+}
 
 template <class V>
 struct Block {  // of a row
@@ -43,7 +64,7 @@ struct F32Rows {
             return make_block<V>([&](int i) { return V::load(w + k + i); });
         }
         Block<V> load_tail(int64_t k, int64_t n) const {
-            return make_block<V>([&](int i) { return V::load_n(w + k + i, n - i); });
+            return make_block<V>([&](int i) { return load_n<V>(w + k + i, n - i); });
         }
     };
     Row row(int64_t o) const { return {w + o * stride}; }
@@ -59,7 +80,7 @@ struct BF16Rows {
             return make_block<V>([&](int i) { return V::load_bf16(w + k + i); });
         }
         Block<V> load_tail(int64_t k, int64_t n) const {
-            return make_block<V>([&](int i) { return V::load_bf16_n(w + k + i, n - i); });
+            return make_block<V>([&](int i) { return load_bf16_n<V>(w + k + i, n - i); });
         }
     };
     Row row(int64_t o) const { return {w + o * stride}; }
@@ -232,15 +253,15 @@ void accumulate_tokens(float* y, int64_t y_stride, const float* x, int64_t x_str
                        int64_t n_k, int64_t n_cols) {
     const auto load = [](const T* p, int64_t n) {
         if constexpr (std::is_same_v<T, bf16>)
-            return n >= V::kLanes ? V::load_bf16(p) : V::load_bf16_n(p, n);
+            return n >= V::kLanes ? V::load_bf16(p) : load_bf16_n<V>(p, n);
         else
-            return n >= V::kLanes ? V::load(p) : V::load_n(p, n);
+            return n >= V::kLanes ? V::load(p) : load_n<V>(p, n);
     };
     for (int64_t c = 0; c < n_cols; c += V::kLanes) {
         const int64_t n = n_cols - c;
         V sum[N];
         for (int t = 0; t < N; t++)
-            sum[t] = n >= V::kLanes ? V::load(y + t * y_stride + c) : V::load_n(y + t * y_stride + c, n);
+            sum[t] = n >= V::kLanes ? V::load(y + t * y_stride + c) : load_n<V>(y + t * y_stride + c, n);
         for (int64_t k = 0; k < n_k; k++) {
             const V row = load(w + k * w_stride + c, n);
 #pragma GCC unroll 8
@@ -248,7 +269,7 @@ void accumulate_tokens(float* y, int64_t y_stride, const float* x, int64_t x_str
         }
 #pragma GCC unroll 8
         for (int t = 0; t < N; t++)
-            n >= V::kLanes ? V::store(y + t * y_stride + c, sum[t]) : V::store_n(y + t * y_stride + c, sum[t], n);
+            n >= V::kLanes ? V::store(y + t * y_stride + c, sum[t]) : store_n<V>(y + t * y_stride + c, sum[t], n);
     }
 }
 
@@ -294,12 +315,5 @@ struct MakeKernels {
             accumulate_typed<V>(y, y_stride, x, x_stride, n_tok, static_cast<const float*>(w), w_stride, n_k, n_cols);
     }
 };
-
-// The first n (clamped to 0 to kLanes) elements, zeros after them.
-template <class T, int kLanes>
-void copy_n(T (&out)[kLanes], const T* p, int64_t n) {
-    std::memset(static_cast<void*>(out), 0, sizeof out);
-    if (n > 0) std::memcpy(static_cast<void*>(out), p, size_t(n < kLanes ? n : kLanes) * sizeof(T));
-}
 
 }  // namespace

@@ -20,22 +20,7 @@ struct Neon {
         std::memcpy(&bits, p, sizeof bits);
         return {vreinterpretq_f32_u32(vshll_n_u16(bits, 16))};
     }
-    static Neon load_n(const float* p, int64_t n) {
-        float part[kLanes];
-        copy_n(part, p, n);
-        return load(part);
-    }
-    static Neon load_bf16_n(const bf16* p, int64_t n) {
-        bf16 part[kLanes];
-        copy_n(part, p, n);
-        return load_bf16(part);
-    }
     static void store(float* p, Neon a) { vst1q_f32(p, a.v); }
-    static void store_n(float* p, Neon a, int64_t n) {
-        float part[kLanes];
-        store(part, a);
-        std::memcpy(p, part, size_t(n) * sizeof(float));
-    }
     static Neon fma(Neon a, Neon b, Neon c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
     static float sum(Neon a) { return vaddvq_f32(a.v); }
 

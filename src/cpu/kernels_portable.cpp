@@ -26,18 +26,7 @@ struct Portable {
         for (int i = 0; i < 16; i++) a.v[i] = to_f32(p[i]);
         return a;
     }
-    static Portable load_n(const float* p, int64_t n) {
-        Portable a;
-        copy_n(a.v, p, n);
-        return a;
-    }
-    static Portable load_bf16_n(const bf16* p, int64_t n) {
-        bf16 part[kLanes];
-        copy_n(part, p, n);
-        return load_bf16(part);
-    }
     static void store(float* p, const Portable& a) { std::memcpy(p, a.v, sizeof a.v); }
-    static void store_n(float* p, const Portable& a, int64_t n) { std::memcpy(p, a.v, size_t(n) * sizeof(float)); }
     static Portable fma(const Portable& a, const Portable& b, const Portable& c) {
         Portable d;
         for (int i = 0; i < 16; i++) d.v[i] = a.v[i] * b.v[i] + c.v[i];

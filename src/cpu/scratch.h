@@ -7,6 +7,8 @@
 #include <memory>
 #include <new>
 
+#include "base/aligned.h"
+
 namespace {
 
 // Cache-line aligned memory that grows and is not cleared.
@@ -15,7 +17,7 @@ class Scratch {
   public:
     T* get(int64_t n) {
         if (n > n_) {
-            memory_.reset(static_cast<T*>(::operator new(size_t(n) * sizeof(T), std::align_val_t(64))));
+            memory_.reset(static_cast<T*>(::operator new(size_t(n) * sizeof(T), std::align_val_t(kCacheLineBytes))));
             n_ = n;
         }
         return memory_.get();
@@ -23,7 +25,7 @@ class Scratch {
 
   private:
     struct Free {
-        void operator()(T* p) const { ::operator delete(p, std::align_val_t(64)); }
+        void operator()(T* p) const { ::operator delete(p, std::align_val_t(kCacheLineBytes)); }
     };
     std::unique_ptr<T, Free> memory_;
     int64_t n_ = 0;
