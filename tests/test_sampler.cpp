@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
+#include <utility>
 #include <vector>
 
 #include "sampler.h"
@@ -30,6 +32,24 @@ TEST(Sampler, ZeroTemperatureTakesTheLargest) {
 TEST(Sampler, TiesGoToTheSmallerId) {
     const std::vector<float> logits{1.0f, 2.0f, 2.0f, 2.0f};
     EXPECT_EQ(sample_token(logits.data(), 4, {0, 1, 1}, 0), 1);
+}
+
+// A broken model's logits may be anything: an id of the vocabulary comes out all the same.
+TEST(Sampler, LogitsThatAreNoNumbersGiveAnIdAllTheSame) {
+    const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+    const std::vector<std::pair<std::vector<float>, int>> cases{{std::vector<float>(40, nan), 0},
+                                                                {std::vector<float>(40, -inf), 0},
+                                                                {{nan, 1, 3, 2}, 2},
+                                                                {{1, nan, 3, nan}, 2},
+                                                                {{nan, -inf, nan}, 1}};
+    for (const auto& [logits, want] : cases) {
+        const int n = int(logits.size());
+        EXPECT_EQ(sample_token(logits.data(), n, {}, 0), want);
+        for (const float top_p : {0.5f, 1.0f}) {
+            const int drawn = sample_token(logits.data(), n, {1, top_p, 1}, 0);
+            EXPECT_TRUE(drawn >= 0 && drawn < n) << drawn;
+        }
+    }
 }
 
 TEST(Sampler, TemperatureGivesSoftmaxFrequencies) {

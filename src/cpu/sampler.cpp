@@ -3,18 +3,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "base/mix.h"
 
 namespace {
 
-// The first of the largest.
+// The first of the largest; NaNs are none, and 0 if there is nothing else.
 int argmax(const float* logits, int n) {
-    float largest = logits[0];
+    float largest = -std::numeric_limits<float>::infinity();
 #pragma omp simd reduction(max : largest)
-    for (int i = 1; i < n; i++) largest = std::max(largest, logits[i]);
-    return int(std::find(logits, logits + n, largest) - logits);
+    for (int i = 0; i < n; i++) largest = std::max(largest, logits[i]);
+    const float* const found = std::find(logits, logits + n, largest);
+    return found == logits + n ? 0 : int(found - logits);
 }
 
 struct Candidate {
@@ -48,9 +50,11 @@ int sample_token(const float* logits, int vocab_size, const Sampling& sampling, 
     double total = 0;
     for (int i = 0; i < vocab_size; i++) {
         const double weight = std::exp((double(logits[i]) - logits[top]) / sampling.temperature);
-        if (weight > 0) candidates.push_back({weight, i});
+        if (!(weight > 0)) continue;
+        candidates.push_back({weight, i});
         total += weight;
     }
+    if (candidates.empty()) return top;  // nothing but NaNs and infinities
     const double u = random_uniform(sampling.seed, pos);
     if (sampling.top_p >= 1) return pick(candidates, u * total);
 
