@@ -38,15 +38,21 @@ const ProductCase kCases[] = {
     {16, 32, 256, "a whole slab, a whole panel"},
     {17, 33, 288, "one past each"},
     {32, 31, 96, "two panels"},
-    {33, 48, 512, "three panels, the last of one token"},
+    {20, 70, 2880, "gpt-oss depth, two panels; two slabs of rows and a part"},
+    {33, 48, 384, "three panels, the last of one token; two whole slabs"},
+    {37, 64, 2880, "gpt-oss depth, three panels"},
     {49, 33, 544, "two pairs, the last panel of one token; three slabs"},
     {63, 7, 64, "four panels, the last short"},
     {65, 33, 544, "a pair of one panel of one token; three slabs"},
     {130, 40, 320, "many"},
 };
 const ProductCase kRaggedCases[] = {
-    {1, 3, 1, "a single column"}, {3, 17, 31, "one short of a step"}, {17, 5, 33, "one past a step"},
-    {5, 20, 48, "half a step"},   {18, 33, 289, "one past a slab"},
+    {1, 3, 1, "a single column"},
+    {3, 17, 31, "one short of a step"},
+    {17, 5, 33, "one past a step"},
+    {5, 20, 48, "half a step"},
+    {18, 33, 289, "one past a step, two panels"},
+    {40, 33, 193, "one past a slab, three panels"},
 };
 
 Rows activations(int64_t n_tok, int64_t n_in) {

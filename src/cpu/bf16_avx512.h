@@ -1,8 +1,8 @@
 // bf16_avx512.h: what the products of bf16 activations share, with AVX-512 and its BF16: weights of any kind decoded into
 // slabs, the 16 × 16 transposition, exp.
 //
-// A slab is kRows rows of weights, some steps of 32 columns deep, bf16: (steps, kRows, 32). Each row of a step is one
-// register, 64-byte aligned; the rows of a step are one or two AMX tiles.
+// A slab is some rows of weights, some steps of 32 columns deep, bf16: (steps, rows, 32). Each row of a step is one
+// register, 64-byte aligned; 16 rows of a step are an AMX tile.
 //
 // In an anonymous namespace, as kernels_impl.h and for the same reason.
 #pragma once
@@ -58,28 +58,25 @@ inline __m512i decode_mxfp4(const uint8_t* codes, uint8_t scale) {
     return _mm512_permutexvar_epi16(_mm512_srlv_epi16(words, shift), _mm512_load_si512(kMxfp4.value[scale]));
 }
 
-// Decoders of a matrix's rows, one for each way of storing them. decode() writes the columns of steps [step, step + n) of
-// row o, `stride` elements apart.
+// Decoders of a matrix's rows, one for each way of storing them. decode() writes the columns of one step of rows [o, o + kRows),
+// kStep elements apart.
+
+// kSteps: steps of a row, 0 if the compiler shall not know; distances between rows that it knows save up to 8 %.
+template <int64_t kSteps>
 struct Mxfp4Decoder {
     const uint8_t *codes, *scales;
     int64_t n_steps;
 
     explicit Mxfp4Decoder(const Matrix& w)
-        : codes(static_cast<const uint8_t*>(w.data)), scales(w.scales), n_steps(w.n_in / 32) {}
+        : codes(static_cast<const uint8_t*>(w.data)), scales(w.scales), n_steps(kSteps ? kSteps : w.n_in / 32) {}
     static constexpr int64_t kBytes = 16;  // a step
-    const char* row(int64_t o) const { return reinterpret_cast<const char*>(codes + 16 * o * n_steps); }
-    void decode(bf16* out, int64_t stride, int64_t o, int64_t step, int64_t n) const {
-        const int64_t at = o * n_steps + step;
-        const uint8_t *code = codes + 16 * at, *scale = scales + at;
-        int64_t s = 0;
-        for (; s + 4 <= n; s += 4, code += 64, out += 4 * stride) {
-            uint32_t four_scales;
-            std::memcpy(&four_scales, scale + s, 4);
+    int64_t at(int64_t o, int64_t step) const { return o * (kSteps ? kSteps : n_steps) + step; }
+    const char* row(int64_t o) const { return reinterpret_cast<const char*>(codes + 16 * at(o, 0)); }
+    template <int kRows>
+    void decode(bf16* out, int64_t o, int64_t step) const {
 #pragma GCC unroll 4
-            for (int i = 0; i < 4; i++)
-                _mm512_store_si512(out + i * stride, decode_mxfp4(code + 16 * i, uint8_t(four_scales >> 8 * i)));
-        }
-        for (; s < n; s++, code += 16, out += stride) _mm512_store_si512(out, decode_mxfp4(code, scale[s]));
+        for (int r = 0; r < kRows; r++)
+            _mm512_store_si512(out + r * kStep, decode_mxfp4(codes + 16 * at(o + r, step), scales[at(o + r, step)]));
     }
 };
 
@@ -90,14 +87,13 @@ struct Bf16Decoder {
     explicit Bf16Decoder(const Matrix& w) : data(static_cast<const bf16*>(w.data)), n_in(w.n_in) {}
     static constexpr int64_t kBytes = 64;
     const char* row(int64_t o) const { return reinterpret_cast<const char*>(data + o * n_in); }
-    void decode(bf16* out, int64_t stride, int64_t o, int64_t step, int64_t n) const {
-        const bf16* row = data + o * n_in + step * kStep;
-        const int64_t left = n_in - step * kStep, n_whole = std::min(n, left / kStep);
+    template <int kRows>
+    void decode(bf16* out, int64_t o, int64_t step) const {
+        const bf16* from = data + o * n_in + step * kStep;
+        const __mmask32 columns = first_words(n_in - step * kStep);
 #pragma GCC unroll 4
-        for (int64_t s = 0; s < n_whole; s++) _mm512_store_si512(out + s * stride, _mm512_loadu_si512(row + s * kStep));
-        for (int64_t s = n_whole; s < n; s++)
-            _mm512_store_si512(out + s * stride,
-                               _mm512_maskz_loadu_epi16(first_words(left - s * kStep), row + s * kStep));
+        for (int r = 0; r < kRows; r++)
+            _mm512_store_si512(out + r * kStep, _mm512_maskz_loadu_epi16(columns, from + r * n_in));
     }
 };
 
@@ -109,61 +105,69 @@ struct TransposedDecoder {  // (n_in, n_out)
 
     explicit TransposedDecoder(const Matrix& w)
         : data(static_cast<const bf16*>(w.data)), n_in(w.n_in), n_out(w.n_out) {}
-    void decode(bf16* out, int64_t stride, int64_t o, int64_t step, int64_t n) const {
-        for (int64_t s = 0, k = step * kStep; s < n; s++)
-            for (int64_t i = 0; i < kStep; i++, k++) out[s * stride + i] = k < n_in ? data[k * n_out + o] : bf16{0};
+    template <int kRows>
+    void decode(bf16* out, int64_t o, int64_t step) const {
+        for (int64_t i = 0, k = step * kStep; i < kStep; i++, k++)
+            for (int r = 0; r < kRows; r++) out[r * kStep + i] = k < n_in ? data[k * n_out + o + r] : bf16{0};
     }
 };
 
 // Calls work(decoder) with the one for w.
 template <class F>
 void with_decoder(const Matrix& w, F&& work) {
-    if (w.dtype == DType::kMXFP4)
-        work(Mxfp4Decoder(w));
+    constexpr int64_t kWidth = 2880;  // of all gpt-oss models' experts, in and out
+    if (w.dtype == DType::kMXFP4 && w.n_in == kWidth)
+        work(Mxfp4Decoder<kWidth / kStep>(w));
+    else if (w.dtype == DType::kMXFP4)
+        work(Mxfp4Decoder<0>(w));
     else if (w.transposed)
         work(TransposedDecoder(w));
     else
         work(Bf16Decoder(w));
 }
 
-// Brings the weights that come after a slab's rows into L2, some lines at a time.
-class Fetcher {
+// Decodes the rows of a matrix up to row `end`, slab after slab, and brings into L2 what follows a slab, as much with every
+// row as it decodes: fetched in bursts, lines wait for the core's 16 fill buffers.
+template <class Decoder>
+class WeightReader {
   public:
-    // For the slab of n_rows rows from row o: the slab's share, as its steps are of all, of the n_rows that follow; to be
-    // fetched in n_times times. Past the matrix's end it fetches what lies there: mostly the next expert.
-    template <class Decoder>
-    Fetcher(const Decoder& decoder, int64_t o, int64_t n_rows, int64_t first, int64_t steps, int64_t n_times)
-        : next_(decoder.row(o + n_rows) + n_rows * first * Decoder::kBytes),
-          end_(next_ + n_rows * steps * Decoder::kBytes),
-          at_once_((end_ - next_ + 64 * n_times - 1) / (64 * n_times) * 64) {}
-    void fetch() {
-        const char* const end = std::min(end_, next_ + at_once_);
-        for (; next_ < end; next_ += 64) _mm_prefetch(next_, _MM_HINT_T1);
+    WeightReader(const Decoder& decoder, int64_t end) : decoder_(decoder), end_(end) {}
+    // A slab begins whose last row comes before row o. Past the matrix's end lies, mostly, the next expert.
+    void fetch_from(int64_t o) { fetch_ = decoder_.row(o); }
+    // kRows rows of one step, zeros from row `end` on.
+    template <int kRows>
+    void read(bf16* out, int64_t o, int64_t step) {
+        if (o + kRows > end_) return read_last<kRows>(out, o, step);
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; r += kRowsAtOnce) {
+            decoder_.template decode<kRowsAtOnce>(out + r * kStep, o + r, step);
+#pragma GCC unroll 4
+            for (int64_t line = 0; line < kBytesAtOnce; line += 64) _mm_prefetch(fetch_ + line, _MM_HINT_T1);
+            fetch_ += kBytesAtOnce;
+            // A line of codes is four steps of a row: each of them asks for the lines that a quarter of the rows reads next but one.
+            if (Decoder::kBytes == 16 && kRows == 16 && step % 4 == r / kRowsAtOnce)
+#pragma GCC unroll 4
+                for (int i = 0; i < kRowsAtOnce; i++)
+                    _mm_prefetch(decoder_.row(o + r + i) + step / 4 * 64 + 128, _MM_HINT_T0);
+        }
     }
 
   private:
-    const char *next_, *end_;
-    int64_t at_once_;
-};
-
-// A slab in the making: rows [o, o + n) of a matrix, n <= kRows, and zeros up to kRows; steps [first, first + steps).
-template <int kRows, class Decoder>
-struct SlabWriter {
-    const Decoder* decoder;
-    bf16* slab;
-    int64_t o, n, first, steps;
-
-    static constexpr int64_t kFetches = kRows;  // of write()
-
-    void write(Fetcher& fetcher) const {
-        for (int64_t row = 0; row < n; row++) {
-            decoder->decode(slab + row * kStep, kRows * kStep, o + row, first, steps);
-            fetcher.fetch();
+    static constexpr int kRowsAtOnce = 4;
+    static constexpr int64_t kBytesAtOnce = kRowsAtOnce * Decoder::kBytes;
+    template <int kRows>
+    __attribute__((noinline)) void read_last(bf16* out, int64_t o, int64_t step) const {
+        for (int r = 0; r < kRows; r++, out += kStep) {
+            if (o + r < end_)
+                decoder_.template decode<1>(out, o + r, step);
+            else
+                _mm512_store_si512(out, _mm512_setzero_si512());
         }
-        for (int64_t row = n; row < kRows; row++)
-            for (int64_t s = 0; s < steps; s++)
-                _mm512_store_si512(slab + (s * kRows + row) * kStep, _mm512_setzero_si512());
     }
+
+    const Decoder decoder_;
+    const int64_t end_;
+    const char* fetch_ = nullptr;
 };
 
 // 32 floats of a row from column k on, rounded to nearest even, as 16 pairs; zeros from n_in on.

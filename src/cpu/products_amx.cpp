@@ -1,23 +1,19 @@
-// products_amx.cpp: products of bf16 activations with AMX: two tiles of weight rows times two of tokens. A slab of weights
-// is decoded into L1 and multiplied by all tokens; their sums wait in memory from slab to slab, but for 32 tokens or fewer.
+// products_amx.cpp: products of bf16 activations with AMX: two tiles of weight rows times one or two of tokens. While
+// weights are multiplied the next ones are decoded beside them in L1.
 //
-// Few tokens and many run the same instructions in the same order. One token costs as much arithmetic as 16, but then
+// Few tokens and many run the same products in the same order. One token costs as much arithmetic as 16, but then
 // decoding is the limit, and memory.
 #include <algorithm>
+#include <type_traits>
 
 #include "cpu/tiles_amx.h"
 
 namespace {
 
-constexpr int kSlabRows = 32;      // two tiles
-constexpr int64_t kSlabSteps = 8;  // 16 KB: the slab, the sums and two panels' share fit L1; storing sums costs 10 %
-constexpr int64_t kTile = 256;     // floats
-
-// Fetches in a step of a panel alone, or of two. One token waits for memory: its steps fetch for as long as they take, that of
-// four rows' decoding.
-constexpr int fetches_a_step(int n_panels) {
-    return n_panels == 1 ? 4 : 1;
-}
+constexpr int kTileRows = 16, kSlabRows = 2 * kTileRows;
+constexpr int64_t kTile = kTileRows * kStep;       // bf16
+constexpr int64_t kSums = kTileRows * kPanelRows;  // floats
+constexpr int64_t kSlabSteps = 6;  // two slabs of 12 KB, the sums and two panels' share fit L1; storing sums costs 10 %
 
 void pack(bf16* out, const float* const* x, int n, int64_t n_in, DType weights) {
     auto* pairs = reinterpret_cast<int32_t*>(out);  // (n_in / 2, n)
@@ -33,61 +29,9 @@ void pack(bf16* out, const float* const* x, int n, int64_t n_in, DType weights) 
     }
 }
 
-// Tokens of panel p.
+// Tokens of panel p; none if there is no such panel.
 int panel_tokens(int64_t p, int64_t n_tok) {
-    return int(std::min<int64_t>(kPanelRows, n_tok - p * kPanelRows));
-}
-
-// Where a product's sums are before and after a slab.
-struct Sums {
-    float* memory;  // (panels, 2 tiles, 16 rows, 16 tokens); of one token in one panel (2 tiles, 16 rows)
-    bool zero;      // before: nothing yet
-    bool load;      // before: in memory, else in the tiles
-    bool store;     // after
-};
-
-// The slab times one panel (kPanels == 1) or two.
-template <int kPanels>
-void multiply(const Sums& sums, const bf16* slab, const bf16* a, const bf16* b, int tokens_a, int tokens_b,
-              int64_t steps, Fetcher& fetcher) {
-    // One token's tile is one column: stored without gaps, its rows lie side by side.
-    const bool single = kPanels == 1 && tokens_a == 1;
-    const int64_t row_bytes = single ? 4 : 64, tile = single ? 16 : kTile;
-    if (sums.zero) {
-        _tile_zero(0);
-        _tile_zero(2);
-        if (kPanels == 2) {
-            _tile_zero(1);
-            _tile_zero(3);
-        }
-    } else if (sums.load) {
-        _tile_loadd(0, sums.memory, row_bytes);
-        _tile_loadd(2, sums.memory + tile, row_bytes);
-        if (kPanels == 2) {
-            _tile_loadd(1, sums.memory + 2 * kTile, 64);
-            _tile_loadd(3, sums.memory + 3 * kTile, 64);
-        }
-    }
-    for (int64_t s = 0; s < steps; s++) {
-        _tile_loadd(6, a + s * kStep * tokens_a, 4 * tokens_a);
-        _tile_loadd(4, slab + s * kSlabRows * kStep, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        if (kPanels == 2) {
-            _tile_loadd(7, b + s * kStep * tokens_b, 4 * tokens_b);
-            _tile_dpbf16ps(1, 4, 7);
-        }
-        _tile_loadd(5, slab + (s * kSlabRows + 16) * kStep, 64);
-        _tile_dpbf16ps(2, 5, 6);
-        if (kPanels == 2) _tile_dpbf16ps(3, 5, 7);
-        for (int i = 0; i < fetches_a_step(kPanels); i++) fetcher.fetch();
-    }
-    if (!sums.store) return;
-    _tile_stored(0, sums.memory, row_bytes);
-    _tile_stored(2, sums.memory + tile, row_bytes);
-    if (kPanels == 2) {
-        _tile_stored(1, sums.memory + 2 * kTile, 64);
-        _tile_stored(3, sums.memory + 3 * kTile, 64);
-    }
+    return int(std::clamp<int64_t>(n_tok - p * kPanelRows, 0, kPanelRows));
 }
 
 // y[r] = sums[r] + bias[r] of one token in one panel.
@@ -110,54 +54,202 @@ void write_tile(float* y, int64_t y_stride, const float* sums, const float* bias
         _mm512_mask_storeu_ps(y + t * y_stride, rows, _mm512_add_ps(_mm512_castsi512_ps(row[t]), b));
 }
 
-template <class Decoder>
-void dot_rows(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Decoder& decoder, int64_t n_steps,
-              const float* bias, int64_t o0, int64_t o1) {
-    static thread_local Scratch<bf16> slab_memory;
-    static thread_local Scratch<float> sum_memory;
-    constexpr int64_t kSlab = kSlabSteps * kSlabRows * kStep;
-    const int64_t n_panels = (n_tok + kPanelRows - 1) / kPanelRows, n_pairs = (n_panels + 1) / 2;
-    const int64_t panel_size = kPanelRows * n_steps * kStep;
-    bf16* slab_begin = slab_memory.get(kSlab);
-    float* sums = sum_memory.get(n_panels * 2 * kTile);
-    int shape_a = 0, shape_b = 0;
+// How a panel's sums of two tiles lie in memory: (2, 16 rows, 16 tokens). One token's tiles are columns: (2, 16 rows).
+struct SumLayout {
+    int64_t row_bytes, tile;
+    explicit SumLayout(int n_tok) : row_bytes(n_tok == 1 ? 4 : 64), tile(n_tok == 1 ? kTileRows : kSums) {}
+};
+
+// y[t][r] = sums[r][t] + bias[r] of a slab and one panel.
+void write(float* y, int64_t y_stride, const float* sums, const float* bias, int64_t n_rows, int n_tok) {
+    if (n_tok == 1) return write_rows(y, sums, bias, n_rows);
+    for (int64_t r = 0; r < n_rows; r += kTileRows)
+        write_tile(y + r, y_stride, sums + r * kPanelRows, bias + r, n_rows - r, n_tok);
+}
+
+// One panel or two.
+struct Panels {
+    const bf16 *a, *b;
+    int tokens_a, tokens_b;
+    float *sums_a, *sums_b;  // in memory
+
+    Panels(const bf16* x, int64_t n_tok, int64_t n_steps, int64_t first, float* sums)
+        : a(x + first * kPanelRows * n_steps * kStep),
+          b(a + kPanelRows * n_steps * kStep),
+          tokens_a(panel_tokens(first, n_tok)),
+          tokens_b(panel_tokens(first + 1, n_tok)),
+          sums_a(sums + first * 2 * kSums),
+          sums_b(sums_a + 2 * kSums) {}
+    int n() const { return tokens_b > 0 ? 2 : 1; }
+    void configure() const { configure_tiles(tokens_a, n() == 2 ? tokens_b : tokens_a); }
+    template <int kPanels>
+    void clear_sums() const {
+        _tile_zero(0);
+        _tile_zero(2);
+        if (kPanels == 2) {
+            _tile_zero(1);
+            _tile_zero(3);
+        }
+    }
+    // Sums and, of many, activations pass through L1 but once: loads that say so leave it to the weights.
+    template <int kPanels>
+    void load_sums() const {
+        const SumLayout of_a(tokens_a), of_b(tokens_b);
+        _tile_stream_loadd(0, sums_a, of_a.row_bytes);
+        _tile_stream_loadd(2, sums_a + of_a.tile, of_a.row_bytes);
+        if (kPanels == 2) {
+            _tile_stream_loadd(1, sums_b, of_b.row_bytes);
+            _tile_stream_loadd(3, sums_b + of_b.tile, of_b.row_bytes);
+        }
+    }
+    template <int kPanels>
+    void store_sums() const {
+        const SumLayout of_a(tokens_a), of_b(tokens_b);
+        _tile_stored(0, sums_a, of_a.row_bytes);
+        _tile_stored(2, sums_a + of_a.tile, of_a.row_bytes);
+        if (kPanels == 2) {
+            _tile_stored(1, sums_b, of_b.row_bytes);
+            _tile_stored(3, sums_b + of_b.tile, of_b.row_bytes);
+        }
+    }
+    // y[t][r] = sums[r][t] + bias[r] of a slab.
+    void write(float* y, int64_t y_stride, const float* bias, int64_t n_rows) const {
+        ::write(y, y_stride, sums_a, bias, n_rows, tokens_a);
+        if (n() == 2) ::write(y + kPanelRows * y_stride, y_stride, sums_b, bias, n_rows, tokens_b);
+    }
+};
+
+// The sums += step s of a slab, whose two tiles are at `weights`, times the panels. `between` is called after the first and
+// before the last products.
+template <int kPanels, bool kStream, class F>
+void multiply(const Panels& x, int64_t s, const bf16* weights, F&& between) {
+    const bf16 *a = x.a + s * kStep * x.tokens_a, *b = x.b + s * kStep * x.tokens_b;
+    if (kStream)
+        _tile_stream_loadd(6, a, 4 * x.tokens_a);
+    else
+        _tile_loadd(6, a, 4 * x.tokens_a);
+    _tile_loadd(4, weights, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    if (kPanels == 2) {
+        if (kStream)
+            _tile_stream_loadd(7, b, 4 * x.tokens_b);
+        else
+            _tile_loadd(7, b, 4 * x.tokens_b);
+        _tile_dpbf16ps(1, 4, 7);
+    }
+    between();
+    _tile_loadd(5, weights + kTile, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    if (kPanels == 2) _tile_dpbf16ps(3, 5, 7);
+}
+
+// All tokens in one panel (kPanels == 1) or two: their sums stay in the tiles, and a step is decoded while the one before it
+// is multiplied.
+template <int kPanels, class Decoder>
+void dot_few(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Decoder& decoder, int64_t n_steps,
+             const float* bias, int64_t o0, int64_t o1) {
+    alignas(64) bf16 steps[2][2 * kTile];
+    alignas(64) float sums[kPanels * 2 * kSums];
+    const Panels panels(x, n_tok, n_steps, 0, sums);
+    panels.configure();
+    WeightReader<Decoder> weights(decoder, o1);
     for (int64_t o = o0; o < o1; o += kSlabRows) {
-        const int64_t n_rows = std::min<int64_t>(kSlabRows, o1 - o);
-        for (int64_t first = 0; first < n_steps; first += kSlabSteps) {
-            const int64_t steps = std::min(kSlabSteps, n_steps - first);
-            const SlabWriter<kSlabRows, Decoder> slab{&decoder, slab_begin, o, n_rows, first, steps};
-            Fetcher fetcher(decoder, o, kSlabRows, first, steps,
-                            SlabWriter<kSlabRows, Decoder>::kFetches +
-                                steps * (n_panels / 2 * fetches_a_step(2) + n_panels % 2 * fetches_a_step(1)));
-            slab.write(fetcher);
-            finish_stores(slab_begin);
+        weights.fetch_from(o + kSlabRows);
+        weights.template read<kTileRows>(steps[0], o, 0);
+        weights.template read<kTileRows>(steps[0] + kTile, o + kTileRows, 0);
+        panels.clear_sums<kPanels>();
+        for (int64_t s = 0; s < n_steps; s++) {
+            const bool more = s + 1 < n_steps;
+            bf16* next = steps[(s + 1) % 2];
+            if (more) weights.template read<kTileRows>(next, o, s + 1);
+            finish_stores(steps);
+            multiply<kPanels, false>(panels, s, steps[s % 2], [&] {
+                if (more) weights.template read<kTileRows>(next + kTile, o + kTileRows, s + 1);
+                finish_stores(steps);
+            });
+        }
+        panels.store_sums<kPanels>();
+        panels.write(y + (o - o0), y_stride, bias + (o - o0), std::min<int64_t>(kSlabRows, o1 - o));
+    }
+    _tile_release();
+}
+
+// Decodes a slab of kSlabSteps or fewer steps, a tile at a time.
+template <class Decoder>
+class SlabWriter {
+  public:
+    SlabWriter(const Decoder& decoder, int64_t end) : weights_(decoder, end) {}
+    void start(bf16* slab, int64_t o, int64_t first, int64_t steps) {
+        if (first == 0) weights_.fetch_from(o + kSlabRows);
+        slab_ = slab;
+        o_ = o;
+        first_ = first;
+        tile_ = 0;
+        n_tiles_ = 2 * steps;
+    }
+    void next_tile() {
+        if (tile_ == n_tiles_) return;
+        weights_.template read<kTileRows>(slab_ + tile_ * kTile, o_ + tile_ % 2 * kTileRows, first_ + tile_ / 2);
+        tile_++;
+        finish_stores(slab_);
+    }
+    void finish() {
+        while (tile_ < n_tiles_) next_tile();
+    }
+
+  private:
+    WeightReader<Decoder> weights_;
+    bf16* slab_ = nullptr;
+    int64_t o_ = 0, first_ = 0, tile_ = 0, n_tiles_ = 0;
+};
+
+// More panels: a slab is multiplied by all tokens, a pair of panels after the other, while the next one is decoded.
+template <class Decoder>
+void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Decoder& decoder, int64_t n_steps,
+              const float* bias, int64_t o0, int64_t o1) {
+    static thread_local Scratch<float> sum_memory;
+    alignas(64) bf16 slabs[2][kSlabSteps * 2 * kTile];
+    const int64_t n_panels = (n_tok + kPanelRows - 1) / kPanelRows, n_pairs = (n_panels + 1) / 2;
+    float* sums = sum_memory.get(n_panels * 2 * kSums);
+    int shape_a = 0, shape_b = 0;
+    SlabWriter<Decoder> writer(decoder, o1);
+    int now = 0;
+    writer.start(slabs[now], o0, 0, std::min(kSlabSteps, n_steps));
+    writer.finish();
+    for (int64_t o = o0; o < o1; o += kSlabRows) {
+        for (int64_t first = 0; first < n_steps; first += kSlabSteps, now ^= 1) {
+            const int64_t end = std::min(first + kSlabSteps, n_steps);
+            if (end < n_steps)
+                writer.start(slabs[now ^ 1], o, end, std::min(kSlabSteps, n_steps - end));
+            else if (o + kSlabRows < o1)
+                writer.start(slabs[now ^ 1], o + kSlabRows, 0, std::min(kSlabSteps, n_steps));
             // There and back: the pair at the turn keeps its sums in the tiles.
-            const bool back = first / kSlabSteps % 2, last = first + steps == n_steps;
+            const bool back = first / kSlabSteps % 2;
             for (int64_t i = 0; i < n_pairs; i++) {
-                const int64_t p = 2 * (back ? n_pairs - 1 - i : i);
-                const bool two = p + 1 < n_panels;
-                const int tokens_a = panel_tokens(p, n_tok), tokens_b = two ? panel_tokens(p + 1, n_tok) : tokens_a;
-                if (tokens_a != shape_a || tokens_b != shape_b) configure_tiles(shape_a = tokens_a, shape_b = tokens_b);
-                const bf16* a = x + p * panel_size + first * kStep * tokens_a;
-                const bf16* b = x + (p + 1) * panel_size + first * kStep * tokens_b;
-                const Sums pair{sums + p * 2 * kTile, first == 0, i > 0, last || i + 1 < n_pairs};
-                if (two)
-                    multiply<2>(pair, slab_begin, a, b, tokens_a, tokens_b, steps, fetcher);
+                const Panels pair(x, n_tok, n_steps, 2 * (back ? n_pairs - 1 - i : i), sums);
+                if (pair.tokens_a != shape_a || pair.tokens_b != shape_b) pair.configure();
+                shape_a = pair.tokens_a;
+                shape_b = pair.tokens_b;
+                const auto run = [&](auto n) {
+                    if (first == 0)
+                        pair.clear_sums<n()>();
+                    else if (i > 0)
+                        pair.load_sums<n()>();
+                    for (int64_t s = first; s < end; s++)
+                        multiply<n(), true>(pair, s, slabs[now] + (s - first) * 2 * kTile, [&] { writer.next_tile(); });
+                    if (end == n_steps || i + 1 < n_pairs) pair.store_sums<n()>();
+                };
+                if (pair.n() == 2)
+                    run(std::integral_constant<int, 2>());
                 else
-                    multiply<1>(pair, slab_begin, a, a, tokens_a, tokens_a, steps, fetcher);
+                    run(std::integral_constant<int, 1>());
             }
+            writer.finish();
         }
-        for (int64_t p = 0; p < n_panels; p++) {
-            float* out = y + p * kPanelRows * y_stride + (o - o0);
-            const float *from = sums + p * 2 * kTile, *b = bias + (o - o0);
-            const int tokens = panel_tokens(p, n_tok);
-            if (tokens == 1 && p % 2 == 0) {
-                write_rows(out, from, b, n_rows);
-                continue;
-            }
-            for (int64_t r = 0; r < n_rows; r += 16)
-                write_tile(out + r, y_stride, from + r * 16, b + r, n_rows - r, tokens);
-        }
+        for (int64_t p = 0; p < n_panels; p += 2)
+            Panels(x, n_tok, n_steps, p, sums)
+                .write(y + p * kPanelRows * y_stride + (o - o0), y_stride, bias + (o - o0),
+                       std::min<int64_t>(kSlabRows, o1 - o));
     }
     _tile_release();
 }
@@ -165,7 +257,13 @@ void dot_rows(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
 void dot(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Matrix& w, const float* bias, int64_t o0,
          int64_t o1) {
     with_decoder(w, [&](const auto& decoder) {
-        dot_rows(y, y_stride, x, n_tok, decoder, padded(w.n_in) / kStep, bias, o0, o1);
+        const int64_t n_steps = padded(w.n_in) / kStep;
+        if (n_tok <= kPanelRows)
+            dot_few<1>(y, y_stride, x, n_tok, decoder, n_steps, bias, o0, o1);
+        else if (n_tok <= 2 * kPanelRows)
+            dot_few<2>(y, y_stride, x, n_tok, decoder, n_steps, bias, o0, o1);
+        else
+            dot_many(y, y_stride, x, n_tok, decoder, n_steps, bias, o0, o1);
     });
 }
 

@@ -57,19 +57,18 @@ template <int N, class Decoder>
 void dot_few(float* y, int64_t y_stride, const bf16* x, const Decoder& decoder, int64_t n_steps, const float* bias,
              int64_t o0, int64_t o1) {
     constexpr int64_t kSteps = 4;
-    alignas(64) bf16 memory[kSteps * kRowsAtOnce * kStep];
+    alignas(64) bf16 slab[kSteps][kRowsAtOnce * kStep];
+    WeightReader<Decoder> weights(decoder, o1);
     for (int64_t o = o0; o < o1; o += kRowsAtOnce) {
-        const int64_t n_rows = std::min<int64_t>(kRowsAtOnce, o1 - o);
+        weights.fetch_from(o + kRowsAtOnce);
         Sums<N> sum;
         clear<N>(sum);
         for (int64_t first = 0; first < n_steps; first += kSteps) {
             const int64_t steps = std::min(kSteps, n_steps - first);
-            const SlabWriter<kRowsAtOnce, Decoder> slab{&decoder, memory, o, n_rows, first, steps};
-            Fetcher fetcher(decoder, o, kRowsAtOnce, first, steps, slab.kFetches);
-            slab.write(fetcher);
-            add<N>(sum, x + first * kStep, n_steps * kStep, memory, kRowsAtOnce, steps);
+            for (int64_t s = 0; s < steps; s++) weights.template read<kRowsAtOnce>(slab[s], o, first + s);
+            add<N>(sum, x + first * kStep, n_steps * kStep, slab[0], kRowsAtOnce, steps);
         }
-        write<N>(y + (o - o0), y_stride, sum, bias + (o - o0), n_rows);
+        write<N>(y + (o - o0), y_stride, sum, bias + (o - o0), o1 - o);
     }
 }
 
@@ -79,17 +78,17 @@ void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
               const float* bias, int64_t o0, int64_t o1) {
     static thread_local Scratch<bf16> memory;
     const int64_t stride = steps * kStep;
-    bf16* memory_begin = memory.get(steps * kSlabRows * kStep);
+    bf16* slab = memory.get(steps * kSlabRows * kStep);
+    WeightReader<Decoder> weights(decoder, o1);
     for (int64_t o = o0; o < o1; o += kSlabRows) {
         const int64_t n_rows = std::min<int64_t>(kSlabRows, o1 - o);
-        const SlabWriter<kSlabRows, Decoder> slab{&decoder, memory_begin, o, n_rows, 0, steps};
-        Fetcher fetcher(decoder, o, kSlabRows, 0, steps, slab.kFetches);
-        slab.write(fetcher);
+        weights.fetch_from(o + kSlabRows);
+        for (int64_t s = 0; s < steps; s++) weights.template read<kSlabRows>(slab + s * kSlabRows * kStep, o, s);
         for (int64_t r = 0; r < n_rows; r += kRowsAtOnce) {
             const auto multiply = [&](auto n, int64_t t) {
                 Sums<n()> sum;
                 clear<n()>(sum);
-                add<n()>(sum, x + t * stride, stride, slab.slab + r * kStep, kSlabRows, steps);
+                add<n()>(sum, x + t * stride, stride, slab + r * kStep, kSlabRows, steps);
                 write<n()>(y + (o - o0) + r + t * y_stride, y_stride, sum, bias + (o - o0) + r, n_rows - r);
             };
             int64_t t = 0;
