@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <string>
 
@@ -39,12 +40,13 @@ const ProductCase kCases[] = {
     {17, 33, 288, "one past each"},
     {32, 31, 96, "two panels"},
     {20, 70, 2880, "gpt-oss depth, two panels; two slabs of rows and a part"},
-    {33, 48, 384, "three panels, the last of one token; two whole slabs"},
-    {37, 64, 2880, "gpt-oss depth, three panels"},
-    {49, 33, 544, "two pairs, the last panel of one token; three slabs"},
-    {63, 7, 64, "four panels, the last short"},
-    {65, 33, 544, "a pair of one panel of one token; three slabs"},
-    {130, 40, 320, "many"},
+    {33, 48, 384, "three panels, the last of one token"},
+    {63, 7, 64, "twice two panels, the last short, of a part of a slab"},
+    {64, 40, 192, "twice two panels, one whole slab"},
+    {65, 33, 544, "three panels and two, the last of one token; three slabs"},
+    {81, 33, 384, "twice three panels, two whole slabs"},
+    {97, 64, 2880, "gpt-oss depth, three panels and twice two"},
+    {128, 40, 320, "twice three and two panels, the most at once"},
 };
 const ProductCase kRaggedCases[] = {
     {1, 3, 1, "a single column"},
@@ -52,7 +54,7 @@ const ProductCase kRaggedCases[] = {
     {17, 5, 33, "one past a step"},
     {5, 20, 48, "half a step"},
     {18, 33, 289, "one past a step, two panels"},
-    {40, 33, 193, "one past a slab, three panels"},
+    {60, 33, 193, "one past a slab, twice two panels"},
 };
 
 Rows activations(int64_t n_tok, int64_t n_in) {
@@ -72,7 +74,8 @@ void expect_dot(const Kernels& kernels, Kind kind, const ProductCase& c) {
     pack(*kernels.bf16, packed, x, w.matrix.dtype);
     std::vector<float> bias, y(size_t(c.n_tok * (c.n_out + 3)), kNan);
     for (int64_t o = 0; o < c.n_out; o++) bias.push_back(noise(5, uint64_t(o)));
-    kernels.bf16->dot(y.data(), c.n_out + 3, packed.row(0), c.n_tok, w.matrix, bias.data(), 0, c.n_out);
+    kernels.bf16->dot(y.data(), c.n_out + 3, packed.data(packed.spans()[0]), c.n_tok, w.matrix, bias.data(), 0,
+                      c.n_out);
     for (int64_t t = 0; t < c.n_tok; t++) {
         const float* row = &y[size_t(t * (c.n_out + 3))];
         for (int64_t o = 0; o < c.n_out; o++) {
@@ -100,9 +103,9 @@ TEST(Bf16Products, OfRowsThatEndInsideAStep) {
             for (const Kind kind : {Kind::kBF16, Kind::kTransposed}) expect_dot(*kernels, kind, c);
 }
 
-// Alone, and by twos and threes: some sets have ways of their own for a few tokens.
+// Alone, by twos and threes, and by two and three panels: some sets have ways of their own for a few tokens.
 TEST(Bf16Products, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
-    const ProductCase c{37, 45, 608, ""};
+    const ProductCase c{70, 45, 608, ""};
     for (const Kernels* kernels : sets_with_products())
         for (const Kind kind : {Kind::kBF16, Kind::kTransposed, Kind::kMXFP4}) {
             const KindWeights w(kind, c.n_out, c.n_in);
@@ -111,8 +114,9 @@ TEST(Bf16Products, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
             PackedRows packed, packed_few;
             pack(*kernels->bf16, packed, x, w.matrix.dtype);
             std::vector<float> all(size_t(c.n_tok * c.n_out));
-            kernels->bf16->dot(all.data(), c.n_out, packed.row(0), c.n_tok, w.matrix, bias.data(), 0, c.n_out);
-            for (const int64_t n_few : {1, 2, 3}) {
+            kernels->bf16->dot(all.data(), c.n_out, packed.data(packed.spans()[0]), c.n_tok, w.matrix, bias.data(), 0,
+                               c.n_out);
+            for (const int64_t n_few : {1, 2, 3, 17, 33}) {
                 std::vector<float> by_few(all.size());
                 for (int64_t t = 0; t < c.n_tok; t += n_few) {
                     Rows few(c.n_in);
@@ -120,8 +124,9 @@ TEST(Bf16Products, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
                     for (int64_t i = 0; i < few.n(); i++) std::copy(x.row(t + i), x.row(t + i) + c.n_in, few.row(i));
                     pack(*kernels->bf16, packed_few, few, w.matrix.dtype);
                     for (int64_t o = 0; o < c.n_out; o += 5)
-                        kernels->bf16->dot(&by_few[size_t(t * c.n_out + o)], c.n_out, packed_few.row(0), few.n(),
-                                           w.matrix, bias.data(), o, o + 5);
+                        kernels->bf16->dot(&by_few[size_t(t * c.n_out + o)], c.n_out,
+                                           packed_few.data(packed_few.spans()[0]), few.n(), w.matrix, bias.data(), o,
+                                           o + 5);
                 }
                 EXPECT_EQ(0, std::memcmp(all.data(), by_few.data(), all.size() * sizeof(float)))
                     << kernels->flag << ", " << n_few << " at once";
@@ -129,17 +134,33 @@ TEST(Bf16Products, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
         }
 }
 
-// Groups of 1, 16, 0 and 21 rows, as experts have: each begins a panel.
+// Groups of 1, 16, 0, 21 and 150 rows, as experts have: each begins a panel, and panels with others beside them are whole.
 TEST(Bf16Products, GroupsOfRowsArePackedApart) {
     PackedRows packed;
-    packed.resize(40, {0, 1, 17, 17, 38});
-    const std::vector<std::pair<int64_t, int>> want{{0, 1}, {1, 16}, {17, 16}, {33, 5}};
-    ASSERT_EQ(packed.panels().size(), want.size());
-    for (size_t i = 0; i < want.size(); i++) {
-        EXPECT_EQ(packed.panels()[i].begin, want[i].first);
-        EXPECT_EQ(packed.panels()[i].n, want[i].second);
-        EXPECT_EQ(reinterpret_cast<uintptr_t>(packed.row(want[i].first)) % 64, 0u);
+    packed.resize(40, {0, 1, 17, 17, 38, 188});
+    struct {
+        int group;
+        int64_t begin, n;
+    } const spans[] = {{0, 0, 1}, {1, 1, 16}, {3, 17, 21}, {4, 38, 128}, {4, 166, 22}};
+    ASSERT_EQ(packed.spans().size(), std::size(spans));
+    int64_t row = 0, panel = 0;
+    for (size_t i = 0; i < std::size(spans); i++) {
+        const PackedRows::Span& span = packed.spans()[i];
+        EXPECT_EQ(span.group, spans[i].group);
+        EXPECT_EQ(span.begin, spans[i].begin);
+        EXPECT_EQ(span.n, spans[i].n);
+        EXPECT_EQ(span.first_row, row);
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(packed.data(span)) % 64, 0u);
+        for (int64_t t = 0; t < span.n; t += 16, panel++) {
+            const PackedRows::Panel& p = packed.panels()[size_t(panel)];
+            EXPECT_EQ(p.begin, span.begin + t);
+            EXPECT_EQ(p.n, std::min<int64_t>(16, span.n - t));
+            EXPECT_EQ(p.width, span.n <= 16 ? span.n : 16);
+            EXPECT_EQ(p.first_row, row);
+            row += p.width;
+        }
     }
+    EXPECT_EQ(packed.panels().size(), size_t(panel));
 }
 
 // Values below 2^-126 may be flushed to zero: AMX does.
@@ -153,7 +174,7 @@ TEST(Bf16Products, Mxfp4DecodesEveryCodeAndScale) {
             pack(*kernels->bf16, packed, x, w.dtype);
             float y;
             const float bias = 0;
-            kernels->bf16->dot(&y, 1, packed.row(0), 1, w, &bias, 0, 1);
+            kernels->bf16->dot(&y, 1, packed.data(packed.spans()[0]), 1, w, &bias, 0, 1);
             if (std::fabs(want) < std::ldexp(1.0f, -126) && y == 0) return;
             if (std::isinf(want))  // times the zeros beside it
                 ASSERT_FALSE(std::isfinite(y)) << kernels->flag << " " << what;
@@ -184,7 +205,7 @@ TEST(Bf16Products, AmxSumsInTheDocumentedOrder) {
         PackedRows packed;
         pack(amx, packed, x, w.matrix.dtype);
         std::vector<float> y(kTok * kOut), bias(kOut, 0.0f);
-        amx.dot(y.data(), kOut, packed.row(0), kTok, w.matrix, bias.data(), 0, kOut);
+        amx.dot(y.data(), kOut, packed.data(packed.spans()[0]), kTok, w.matrix, bias.data(), 0, kOut);
         for (int t = 0; t < kTok; t++)
             for (int o = 0; o < kOut; o++) {
                 float sum = 0;

@@ -198,7 +198,10 @@ class Bench {
             layer.n_experts = kExperts;
             if (products_) {
                 gather(*products_, packed_, x, groups, kChosen, first.dtype);
-                expert_linear(*products_, y, packed_, groups, layer, {});
+                if (&w == &up_)  // with its swiglu
+                    expert_up(*products_, packed_act_, packed_, layer, {}, config_, first.dtype);
+                else
+                    expert_linear(*products_, y, packed_, layer, {});
             } else {
                 gather(kernels_, gathered, x, groups, kChosen, first.dtype);
                 expert_linear(kernels_, y, gathered, groups, layer, {});
@@ -246,7 +249,8 @@ class Bench {
     const Kernels& kernels_;
     const Bf16Kernels* const products_;
     const double bandwidth_, peak_;
-    PackedRows packed_;
+    const Config config_ = gpt_oss_config(false);
+    PackedRows packed_, packed_act_;
     // More than any cache holds: 260 MB here, which is what eight of qkv and one layer's experts are.
     static constexpr int kExperts = 32, kLayers = 3;
     const RandomMatrix qkv_{DType::kBF16, 5120, 2880, 24}, o_{DType::kBF16, 2880, 4096, 24};

@@ -128,7 +128,7 @@ void attend_amx(const AttentionTile& tile) {
     Queries q = begin(tile);
     const __m512 scale = _mm512_set1_ps(1.0f / std::sqrt(float(tile.head_dim)));
 
-    configure_tiles(kLanes, kLanes);
+    configure_tiles(kLanes);
     for (size_t page = 0; page < tile.keys.size(); page++) {
         finish_stores(queries);
         multiply_keys(scores, tile.keys[page], queries, dim);

@@ -263,25 +263,21 @@ class CpuReplica : public Replica {
             routing = route(router_, config_.experts_per_token);
             groups = group_by_expert(routing, config_.n_experts);
         });
+        const DType up_type = w.w_up.first.dtype, down_type = w.w_down.first.dtype;
         run(kMoeUp, groups.n_active * w.w_up.first.bytes(), [&] {
             if (products_) {
-                gather(*products_, packed_, h_, groups, config_.experts_per_token, w.w_up.first.dtype);
-                expert_linear(*products_, up_, packed_, groups, w.w_up, w.b_up);
+                gather(*products_, packed_, h_, groups, config_.experts_per_token, up_type);
+                expert_up(*products_, packed_act_, packed_, w.w_up, w.b_up, config_, down_type);
             } else {
                 if (bf16_) round(h_);
-                gather(kernels_, expert_in_, h_, groups, config_.experts_per_token, w.w_up.first.dtype);
+                gather(kernels_, expert_in_, h_, groups, config_.experts_per_token, up_type);
                 expert_linear(kernels_, up_, expert_in_, groups, w.w_up, w.b_up);
             }
         });
-        run(kSwiglu, 0, [&] {
-            if (products_)
-                swiglu(*products_, packed_, up_, groups, config_, w.w_down.first.dtype);
-            else
-                swiglu(kernels_, act_, up_, config_, bf16_, w.w_down.first.dtype);
-        });
+        if (!products_) run(kSwiglu, 0, [&] { swiglu(kernels_, act_, up_, config_, bf16_, down_type); });
         run(kMoeDown, groups.n_active * w.w_down.first.bytes(), [&] {
             if (products_)
-                expert_linear(*products_, down_, packed_, groups, w.w_down, w.b_down);
+                expert_linear(*products_, down_, packed_act_, w.w_down, w.b_down);
             else
                 expert_linear(kernels_, down_, act_, groups, w.w_down, w.b_down);
         });
@@ -336,7 +332,7 @@ class CpuReplica : public Replica {
     Rows router_;                        // (T, E)
     Rows expert_in_, up_, act_, down_;   // (T·A, D), (T·A, 2F), (T·A, F), (T·A, D), in order of expert
     Rows logits_;                        // (rows, V)
-    PackedRows packed_;                  // what enters the next products, if products_
+    PackedRows packed_, packed_act_;     // what enters the next products, and the experts' second ones, if products_
     std::vector<EngineStats::Op> ops_{kOps};
 };
 

@@ -16,8 +16,10 @@ constexpr int64_t padded(int64_t n) {
     return (n + kBlock - 1) / kBlock * kBlock;
 }
 
-// Packed rows come in panels of so many; the last panel of a group of rows may have fewer.
+// Packed rows come in panels of so many; the last panel of those that are multiplied together may have fewer.
 constexpr int kPanelRows = 16;
+// So many at once: 128 × 2880 are 0.7 MB, which stay in L2 from one piece of the weights to the next.
+constexpr int64_t kPackedRowsAtOnce = 128;
 
 // Up to kPanelRows queries of one KV head and one sequence: the work of one Bf16Kernels::attend.
 struct AttentionTile {
@@ -36,12 +38,14 @@ struct AttentionTile {
 // The bf16 mode's products for a set with instructions for them. Inputs are rounded once, sums are f32 and, as above, in
 // an order that the shape of one row fixes. (AMX and AVX-512 BF16 differ from each other in their last bits.)
 struct Bf16Kernels {
-    // n <= kPanelRows rows of n_in floats → n · padded(n_in) elements, rounded, in the order in which `dot` reads them
-    // with weights of that type.
-    void (*pack)(bf16* out, const float* const* x, int n, int64_t n_in, DType weights);
+    // Columns [first, first + n_columns) of n <= kPanelRows rows, which begin at x[i] → their places in a panel of
+    // width · padded(n_in) elements, rounded, in the order in which `dot` reads them with weights of that type. first is a
+    // multiple of kBlock; padding comes with the last columns. width: n for a panel that is alone, else kPanelRows.
+    void (*pack)(bf16* panel, const float* const* x, int n, int width, int64_t n_in, int64_t first, int64_t n_columns,
+                 DType weights);
 
-    // y[t][o - o0] = Σ_k x[t][k] w[o][k] + bias[o - o0] for o in [o0, o1), t in [0, n_tok). x: the tokens' panels, one
-    // after the other, 64-byte aligned. w: bf16, also transposed, or MXFP4.
+    // y[t][o - o0] = Σ_k x[t][k] w[o][k] + bias[o - o0] for o in [o0, o1), t in [0, n_tok), n_tok <= kPackedRowsAtOnce. x: the
+    // tokens' panels, one after the other, 64-byte aligned. w: bf16, also transposed, or MXFP4.
     void (*dot)(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Matrix& w, const float* bias,
                 int64_t o0, int64_t o1);
 

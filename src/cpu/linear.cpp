@@ -32,12 +32,35 @@ void linear_task(const Kernels& kernels, Rows& y, const Rows& x, int64_t t0, int
 
 void PackedRows::resize(int64_t dim, const std::vector<int64_t>& begin) {
     n_ = begin.back();
+    n_stored_ = 0;
     stride_ = padded(dim);
-    if (int64_t(data_.size()) < n_ * stride_) data_.resize(size_t(n_ * stride_));
+    spans_.clear();
     panels_.clear();
     for (size_t g = 0; g + 1 < begin.size(); g++)
-        for (int64_t t = begin[g]; t < begin[g + 1]; t += kPanelRows)
-            panels_.push_back({t, int(std::min<int64_t>(kPanelRows, begin[g + 1] - t))});
+        for (int64_t t = begin[g]; t < begin[g + 1]; t += kPackedRowsAtOnce) {
+            const int64_t n_span = std::min(kPackedRowsAtOnce, begin[g + 1] - t);
+            spans_.push_back({int(g), t, n_span, n_stored_, panels_.size()});
+            for (int64_t i = 0; i < n_span; i += kPanelRows) {
+                const int n = int(std::min<int64_t>(kPanelRows, n_span - i)),
+                          width = n_span <= kPanelRows ? n : kPanelRows;
+                panels_.push_back({t + i, n, width, n_stored_});
+                n_stored_ += width;
+            }
+        }
+    reserve();
+}
+
+void PackedRows::resize(int64_t dim, const PackedRows& like) {
+    n_ = like.n_;
+    n_stored_ = like.n_stored_;
+    stride_ = padded(dim);
+    spans_ = like.spans_;
+    panels_ = like.panels_;
+    reserve();
+}
+
+void PackedRows::reserve() {
+    if (int64_t(data_.size()) < n_stored_ * stride_) data_.resize(size_t(n_stored_ * stride_));
 }
 
 void pack(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, DType weights) {
@@ -46,15 +69,15 @@ void pack(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, DType weig
     for (const PackedRows::Panel& panel : out.panels()) {
         const float* rows[kPanelRows];
         for (int i = 0; i < panel.n; i++) rows[i] = x.row(panel.begin + i);
-        kernels.pack(out.row(panel.begin), rows, panel.n, x.dim(), weights);
+        kernels.pack(out.data(panel), rows, panel.n, panel.width, x.dim(), 0, x.dim(), weights);
     }
 }
 
-void linear_task(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, int64_t t0, int64_t n_tok, const Matrix& w,
-                 const Vector& b, int64_t first_bias, int64_t o0, int64_t o1) {
+void linear_task(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const PackedRows::Span& span,
+                 const Matrix& w, const Vector& b, int64_t first_bias, int64_t o0, int64_t o1) {
     float bias[kRowsPerTask];
     for (int64_t o = o0; o < o1; o++) bias[o - o0] = b[first_bias + o];
-    kernels.dot(y.row(t0) + o0, y.stride(), x.row(t0), n_tok, w, bias, o0, o1);
+    kernels.dot(y.row(span.begin) + o0, y.stride(), x.data(span), span.n, w, bias, o0, o1);
 }
 
 namespace {
@@ -81,11 +104,10 @@ void feature_tasks(Products products, int64_t n_times, int64_t n_tok, F&& work) 
 }  // namespace
 
 void linear(const Bf16Kernels& kernels, const PackedRows& x, Products products) {
-    const int64_t n_spans = (x.n() + kPackedTokensPerTask - 1) / kPackedTokensPerTask;
-    feature_tasks(products, n_spans, x.n(), [&](const Product& p, int64_t span, int64_t o0, int64_t o1) {
-        const int64_t t = span * kPackedTokensPerTask;
-        linear_task(kernels, p.y, x, t, std::min(kPackedTokensPerTask, x.n() - t), p.w, p.b, 0, o0, o1);
-    });
+    feature_tasks(products, int64_t(x.spans().size()), x.n(),
+                  [&](const Product& p, int64_t span, int64_t o0, int64_t o1) {
+                      linear_task(kernels, p.y, x, x.spans()[size_t(span)], p.w, p.b, 0, o0, o1);
+                  });
 }
 
 void linear(const Kernels& kernels, const Rows& x, Products products) {

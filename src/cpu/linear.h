@@ -28,24 +28,36 @@ class Rows {
     AlignedVector<float> data_;
 };
 
-// (n, dim) bf16, packed for Bf16Kernels::dot. Rows come in groups that are multiplied by one matrix each: all in one, or
-// one an expert. A group's panels begin at its first row.
+// (n, dim) bf16, packed for Bf16Kernels::dot. Rows come in groups that are multiplied by one matrix each: all in one, or one
+// an expert. Of a group, a span of up to kPackedRowsAtOnce is multiplied at once.
 class PackedRows {
   public:
+    struct Span {
+        int group;
+        int64_t begin, n;    // rows
+        int64_t first_row;   // where they are stored
+        size_t first_panel;  // of those that hold them
+    };
     struct Panel {
-        int64_t begin;  // row
-        int n;
+        int64_t begin;  // rows
+        int n, width;   // as Bf16Kernels::pack wants it
+        int64_t first_row;
     };
 
     // begin: the groups' first rows, and the end of the last.
     void resize(int64_t dim, const std::vector<int64_t>& begin);
+    void resize(int64_t dim, const PackedRows& like);
     int64_t n() const { return n_; }
+    const std::vector<Span>& spans() const { return spans_; }
     const std::vector<Panel>& panels() const { return panels_; }
-    bf16* row(int64_t begin) { return data_.data() + begin * stride_; }  // of a panel's or group's first row
-    const bf16* row(int64_t begin) const { return data_.data() + begin * stride_; }
+    bf16* data(const Panel& panel) { return data_.data() + panel.first_row * stride_; }
+    const bf16* data(const Span& span) const { return data_.data() + span.first_row * stride_; }
 
   private:
-    int64_t n_ = 0, stride_ = 0;
+    void reserve();
+
+    int64_t n_ = 0, n_stored_ = 0, stride_ = 0;  // rows; elements
+    std::vector<Span> spans_;
     std::vector<Panel> panels_;
     AlignedVector<bf16> data_;
 };
@@ -85,10 +97,7 @@ void for_each_task(int64_t n_tasks, int64_t n_tok, F&& work) {
     }
 }
 
-// Tokens of one task with packed x: 128 × 2880 are 0.7 MB, which stay in L2 from task to task.
-constexpr int64_t kPackedTokensPerTask = 128;
-
-// The same for packed x. t0 is a panel's first row.
-void linear_task(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, int64_t t0, int64_t n_tok, const Matrix& w,
-                 const Vector& b, int64_t first_bias, int64_t o0, int64_t o1);
+// The same for a span of packed x.
+void linear_task(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const PackedRows::Span& span,
+                 const Matrix& w, const Vector& b, int64_t first_bias, int64_t o0, int64_t o1);
 void linear(const Bf16Kernels& kernels, const PackedRows& x, Products products);

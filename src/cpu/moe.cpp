@@ -7,23 +7,14 @@
 
 namespace {
 
-// Calls work(expert, first row, rows, output features [o0, o1)) for all of every expert's rows, at most `span` at once.
+// Calls work(span, output features [o0, o1)) for all features of each of n_spans, whose n_rows one expert has.
 template <class F>
-void expert_tasks(const ExpertGroups& groups, const ExpertMatrices& w, int64_t span, F&& work) {
-    struct Rows {
-        int expert;
-        int64_t begin, n;
-    };
-    std::vector<Rows> spans;
-    for (int e = 0; e < w.n_experts; e++)
-        for (int64_t t = groups.begin[size_t(e)], end = groups.begin[size_t(e) + 1]; t < end; t += span)
-            spans.push_back({e, t, std::min(span, end - t)});
+void expert_tasks(size_t n_spans, int64_t n_rows, const ExpertMatrices& w, F&& work) {
     const int64_t n_out = w.first.n_out, n_blocks = (n_out + kRowsPerTask - 1) / kRowsPerTask;
-    const size_t n_tok = groups.slot.size() / std::max<size_t>(spans.size(), 1);  // of a span, on average
-    for_each_task(int64_t(spans.size()) * n_blocks, int64_t(n_tok), [&](int64_t task) {
-        const Rows& rows = spans[size_t(task / n_blocks)];
+    const int64_t n_tok = n_rows / std::max<int64_t>(int64_t(n_spans), 1);  // of a span, on average
+    for_each_task(int64_t(n_spans) * n_blocks, n_tok, [&](int64_t task) {
         const int64_t o = task % n_blocks * kRowsPerTask;
-        work(rows.expert, rows.begin, rows.n, o, std::min(o + kRowsPerTask, n_out));
+        work(size_t(task / n_blocks), o, std::min(o + kRowsPerTask, n_out));
     });
 }
 
@@ -81,7 +72,12 @@ void gather(const Kernels& kernels, Rows& out, const Rows& x, const ExpertGroups
 void expert_linear(const Kernels& kernels, Rows& y, const Rows& x, const ExpertGroups& groups, const ExpertMatrices& w,
                    const Vector& b) {
     y.resize(x.n());
-    expert_tasks(groups, w, x.n(), [&](int e, int64_t begin, int64_t n_tok, int64_t o0, int64_t o1) {
+    std::vector<int> chosen;
+    for (int e = 0; e < w.n_experts; e++)
+        if (groups.begin[size_t(e)] < groups.begin[size_t(e) + 1]) chosen.push_back(e);
+    expert_tasks(chosen.size(), x.n(), w, [&](size_t i, int64_t o0, int64_t o1) {
+        const int e = chosen[i];
+        const int64_t begin = groups.begin[size_t(e)], n_tok = groups.begin[size_t(e) + 1] - begin;
         linear_task(kernels, y, x, begin, n_tok, w[e], b, e * w.first.n_out, o0, o1);
     });
 }
@@ -93,34 +89,40 @@ void gather(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, const Ex
     for (const PackedRows::Panel& panel : out.panels()) {
         const float* rows[kPanelRows];
         for (int i = 0; i < panel.n; i++) rows[i] = x.row(groups.slot[size_t(panel.begin + i)] / n_experts_per_token);
-        kernels.pack(out.row(panel.begin), rows, panel.n, x.dim(), weights);
+        kernels.pack(out.data(panel), rows, panel.n, panel.width, x.dim(), 0, x.dim(), weights);
     }
 }
 
-void expert_linear(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const ExpertGroups& groups,
-                   const ExpertMatrices& w, const Vector& b) {
-    y.resize(x.n());
-    expert_tasks(groups, w, kPackedTokensPerTask, [&](int e, int64_t begin, int64_t n_tok, int64_t o0, int64_t o1) {
-        linear_task(kernels, y, x, begin, n_tok, w[e], b, e * w.first.n_out, o0, o1);
+void expert_up(const Bf16Kernels& kernels, PackedRows& act, const PackedRows& x, const ExpertMatrices& w,
+               const Vector& b, const Config& config, DType w_down) {
+    static_assert(kRowsPerTask / 2 % kBlock == 0, "a task makes whole blocks of act's columns");
+    const int64_t dim = config.intermediate_dim;
+    act.resize(dim, x);
+    expert_tasks(x.spans().size(), x.n(), w, [&](size_t i, int64_t o0, int64_t o1) {
+        const PackedRows::Span& span = x.spans()[i];
+        float bias[kRowsPerTask], act_of[kPanelRows][kRowsPerTask / 2];
+        static thread_local AlignedVector<float> up(size_t(kPackedRowsAtOnce * kRowsPerTask));
+        for (int64_t o = o0; o < o1; o++) bias[o - o0] = b[span.group * w.first.n_out + o];
+        kernels.dot(up.data(), kRowsPerTask, x.data(span), span.n, w[span.group], bias, o0, o1);
+        for (int64_t t = 0; t < span.n; t += kPanelRows) {
+            const PackedRows::Panel& panel = act.panels()[span.first_panel + size_t(t / kPanelRows)];
+            const float* rows[kPanelRows];
+            for (int r = 0; r < panel.n; r++) {
+                rows[r] = act_of[r];
+                kernels.swiglu(act_of[r], &up[size_t((t + r) * kRowsPerTask)], (o1 - o0) / 2, config.swiglu_limit,
+                               config.swiglu_alpha);
+            }
+            kernels.pack(act.data(panel), rows, panel.n, panel.width, dim, o0 / 2, (o1 - o0) / 2, w_down);
+        }
     });
 }
 
-void swiglu(const Bf16Kernels& kernels, PackedRows& out, const Rows& up, const ExpertGroups& groups,
-            const Config& config, DType weights) {
-    const int64_t dim = config.intermediate_dim;
-    out.resize(dim, groups.begin);
-#pragma omp parallel for
-    for (const PackedRows::Panel& panel : out.panels()) {
-        static thread_local std::vector<float> act;
-        act.resize(size_t(kPanelRows * dim));
-        const float* rows[kPanelRows];
-        for (int i = 0; i < panel.n; i++) {
-            rows[i] = &act[size_t(i * dim)];
-            kernels.swiglu(&act[size_t(i * dim)], up.row(panel.begin + i), dim, config.swiglu_limit,
-                           config.swiglu_alpha);
-        }
-        kernels.pack(out.row(panel.begin), rows, panel.n, dim, weights);
-    }
+void expert_linear(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const ExpertMatrices& w, const Vector& b) {
+    y.resize(x.n());
+    expert_tasks(x.spans().size(), x.n(), w, [&](size_t i, int64_t o0, int64_t o1) {
+        const PackedRows::Span& span = x.spans()[i];
+        linear_task(kernels, y, x, span, w[span.group], b, span.group * w.first.n_out, o0, o1);
+    });
 }
 
 void swiglu(const Kernels& kernels, Rows& out, const Rows& up, const Config& config, bool round_to_bf16,

@@ -31,10 +31,9 @@ void swiglu(const Kernels& kernels, Rows& out, const Rows& up, const Config& con
 // x (T, D) += Σ_a weight · y of that expert.
 void combine(Rows& x, const Rows& y, const Routing& routing, const ExpertGroups& groups);
 
-// The same steps on packed activations; swiglu's input is in group order, too.
+// The same steps on packed activations, swiglu in one with the products before it: what they make never leaves L2.
 void gather(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, const ExpertGroups& groups,
             int n_experts_per_token, DType weights);
-void expert_linear(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const ExpertGroups& groups,
-                   const ExpertMatrices& w, const Vector& b);
-void swiglu(const Bf16Kernels& kernels, PackedRows& out, const Rows& up, const ExpertGroups& groups,
-            const Config& config, DType weights);
+void expert_up(const Bf16Kernels& kernels, PackedRows& act, const PackedRows& x, const ExpertMatrices& w,
+               const Vector& b, const Config& config, DType w_down);
+void expert_linear(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const ExpertMatrices& w, const Vector& b);

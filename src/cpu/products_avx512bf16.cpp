@@ -10,10 +10,12 @@ namespace {
 constexpr int kSlabRows = 8;  // at 2880 columns 46 KB: L2 holds it beside the tokens
 constexpr int kRowsAtOnce = 4, kTokensAtOnce = 4;
 
-void pack(bf16* out, const float* const* x, int n, int64_t n_in, DType weights) {  // rows, one after the other
+// Rows, one after the other.
+void pack(bf16* panel, const float* const* x, int n, int /*width*/, int64_t n_in, int64_t first, int64_t n_columns,
+          DType weights) {
     for (int i = 0; i < n; i++)
-        for (int64_t k = 0; k < n_in; k += kStep)
-            _mm512_storeu_si512(out + i * padded(n_in) + k, round_step(x[i], k, n_in, weights));
+        for (int64_t k = 0; k < n_columns; k += kStep)
+            _mm512_storeu_si512(panel + i * padded(n_in) + first + k, round_step(x[i], k, n_columns, weights));
 }
 
 template <int N>

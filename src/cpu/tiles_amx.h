@@ -1,5 +1,5 @@
-// tiles_amx.h: AMX registers as our products use them: tiles 0 to 3 sum, 4 and 5 hold weights (16 rows × 32 columns, as
-// they lie in memory), 6 and 7 activations (16 pairs of columns × up to 16 tokens, a pair's elements side by side).
+// tiles_amx.h: AMX registers as our products use them: weights are 16 rows × 32 columns, as they lie in memory, activations
+// 16 pairs of columns × up to 16 tokens, a pair's elements side by side, sums 16 rows × up to 16 tokens.
 //
 // TDPBF16PS adds, for each row and token, the even and the odd products of a tile in two chains, k ascending, with
 // subnormals as zeros, and then both to the sum: no token sees another, so a token's bits are its own.
@@ -13,8 +13,8 @@ inline void finish_stores(const void* what) {
     asm volatile("" ::"r"(what) : "memory");
 }
 
-// Tile shapes for activations of tokens_a (tile 6) and tokens_b (tile 7). Clears all tiles.
-inline void configure_tiles(int tokens_a, int tokens_b) {
+// Tile 6 has the shape of weights, the others those of `tokens` tokens; of 16, all shapes are the same. Clears all tiles.
+inline void configure_tiles(int tokens) {
     struct alignas(64) {  // Intel's SDM, LDTILECFG
         uint8_t palette = 1, start_row = 0, reserved[14] = {};
         uint16_t row_bytes[16] = {};
@@ -22,7 +22,7 @@ inline void configure_tiles(int tokens_a, int tokens_b) {
     } config;
     for (int tile = 0; tile < 8; tile++) {
         config.rows[tile] = 16;
-        config.row_bytes[tile] = uint16_t(tile == 4 || tile == 5 ? 64 : 4 * (tile % 2 ? tokens_b : tokens_a));
+        config.row_bytes[tile] = uint16_t(tile == 6 ? 64 : 4 * tokens);
     }
     finish_stores(&config);
     _tile_loadconfig(&config);
