@@ -11,6 +11,7 @@ void print_profile(const EngineStats& stats) {
     if (total == 0) return;
     fmt::print(stderr, "{:<16} {:>9} {:>7} {:>8} {:>7}\n", "operation", "seconds", "share", "GB/s", "of roof");
     for (const EngineStats::Op& op : stats.ops) {
+        if (op.seconds == 0) continue;  // not one of its own on this device
         const std::string of_roof =
             op.roof_seconds > 0 && op.seconds > 0 ? fmt::format("{:.1f}%", 100 * op.roof_seconds / op.seconds) : "-";
         fmt::print(stderr, "{:<16} {:>9.3f} {:>6.1f}% {:>8.2f} {:>7}\n", op.name, op.seconds, 100 * op.seconds / total,
