@@ -9,6 +9,7 @@
 #include <string>
 
 #include "cpu/linear.h"
+#include "cpu/moe.h"
 #include "product_case.h"
 
 namespace {
@@ -161,6 +162,53 @@ TEST(Bf16Products, GroupsOfRowsArePackedApart) {
         }
     }
     EXPECT_EQ(packed.panels().size(), size_t(panel));
+}
+
+// Groups of 1, 0 and 130 rows (two spans); 48 columns of the result are a whole task's and half of one.
+TEST(Bf16Products, ExpertUpIsProductsSwigluAndPacking) {
+    constexpr int64_t kDim = 48, kIn = 64;
+    const std::vector<int64_t> begin{0, 1, 1, 131};
+    Config config;
+    config.intermediate_dim = kDim;
+    config.swiglu_limit = 7.0f;
+    config.swiglu_alpha = 1.702f;
+    const Rows x = activations(131, kIn);
+    for (const Kernels* kernels : sets_with_products())
+        for (const DType dtype : {DType::kBF16, DType::kMXFP4}) {
+            const MadeUpWeights weights(dtype, 3 * 2 * kDim, kIn);
+            ExpertMatrices w{weights.matrix, 3};
+            w.first.n_out = 2 * kDim;
+            std::vector<float> bias_values;
+            for (int64_t i = 0; i < 3 * 2 * kDim; i++) bias_values.push_back(noise(6, uint64_t(i)));
+            const Vector bias{DType::kF32, int64_t(bias_values.size()), bias_values.data()};
+            const Bf16Kernels& bf16_kernels = *kernels->bf16;
+            PackedRows packed, want, got;
+            packed.resize(kIn, begin);
+            want.resize(kDim, begin);
+            for (const PackedRows::Panel& panel : packed.panels()) {
+                const float* rows[kPanelRows];
+                for (int i = 0; i < panel.n; i++) rows[i] = x.row(panel.begin + i);
+                bf16_kernels.pack(packed.data(panel), rows, panel.n, panel.width, kIn, 0, kIn, dtype);
+            }
+            Rows up(2 * kDim), act(kDim);
+            expert_linear(bf16_kernels, up, packed, w, bias);
+            act.resize(up.n());
+            for (const PackedRows::Panel& panel : want.panels()) {
+                const float* rows[kPanelRows];
+                for (int i = 0; i < panel.n; i++) {
+                    float* row = act.row(panel.begin + i);
+                    bf16_kernels.swiglu(row, up.row(panel.begin + i), kDim, config.swiglu_limit, config.swiglu_alpha);
+                    rows[i] = row;
+                }
+                bf16_kernels.pack(want.data(panel), rows, panel.n, panel.width, kDim, 0, kDim, DType::kBF16);
+            }
+            expert_up(bf16_kernels, got, packed, w, bias, config, DType::kBF16);
+            ASSERT_EQ(got.panels().size(), want.panels().size());
+            for (const PackedRows::Panel& panel : want.panels())
+                EXPECT_EQ(0, std::memcmp(want.data(panel), got.data(panel),
+                                         size_t(panel.width * padded(kDim)) * sizeof(bf16)))
+                    << kernels->flag << ", rows from " << panel.begin;
+        }
 }
 
 // Values below 2^-126 may be flushed to zero: AMX does.

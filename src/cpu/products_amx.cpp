@@ -108,7 +108,7 @@ struct Panels {
     }
 
     // The sums += step s of a slab, whose two tiles are at `weights`. between() is called between the two.
-    // Few tokens stay in L1. Many, and their sums, pass through it but once a slab; loads that say so leave it to the weights.
+    // kStay: L1 shall keep the tokens. Many tokens, and their sums, pass but once a slab: loads that say so leave L1 to the weights.
     template <bool kStay, class F>
     void multiply(int64_t s, const bf16* weights, F&& between) const {
         const bf16* a = x + s * kStep * width;
