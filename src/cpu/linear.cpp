@@ -73,11 +73,12 @@ void pack(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, DType weig
     }
 }
 
-void linear_task(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const PackedRows::Span& span,
-                 const Matrix& w, const Vector& b, int64_t first_bias, int64_t o0, int64_t o1) {
+void linear_task(const Bf16Kernels& kernels, float* y, int64_t y_stride, const PackedRows& x,
+                 const PackedRows::Span& span, const Matrix& w, const Vector& b, int64_t first_bias, int64_t o0,
+                 int64_t o1) {
     float bias[kRowsPerTask];
     for (int64_t o = o0; o < o1; o++) bias[o - o0] = b[first_bias + o];
-    kernels.dot(y.row(span.begin) + o0, y.stride(), x.data(span), span.n, w, bias, o0, o1);
+    kernels.dot(y, y_stride, x.data(span), span.n, w, bias, o0, o1);
 }
 
 namespace {
@@ -104,10 +105,11 @@ void feature_tasks(Products products, int64_t n_times, int64_t n_tok, F&& work) 
 }  // namespace
 
 void linear(const Bf16Kernels& kernels, const PackedRows& x, Products products) {
-    feature_tasks(products, int64_t(x.spans().size()), x.n(),
-                  [&](const Product& p, int64_t span, int64_t o0, int64_t o1) {
-                      linear_task(kernels, p.y, x, x.spans()[size_t(span)], p.w, p.b, 0, o0, o1);
-                  });
+    const auto& spans = x.spans();
+    feature_tasks(products, int64_t(spans.size()), x.n(), [&](const Product& p, int64_t i, int64_t o0, int64_t o1) {
+        const PackedRows::Span& span = spans[size_t(i)];
+        linear_task(kernels, p.y.row(span.begin) + o0, p.y.stride(), x, span, p.w, p.b, 0, o0, o1);
+    });
 }
 
 void linear(const Kernels& kernels, const Rows& x, Products products) {

@@ -97,7 +97,8 @@ void for_each_task(int64_t n_tasks, int64_t n_tok, F&& work) {
     }
 }
 
-// The same for a span of packed x.
-void linear_task(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const PackedRows::Span& span,
-                 const Matrix& w, const Vector& b, int64_t first_bias, int64_t o0, int64_t o1);
+// The same for a span of packed x; y begins at its first row's column o0.
+void linear_task(const Bf16Kernels& kernels, float* y, int64_t y_stride, const PackedRows& x,
+                 const PackedRows::Span& span, const Matrix& w, const Vector& b, int64_t first_bias, int64_t o0,
+                 int64_t o1);
 void linear(const Bf16Kernels& kernels, const PackedRows& x, Products products);

@@ -100,10 +100,9 @@ void expert_up(const Bf16Kernels& kernels, PackedRows& act, const PackedRows& x,
     act.resize(dim, x);
     expert_tasks(x.spans().size(), x.n(), w, [&](size_t i, int64_t o0, int64_t o1) {
         const PackedRows::Span& span = x.spans()[i];
-        float bias[kRowsPerTask], act_of[kPanelRows][kRowsPerTask / 2];
+        float act_of[kPanelRows][kRowsPerTask / 2];
         static thread_local AlignedVector<float> up(size_t(kPackedRowsAtOnce * kRowsPerTask));
-        for (int64_t o = o0; o < o1; o++) bias[o - o0] = b[span.group * w.first.n_out + o];
-        kernels.dot(up.data(), kRowsPerTask, x.data(span), span.n, w[span.group], bias, o0, o1);
+        linear_task(kernels, up.data(), kRowsPerTask, x, span, w[span.group], b, span.group * w.first.n_out, o0, o1);
         for (int64_t t = 0; t < span.n; t += kPanelRows) {
             const PackedRows::Panel& panel = act.panels()[span.first_panel + size_t(t / kPanelRows)];
             const float* rows[kPanelRows];
@@ -121,7 +120,8 @@ void expert_linear(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, con
     y.resize(x.n());
     expert_tasks(x.spans().size(), x.n(), w, [&](size_t i, int64_t o0, int64_t o1) {
         const PackedRows::Span& span = x.spans()[i];
-        linear_task(kernels, y, x, span, w[span.group], b, span.group * w.first.n_out, o0, o1);
+        linear_task(kernels, y.row(span.begin) + o0, y.stride(), x, span, w[span.group], b, span.group * w.first.n_out,
+                    o0, o1);
     });
 }
 

@@ -65,10 +65,6 @@ struct Panels {
     int64_t panel_size, width;
     float* sums;  // while they are not in the tiles
 
-    // One token's tiles are columns, stored without gaps.
-    int64_t sum_row_bytes() const { return width == 1 ? 4 : 64; }
-    int64_t second() const { return width == 1 ? kTileRows : kSums; }
-
     void clear_sums() const {
         _tile_zero(0);
         _tile_zero(3);
@@ -82,20 +78,21 @@ struct Panels {
         }
     }
     void load_sums() const {
-        _tile_stream_loadd(0, sums, sum_row_bytes());
-        _tile_stream_loadd(3, sums + second(), sum_row_bytes());
-        if (kPanels >= 2) {
-            _tile_stream_loadd(1, sums + 2 * kSums, 64);
-            _tile_stream_loadd(4, sums + 3 * kSums, 64);
-        }
+        static_assert(kPanels >= 2, "one panel's sums stay in the tiles");
+        _tile_stream_loadd(0, sums, 64);
+        _tile_stream_loadd(3, sums + kSums, 64);
+        _tile_stream_loadd(1, sums + 2 * kSums, 64);
+        _tile_stream_loadd(4, sums + 3 * kSums, 64);
         if (kPanels == 3) {
             _tile_stream_loadd(2, sums + 4 * kSums, 64);
             _tile_stream_loadd(5, sums + 5 * kSums, 64);
         }
     }
     void store_sums() const {
-        _tile_stored(0, sums, sum_row_bytes());
-        _tile_stored(3, sums + second(), sum_row_bytes());
+        // One token's tiles are columns, stored without gaps.
+        const int64_t row_bytes = width == 1 ? 4 : 64, second = width == 1 ? kTileRows : kSums;
+        _tile_stored(0, sums, row_bytes);
+        _tile_stored(3, sums + second, row_bytes);
         if (kPanels >= 2) {
             _tile_stored(1, sums + 2 * kSums, 64);
             _tile_stored(4, sums + 3 * kSums, 64);
