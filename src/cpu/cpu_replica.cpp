@@ -21,8 +21,9 @@
 namespace {
 
 // Tokens a step: enough for every expert of 32 to serve 64 of them, so that a prompt's products are bound by arithmetic and
-// not by reading weights; few enough that activations stay below 200 MB.
-constexpr int kMaxBatchTokens = 512;
+// not by reading weights, or 128 of them where weights are decoded once for so many; few enough that activations stay below
+// 200 MB.
+constexpr int kMaxBatchTokens = 512, kMaxPackedBatchTokens = 1024;
 constexpr int kPrefillChunk = 512;
 // Rows of logits computed at once, with one reading of lm_head: 64 × 201088 floats are 51 MB.
 constexpr int64_t kLogitRows = 64;
@@ -100,7 +101,9 @@ class CpuReplica : public Replica {
           bf16_(precision == Precision::kBF16),
           capacity_(plan_capacity(config_, options, kv_memory_bytes(options, model.weight_bytes),
                                   kv_element_bytes(precision),
-                                  std::max(kMaxBatchTokens, options.max_sequences + kPrefillChunk), kPrefillChunk)),
+                                  std::max(products_ ? kMaxPackedBatchTokens : kMaxBatchTokens,
+                                           options.max_sequences + kPrefillChunk),
+                                  kPrefillChunk)),
           store_(config_, capacity_, precision, tiled_attention_),
           inv_freq_(rope_inv_freq(config_)),
           cos_(config_.head_dim / 2),
