@@ -153,7 +153,7 @@ void dot_few(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Dec
     const Panels<kPanels> panels{x, kPanelRows * n_steps * kStep, width, sums};
     WeightReader<Decoder> weights(decoder, o1);
     for (int64_t o = o0; o < o1; o += kSlabRows) {
-        weights.fetch_from(o + kSlabRows);
+        weights.fetch_from(o + kSlabRows, kSlabRows);
         weights.template read<kTileRows>(steps[0], o, 0);
         weights.template read<kTileRows>(steps[0] + kTile, o + kTileRows, 0);
         panels.clear_sums();
@@ -178,7 +178,7 @@ class SlabWriter {
   public:
     SlabWriter(const Decoder& decoder, int64_t end) : weights_(decoder, end) {}
     void start(bf16* slab, int64_t o, int64_t first, int64_t steps) {
-        if (first == 0) weights_.fetch_from(o + kSlabRows);
+        if (first == 0) weights_.fetch_from(o + kSlabRows, kSlabRows);
         slab_ = slab;
         o_ = o;
         first_ = first;

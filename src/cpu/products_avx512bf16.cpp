@@ -62,7 +62,7 @@ void dot_few(float* y, int64_t y_stride, const bf16* x, const Decoder& decoder, 
     alignas(64) bf16 slab[kSteps][kRowsAtOnce * kStep];
     WeightReader<Decoder> weights(decoder, o1);
     for (int64_t o = o0; o < o1; o += kRowsAtOnce) {
-        weights.fetch_from(o + kRowsAtOnce);
+        weights.fetch_from(o + kRowsAtOnce, kRowsAtOnce);
         Sums<N> sum;
         clear<N>(sum);
         for (int64_t first = 0; first < n_steps; first += kSteps) {
@@ -84,7 +84,7 @@ void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
     WeightReader<Decoder> weights(decoder, o1);
     for (int64_t o = o0; o < o1; o += kSlabRows) {
         const int64_t n_rows = std::min<int64_t>(kSlabRows, o1 - o);
-        weights.fetch_from(o + kSlabRows);
+        weights.fetch_from(o + kSlabRows, kSlabRows);
         for (int64_t s = 0; s < steps; s++) weights.template read<kSlabRows>(slab + s * kSlabRows * kStep, o, s);
         for (int64_t r = 0; r < n_rows; r += kRowsAtOnce) {
             const auto multiply = [&](auto n, int64_t t) {
