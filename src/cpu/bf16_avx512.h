@@ -157,7 +157,7 @@ class WeightReader {
     void read(bf16* out, int64_t o, int64_t step) {
         if (o + kRows > end_) return read_last<kRows>(out, o, step);
         constexpr int kLines = kRows * Decoder::kBytes / 64;
-        constexpr int kPlacesAtOnce = kLines < kPlaces ? 1 : kPlaces;
+        constexpr int kPlacesAtOnce = kLines < kPlaces ? 1 : kPlaces;  // fewer lines come from one place
         // Inlined, or GCC 12 takes a call that does nothing but fetch for one that does nothing.
         const auto after_row = [fetch = fetch_, place = place_bytes_](int r) __attribute__((always_inline)) {
             const int64_t bytes = r * Decoder::kBytes, line = bytes / 64;
@@ -173,6 +173,7 @@ class WeightReader {
     }
 
   private:
+    static constexpr int kPlaces = 4;
     template <int kRows>
     __attribute__((noinline)) void read_last(bf16* out, int64_t o, int64_t step) const {
         for (int r = 0; r < kRows; r++, out += kStep) {
@@ -185,7 +186,6 @@ class WeightReader {
 
     const Decoder decoder_;
     const int64_t end_;
-    static constexpr int kPlaces = 4;
     const char *fetch_ = nullptr, *fetch_scales_ = nullptr;
     int64_t place_bytes_ = 0, scales_fetched_ = 0;  // from one place to the next; so far
 };
