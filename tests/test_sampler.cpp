@@ -34,6 +34,20 @@ TEST(Sampler, TiesGoToTheSmallerId) {
     EXPECT_EQ(sample_token(logits.data(), 4, {0, 1, 1}, 0), 1);
 }
 
+// The largest is looked for in blocks and lanes: at the edges of both, in the last, incomplete one, and twice.
+TEST(Sampler, GreedyTakesTheFirstOfTheLargestWhereverItIs) {
+    const int n = 4096 + 1000 + 7;
+    for (const int at : {0, 1, 31, 32, 4095, 4096, 4097, 4096 + 992, n - 1}) {
+        std::vector<float> logits(n, -3.0f);
+        logits[size_t(at)] = -1.0f;
+        EXPECT_EQ(sample_token(logits.data(), n, {}, 0), at);
+        logits[size_t(n - 1)] = -1.0f;
+        EXPECT_EQ(sample_token(logits.data(), n, {}, 0), at);
+        logits[size_t(n - 2)] = -0.5f;
+        EXPECT_EQ(sample_token(logits.data(), n, {}, 0), n - 2);
+    }
+}
+
 // A broken model's logits may be anything: an id of the vocabulary comes out all the same.
 TEST(Sampler, LogitsThatAreNoNumbersGiveAnIdAllTheSame) {
     const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();

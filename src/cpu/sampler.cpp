@@ -10,13 +10,29 @@
 
 namespace {
 
-// The first of the largest; NaNs are none, and 0 if there is nothing else.
+// The first of the largest; NaNs are none, and 0 if there is nothing else. Two passes over a block at a time, which stays in
+// cache: for its largest in lanes that do not wait for each other, and for where that is, if it is the largest so far.
 int argmax(const float* logits, int n) {
-    float largest = -std::numeric_limits<float>::infinity();
-#pragma omp simd reduction(max : largest)
-    for (int i = 0; i < n; i++) largest = std::max(largest, logits[i]);
-    const float* const found = std::find(logits, logits + n, largest);
-    return found == logits + n ? 0 : int(found - logits);
+    constexpr int kBlock = 4096, kLanes = 32;
+    const float least = -std::numeric_limits<float>::infinity();
+    float largest = least;
+    int found = n;
+    for (int begin = 0; begin < n; begin += kBlock) {
+        const int end = std::min(begin + kBlock, n);
+        float lane[kLanes];
+        std::fill(lane, lane + kLanes, largest);
+        int i = begin;
+        for (; i + kLanes <= end; i += kLanes)
+#pragma omp simd
+            for (int l = 0; l < kLanes; l++) lane[l] = std::max(lane[l], logits[i + l]);
+        for (; i < end; i++) lane[0] = std::max(lane[0], logits[i]);
+        const float here = *std::max_element(lane, lane + kLanes);
+        if (!(here > largest)) continue;
+        largest = here;
+        found = int(std::find(logits + begin, logits + end, largest) - logits);
+    }
+    if (found == n) found = int(std::find(logits, logits + n, least) - logits);
+    return found == n ? 0 : found;
 }
 
 struct Candidate {
