@@ -83,18 +83,27 @@ struct Product {
 using Products = std::initializer_list<Product>;
 void linear(const Kernels& kernels, const Rows& x, Products products);
 
+// Calls work(task) for each in [0, n_tasks), on all threads: whoever is free takes a run of up to 8 neighbours, because a task
+// fetches what the next one reads. As many runs for one thread as for another, or the last would keep all others waiting.
+template <class F>
+void for_each_in_runs(int64_t n_tasks, F&& work) {
+    constexpr int64_t kLongestRun = 8, kFewestRuns = 4;  // a thread
+    const int64_t n_threads = omp_get_max_threads();
+    const int64_t runs_a_thread =
+        std::max(kFewestRuns, (n_tasks + kLongestRun * n_threads - 1) / (kLongestRun * n_threads));
+    const int64_t n_runs = std::min(n_tasks, runs_a_thread * n_threads);
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t run = 0; run < n_runs; run++)
+        for (int64_t task = n_tasks * run / n_runs; task < n_tasks * (run + 1) / n_runs; task++) work(task);
+}
+
 // Calls work(task) for each in [0, n_tasks), on all threads. Few tokens a task: memory is the limit, and each thread gets one
-// long stream of it. Many: whoever is free takes some more, in a row, because a task fetches what the next one reads.
+// long stream of it. Many: as above.
 template <class F>
 void for_each_task(int64_t n_tasks, int64_t n_tok, F&& work) {
-    if (n_tok <= kPanelRows) {
+    if (n_tok > kPanelRows) return for_each_in_runs(n_tasks, work);
 #pragma omp parallel for schedule(static)
-        for (int64_t task = 0; task < n_tasks; task++) work(task);
-    } else {
-        const int64_t in_a_row = std::clamp<int64_t>(n_tasks / (4 * omp_get_max_threads()), 1, 8);
-#pragma omp parallel for schedule(dynamic, in_a_row)
-        for (int64_t task = 0; task < n_tasks; task++) work(task);
-    }
+    for (int64_t task = 0; task < n_tasks; task++) work(task);
 }
 
 // The same for a span of packed x; y begins at its first row's column o0.
