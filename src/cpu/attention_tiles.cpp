@@ -36,35 +36,47 @@ void attention(const Bf16Kernels& kernels, Rows& out, const Rows& q, const Batch
     const bool sliding = config.layer_kind[size_t(layer)] == LayerKind::kSliding;
     const int64_t head_dim = config.head_dim;
     const std::vector<Task> tasks = make_tasks(batch, config);
+    const auto position = [&](const Task& task, int i) { return batch.tokens[size_t(task.token + i)].pos; };
+    const auto first_seen = [&](int pos) { return sliding ? std::max(0, pos - config.sliding_window + 1) : 0; };
+    const auto first_page = [&](const Task& task) {
+        return first_seen(position(task, 0)) / kPagePositions * kPagePositions;
+    };
+    const auto page = [&](const Task& task, KvStore::Part part, int pos) {
+        const PageTable& pages = *batch.seqs[size_t(batch.tokens[size_t(task.token)].seq)].pages;
+        const int kv_head = task.head / (config.n_attn_heads / config.n_kv_heads);
+        return static_cast<const bf16*>(store.page(layer, part, pages, pos, kv_head));
+    };
     int64_t pages_read = 0;
+    for (const Task& task : tasks)
+        pages_read += (position(task, task.n_tokens - 1) - first_page(task)) / kPagePositions + 1;
+    *bytes_read += pages_read * 2 * kPagePositions * head_dim * int64_t(sizeof(bf16));
     out.resize(q.n());
 
-#pragma omp parallel for schedule(dynamic) reduction(+ : pages_read)
-    for (const Task& task : tasks) {
+    for_each_in_runs(int64_t(tasks.size()), [&](int64_t index) {
         static thread_local AttentionTile tile;
-        const int kv_head = task.head / (config.n_attn_heads / config.n_kv_heads);
+        const Task& task = tasks[size_t(index)];
         tile.head_dim = config.head_dim;
         tile.n = 0;
         for (int i = 0; i < task.n_tokens; i++) {
-            const int pos = batch.tokens[size_t(task.token + i)].pos;
+            const int pos = position(task, i);
             for (int h = task.head; h < task.head + task.n_heads; h++, tile.n++) {
                 tile.q[tile.n] = q.row(task.token + i) + h * head_dim;
                 tile.out[tile.n] = out.row(task.token + i) + h * head_dim;
-                tile.first[tile.n] = sliding ? std::max(0, pos - config.sliding_window + 1) : 0;
+                tile.first[tile.n] = first_seen(pos);
                 tile.last[tile.n] = pos;
                 tile.sink[tile.n] = sinks[h];
             }
         }
-        const PageTable& pages = *batch.seqs[size_t(batch.tokens[size_t(task.token)].seq)].pages;
-        tile.first_pos = tile.first[0] / kPagePositions * kPagePositions;
+        tile.first_pos = first_page(task);
         tile.keys.clear();
         tile.values.clear();
         for (int pos = tile.first_pos; pos <= tile.last[tile.n - 1]; pos += kPagePositions) {
-            tile.keys.push_back(static_cast<const bf16*>(store.page(layer, KvStore::kKey, pages, pos, kv_head)));
-            tile.values.push_back(static_cast<const bf16*>(store.page(layer, KvStore::kValue, pages, pos, kv_head)));
+            tile.keys.push_back(page(task, KvStore::kKey, pos));
+            tile.values.push_back(page(task, KvStore::kValue, pos));
         }
+        const Task& next = tasks[std::min(size_t(index) + 1, tasks.size() - 1)];
+        tile.next_keys = page(next, KvStore::kKey, first_page(next));
+        tile.next_values = page(next, KvStore::kValue, first_page(next));
         kernels.attend(tile);
-        pages_read += int64_t(tile.keys.size());
-    }
-    *bytes_read += pages_read * 2 * kPagePositions * head_dim * int64_t(sizeof(bf16));
+    });
 }

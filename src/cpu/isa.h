@@ -33,6 +33,7 @@ struct AttentionTile {
     int first_pos = 0;                // of the first page
     std::vector<const bf16*> keys;    // pages: (kPagePositions, padded(P))
     std::vector<const bf16*> values;  // pages: (padded(P), kPagePositions), transposed
+    const bf16 *next_keys = nullptr, *next_values = nullptr;  // pages to fetch: what the next tile begins with
 };
 
 // The bf16 mode's products for a set with instructions for them. Inputs are rounded once, sums are f32 and, as above, in
