@@ -109,7 +109,7 @@ ifeq ($(ARCH),x86_64)
 $(OBJ)/src/cpu/%_avx2.o: FILE_FLAGS := -mavx2 -mfma
 $(OBJ)/src/cpu/%_avx512.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
 $(OBJ)/src/cpu/%_avx512bf16.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma
-$(OBJ)/src/cpu/%_amx.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma -mamx-tile -mamx-bf16
+$(OBJ)/src/cpu/%_amx.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma -mprfchw -mamx-tile -mamx-bf16
 endif
 ifneq ($(MODE),fuzz)
 $(OBJ)/tests/fuzz/%.o: FILE_FLAGS = -DLLVMFuzzerTestOneInput=$(*F)

@@ -58,8 +58,8 @@ inline __m512i decode_mxfp4(const uint8_t* codes, uint8_t scale) {
                                     _mm512_load_si512(kMxfp4.value[scale]));
 }
 
-// Decoders of a matrix's rows, one for each way of storing them. decode() writes the columns of one step of rows [o, o + kRows),
-// kStep elements apart, and calls after_row(r) after each; kBytes and kScaleBytes are what a row's step takes.
+// Decoders of a matrix's rows, one for each way of storing them. at() is the place of a step in row o, columns() the kStep
+// columns there r rows further on; kBytes and kScaleBytes are what a row's step takes.
 
 // kSteps: steps of a row, 0 if the compiler shall not know; distances between rows that it knows save up to 8 %.
 template <int64_t kSteps>
@@ -73,17 +73,18 @@ struct Mxfp4Decoder {
     int64_t row_steps() const { return kSteps ? kSteps : n_steps; }
     const char* row(int64_t o) const { return reinterpret_cast<const char*>(codes + 16 * o * row_steps()); }
     const char* scale_row(int64_t o) const { return reinterpret_cast<const char*>(scales + o * row_steps()); }
-    template <int kRows, class F>
-    void decode(bf16* out, int64_t o, int64_t step, F&& after_row) const {
-        const uint8_t *code = codes + 16 * (o * row_steps() + step), *scale = scales + o * row_steps() + step;
+
+    struct Place {
+        const uint8_t *code, *scale;
+    };
+    Place at(int64_t o, int64_t step) const {
+        Place place{codes + 16 * (o * row_steps() + step), scales + o * row_steps() + step};
         // Else GCC 12 computes the rows' distances in advance and keeps them in vector registers: 15 % slower.
-        asm("" : "+r"(code), "+r"(scale));
-#pragma GCC unroll 16
-        for (int r = 0; r < kRows; r++) {
-            const int64_t at = r * row_steps();
-            _mm512_store_si512(out + r * kStep, decode_mxfp4(code + 16 * at, scale[at]));
-            after_row(r);
-        }
+        asm("" : "+r"(place.code), "+r"(place.scale));
+        return place;
+    }
+    __m512i columns(const Place& place, int64_t r) const {
+        return decode_mxfp4(place.code + 16 * r * row_steps(), place.scale[r * row_steps()]);
     }
 };
 
@@ -95,15 +96,16 @@ struct Bf16Decoder {
     static constexpr int64_t kBytes = 64, kScaleBytes = 0;
     const char* row(int64_t o) const { return reinterpret_cast<const char*>(data + o * n_in); }
     const char* scale_row(int64_t) const { return nullptr; }
-    template <int kRows, class F>
-    void decode(bf16* out, int64_t o, int64_t step, F&& after_row) const {
-        const bf16* from = data + o * n_in + step * kStep;
-        const __mmask32 columns = first_words(n_in - step * kStep);
-#pragma GCC unroll 16
-        for (int r = 0; r < kRows; r++) {
-            _mm512_store_si512(out + r * kStep, _mm512_maskz_loadu_epi16(columns, from + r * n_in));
-            after_row(r);
-        }
+
+    struct Place {
+        const bf16* from;
+        __mmask32 columns;
+    };
+    Place at(int64_t o, int64_t step) const {
+        return {data + o * n_in + step * kStep, first_words(n_in - step * kStep)};
+    }
+    __m512i columns(const Place& place, int64_t r) const {
+        return _mm512_maskz_loadu_epi16(place.columns, place.from + r * n_in);
     }
 };
 
@@ -116,10 +118,16 @@ struct TransposedDecoder {  // (n_in, n_out)
 
     explicit TransposedDecoder(const Matrix& w)
         : data(static_cast<const bf16*>(w.data)), n_in(w.n_in), n_out(w.n_out) {}
-    template <int kRows, class F>
-    void decode(bf16* out, int64_t o, int64_t step, F&&) const {
-        for (int64_t i = 0, k = step * kStep; i < kStep; i++, k++)
-            for (int r = 0; r < kRows; r++) out[r * kStep + i] = k < n_in ? data[k * n_out + o + r] : bf16{0};
+
+    struct Place {
+        const bf16* from;
+        int64_t n_columns;
+    };
+    Place at(int64_t o, int64_t step) const { return {data + step * kStep * n_out + o, n_in - step * kStep}; }
+    __m512i columns(const Place& place, int64_t r) const {
+        alignas(64) bf16 columns[kStep];
+        for (int64_t i = 0; i < kStep; i++) columns[i] = i < place.n_columns ? place.from[i * n_out + r] : bf16{0};
+        return _mm512_load_si512(columns);
     }
 };
 
@@ -137,57 +145,72 @@ void with_decoder(const Matrix& w, F&& work) {
         work(Bf16Decoder(w));
 }
 
-// Decodes the rows of a matrix up to row `end`, slab after slab, and brings into L2 what follows a slab, as much with every
-// row as it decodes. A line that comes from memory holds one of the core's 16 fill buffers for 150 ns, one that the hardware
-// has fetched already does not. The hardware runs some lines ahead wherever a page is read in order: with four places of the
-// next slab in turn it has four times as long.
+// Rows [o, o + n_rows) of a step, zeros from row `end` on. Rare, so it is not inlined; given values, because addresses would
+// keep a caller's variables in memory.
 template <class Decoder>
+__attribute__((noinline)) void decode_last(bf16* out, Decoder decoder, int64_t o, int64_t n_rows, int64_t end,
+                                           int64_t step) {
+    for (int64_t r = 0; r < n_rows; r++)
+        _mm512_store_si512(out + r * kStep,
+                           o + r < end ? decoder.columns(decoder.at(o + r, step), 0) : _mm512_setzero_si512());
+}
+
+// Decodes the rows of a matrix up to row `end`, slabs of kSlabRows one after the other, and brings into L2 the next slab, as
+// much with every row as it decodes. A line that comes from memory holds one of the core's 16 fill buffers for 150 ns, one
+// that the hardware has fetched already does not. The hardware runs some lines ahead wherever a page is read in order: with
+// four places of the next slab in turn it has four times as long.
+template <class Decoder, int kSlabRows>
 class WeightReader {
   public:
-    WeightReader(const Decoder& decoder, int64_t end) : decoder_(decoder), end_(end) {}
-    // A slab begins, after which come n_rows rows from row o on. Past the matrix's end lies, mostly, the next expert.
-    void fetch_from(int64_t o, int64_t n_rows) {
-        fetch_ = decoder_.row(o);
-        fetch_scales_ = decoder_.scale_row(o);
-        place_bytes_ = (decoder_.row(n_rows) - decoder_.row(0)) / kPlaces;
-        scales_fetched_ = 0;
+    // Rows of a step: where they are, where they go, and what is fetched beside them.
+    struct Rows {
+        typename Decoder::Place from;
+        bf16* to;
+        const char* fetch;
+        int64_t o, n, step;
+        bool whole;  // some, and all before the matrix's end
+    };
+
+    WeightReader(const Decoder& decoder, int64_t end)
+        : decoder_(decoder), end_(end), place_bytes_((decoder.row(kSlabRows) - decoder.row(0)) / kPlaces) {}
+    // The slab from row o on begins. Past the matrix's end lies, mostly, the next expert.
+    void start(int64_t o) {
+        o_ = o;
+        fetch_ = decoder_.row(o + kSlabRows);
+        fetch_scales_ = decoder_.scale_row(o + kSlabRows);
     }
-    // kRows rows of one step, zeros from row `end` on.
+    // Rows [first, first + n) of the slab's step, to be read to `out`.
+    Rows rows(bf16* out, int64_t first, int64_t n, int64_t step) const {
+        const int64_t scale_bytes = step * kSlabRows * Decoder::kScaleBytes;
+        if (Decoder::kScaleBytes && first == 0 && scale_bytes % 64 == 0)
+            _mm_prefetch(fetch_scales_ + scale_bytes, _MM_HINT_T1);
+        const int64_t o = o_ + first, line = step * kLines + first * Decoder::kBytes / 64;
+        return {decoder_.at(o, step), out, fetch_ + line / kPlaces * 64, o, n, step, n > 0 && o + n <= end_};
+    }
+    // Reads kRows of them, from their row `first` on.
     template <int kRows>
-    void read(bf16* out, int64_t o, int64_t step) {
-        if (o + kRows > end_) return read_last<kRows>(out, o, step);
-        constexpr int kLines = kRows * Decoder::kBytes / 64;
-        constexpr int kPlacesAtOnce = kLines < kPlaces ? 1 : kPlaces;  // fewer lines come from one place
-        // Inlined, or GCC 12 takes a call that does nothing but fetch for one that does nothing.
-        const auto after_row = [fetch = fetch_, place = place_bytes_](int r) __attribute__((always_inline)) {
+    __attribute__((always_inline)) void read(const Rows& rows, int first) const {
+        if (!rows.whole) {
+            if (first == 0 && rows.n > 0) decode_last(rows.to, decoder_, rows.o, rows.n, end_, rows.step);
+            return;
+        }
+#pragma GCC unroll 32
+        for (int r = first; r < first + kRows; r++) {
+            _mm512_store_si512(rows.to + r * kStep, decoder_.columns(rows.from, r));
             const int64_t bytes = r * Decoder::kBytes, line = bytes / 64;
             if (kLines && bytes % 64 == 0)
-                _mm_prefetch(fetch + line % kPlacesAtOnce * place + line / kPlacesAtOnce * 64, _MM_HINT_T1);
-        };
-        decoder_.template decode<kRows>(out, o, step, after_row);
-        fetch_ += kLines / kPlacesAtOnce * 64;
-        if (Decoder::kScaleBytes) {
-            if (scales_fetched_ % 64 == 0) _mm_prefetch(fetch_scales_ + scales_fetched_, _MM_HINT_T1);
-            scales_fetched_ += kRows * Decoder::kScaleBytes;
+                _mm_prefetch(rows.fetch + line % kPlaces * place_bytes_ + line / kPlaces * 64, _MM_HINT_T1);
         }
     }
 
   private:
-    static constexpr int kPlaces = 4;
-    template <int kRows>
-    __attribute__((noinline)) void read_last(bf16* out, int64_t o, int64_t step) const {
-        for (int r = 0; r < kRows; r++, out += kStep) {
-            if (o + r < end_)
-                decoder_.template decode<1>(out, o + r, step, [](int) {});
-            else
-                _mm512_store_si512(out, _mm512_setzero_si512());
-        }
-    }
+    static constexpr int64_t kLines = kSlabRows * Decoder::kBytes / 64;  // of a step
+    static constexpr int64_t kPlaces = std::max<int64_t>(1, std::min<int64_t>(4, kLines));
 
     const Decoder decoder_;
-    const int64_t end_;
+    const int64_t end_, place_bytes_;
+    int64_t o_ = 0;
     const char *fetch_ = nullptr, *fetch_scales_ = nullptr;
-    int64_t place_bytes_ = 0, scales_fetched_ = 0;  // from one place to the next; so far
 };
 
 // 32 floats of a row from column k on, rounded to nearest even, as 16 pairs; zeros from n_in on.

@@ -58,6 +58,23 @@ void write(float* y, int64_t y_stride, const float* sums, const float* bias, int
             write_tile(y + t * y_stride + r, y_stride, sums, bias + r, n_rows - r, n_tok - t);
 }
 
+// Brings the lines into L1 that a slab's sums will be written to, a token's at a time: a store that waits for its line holds up
+// all that come after it, decoded weights among them.
+class OutputFetcher {
+  public:
+    OutputFetcher(const float* y, int64_t y_stride, int64_t n_tok) : row_(y), stride_(y_stride), left_(n_tok) {}
+    void next_token() {
+        if (left_ == 0) return;
+        for (int r = 0; r < kSlabRows; r += kTileRows) __builtin_prefetch(row_ + r, 1);
+        row_ += stride_;
+        left_--;
+    }
+
+  private:
+    const float* row_;
+    int64_t stride_, left_;
+};
+
 // Up to three panels of tokens, in whose products with a slab's first tile tiles 0 to 2 are the sums, and 3 to 5 with its second.
 template <int kPanels>
 struct Panels {
@@ -104,33 +121,53 @@ struct Panels {
         finish_stores(sums);
     }
 
-    // The sums += step s of a slab, whose two tiles are at `weights`. between() is called between the two.
+    // The sums += step s of a slab, whose two tiles are at `weights`. Tokens come from L2 and so are loaded once, weights are
+    // in L1. decode(0) to decode(3), a quarter each of what is to be decoded meanwhile, go between the products.
     // kStay: L1 shall keep the tokens. Many tokens, and their sums, pass but once a slab: loads that say so leave L1 to the weights.
     template <bool kStay, class F>
-    void multiply(int64_t s, const bf16* weights, F&& between) const {
+    void multiply(int64_t s, const bf16* weights, F&& decode) const {
         const bf16* a = x + s * kStep * width;
+        finish_stores(weights);
+        if (kPanels == 1) {
+            decode(0);
+            decode(1);
+        }
         _tile_loadd(6, weights, 64);
         load_tokens<kStay>(a);
         _tile_dpbf16ps(0, 6, 7);
-        if (kPanels >= 2) {
-            load_tokens<kStay>(a + panel_size);
-            _tile_dpbf16ps(1, 6, 7);
+        if (kPanels == 1) {
+            decode(2);
+            decode(3);
+            _tile_loadd(6, weights + kTile, 64);
+            _tile_dpbf16ps(3, 6, 7);
+        }
+        if (kPanels == 2) {
+            decode(0);
+            load_second_tokens<kStay>(a + panel_size);
+            _tile_dpbf16ps(1, 6, 5);
+            decode(1);
+            _tile_loadd(6, weights + kTile, 64);
+            _tile_dpbf16ps(4, 6, 5);
+            decode(2);
+            _tile_dpbf16ps(3, 6, 7);
+            decode(3);
         }
         if (kPanels == 3) {
+            decode(0);
+            _tile_loadd(6, weights + kTile, 64);
+            _tile_dpbf16ps(3, 6, 7);
+            load_tokens<kStay>(a + panel_size);
+            _tile_dpbf16ps(4, 6, 7);
+            decode(1);
+            _tile_loadd(6, weights, 64);
+            _tile_dpbf16ps(1, 6, 7);
+            decode(2);
             load_tokens<kStay>(a + 2 * panel_size);
             _tile_dpbf16ps(2, 6, 7);
-        }
-        between();
-        _tile_loadd(6, weights + kTile, 64);
-        if (kPanels == 3) {
+            _tile_loadd(6, weights + kTile, 64);
             _tile_dpbf16ps(5, 6, 7);
-            load_tokens<kStay>(a + panel_size);
+            decode(3);
         }
-        if (kPanels >= 2) {
-            _tile_dpbf16ps(4, 6, 7);
-            load_tokens<kStay>(a);
-        }
-        _tile_dpbf16ps(3, 6, 7);
     }
 
   private:
@@ -140,6 +177,13 @@ struct Panels {
             _tile_loadd(7, tokens, 4 * width);
         else
             _tile_stream_loadd(7, tokens, 4 * width);
+    }
+    template <bool kStay>
+    void load_second_tokens(const bf16* tokens) const {  // two panels leave tile 5 free
+        if (kStay)
+            _tile_loadd(5, tokens, 4 * width);
+        else
+            _tile_stream_loadd(5, tokens, 4 * width);
     }
 };
 
@@ -151,21 +195,22 @@ void dot_few(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Dec
     alignas(64) float sums[kPanels * 2 * kSums];
     const int64_t width = std::min<int64_t>(n_tok, kPanelRows);
     const Panels<kPanels> panels{x, kPanelRows * n_steps * kStep, width, sums};
-    WeightReader<Decoder> weights(decoder, o1);
+    WeightReader<Decoder, kSlabRows> weights(decoder, o1);
     for (int64_t o = o0; o < o1; o += kSlabRows) {
-        weights.fetch_from(o + kSlabRows, kSlabRows);
-        weights.template read<kTileRows>(steps[0], o, 0);
-        weights.template read<kTileRows>(steps[0] + kTile, o + kTileRows, 0);
+        weights.start(o);
+        weights.template read<kSlabRows>(weights.rows(steps[0], 0, kSlabRows, 0), 0);
         panels.clear_sums();
+        OutputFetcher output(y + (o - o0), y_stride, n_tok);
         for (int64_t s = 0; s < n_steps; s++) {
-            const bool more = s + 1 < n_steps;
+            output.next_token();
             bf16* next = steps[(s + 1) % 2];
-            if (more) weights.template read<kTileRows>(next, o, s + 1);
-            finish_stores(steps);
-            panels.template multiply<true>(s, steps[s % 2], [&] {
-                if (more) weights.template read<kTileRows>(next + kTile, o + kTileRows, s + 1);
-                finish_stores(steps);
-            });
+            const auto rows = weights.rows(next, 0, s + 1 < n_steps ? kSlabRows : 0, s + 1);
+            panels.template multiply<true>(
+                s, steps[s % 2], [&](int part) __attribute__((always_inline)) {
+                    constexpr int kRows = kSlabRows / 4;
+                    weights.template read<kRows>(rows, part * kRows);
+                    finish_stores(next);
+                });
         }
         panels.store_sums();
         write(y + (o - o0), y_stride, sums, bias + (o - o0), std::min<int64_t>(kSlabRows, o1 - o), n_tok);
@@ -176,29 +221,36 @@ void dot_few(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Dec
 template <class Decoder>
 class SlabWriter {
   public:
+    using Rows = typename WeightReader<Decoder, kSlabRows>::Rows;
+
     SlabWriter(const Decoder& decoder, int64_t end) : weights_(decoder, end) {}
     void start(bf16* slab, int64_t o, int64_t first, int64_t steps) {
-        if (first == 0) weights_.fetch_from(o + kSlabRows, kSlabRows);
+        if (first == 0) weights_.start(o);
         slab_ = slab;
-        o_ = o;
         first_ = first;
         tile_ = 0;
         n_tiles_ = 2 * steps;
     }
-    void next_tile() {
-        if (tile_ == n_tiles_) return;
-        weights_.template read<kTileRows>(slab_ + tile_ * kTile, o_ + tile_ % 2 * kTileRows, first_ + tile_ / 2);
-        tile_++;
+    // The next tile's rows; none after the last.
+    Rows next_tile() {
+        const int64_t tile = tile_, n_rows = tile < n_tiles_ ? kTileRows : 0;
+        tile_ += n_rows > 0;
+        return weights_.rows(slab_ + tile * kTile, tile % 2 * kTileRows, n_rows, first_ + tile / 2);
+    }
+    // A quarter of a tile's rows.
+    __attribute__((always_inline)) void write(const Rows& tile, int quarter) const {
+        constexpr int kRows = kTileRows / 4;
+        weights_.template read<kRows>(tile, quarter * kRows);
         finish_stores(slab_);
     }
     void finish() {
-        while (tile_ < n_tiles_) next_tile();
+        while (tile_ < n_tiles_) weights_.template read<kTileRows>(next_tile(), 0);
     }
 
   private:
-    WeightReader<Decoder> weights_;
+    WeightReader<Decoder, kSlabRows> weights_;
     bf16* slab_ = nullptr;
-    int64_t o_ = 0, first_ = 0, tile_ = 0, n_tiles_ = 0;
+    int64_t first_ = 0, tile_ = 0, n_tiles_ = 0;
 };
 
 // More panels: by threes, and by twos where threes do not come out, one after the other multiplied by a slab, while the next
@@ -216,6 +268,7 @@ void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
     writer.start(slabs[now], o0, 0, std::min(kSlabSteps, n_steps));
     writer.finish();
     for (int64_t o = o0; o < o1; o += kSlabRows) {
+        OutputFetcher output(y + (o - o0), y_stride, n_tok);
         for (int64_t first = 0; first < n_steps; first += kSlabSteps, now ^= 1) {
             const int64_t end = std::min(first + kSlabSteps, n_steps);
             if (end < n_steps)
@@ -233,9 +286,14 @@ void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
                         panels.clear_sums();
                     else if (i > 0)
                         panels.load_sums();
-                    for (int64_t s = first; s < end; s++)
-                        panels.template multiply<false>(s, slabs[now] + (s - first) * 2 * kTile,
-                                                        [&] { writer.next_tile(); });
+                    for (int64_t s = first; s < end; s++) {
+                        output.next_token();
+                        const auto tile = writer.next_tile();
+                        panels.template multiply<false>(
+                            s, slabs[now] + (s - first) * 2 * kTile, [&](int quarter) __attribute__((always_inline)) {
+                                writer.write(tile, quarter);
+                            });
+                    }
                     if (end == n_steps || i + 1 < n_groups) panels.store_sums();
                 };
                 if (group < n_threes)

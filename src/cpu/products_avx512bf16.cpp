@@ -60,14 +60,15 @@ void dot_few(float* y, int64_t y_stride, const bf16* x, const Decoder& decoder, 
              int64_t o0, int64_t o1) {
     constexpr int64_t kSteps = 4;
     alignas(64) bf16 slab[kSteps][kRowsAtOnce * kStep];
-    WeightReader<Decoder> weights(decoder, o1);
+    WeightReader<Decoder, kRowsAtOnce> weights(decoder, o1);
     for (int64_t o = o0; o < o1; o += kRowsAtOnce) {
-        weights.fetch_from(o + kRowsAtOnce, kRowsAtOnce);
+        weights.start(o);
         Sums<N> sum;
         clear<N>(sum);
         for (int64_t first = 0; first < n_steps; first += kSteps) {
             const int64_t steps = std::min(kSteps, n_steps - first);
-            for (int64_t s = 0; s < steps; s++) weights.template read<kRowsAtOnce>(slab[s], o, first + s);
+            for (int64_t s = 0; s < steps; s++)
+                weights.template read<kRowsAtOnce>(weights.rows(slab[s], 0, kRowsAtOnce, first + s), 0);
             add<N>(sum, x + first * kStep, n_steps * kStep, slab[0], kRowsAtOnce, steps);
         }
         write<N>(y + (o - o0), y_stride, sum, bias + (o - o0), o1 - o);
@@ -81,11 +82,12 @@ void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
     static thread_local Scratch<bf16> memory;
     const int64_t stride = steps * kStep;
     bf16* slab = memory.get(steps * kSlabRows * kStep);
-    WeightReader<Decoder> weights(decoder, o1);
+    WeightReader<Decoder, kSlabRows> weights(decoder, o1);
     for (int64_t o = o0; o < o1; o += kSlabRows) {
         const int64_t n_rows = std::min<int64_t>(kSlabRows, o1 - o);
-        weights.fetch_from(o + kSlabRows, kSlabRows);
-        for (int64_t s = 0; s < steps; s++) weights.template read<kSlabRows>(slab + s * kSlabRows * kStep, o, s);
+        weights.start(o);
+        for (int64_t s = 0; s < steps; s++)
+            weights.template read<kSlabRows>(weights.rows(slab + s * kSlabRows * kStep, 0, kSlabRows, s), 0);
         for (int64_t r = 0; r < n_rows; r += kRowsAtOnce) {
             const auto multiply = [&](auto n, int64_t t) {
                 Sums<n()> sum;
