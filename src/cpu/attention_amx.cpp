@@ -151,7 +151,6 @@ void attend_amx(const AttentionTile& tile) {
         const __m512 factor = weigh(weights, scores, q, tile.first_pos + int(page) * kKeys, scale, next, dim);
         add_values(sums, tile.values[page], weights, factor, dim);
     }
-    _tile_release();
 
     const __m512 inverse = _mm512_div_ps(_mm512_set1_ps(1.0f), q.sum);
     for (int64_t d = 0; d < tile.head_dim; d += 16) {

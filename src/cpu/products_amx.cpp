@@ -8,6 +8,8 @@
 
 #include "cpu/tiles_amx.h"
 
+thread_local int tile_tokens = 0;
+
 namespace {
 
 constexpr int kTileRows = 16, kSlabRows = 2 * kTileRows;
@@ -321,7 +323,6 @@ void dot(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Matrix&
         else
             dot_many(y, y_stride, x, n_tok, decoder, n_steps, bias, o0, o1);
     });
-    _tile_release();
 }
 
 }  // namespace

@@ -6,6 +6,10 @@
 #pragma once
 #include "cpu/bf16_avx512.h"
 
+// Tokens in this thread's tiles, 0 until their shapes are set. They stay set, as setting them takes 60 ns and a task of one
+// token 6,000: nothing else in the process may set or release them, and a forked child has to begin at 0.
+extern thread_local int tile_tokens;  // products_amx.cpp
+
 namespace {
 
 // GCC 12 does not know that tile loads read memory, nor how much of it a configuration is.
@@ -13,8 +17,10 @@ inline void finish_stores(const void* what) {
     asm volatile("" ::"r"(what) : "memory");
 }
 
-// Tile 6 has the shape of weights, the others those of `tokens` tokens; of 16, all shapes are the same. Clears all tiles.
+// Tile 6 has the shape of weights, the others those of `tokens` tokens; of 16, all shapes are the same.
 inline void configure_tiles(int tokens) {
+    if (tile_tokens == tokens) return;
+    tile_tokens = tokens;
     struct alignas(64) {  // Intel's SDM, LDTILECFG
         uint8_t palette = 1, start_row = 0, reserved[14] = {};
         uint16_t row_bytes[16] = {};
