@@ -44,7 +44,7 @@ class Job {
 
 enum class Precision {
     kF32,   // nothing is rounded below f32, KV cache included: what the oracle is compared with
-    kBF16,  // one rounding to bf16 at each matrix input; bf16 KV cache
+    kBF16,  // one rounding, to bf16 or finer, at each matrix input; bf16 KV cache
 };
 
 struct EngineOptions {

@@ -66,6 +66,18 @@ Rows activations(int64_t n_tok, int64_t n_in) {
     return x;
 }
 
+// x[k] as a set's products with such weights have it: bf16, but for AVX2's, which round blocks of 32 to multiples of 2^-13 of
+// the power of two below their largest if weights are MXFP4, and nothing else.
+double rounded(const Kernels& kernels, DType weights, const float* x, int64_t k) {
+    if (kernels.flag != std::string("avx2")) return to_f32(to_bf16(x[k]));
+    if (weights != DType::kMXFP4) return x[k];
+    const float* block = x + k / kBlock * kBlock;
+    float largest = 0;
+    for (int i = 0; i < kBlock; i++) largest = std::max(largest, std::fabs(block[i]));
+    const double unit = std::ldexp(1.0, std::ilogb(largest) - 13);
+    return unit * std::nearbyint(x[k] / unit);
+}
+
 // n_in products and additions in f32 in any order: n_in · 2^-23 · Σ|x w|.
 void expect_dot(const Kernels& kernels, Kind kind, const ProductCase& c) {
     SCOPED_TRACE(std::string(kernels.flag) + " kind " + std::to_string(int(kind)) + ": " + c.why);
@@ -82,7 +94,7 @@ void expect_dot(const Kernels& kernels, Kind kind, const ProductCase& c) {
         for (int64_t o = 0; o < c.n_out; o++) {
             double sum = bias[size_t(o)], magnitude = std::fabs(sum);
             for (int64_t k = 0; k < c.n_in; k++) {
-                const double p = double(to_f32(to_bf16(x.row(t)[k]))) * w.matrix.at(o, k);
+                const double p = rounded(kernels, w.matrix.dtype, x.row(t), k) * w.matrix.at(o, k);
                 sum += p;
                 magnitude += std::fabs(p);
             }
@@ -138,7 +150,7 @@ TEST(Bf16Products, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
 // Groups of 1, 16, 0, 21 and 150 rows, as experts have: each begins a panel, and panels with others beside them are whole.
 TEST(Bf16Products, GroupsOfRowsArePackedApart) {
     PackedRows packed;
-    packed.resize(40, {0, 1, 17, 17, 38, 188});
+    packed.resize(40, {0, 1, 17, 17, 38, 188}, kBlock);
     struct {
         int group;
         int64_t begin, n;
@@ -183,8 +195,8 @@ TEST(Bf16Products, ExpertUpIsProductsSwigluAndPacking) {
             const Vector bias{DType::kF32, int64_t(bias_values.size()), bias_values.data()};
             const Bf16Kernels& bf16_kernels = *kernels->bf16;
             PackedRows packed, want, got;
-            packed.resize(kIn, begin);
-            want.resize(kDim, begin);
+            packed.resize(kIn, begin, bf16_kernels.block_elements);
+            want.resize(kDim, begin, bf16_kernels.block_elements);
             for (const PackedRows::Panel& panel : packed.panels()) {
                 const float* rows[kPanelRows];
                 for (int i = 0; i < panel.n; i++) rows[i] = x.row(panel.begin + i);
@@ -206,7 +218,8 @@ TEST(Bf16Products, ExpertUpIsProductsSwigluAndPacking) {
             ASSERT_EQ(got.panels().size(), want.panels().size());
             for (const PackedRows::Panel& panel : want.panels())
                 EXPECT_EQ(0, std::memcmp(want.data(panel), got.data(panel),
-                                         size_t(panel.width * padded(kDim)) * sizeof(bf16)))
+                                         size_t(panel.width * padded(kDim) / kBlock * bf16_kernels.block_elements) *
+                                             sizeof(bf16)))
                     << kernels->flag << ", rows from " << panel.begin;
         }
 }
@@ -229,6 +242,60 @@ TEST(Bf16Products, Mxfp4DecodesEveryCodeAndScale) {
             else
                 ASSERT_EQ(y, want) << kernels->flag << " " << what;
         });
+}
+
+// One row of 32 columns, all of code `code` under scale 1, times one and then two tokens x.
+std::vector<float> dot_block(const Kernels& kernels, const std::vector<float>& x, int code) {
+    const std::vector<uint8_t> blocks(16, uint8_t(code << 4 | code));
+    const uint8_t scale = 127;
+    Matrix w;
+    w.dtype = DType::kMXFP4;
+    w.n_out = 1;
+    w.n_in = 32;
+    w.data = blocks.data();
+    w.scales = &scale;
+    std::vector<float> y(3);
+    for (const int n : {1, 2}) {
+        Rows rows(32);
+        rows.resize(n);
+        for (int t = 0; t < n; t++) std::copy(x.begin(), x.end(), rows.row(t));
+        PackedRows packed;
+        pack(*kernels.bf16, packed, rows, w.dtype);
+        const float bias = 0;
+        kernels.bf16->dot(&y[size_t(n - 1)], 1, packed.data(packed.spans()[0]), n, w, &bias, 0, 1);
+    }
+    return y;
+}
+
+// Sums of whole numbers must not overflow: the largest tokens there are times 6, all of one sign.
+TEST(Bf16Products, Mxfp4TimesTheLargestOfTheirPowerOfTwo) {
+    for (const Kernels* kernels : sets_with_products())
+        for (const int code : {7, 15})
+            for (const float x : {1.0f, 1.9921875f, 1.99999f, -1.99999f}) {
+                const float want = 32 * x * (code == 7 ? 6.0f : -6.0f);
+                for (const float y : dot_block(*kernels, std::vector<float>(32, x), code))
+                    EXPECT_NEAR(y, want, std::ldexp(std::fabs(want), -8)) << kernels->flag << " " << x;
+            }
+}
+
+TEST(Bf16Products, Mxfp4TimesNothingAndNext) {
+    for (const Kernels* kernels : sets_with_products()) {
+        for (const float y : dot_block(*kernels, std::vector<float>(32, 0.0f), 7)) EXPECT_EQ(y, 0) << kernels->flag;
+        for (const float x : {1e-45f, 1e-38f, 1e-30f})
+            for (const float y : dot_block(*kernels, std::vector<float>(32, x), 7))
+                EXPECT_NEAR(y, 192 * x, std::ldexp(192 * x, -8) + 1e-30f) << kernels->flag << " " << x;
+    }
+}
+
+TEST(Bf16Products, WhatIsNoNumberStaysNone) {
+    for (const Kernels* kernels : sets_with_products())
+        for (const float x : {kNan, -kNan, std::numeric_limits<float>::infinity()})
+            for (const int at : {0, 1, 30, 31}) {
+                std::vector<float> block(32, 1.0f);
+                block[size_t(at)] = x;
+                for (const float y : dot_block(*kernels, block, 7))
+                    EXPECT_FALSE(std::isfinite(y)) << kernels->flag << " column " << at << ": " << x;
+            }
 }
 
 float flush(float f) {

@@ -128,8 +128,9 @@ Options parse_command_line(int argc, char** argv) {
     app.add_option("--logits", o.logits, "score: write the logits of every position here, raw float32")
         ->type_name("PATH");
     add_choice(app, "--precision", "--precision", o.precision, {{"f32", Precision::kF32}, {"bf16", Precision::kBF16}},
-               "f32: nothing is rounded below f32, on the CPU; bf16: one rounding at each matrix input,\n"
-               "bf16 KV cache (default: bf16 on GPUs and on CPUs with AMX or AVX-512 BF16, else f32)");
+               "f32: nothing is rounded below f32, on the CPU; bf16: one rounding at each matrix input, to\n"
+               "bf16 or finer, and a bf16 KV cache (default: bf16 on GPUs and with AMX, AVX-512 BF16 or\n"
+               "AVX2, else f32)");
     add_choice(app, "--device", "--device", o.device, {{"auto", "auto"}, {"cpu", "cpu"}, {"gpu", "gpu"}},
                "auto (default): GPUs, if there are any that this program can use");
     add_choice(app, "--cpu-isa", "--cpu-isa", o.cpu_isa,

@@ -36,11 +36,11 @@ struct AttentionTile {
     const bf16 *next_keys = nullptr, *next_values = nullptr;  // pages to fetch: what the next tile begins with
 };
 
-// The bf16 mode's products for a set with instructions for them. Inputs are rounded once, sums are f32 and, as above, in
-// an order that the shape of one row fixes. (AMX and AVX-512 BF16 differ from each other in their last bits.)
+// The bf16 mode's products for a set with instructions for them. Inputs are rounded once, to bf16 or finer, sums are f32 and, as
+// above, in an order that the shape of one row fixes. (Sets differ from each other in their last bits.)
 struct Bf16Kernels {
     // Columns [first, first + n_columns) of n <= kPanelRows rows, which begin at x[i] → their places in a panel of
-    // width · padded(n_in) elements, rounded, in the order in which `dot` reads them with weights of that type. first is a
+    // width · padded(n_in) / kBlock · block_elements elements, rounded, in the order in which `dot` reads them with weights of that type. first is a
     // multiple of kBlock; padding comes with the last columns. width: n for a panel that is alone, else kPanelRows.
     void (*pack)(bf16* panel, const float* const* x, int n, int width, int64_t n_in, int64_t first, int64_t n_columns,
                  DType weights);
@@ -56,6 +56,8 @@ struct Bf16Kernels {
     // Softmax over the keys that each query sees and the sink, times the values. Null: attention.cpp's own is used, and
     // values are stored as keys are.
     void (*attend)(const AttentionTile& tile);
+
+    int block_elements;  // of 16 bits: what kBlock columns of a row take in a panel
 };
 
 struct Kernels {
@@ -83,4 +85,4 @@ const std::vector<const Kernels*>& available_kernels();
 const Kernels& kernels_for(const std::string& flag);
 
 extern const Kernels kAvx512Kernels, kAvx2Kernels, kNeonKernels, kPortableKernels;
-extern const Bf16Kernels kAmxProducts, kAvx512Bf16Products;
+extern const Bf16Kernels kAmxProducts, kAvx512Bf16Products, kAvx2Products;

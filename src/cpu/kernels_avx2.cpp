@@ -51,4 +51,4 @@ struct Avx2 {
 }  // namespace
 
 const Kernels kAvx2Kernels{
-    "AVX2", "avx2", MakeKernels<Avx2>::arrange, MakeKernels<Avx2>::dot, MakeKernels<Avx2>::accumulate, nullptr};
+    "AVX2", "avx2", MakeKernels<Avx2>::arrange, MakeKernels<Avx2>::dot, MakeKernels<Avx2>::accumulate, &kAvx2Products};

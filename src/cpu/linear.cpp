@@ -30,10 +30,10 @@ void linear_task(const Kernels& kernels, Rows& y, const Rows& x, int64_t t0, int
     }
 }
 
-void PackedRows::resize(int64_t dim, const std::vector<int64_t>& begin) {
+void PackedRows::resize(int64_t dim, const std::vector<int64_t>& begin, int block_elements) {
     n_ = begin.back();
     n_stored_ = 0;
-    stride_ = padded(dim);
+    stride_ = padded(dim) / kBlock * block_elements;
     spans_.clear();
     panels_.clear();
     for (size_t g = 0; g + 1 < begin.size(); g++)
@@ -50,10 +50,10 @@ void PackedRows::resize(int64_t dim, const std::vector<int64_t>& begin) {
     reserve();
 }
 
-void PackedRows::resize(int64_t dim, const PackedRows& like) {
+void PackedRows::resize(int64_t dim, const PackedRows& like, int block_elements) {
     n_ = like.n_;
     n_stored_ = like.n_stored_;
-    stride_ = padded(dim);
+    stride_ = padded(dim) / kBlock * block_elements;
     spans_ = like.spans_;
     panels_ = like.panels_;
     reserve();
@@ -64,7 +64,7 @@ void PackedRows::reserve() {
 }
 
 void pack(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, DType weights) {
-    out.resize(x.dim(), {0, x.n()});
+    out.resize(x.dim(), {0, x.n()}, kernels.block_elements);
 #pragma omp parallel for
     for (const PackedRows::Panel& panel : out.panels()) {
         const float* rows[kPanelRows];

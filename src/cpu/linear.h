@@ -28,7 +28,7 @@ class Rows {
     AlignedVector<float> data_;
 };
 
-// (n, dim) bf16, packed for Bf16Kernels::dot. Rows come in groups that are multiplied by one matrix each: all in one, or one
+// (n, dim), rounded and packed for Bf16Kernels::dot. Rows come in groups that are multiplied by one matrix each: all in one, or one
 // an expert. Of a group, a span of up to kPackedRowsAtOnce is multiplied at once.
 class PackedRows {
   public:
@@ -44,9 +44,9 @@ class PackedRows {
         int64_t first_row;
     };
 
-    // begin: the groups' first rows, and the end of the last.
-    void resize(int64_t dim, const std::vector<int64_t>& begin);
-    void resize(int64_t dim, const PackedRows& like);
+    // begin: the groups' first rows, and the end of the last. block_elements: Bf16Kernels'.
+    void resize(int64_t dim, const std::vector<int64_t>& begin, int block_elements);
+    void resize(int64_t dim, const PackedRows& like, int block_elements);
     int64_t n() const { return n_; }
     const std::vector<Span>& spans() const { return spans_; }
     const std::vector<Panel>& panels() const { return panels_; }

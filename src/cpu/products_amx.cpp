@@ -329,4 +329,4 @@ void dot(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Matrix&
 
 void attend_amx(const AttentionTile& tile);  // attention_amx.cpp
 
-const Bf16Kernels kAmxProducts{pack, dot, swiglu_row, attend_amx};
+const Bf16Kernels kAmxProducts{pack, dot, swiglu_row, attend_amx, kBlock};

@@ -118,4 +118,4 @@ void dot(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Matrix&
 
 }  // namespace
 
-const Bf16Kernels kAvx512Bf16Products{pack, dot, swiglu_row, nullptr};
+const Bf16Kernels kAvx512Bf16Products{pack, dot, swiglu_row, nullptr, kBlock};
