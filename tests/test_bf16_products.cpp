@@ -281,7 +281,7 @@ TEST(Bf16Products, Mxfp4TimesTheLargestOfTheirPowerOfTwo) {
 TEST(Bf16Products, Mxfp4TimesNothingAndNext) {
     for (const Kernels* kernels : sets_with_products()) {
         for (const float y : dot_block(*kernels, std::vector<float>(32, 0.0f), 7)) EXPECT_EQ(y, 0) << kernels->flag;
-        for (const float x : {1e-45f, 1e-38f, 1e-30f})
+        for (const float x : {1e-45f, 1e-38f, 1e-36f, 1e-33f, 1e-30f})
             for (const float y : dot_block(*kernels, std::vector<float>(32, x), 7))
                 EXPECT_NEAR(y, 192 * x, std::ldexp(192 * x, -8) + 1e-30f) << kernels->flag << " " << x;
     }
