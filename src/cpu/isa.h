@@ -40,8 +40,9 @@ struct AttentionTile {
 // above, in an order that the shape of one row fixes. (Sets differ from each other in their last bits.)
 struct Bf16Kernels {
     // Columns [first, first + n_columns) of n <= kPanelRows rows, which begin at x[i] → their places in a panel of
-    // width · padded(n_in) / kBlock · block_elements elements, rounded, in the order in which `dot` reads them with weights of that type. first is a
-    // multiple of kBlock; padding comes with the last columns. width: n for a panel that is alone, else kPanelRows.
+    // width · padded(n_in) / kBlock · block_elements elements, rounded, in the order in which `dot` reads them with weights
+    // of that type. first is a multiple of kBlock; padding comes with the last columns. width: n for a panel that is alone,
+    // else kPanelRows.
     void (*pack)(bf16* panel, const float* const* x, int n, int width, int64_t n_in, int64_t first, int64_t n_columns,
                  DType weights);
 

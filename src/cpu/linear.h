@@ -28,8 +28,8 @@ class Rows {
     AlignedVector<float> data_;
 };
 
-// (n, dim), rounded and packed for Bf16Kernels::dot. Rows come in groups that are multiplied by one matrix each: all in one, or one
-// an expert. Of a group, a span of up to kPackedRowsAtOnce is multiplied at once.
+// (n, dim), rounded and packed for Bf16Kernels::dot. Rows come in groups that are multiplied by one matrix each: all in one,
+// or one an expert. Of a group, a span of up to kPackedRowsAtOnce is multiplied at once.
 class PackedRows {
   public:
     struct Span {
