@@ -10,18 +10,19 @@ constexpr int64_t kTokensAtOnce = 64;
 
 }  // namespace
 
+void multiply(const Kernels& kernels, float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok,
+              const Matrix& w, int64_t o0, int64_t o1) {
+    if (!w.transposed) return kernels.dot(y, y_stride, x, x_stride, n_tok, w, o0, o1);
+    for (int64_t t = 0; t < n_tok; t++) std::fill(y + t * y_stride, y + t * y_stride + (o1 - o0), 0.0f);
+    const auto* columns = static_cast<const char*>(w.data) + o0 * (w.dtype == DType::kF32 ? 4 : 2);
+    kernels.accumulate(y, y_stride, x, x_stride, n_tok, w.dtype, columns, w.n_out, w.n_in, o1 - o0);
+}
+
 void linear_task(const Kernels& kernels, Rows& y, const Rows& x, int64_t t0, int64_t n_tok, const Matrix& w,
                  const Vector& b, int64_t first_bias, int64_t o0, int64_t o1) {
     for (int64_t t = t0; t < t0 + n_tok; t += kTokensAtOnce) {
         const int64_t n = std::min(kTokensAtOnce, t0 + n_tok - t);
-        float* out = y.row(t) + o0;
-        if (w.transposed) {
-            for (int64_t i = 0; i < n; i++) std::fill(out + i * y.stride(), out + i * y.stride() + (o1 - o0), 0.0f);
-            const auto* columns = static_cast<const char*>(w.data) + o0 * (w.dtype == DType::kF32 ? 4 : 2);
-            kernels.accumulate(out, y.stride(), x.row(t), x.stride(), n, w.dtype, columns, w.n_out, w.n_in, o1 - o0);
-        } else {
-            kernels.dot(out, y.stride(), x.row(t), x.stride(), n, w, o0, o1);
-        }
+        multiply(kernels, y.row(t) + o0, y.stride(), x.row(t), x.stride(), n, w, o0, o1);
         if (!b.data) continue;
         for (int64_t o = o0; o < o1; o++) {
             const float bias = b[first_bias + o];

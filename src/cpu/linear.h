@@ -69,6 +69,10 @@ void pack(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, DType weig
 // starting a task costs nothing beside it.
 constexpr int64_t kRowsPerTask = 64;
 
+// Kernels::dot, for a transposed w too.
+void multiply(const Kernels& kernels, float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok,
+              const Matrix& w, int64_t o0, int64_t o1);
+
 // y rows [t0, t0 + n_tok) = x W[o0..o1)ᵀ + b, columns [o0, o1) of y. One task's work; b begins at b[first_bias].
 // x is arranged for w's type (Kernels::arrange).
 void linear_task(const Kernels& kernels, Rows& y, const Rows& x, int64_t t0, int64_t n_tok, const Matrix& w,

@@ -11,7 +11,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "cpu/isa.h"
+#include "cpu/linear.h"
 #include "cpu/scratch.h"
 
 namespace {
@@ -29,18 +29,15 @@ void by_fours(int64_t n_tok, F&& work) {
     if (rest == 1) work(std::integral_constant<int, 1>(), t);
 }
 
-// The first n elements (clamped to 0 to 8), zeros after them.
+// The first n elements, all 8 from 8 on; zeros after them.
+__m256i first_lanes(int64_t n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(int(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
 __m256 load_first(const float* p, int64_t n) {
-    if (n >= 8) return _mm256_loadu_ps(p);
-    float part[8] = {};
-    if (n > 0) std::memcpy(part, p, size_t(n) * sizeof *p);
-    return _mm256_loadu_ps(part);
+    return n >= 8 ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, first_lanes(n));
 }
 void store_first(float* p, __m256 v, int64_t n) {
-    if (n >= 8) return _mm256_storeu_ps(p, v);
-    float part[8];
-    _mm256_storeu_ps(part, v);
-    if (n > 0) std::memcpy(p, part, size_t(n) * sizeof *p);
+    n >= 8 ? _mm256_storeu_ps(p, v) : _mm256_maskstore_ps(p, first_lanes(n), v);
 }
 
 // A panel is (blocks) of (width, 16 pairs) int16 and (width) f32 scales; kPanelBlock elements of 16 bits a token.
@@ -196,8 +193,8 @@ void decode(Piece& piece, const TileRows& rows, int64_t first, int64_t n) {
 // sums (N, 16 rows) += a piece's blocks times N tokens. x: the first's numbers in the first of the blocks, which are `stride`
 // apart, as are their scales.
 template <int N>
-void multiply(float* sums, const Piece& piece, int64_t n_blocks, const int16_t* x, const int16_t* scales,
-              int64_t stride) {
+void add_piece(float* sums, const Piece& piece, int64_t n_blocks, const int16_t* x, const int16_t* scales,
+               int64_t stride) {
     for (int64_t b = 0; b < n_blocks; b++, x += stride, scales += stride) {
         __m256i sum[N][2];
 #pragma GCC unroll 4
@@ -304,8 +301,8 @@ void dot_mxfp4(float* y, int64_t y_stride, const bf16* panels, int64_t n_tok, co
             by_fours(n_tok, [&](auto n_together, int64_t t) {  // 8 sums, two weights, a token and a product
                 const int16_t* panel = x + t / kPanelRows * kPanelRows * n_blocks * kBlockElements + first * stride;
                 const int64_t in_panel = t % kPanelRows;
-                multiply<n_together()>(sums + t * kTileRows, piece, n, panel + in_panel * kBlock,
-                                       panel + width * kBlock + 2 * in_panel, stride);
+                add_piece<n_together()>(sums + t * kTileRows, piece, n, panel + in_panel * kBlock,
+                                        panel + width * kBlock + 2 * in_panel, stride);
             });
         }
         for (int64_t t = 0; t < n_tok; t++)
@@ -334,15 +331,7 @@ void pack(bf16* panel, const float* const* x, int n, int width, int64_t n_in, in
 void dot(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Matrix& w, const float* bias, int64_t o0,
          int64_t o1) {
     if (w.dtype == DType::kMXFP4) return dot_mxfp4(y, y_stride, x, n_tok, w, bias, o0, o1);
-    const auto* rows = reinterpret_cast<const float*>(x);
-    const int64_t stride = padded(w.n_in);
-    if (w.transposed) {
-        for (int64_t t = 0; t < n_tok; t++) std::fill(y + t * y_stride, y + t * y_stride + (o1 - o0), 0.0f);
-        kAvx2Kernels.accumulate(y, y_stride, rows, stride, n_tok, w.dtype, static_cast<const bf16*>(w.data) + o0,
-                                w.n_out, w.n_in, o1 - o0);
-    } else {
-        kAvx2Kernels.dot(y, y_stride, rows, stride, n_tok, w, o0, o1);
-    }
+    multiply(kAvx2Kernels, y, y_stride, reinterpret_cast<const float*>(x), padded(w.n_in), n_tok, w, o0, o1);
     for (int64_t t = 0; t < n_tok; t++)
         for (int64_t o = 0; o < o1 - o0; o++) y[t * y_stride + o] += bias[o];
 }
