@@ -23,18 +23,21 @@ LIB_SRCS := $(SRCS)
 TOOLS := $(sort $(wildcard tools/*.cpp))
 FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.cpp))
 
-WARNINGS := -Wall -Wextra -Wshadow -Wold-style-cast -Wno-unknown-pragmas -Werror
-CXXFLAGS := -std=c++17 -O2 -g $(WARNINGS) -fopenmp -ffp-contract=off -fno-math-errno -Iinclude -Isrc -Itests
+# Warnings are errors only with WERROR=1, as ./run.sh test has it: another compiler or library may warn of something new.
+WARNINGS := -Wall -Wextra -Wshadow -Wold-style-cast -Wno-unknown-pragmas $(if $(WERROR),-Werror)
+# The caller's CXXFLAGS come last: they add to these.
+override CXXFLAGS := -std=c++17 -O2 $(WARNINGS) -fopenmp -ffp-contract=off -fno-math-errno -Iinclude -Isrc -Itests \
+    $(if $(filter asan fuzz,$(MODE)),-g) $(CXXFLAGS)
 LDLIBS := -lpcre2-8 -lfmt -ledit -lpthread
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 ifeq ($(MODE),fast)
-CXXFLAGS += -march=native
+override CXXFLAGS += -march=native
 else ifeq ($(MODE),asan)
-CXXFLAGS += -O1 $(SANITIZE)
+override CXXFLAGS += -O1 $(SANITIZE)
 else ifeq ($(MODE),fuzz)
 # Readers and parsers only: no target reaches the arithmetic, so clang needs no OpenMP of its own.
-CXXFLAGS += -O1 $(SANITIZE) -fsanitize=fuzzer-no-link -fno-openmp
+override CXXFLAGS += -O1 $(SANITIZE) -fsanitize=fuzzer-no-link -fno-openmp
 LIB_SRCS := $(filter src/base/% src/model/% src/text/% src/requests/%,$(SRCS))
 else ifneq ($(MODE),default)
 $(error MODE=$(MODE): expected default, fast, asan or fuzz)
@@ -44,6 +47,9 @@ OBJ := $(BUILD)/obj
 PROGRAM := $(BUILD)$(GPU:%=/%)/run
 LIB := $(OBJ)/libgptoss.a
 LIB_OBJS := $(LIB_SRCS:%.cpp=$(OBJ)/%.o)
+# What tests, and the tools that make models for them, share.
+SUPPORT := $(OBJ)/libsupport.a
+SUPPORT_OBJS := $(patsubst %.cpp,$(OBJ)/%.o,$(sort $(wildcard tests/support/*.cpp)))
 TEST_OBJS := $(TESTS:%.cpp=$(OBJ)/%.o)
 TOOL_EXES := $(TOOLS:tools/%.cpp=$(BUILD)/%)
 FUZZ_EXES := $(FUZZ:tests/fuzz/%.cpp=$(BUILD)/%)
@@ -73,6 +79,7 @@ help:
 	@echo 'GPU=           for the CPU alone; else BUILD/GPU/run is the program, for one of'
 	@echo '               sm_90 (nvcc), gfx90a (hipcc), gfx942 gfx1100 gfx1151 amd (clang++-19; amd: all four in one),'
 	@echo '               emulate-cdna emulate-rdna3 emulate-sm80 (kernels run on the CPU, slowly: for tests)'
+	@echo 'WERROR=1       warnings are errors'
 	@echo 'BUILD=dir      where everything goes (default build, or build/MODE)'
 	@echo 'SRCS= TESTS= GPU_SRCS= GPU_TESTS=   only these sources and tests, to work on one part'
 
@@ -91,10 +98,10 @@ endif
 $(BUILD)/run: $(OBJ)/run.o $(LIB)
 	$(CXX) $(CXXFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/tests: $(TEST_OBJS) $(LIB) $(OBJ)/sources
+$(BUILD)/tests: $(TEST_OBJS) $(SUPPORT) $(LIB) $(OBJ)/sources
 	$(CXX) $(CXXFLAGS) -o $@ $(filter-out %/sources,$^) -lgtest -lgtest_main $(LDLIBS)
 
-$(TOOL_EXES): $(BUILD)/%: $(OBJ)/tools/%.o $(LIB)
+$(TOOL_EXES): $(BUILD)/%: $(OBJ)/tools/%.o $(SUPPORT) $(LIB)
 	$(CXX) $(CXXFLAGS) -o $@ $^ $(LDLIBS)
 
 $(FUZZ_EXES): $(BUILD)/%: $(OBJ)/tests/fuzz/%.o $(LIB)
@@ -103,6 +110,9 @@ $(FUZZ_EXES): $(BUILD)/%: $(OBJ)/tests/fuzz/%.o $(LIB)
 $(LIB): $(LIB_OBJS) $(OBJ)/sources
 	@rm -f $@
 	@ar rcs $@ $(LIB_OBJS)
+$(SUPPORT): $(SUPPORT_OBJS)
+	@rm -f $@
+	@ar rcs $@ $^
 
 # Flags of single files: one instruction set each; in the tests, each fuzz target under its own name.
 ifeq ($(ARCH),x86_64)
@@ -162,7 +172,7 @@ gpu-tools: $(GPU_TOOLS:tools/gpu/%.cpp=$(GPU_BUILD)/%)
 # Before the library: it has the answers of a program without GPUs, for whoever finds no others.
 $(PROGRAM): $(OBJ)/run.o $(GPU_OBJS) $(LIB)
 	$(CXX) $(CXXFLAGS) -o $@ $^ $(GPU_LDLIBS) $(LDLIBS)
-$(GPU_BUILD)/gpu_tests: $(GPU_TEST_OBJS) $(GPU_OBJS) $(LIB) $(GPU_OBJ)/sources
+$(GPU_BUILD)/gpu_tests: $(GPU_TEST_OBJS) $(GPU_OBJS) $(SUPPORT) $(LIB) $(GPU_OBJ)/sources
 	$(CXX) $(CXXFLAGS) -o $@ $(filter-out %/sources,$^) -lgtest -lgtest_main $(GPU_LDLIBS) $(LDLIBS)
 $(GPU_TOOLS:tools/gpu/%.cpp=$(GPU_BUILD)/%): $(GPU_BUILD)/%: $(GPU_OBJ)/tools/gpu/%.o $(GPU_OBJS) $(LIB)
 	$(CXX) $(CXXFLAGS) -o $@ $^ $(GPU_LDLIBS) $(LDLIBS)
@@ -207,4 +217,4 @@ check:
 clean:
 	rm -rf $(BUILD) run
 
--include $(LIB_OBJS:.o=.d) $(TEST_OBJS:.o=.d) $(OBJ)/run.d $(TOOLS:%.cpp=$(OBJ)/%.d) $(FUZZ:%.cpp=$(OBJ)/%.d)
+-include $(LIB_OBJS:.o=.d) $(SUPPORT_OBJS:.o=.d) $(TEST_OBJS:.o=.d) $(OBJ)/run.d $(TOOLS:%.cpp=$(OBJ)/%.d) $(FUZZ:%.cpp=$(OBJ)/%.d)

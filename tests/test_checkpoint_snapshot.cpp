@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint_checks.h"
+#include "support/numpy_random.h"
+#include "support/random_snapshot.h"
 
 namespace {
 

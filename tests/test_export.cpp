@@ -6,8 +6,10 @@
 
 #include <cmath>
 
+#include "base/file.h"
 #include "checkpoint_checks.h"
 #include "model/checksum.h"
+#include "tokenizer.h"
 
 namespace fs = std::filesystem;
 

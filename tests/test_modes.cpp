@@ -7,9 +7,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "../tools/random_snapshot.h"
 #include "cpu/isa.h"
 #include "subprocess.h"
+#include "support/random_snapshot.h"
 #include "temp_folder.h"
 
 using nlohmann::json;

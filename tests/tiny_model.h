@@ -1,7 +1,7 @@
 // tiny_model.h: random models made on the spot, in a directory of their own that goes away with them.
 #pragma once
-#include "../tools/random_snapshot.h"
 #include "checkpoint.h"
+#include "support/random_snapshot.h"
 #include "temp_folder.h"
 
 // The `tiny` preset, seed 1, as a snapshot of `format` "mxfp4" or "bf16", with other values in its config if given:

@@ -6,7 +6,8 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
-#include "random_snapshot.h"
+#include "error.h"
+#include "support/random_snapshot.h"
 
 int main(int argc, char** argv) {
     CLI::App app("Writes a gpt-oss snapshot in the Hugging Face layout, with seeded random weights.", "make_snapshot");

@@ -1,30 +1,20 @@
-// random_snapshot.h: writes a Hugging Face snapshot of gpt-oss with seeded random weights: names, shapes and dtypes of a
-// real one, the same bytes on every machine. Tests make their models with it, and make_snapshot the demo.
-#pragma once
+// random_snapshot.cpp: config.json, tensors and tokenizer of the snapshot, written one tensor at a time.
+#include "support/random_snapshot.h"
+
 #include <cmath>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
-#include <string>
-#include <vector>
 
-#include "../tests/byte_tokenizer.h"
 #include "base/file.h"
+#include "byte_tokenizer.h"
 #include "error.h"
 #include "model.h"
 #include "model/safetensors.h"
 #include "model/tensor.h"
-#include "numpy_random.h"
+#include "support/numpy_random.h"
 
-struct SnapshotSpec {
-    std::string preset = "tiny";        // tiny, demo, 20b, 120b
-    std::string format = "mxfp4";       // or bf16: the experts
-    std::vector<std::string> settings;  // "key=JSON" for config.json; "rope_scaling.factor=8" reaches inside
-    uint32_t seed = 1;
-    int shards = 1;
-    bool shared_layers = false;  // layers 2, 4, ... repeat layer 0, layers 3, 5, ... layer 1: faster to make
-    bool tokenizer = false;      // also a tokenizer.json of bytes; demo has it always
-};
+namespace {
 
 class RandomSnapshot {
   public:
@@ -325,6 +315,8 @@ class RandomSnapshot {
     std::vector<Tensor> tensors_;
 };
 
-inline void write_random_snapshot(const std::string& directory, const SnapshotSpec& spec) {
+}  // namespace
+
+void write_random_snapshot(const std::string& directory, const SnapshotSpec& spec) {
     RandomSnapshot(spec).write(directory);
 }
