@@ -1,5 +1,4 @@
 // getp_run.cpp: requests to the engine, answers from it.
-#include <algorithm>
 #include <chrono>
 
 #include "error.h"
@@ -57,19 +56,6 @@ void inference(GetpRun& run, const std::function<std::optional<Request>()>& next
 
 EngineStats finish(const GetpRun& run) {
     EngineStats stats = run.engine->stats();
-    const EngineStats& before = run.warm_up;
-    stats.prompt_tokens -= before.prompt_tokens;
-    stats.new_tokens -= before.new_tokens;
-    stats.prefill_steps -= before.prefill_steps;
-    stats.decode_steps -= before.decode_steps;
-    stats.prefill_s -= before.prefill_s;
-    stats.decode_s -= before.decode_s;
-    stats.prefill_new_tokens -= before.prefill_new_tokens;
-    stats.prefill_bytes -= before.prefill_bytes;
-    stats.decode_bytes -= before.decode_bytes;
-    for (size_t i = 0; i < std::min(stats.ops.size(), before.ops.size()); i++) {
-        stats.ops[i].seconds -= before.ops[i].seconds;
-        stats.ops[i].bytes -= before.ops[i].bytes;
-    }
+    stats -= run.warm_up;
     return stats;
 }

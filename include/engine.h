@@ -81,6 +81,8 @@ struct EngineStats {
         double roof_seconds = 0;  // the least that the device's memory and matrix cores allow; 0: not known
     };
     std::vector<Op> ops;  // where the steps' time went; empty if the replica does not say
+
+    EngineStats& operator-=(const EngineStats& before);  // leaves what came after `before`, of the same engine
 };
 
 class Engine {

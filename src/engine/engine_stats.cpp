@@ -1,0 +1,22 @@
+// engine_stats.cpp: what an engine did between two moments. Every sum of EngineStats stands here, so that none is forgotten.
+#include <algorithm>
+
+#include "engine.h"
+
+EngineStats& EngineStats::operator-=(const EngineStats& before) {
+    prompt_tokens -= before.prompt_tokens;
+    new_tokens -= before.new_tokens;
+    prefill_steps -= before.prefill_steps;
+    decode_steps -= before.decode_steps;
+    prefill_s -= before.prefill_s;
+    decode_s -= before.decode_s;
+    prefill_new_tokens -= before.prefill_new_tokens;
+    prefill_bytes -= before.prefill_bytes;
+    decode_bytes -= before.decode_bytes;
+    for (size_t i = 0; i < std::min(ops.size(), before.ops.size()); i++) {
+        ops[i].seconds -= before.ops[i].seconds;
+        ops[i].bytes -= before.ops[i].bytes;
+        ops[i].roof_seconds -= before.ops[i].roof_seconds;
+    }
+    return *this;
+}
