@@ -21,6 +21,17 @@ struct Message {
     std::string content;       // UTF-8
 };
 
+// Whom a message of an answer is for.
+enum class Audience {
+    kReader,     // the user: the final channel, a preamble to calls, and all that is nothing else
+    kReasoning,  // the analysis channel
+    kTool,       // a call: the recipient is "functions." and the tool's name
+    kNobody,     // what the model made up in another's name: a user's question, a tool's result
+};
+Audience audience_of(const Message& message);
+// The name of the tool that a message for kTool calls, without "functions.".
+std::string called_tool(const Message& call);
+
 struct FunctionTool {
     std::string name;  // without "functions."
     std::string description;
@@ -81,12 +92,15 @@ std::vector<Message> drop_old_analysis(const std::vector<Message>& messages);
 // ("assistant", "to=") go, and special tokens where they mean nothing.
 class HarmonyParser {
   public:
-    // Keeps a reference to the tokenizer. Throws Error if it lacks one of the special tokens that a prompt needs.
-    explicit HarmonyParser(const Tokenizer& tokenizer);
+    // Keeps a reference to the tokenizer. `tools` are the names that the prompt gave, without "functions.": what the model
+    // makes of them in a header is matched against these. Throws Error if the tokenizer lacks a special token that a prompt
+    // needs.
+    explicit HarmonyParser(const Tokenizer& tokenizer, std::vector<std::string> tools = {});
 
     // What one more id adds. Text comes in whole UTF-8 characters; what is not UTF-8 as U+FFFD.
     struct Delta {
-        std::string channel;  // of the message that `text` belongs to
+        Audience audience = Audience::kReader;  // of the message that `text` belongs to
+        std::string channel;
         std::string recipient;
         std::string text;  // may be empty
         bool message_done = false;
@@ -114,6 +128,7 @@ class HarmonyParser {
 
     const Tokenizer& tokenizer_;
     const HarmonyTokens tokens_;
+    const std::vector<std::string> tools_;
     Header header_;
     bool in_content_ = false;
     Utf8Stream utf8_;

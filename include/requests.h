@@ -60,6 +60,7 @@ struct Request {
     AnswerKind kind = AnswerKind::kTokens;
     std::string model;  // as the request names it; may be empty
     std::vector<int> prompt;
+    std::vector<std::string> tool_names;  // kChat: those that the prompt gives, for what the model makes of them
     int max_new_tokens = 0;
     Sampling sampling;
     std::vector<int> stop_ids;

@@ -13,7 +13,7 @@ class RequestJob : public Job {
           tokenizer_(request_.kind != AnswerKind::kTokens && codec.has_tokenizer() ? &codec.tokenizer() : nullptr),
           content_(request_.stop_texts),
           sink_(sink) {
-        if (request_.kind == AnswerKind::kChat) parser_.emplace(*tokenizer_);
+        if (request_.kind == AnswerKind::kChat) parser_.emplace(*tokenizer_, request_.tool_names);
         prompt = std::move(request_.prompt);
         max_new_tokens = request_.max_new_tokens;
         sampling = request_.sampling;
@@ -49,12 +49,9 @@ class RequestJob : public Job {
     }
 
   private:
-    // Any message to someone is a call, whatever its channel: the model sometimes puts one on analysis.
-    static bool is_call(const std::string& recipient) { return !recipient.empty() && recipient != "all"; }
-
-    // What is for the user: the final channel, and commentary that calls nothing. A new message begins a new line.
+    // What is for the user. A new message begins a new line.
     void add(const HarmonyParser::Delta& delta) {
-        if (is_call(delta.recipient) || delta.channel == "analysis") return;
+        if (delta.audience != Audience::kReader) return;
         if (!delta.text.empty()) {
             if (new_message_ && !content_.text().empty()) content_.feed("\n");
             new_message_ = false;
@@ -65,12 +62,9 @@ class RequestJob : public Job {
 
     void collect_messages() {
         for (const Message& message : parser_->messages()) {
-            if (is_call(message.recipient)) {
-                const std::string prefix = "functions.";
-                const bool has_prefix = message.recipient.compare(0, prefix.size(), prefix) == 0;
-                answer_.tool_calls.push_back(
-                    {has_prefix ? message.recipient.substr(prefix.size()) : message.recipient, message.content});
-            } else if (message.channel == "analysis") {
+            const Audience audience = audience_of(message);
+            if (audience == Audience::kTool) answer_.tool_calls.push_back({called_tool(message), message.content});
+            if (audience == Audience::kReasoning) {
                 if (!answer_.reasoning.empty()) answer_.reasoning += "\n";
                 answer_.reasoning += message.content;
             }

@@ -182,6 +182,7 @@ void RequestReader::read_json(Request& request, std::string_view line) {
         preamble.tools = conversation.tools;
         request.kind = AnswerKind::kChat;
         request.prompt = codec_.renderer().render_prompt(preamble, conversation.messages);
+        for (const FunctionTool& tool : conversation.tools) request.tool_names.push_back(tool.name);
         if (!wanted.ignore_eos) request.stop_ids = both(request.stop_ids, codec_.renderer().stop_ids());
     }
     if (!wanted.stop.empty()) codec_.tokenizer();  // stop strings are looked for in text

@@ -80,7 +80,8 @@ bool read_extra_words(std::vector<std::string> words, Message& message) {
 
 }  // namespace
 
-HarmonyParser::HarmonyParser(const Tokenizer& tokenizer) : tokenizer_(tokenizer), tokens_(tokenizer) {
+HarmonyParser::HarmonyParser(const Tokenizer& tokenizer, std::vector<std::string> tools)
+    : tokenizer_(tokenizer), tokens_(tokenizer), tools_(std::move(tools)) {
     header_.role_given = true;
 }
 
@@ -129,6 +130,7 @@ void HarmonyParser::open_message(bool complete) {
 // `text`, which has just been added to the last message.
 HarmonyParser::Delta HarmonyParser::current(const std::string& text) const {
     Delta delta;
+    delta.audience = audience_of(messages_.back());
     delta.channel = messages_.back().channel;
     delta.recipient = messages_.back().recipient;
     delta.text = text;

@@ -37,6 +37,18 @@ std::optional<Role> role_of_word(std::string_view word) {
     return {};
 }
 
+// What the program shows as answer, reasoning and calls all follows from this one function.
+Audience audience_of(const Message& message) {
+    if (message.role != Role::kAssistant) return Audience::kNobody;
+    if (message.channel == "final") return Audience::kReader;
+    if (message.recipient.compare(0, kFunctions.size(), kFunctions) == 0) return Audience::kTool;
+    return message.channel == "analysis" ? Audience::kReasoning : Audience::kReader;
+}
+
+std::string called_tool(const Message& call) {
+    return call.recipient.substr(kFunctions.size());
+}
+
 HarmonyTokens::HarmonyTokens(const Tokenizer& tokenizer)
     : start(required(tokenizer, "<|start|>")),
       message(required(tokenizer, "<|message|>")),

@@ -7,6 +7,8 @@
 
 constexpr std::string_view kConstrain = "<|constrain|>";  // begins a Message::content_type that is enforced
 
+constexpr std::string_view kFunctions = "functions.";  // begins the recipient of a call
+
 std::string_view role_word(Role role);
 // The role that begins a header. No value for a tool's name, which stands in the role's place.
 std::optional<Role> role_of_word(std::string_view word);
