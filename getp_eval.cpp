@@ -1,6 +1,4 @@
 // getp_eval.cpp: a file of requests in, a file of answers out: progress, verification and the report of a run.
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
 #include <ctime>
@@ -8,6 +6,7 @@
 
 #include "error.h"
 #include "getp.h"
+#include "log.h"
 #include "options.h"
 #include "profile.h"
 #include "requests.h"
@@ -16,14 +15,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// "done/total, tok/s, time left", rewritten in place; nothing if stderr is not a terminal. Not thread-safe.
+// "done/total, tok/s, time left", rewritten in place. Not thread-safe.
 class ProgressLine {
   public:
-    explicit ProgressLine(int64_t total) : total_(total), shown_(isatty(STDERR_FILENO) != 0) {}
+    explicit ProgressLine(int64_t total) : total_(total) {}
 
     void update(int64_t n_done, int64_t n_tokens) {
         const Clock::time_point now = Clock::now();
-        if (!shown_ || now - last_ < std::chrono::milliseconds(500)) return;
+        if (now - last_ < std::chrono::milliseconds(500)) return;
         last_ = now;
         const double seconds = std::chrono::duration<double>(now - start_).count();
         std::string text = total_ < 0 ? fmt::format("{}", n_done) : fmt::format("{}/{}", n_done, total_);
@@ -32,17 +31,11 @@ class ProgressLine {
             const auto left = int64_t(seconds / double(n_done) * double(total_ - n_done));
             text += fmt::format(", {}:{:02}:{:02} left", left / 3600, left / 60 % 60, left % 60);
         }
-        fmt::print(stderr, "\r\x1b[K{}", text);
-    }
-
-    // Makes room for other output.
-    void clear() const {
-        if (shown_) std::fputs("\r\x1b[K", stderr);
+        log_status("{}", text);
     }
 
   private:
     const int64_t total_;  // -1: not known
-    const bool shown_;
     const Clock::time_point start_ = Clock::now();
     Clock::time_point last_ = start_;
 };
@@ -78,7 +71,7 @@ class Results : public ResultSink {
             hash_ += hash;
         } else {
             n_failed_++;
-            report(fmt::format("{}:{}: {}", input_, request.line, answer.error));
+            log_repeated("failed requests", "{}:{}: {}", input_, request.line, answer.error);
         }
         is_text_ ? lines_.add(request.index, std::move(line)) : out_.write(std::move(line));
         if (verifier_) ids_.add(request.index, std::move(answer.ids));
@@ -86,31 +79,27 @@ class Results : public ResultSink {
 
     // After the run, on stderr.
     void print_report(const GetpRun& run, const EngineStats& engine) const {
-        progress_.clear();
+        log_clear_status();
+        log_counts();
         const double busy_s = engine.prefill_s + engine.decode_s;
         const double gb = double(engine.prefill_bytes + engine.decode_bytes) * 1e-9;
-        fmt::print(stderr, "requests: {} ok, {} failed\n", n_ok_, n_failed_);
-        fmt::print(stderr, "tokens: {} in prompts, {} generated\n", n_prompt_, n_generated_);
-        fmt::print(stderr, "warm-up (s): {:f}\n", run.warm_up_s);
-        fmt::print(stderr, "elapsed (s): {:f}\n", run.inference_s);
-        fmt::print(stderr, "achieved throughput TPS (tok/s): {:f}\n",
-                   run.inference_s > 0 ? double(n_generated_) / run.inference_s : 0.0);
-        fmt::print(stderr, "weights and KV cache read (GB/s): {:.2f}\n", busy_s > 0 ? gb / busy_s : 0.0);
-        fmt::print(stderr, "run hash: {:016x}\n", hash_);
+        log_line("requests: {} ok, {} failed", n_ok_, n_failed_);
+        log_line("tokens: {} in prompts, {} generated", n_prompt_, n_generated_);
+        log_line("warm-up (s): {:f}", run.warm_up_s);
+        log_line("elapsed (s): {:f}", run.inference_s);
+        log_line("achieved throughput TPS (tok/s): {:f}",
+                 run.inference_s > 0 ? double(n_generated_) / run.inference_s : 0.0);
+        log_line("weights and KV cache read (GB/s): {:.2f}", busy_s > 0 ? gb / busy_s : 0.0);
+        log_line("run hash: {:016x}", hash_);
     }
 
     bool any_failed() const { return n_failed_ > 0; }
 
   private:
-    void report(const std::string& text) const {
-        progress_.clear();
-        fmt::print(stderr, "{}\n", text);
-    }
-
     void verify(const std::vector<int>& ids) {
         const int64_t index = verifier_->n_compared();
         const std::string difference = verifier_->compare(ids);
-        if (!difference.empty()) report(fmt::format("verify: request {}: {}", index, difference));
+        if (!difference.empty()) log_repeated("differing requests", "verify: request {}: {}", index, difference);
     }
 
     const std::string input_, model_name_;
@@ -129,9 +118,9 @@ class Results : public ResultSink {
 // The summary of --verify on stderr; false if anything differs. Lines that `all` requests leave over differ too.
 bool print_verification(const Options& options, const Verifier& verifier) {
     const int64_t n = verifier.n_compared();
-    fmt::print(stderr, "verify: {} of {} requests equal\n", verifier.n_equal(), n);
+    log_line("verify: {} of {} requests equal", verifier.n_equal(), n);
     const bool lines_left = options.max_requests < 0 && verifier.n_lines() > n;
-    if (lines_left) fmt::print(stderr, "verify: {} has {} lines more\n", options.verify, verifier.n_lines() - n);
+    if (lines_left) log_line("verify: {} has {} lines more", options.verify, verifier.n_lines() - n);
     return verifier.n_equal() == n && !lines_left;
 }
 
@@ -151,7 +140,7 @@ int getp(const Options& options, const Model& model) {
     EngineOptions engine = engine_options(options, /*max_sequences=*/0);
     engine.max_request_positions = reader.max_request_positions();
     GetpRun run = warm_up(model, engine);
-    fmt::print(stderr, "{}\n", run.engine->describe());
+    log_line("{}", run.engine->describe());
 
     Results results(options, model, reader, out, verifier ? &*verifier : nullptr);
     const auto next = [&] {

@@ -1,12 +1,12 @@
 // run.cpp: the program. Read the flags, find and open the model, start the mode.
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
 #include "checkpoint.h"
 #include "error.h"
+#include "log.h"
 #include "options.h"
 
 namespace {
@@ -46,10 +46,12 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    prepare_streams();
     try {
         return run(argc, argv);
     } catch (const std::exception& e) {  // Error: a line for the user; anything else: out of memory, a bug
-        std::fprintf(stderr, "run: %s\n", e.what());
+        log_counts();
+        log_line("run: {}", e.what());
         return kExitUsage;
     }
 }

@@ -1,22 +1,12 @@
 // answer.cpp: stdout gets the answer and nothing else; reasoning, speed and profile go to stderr.
 #include "app/answer.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
 
 #include "error.h"
+#include "log.h"
 
 namespace {
-
-constexpr const char* kDim = "\x1b[2m";
-constexpr const char* kPlain = "\x1b[0m";
-
-void put(std::FILE* file, const std::string& text) {
-    std::fwrite(text.data(), 1, text.size(), file);
-    std::fflush(file);
-}
 
 class AnswerJob : public Job {
   public:
@@ -25,7 +15,7 @@ class AnswerJob : public Job {
     bool on_token(int id) override {
         stats_.n_new++;
         sink_.token(id);
-        return !(stop_ && *stop_);
+        return !(stop_ && *stop_) && !sink_.failed();
     }
     void on_done(Finish finish) override { stats_.finish = finish; }
     void on_error(const std::string& why) override { error_ = why; }
@@ -39,20 +29,20 @@ class AnswerJob : public Job {
 
 }  // namespace
 
-RawAnswer::RawAnswer(const Tokenizer& tokenizer, std::vector<int> stop_ids)
-    : tokenizer_(tokenizer), stop_ids_(std::move(stop_ids)) {}
+RawAnswer::RawAnswer(AnswerText& out, const Tokenizer& tokenizer, std::vector<int> stop_ids)
+    : out_(out), tokenizer_(tokenizer), stop_ids_(std::move(stop_ids)) {}
 
 void RawAnswer::token(int id) {
     if (std::find(stop_ids_.begin(), stop_ids_.end(), id) == stop_ids_.end())
-        put(stdout, utf8_.feed(tokenizer_.bytes(id)));
+        out_.write(utf8_.feed(tokenizer_.bytes(id)));
 }
 
 void RawAnswer::finish() {
-    put(stdout, utf8_.finish() + "\n");
+    out_.write(utf8_.finish() + "\n");
 }
 
-HarmonyAnswer::HarmonyAnswer(const Tokenizer& tokenizer, bool show_reasoning)
-    : parser_(tokenizer), show_reasoning_(show_reasoning), color_(isatty(STDERR_FILENO)) {}
+HarmonyAnswer::HarmonyAnswer(AnswerText& out, const Tokenizer& tokenizer, bool show_reasoning)
+    : out_(out), parser_(tokenizer), show_reasoning_(show_reasoning) {}
 
 void HarmonyAnswer::token(int id) {
     show(parser_.feed(id));
@@ -60,27 +50,19 @@ void HarmonyAnswer::token(int id) {
 
 void HarmonyAnswer::finish() {
     show(parser_.finish());
-    end_reasoning();
-    if (has_final_) put(stdout, "\n");
+    log_stream_end();
+    if (has_final_) out_.write("\n");
 }
 
 void HarmonyAnswer::show(const HarmonyParser::Delta& delta) {
     if (delta.text.empty()) return;
     if (delta.channel == "final") {
-        end_reasoning();
-        put(stdout, delta.text);
+        log_stream_end();
+        out_.write(delta.text);
         has_final_ = true;
     } else if (show_reasoning_) {
-        if (!in_reasoning_ && color_) put(stderr, kDim);
-        in_reasoning_ = true;
-        put(stderr, delta.text);
+        log_stream(delta.text);
     }
-}
-
-void HarmonyAnswer::end_reasoning() {
-    if (!in_reasoning_) return;
-    in_reasoning_ = false;
-    put(stderr, color_ ? std::string(kPlain) + "\n" : "\n");
 }
 
 AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_tokens, const Sampling& sampling,
@@ -116,7 +98,7 @@ int room_for_answer(const Config& config, int steps, size_t prompt_length) {
 
 void print_speed(const AnswerStats& s) {
     const auto rate = [](double n, double seconds) { return seconds > 0 ? n / seconds : 0.0; };
-    fmt::print(stderr, "prefill: {} tokens, {:.2f} tok/s; decode: {} tokens, {:.2f} tok/s, {:.2f} GB/s\n", s.n_prompt,
-               rate(s.n_prompt, s.prefill_s), s.n_new, rate(s.n_new - 1, s.decode_s), s.decode_gbps);
-    fmt::print(stderr, "achieved tok/s: {:f}\n", rate(s.n_new, s.prefill_s + s.decode_s));
+    log_line("prefill: {} tokens, {:.2f} tok/s; decode: {} tokens, {:.2f} tok/s, {:.2f} GB/s", s.n_prompt,
+             rate(s.n_prompt, s.prefill_s), s.n_new, rate(s.n_new - 1, s.decode_s), s.decode_gbps);
+    log_line("achieved tok/s: {:f}", rate(s.n_new, s.prefill_s + s.decode_s));
 }

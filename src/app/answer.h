@@ -3,6 +3,7 @@
 #include <atomic>
 #include <vector>
 
+#include "app/answer_text.h"
 #include "engine.h"
 #include "harmony.h"
 #include "tokenizer.h"
@@ -13,16 +14,19 @@ class AnswerSink {
     virtual ~AnswerSink() = default;
     virtual void token(int id) = 0;
     virtual void finish() = 0;
+    virtual bool failed() const = 0;  // what comes now would be lost
 };
 
 // The text as it stands, on stdout; `stop_ids` are not shown.
 class RawAnswer : public AnswerSink {
   public:
-    RawAnswer(const Tokenizer& tokenizer, std::vector<int> stop_ids);
+    RawAnswer(AnswerText& out, const Tokenizer& tokenizer, std::vector<int> stop_ids);
     void token(int id) override;
     void finish() override;
+    bool failed() const override { return out_.failed(); }
 
   private:
+    AnswerText& out_;
     const Tokenizer& tokenizer_;
     std::vector<int> stop_ids_;
     Utf8Stream utf8_;
@@ -31,18 +35,19 @@ class RawAnswer : public AnswerSink {
 // Harmony: the final channel on stdout; everything else dimmed on stderr, or hidden.
 class HarmonyAnswer : public AnswerSink {
   public:
-    HarmonyAnswer(const Tokenizer& tokenizer, bool show_reasoning);
+    HarmonyAnswer(AnswerText& out, const Tokenizer& tokenizer, bool show_reasoning);
     void token(int id) override;
     void finish() override;
+    bool failed() const override { return out_.failed(); }
     const std::vector<Message>& messages() const { return parser_.messages(); }
     bool has_final() const { return has_final_; }
 
   private:
     void show(const HarmonyParser::Delta& delta);
-    void end_reasoning();
+    AnswerText& out_;
     HarmonyParser parser_;
-    const bool show_reasoning_, color_;
-    bool in_reasoning_ = false, has_final_ = false;
+    const bool show_reasoning_;
+    bool has_final_ = false;
 };
 
 // What one answer took.

@@ -11,6 +11,7 @@
 
 #include "app/answer.h"
 #include "error.h"
+#include "log.h"
 #include "options.h"
 #include "profile.h"
 
@@ -38,8 +39,14 @@ std::optional<std::string> read_line() {
 // Turns so far. A turn that fails, or is interrupted before it says anything, leaves no trace.
 class Conversation {
   public:
-    Conversation(const Options& options, const Model& model, const Tokenizer& tokenizer, Engine& engine)
-        : options_(options), config_(model.config), tokenizer_(tokenizer), renderer_(tokenizer), engine_(engine) {
+    Conversation(const Options& options, const Model& model, const Tokenizer& tokenizer, Engine& engine,
+                 AnswerText& out)
+        : options_(options),
+          config_(model.config),
+          tokenizer_(tokenizer),
+          renderer_(tokenizer),
+          engine_(engine),
+          out_(out) {
         preamble_.effort = options.effort;
         preamble_.instructions = options.instructions;
         stop_ids_ = model.config.stop_ids;
@@ -56,13 +63,13 @@ class Conversation {
 
         // Every turn has a stream of its own, so that asking again draws again.
         const Sampling sampling{options_.temperature, options_.top_p, options_.seed + uint64_t(n_turns_++)};
-        HarmonyAnswer answer(tokenizer_, options_.show_reasoning);
+        HarmonyAnswer answer(out_, tokenizer_, options_.show_reasoning);
         interrupted = false;
         const AnswerStats stats = run_answer(engine_, prompt, max_new, sampling, stop_ids_, answer, &interrupted);
-        if (interrupted) std::fputs("(stopped)\n", stderr);
+        out_.check();
+        if (interrupted) log_line("(stopped)");
         if (stats.finish == Finish::kLength)
-            fmt::print(stderr, "(the answer ended at {} tokens; --steps sets the limit)\n",
-                       stats.n_prompt + stats.n_new);
+            log_line("(the answer ended at {} tokens; --steps sets the limit)", stats.n_prompt + stats.n_new);
         print_speed(stats);
         for (const Message& message : answer.messages())
             if (!message.content.empty()) messages.push_back(message);
@@ -81,6 +88,7 @@ class Conversation {
     const Tokenizer& tokenizer_;
     const HarmonyRenderer renderer_;
     Engine& engine_;
+    AnswerText& out_;
     Preamble preamble_;
     std::vector<int> stop_ids_;
     std::vector<Message> messages_;
@@ -92,9 +100,10 @@ class Conversation {
 int chat(const Options& options, const Model& model) {
     const Tokenizer tokenizer = Tokenizer::for_model(model, options.tokenizer);
     Engine engine(model, engine_options(options, /*max_sequences=*/1));
-    Conversation conversation(options, model, tokenizer, engine);
-    fmt::print(stderr, "{}\n/new forgets the conversation, /quit or Ctrl-D leaves, Ctrl-C stops an answer.\n",
-               engine.describe());
+    AnswerText out;
+    Conversation conversation(options, model, tokenizer, engine, out);
+    log_line("{}", engine.describe());
+    log_line("/new forgets the conversation, /quit or Ctrl-D leaves, Ctrl-C stops an answer.");
     std::signal(SIGINT, on_interrupt);
 
     bool failed = false;
@@ -108,7 +117,8 @@ int chat(const Options& options, const Model& model) {
         try {
             conversation.turn(*line);
         } catch (const Error& e) {  // too long, not UTF-8: the conversation goes on
-            fmt::print(stderr, "run: {}\n", e.what());
+            out.check();            // but not without stdout
+            log_line("run: {}", e.what());
             failed = true;
         }
     }

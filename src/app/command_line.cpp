@@ -1,15 +1,16 @@
 // command_line.cpp: the flags of `run` and `run export`, their checks and their help.
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <map>
 
 #include "base/numa.h"
 #include "error.h"
+#include "log.h"
 #include "options.h"
 
 namespace {
@@ -63,20 +64,16 @@ void parse(CLI::App& app, int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {
-        std::fputs(app.help().c_str(), stdout);
+        if (std::fputs(app.help().c_str(), stdout) < 0 || std::fflush(stdout) != 0)
+            fail("stdout: cannot write: {}", std::strerror(errno));
         std::exit(kExitOk);
     } catch (const CLI::ParseError& e) {
         fail("{} (run --help lists the flags)", e.what());
     }
 }
 
-// A line rewritten in place, if stderr is a terminal.
 void show_progress(int64_t done, int64_t total) {
-    if (isatty(STDERR_FILENO)) fmt::print(stderr, "\r{:5.1f} of {:.1f} GB", double(done) * 1e-9, double(total) * 1e-9);
-}
-
-void clear_progress() {
-    if (isatty(STDERR_FILENO)) std::fputs("\r\x1b[K", stderr);
+    log_status("{:5.1f} of {:.1f} GB", double(done) * 1e-9, double(total) * 1e-9);
 }
 
 }  // namespace
@@ -184,11 +181,11 @@ int export_command(int argc, char** argv) {
     parse(app, argc, argv);
 
     options.progress = show_progress;
-    options.note = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
+    options.note = [](const std::string& line) { log_line("{}", line); };
     const Model model = open_model(source, open);
     export_model(model, destination, options);
-    clear_progress();
-    fmt::print(stderr, "{}: written from {}\n", destination, source);
+    log_clear_status();
+    log_line("{}: written from {}", destination, source);
     return kExitOk;
 }
 
@@ -196,7 +193,7 @@ void warm_up(const Options& options, const Model& model) {
     if (engine_options(options, 1).gpu) return;  // its loader reads everything in order
     if (const std::vector<int> nodes = memory_nodes(); nodes.size() > 1) interleave_memory(nodes);
     read_ahead(model, show_progress);
-    clear_progress();
+    log_clear_status();
 }
 
 EngineOptions engine_options(const Options& options, int max_sequences) {

@@ -1,6 +1,7 @@
 // generate.cpp: one prompt, one answer, streamed.
 #include "app/answer.h"
 #include "error.h"
+#include "log.h"
 #include "options.h"
 #include "profile.h"
 
@@ -10,10 +11,11 @@ int generate(const Options& options, const Model& model) {
     const Sampling sampling{options.temperature, options.top_p, options.seed};
 
     std::vector<int> prompt, stop_ids = model.config.stop_ids;
+    AnswerText out;
     std::unique_ptr<AnswerSink> sink;
     if (options.raw) {
         prompt = tokenizer.encode_with_special(options.input);
-        sink = std::make_unique<RawAnswer>(tokenizer, stop_ids);
+        sink = std::make_unique<RawAnswer>(out, tokenizer, stop_ids);
     } else {
         const HarmonyRenderer renderer(tokenizer);
         Preamble preamble;
@@ -23,15 +25,16 @@ int generate(const Options& options, const Model& model) {
         user.content = options.input;
         prompt = renderer.render_prompt(preamble, {user});
         for (const int id : renderer.stop_ids()) stop_ids.push_back(id);
-        sink = std::make_unique<HarmonyAnswer>(tokenizer, options.show_reasoning);
+        sink = std::make_unique<HarmonyAnswer>(out, tokenizer, options.show_reasoning);
     }
     const int max_new = room_for_answer(model.config, options.steps, prompt.size());
 
     Engine engine(model, engine_options(options, /*max_sequences=*/1));
     const AnswerStats stats = run_answer(engine, prompt, max_new, sampling, stop_ids, *sink);
+    out.check();
     const auto* harmony = dynamic_cast<const HarmonyAnswer*>(sink.get());
     if (harmony && !harmony->has_final())
-        fmt::print(stderr, "no final answer in {} tokens; --steps allows {}\n", stats.n_new, options.steps);
+        log_line("no final answer in {} tokens; --steps allows {}", stats.n_new, options.steps);
     print_speed(stats);
     if (options.profile) print_profile(engine.stats());
     return kExitOk;

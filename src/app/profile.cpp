@@ -1,20 +1,18 @@
 // profile.cpp: the table of operations.
 #include "profile.h"
 
-#include <fmt/core.h>
-
-#include <cstdio>
+#include "log.h"
 
 void print_profile(const EngineStats& stats) {
     double total = 0;
     for (const EngineStats::Op& op : stats.ops) total += op.seconds;
     if (total == 0) return;
-    fmt::print(stderr, "{:<16} {:>9} {:>7} {:>8} {:>7}\n", "operation", "seconds", "share", "GB/s", "of roof");
+    log_line("{:<16} {:>9} {:>7} {:>8} {:>7}", "operation", "seconds", "share", "GB/s", "of roof");
     for (const EngineStats::Op& op : stats.ops) {
         if (op.seconds == 0) continue;  // not one of its own on this device
         const std::string of_roof =
             op.roof_seconds > 0 && op.seconds > 0 ? fmt::format("{:.1f}%", 100 * op.roof_seconds / op.seconds) : "-";
-        fmt::print(stderr, "{:<16} {:>9.3f} {:>6.1f}% {:>8.2f} {:>7}\n", op.name, op.seconds, 100 * op.seconds / total,
-                   op.seconds > 0 ? double(op.bytes) * 1e-9 / op.seconds : 0.0, of_roof);
+        log_line("{:<16} {:>9.3f} {:>6.1f}% {:>8.2f} {:>7}", op.name, op.seconds, 100 * op.seconds / total,
+                 op.seconds > 0 ? double(op.bytes) * 1e-9 / op.seconds : 0.0, of_roof);
     }
 }

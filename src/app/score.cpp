@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "error.h"
+#include "log.h"
 #include "options.h"
 #include "profile.h"
 #include "requests.h"
@@ -103,15 +104,16 @@ class Scores {
         const Json line{{"index", index}, {"error", why}};
         const std::lock_guard<std::mutex> lock(mutex_);
         n_failed_++;
-        fmt::print(stderr, "{}:{}: {}\n", input_, line_number, why);
+        log_repeated("failed requests", "{}:{}: {}", input_, line_number, why);
         lines_.add(index, line.dump(-1, ' ', false, Json::error_handler_t::replace));
     }
 
     void print_report() const {
-        fmt::print(stderr, "requests: {} scored, {} failed\n", n_scored_, n_failed_);
+        log_counts();
+        log_line("requests: {} scored, {} failed", n_scored_, n_failed_);
         const std::string mean =
             n_logprobs_ > 0 ? fmt::format("{:.6f}", std::exp(-sum_ / double(n_logprobs_))) : "null";
-        fmt::print(stderr, "perplexity of all {} scored tokens: {}\n", n_logprobs_, mean);
+        log_line("perplexity of all {} scored tokens: {}", n_logprobs_, mean);
     }
     bool any_failed() const { return n_failed_ > 0; }
 
@@ -167,7 +169,7 @@ int score(const Options& options, const Model& model) {
     EngineOptions engine_settings = engine_options(options, /*max_sequences=*/0);
     engine_settings.max_request_positions = reader.max_request_positions();
     Engine engine(model, engine_settings);
-    fmt::print(stderr, "{}\n", engine.describe());
+    log_line("{}", engine.describe());
 
     Scores scores(options.input, out);
     int64_t n_rows = 0;

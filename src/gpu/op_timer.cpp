@@ -1,7 +1,7 @@
 // op_timer.cpp: a pair of events around each operation; they are used again in the next step.
 #include "gpu/op_timer.h"
 
-#include <cstdio>
+#include "log.h"
 
 OpTimer::OpTimer(bool enabled, bool synchronous, const Roofs& roofs, const std::vector<const char*>& names)
     : enabled_(enabled), synchronous_(synchronous), roofs_(roofs) {
@@ -19,7 +19,7 @@ void OpTimer::mark(gpu::Stream stream) {
 
 // The name goes out first: if the device hangs or fails here, it is the last thing on the screen.
 void OpTimer::wait(int op, gpu::Stream stream) const {
-    std::fprintf(stderr, "%s\n", ops_[size_t(op)].name.c_str());
+    log_line("{}", ops_[size_t(op)].name);
     gpu::synchronize(stream);
 }
 

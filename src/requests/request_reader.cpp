@@ -6,6 +6,7 @@
 #include "base/mix.h"
 #include "base/utf8.h"
 #include "error.h"
+#include "log.h"
 #include "requests.h"
 #include "requests/line_reader.h"
 #include "requests/request_line.h"
@@ -85,7 +86,7 @@ RequestReader::RequestReader(const Options& options, const Config& config, const
         if (counted && counts.all - 1 < count_)
             fail("{}: line 1: expected {} lines after it, found {}", path, count_, counts.all - 1);
         if (counted && counts.last_filled - 1 > count_)
-            fmt::print(stderr, "{}: warning: line 1 says {} requests; {} lines after them are ignored\n", path, count_,
+            log_line("{}: warning: line 1 says {} requests; {} lines after them are ignored", path, count_,
                        counts.last_filled - 1 - count_);
         total_ = count_;
     } else {

@@ -1,0 +1,35 @@
+// answer_text.cpp: the answer is what the program was asked for: it waits for a slow reader, and does not end as if all
+// were well when there is no reader, no room or no stdout.
+#include "app/answer_text.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "base/visible.h"
+#include "error.h"
+
+AnswerText::AnswerText() : is_terminal_(isatty(STDOUT_FILENO)) {}
+
+void AnswerText::write(std::string_view text) {
+    std::string shown;
+    if (is_terminal_) text = shown = visible(text, LineBreaks::kKeep);
+    while (!text.empty() && !failed()) {
+        const ssize_t n = ::write(STDOUT_FILENO, text.data(), text.size());
+        if (n >= 0) {
+            text.remove_prefix(size_t(n));
+        } else if (errno == EAGAIN) {  // O_NONBLOCK, set by whoever shares it
+            pollfd writable{STDOUT_FILENO, POLLOUT, 0};
+            poll(&writable, 1, -1);
+        } else if (errno != EINTR) {
+            errno_ = errno;
+        }
+    }
+}
+
+void AnswerText::check() const {
+    if (failed()) fail("stdout: cannot write: {}", std::strerror(errno_));
+}

@@ -1,0 +1,12 @@
+// visible.h: text of strangers, made fit for a terminal and for a log.
+#pragma once
+#include <string>
+#include <string_view>
+
+enum class LineBreaks {
+    kEscape,  // the text is to stay one line
+    kKeep,    // and tabs
+};
+
+// Control characters, those that turn the direction of writing, and bytes that are not UTF-8, shown as \n, \x1b, \u202e.
+std::string visible(std::string_view text, LineBreaks breaks);
