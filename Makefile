@@ -10,14 +10,14 @@ ifeq ($(origin CXX),default)
 CXX := $(if $(filter fuzz,$(MODE)),clang++,g++)
 endif
 
-# Files of one instruction set (src/cpu/isa.h) are for one architecture.
+# Files of one instruction set (src/cpu/kernels.h) are for one architecture.
 ARCH := $(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))
-ISAS_OF_x86_64 := %_avx2.cpp %_avx512.cpp %_avx512bf16.cpp %_amx.cpp
-ISAS_OF_aarch64 := %_neon.cpp
+ISAS_OF_x86_64 := $(wildcard src/cpu/f32/avx*.cpp src/cpu/packed/a[mv]x*.cpp)
+ISAS_OF_aarch64 := src/cpu/f32/neon.cpp
 OTHER_ISAS := $(filter-out $(ISAS_OF_$(ARCH)),$(ISAS_OF_x86_64) $(ISAS_OF_aarch64))
 
 GPU ?=
-SRCS ?= $(sort getp_eval.cpp getp_run.cpp $(filter-out src/gpu/% $(OTHER_ISAS),$(wildcard src/*/*.cpp)))
+SRCS ?= $(sort getp_eval.cpp getp_run.cpp $(filter-out src/gpu/% $(OTHER_ISAS),$(wildcard src/*/*.cpp src/*/*/*.cpp)))
 TESTS ?= $(sort $(wildcard tests/test_*.cpp))
 LIB_SRCS := $(SRCS)
 TOOLS := $(sort $(wildcard tools/*.cpp))
@@ -116,10 +116,10 @@ $(SUPPORT): $(SUPPORT_OBJS)
 
 # Flags of single files: one instruction set each; in the tests, each fuzz target under its own name.
 ifeq ($(ARCH),x86_64)
-$(OBJ)/src/cpu/%_avx2.o: FILE_FLAGS := -mavx2 -mfma
-$(OBJ)/src/cpu/%_avx512.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
-$(OBJ)/src/cpu/%_avx512bf16.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma
-$(OBJ)/src/cpu/%_amx.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma -mprfchw -mamx-tile -mamx-bf16
+$(OBJ)/src/cpu/%/avx2.o: FILE_FLAGS := -mavx2 -mfma
+$(OBJ)/src/cpu/%/avx512.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
+$(OBJ)/src/cpu/%/avx512bf16.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma
+$(OBJ)/src/cpu/packed/amx.o $(OBJ)/src/cpu/packed/amx_attention.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma -mprfchw -mamx-tile -mamx-bf16
 endif
 ifneq ($(MODE),fuzz)
 $(OBJ)/tests/fuzz/%.o: FILE_FLAGS = -DLLVMFuzzerTestOneInput=$(*F)

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cpu/isa.h"
+#include "cpu/kernels.h"
 #include "noise.h"
 
 struct ProductCase {

@@ -63,7 +63,7 @@ struct Sequence {
     }
 
     // Tokens [begin, end), written before.
-    std::vector<float> attend(const Bf16Kernels& kernels, int begin, int end) const {
+    std::vector<float> attend(const PackedKernels& kernels, int begin, int end) const {
         Batch batch;
         batch.seqs.push_back({0, &pages});
         Rows some(q.dim()), out(q.dim());
@@ -81,9 +81,9 @@ struct Sequence {
     }
 };
 
-const Bf16Kernels* tiled() {
+const PackedKernels* tiled() {
     for (const Kernels* kernels : available_kernels())
-        if (kernels->bf16 && kernels->bf16->attend) return kernels->bf16;
+        if (kernels->packed && kernels->packed->attend) return kernels->packed;
     return nullptr;
 }
 

@@ -2,7 +2,7 @@
 // tests/gpu/test_model.cpp.)
 #include <algorithm>
 
-#include "cpu/isa.h"
+#include "cpu/kernels.h"
 #include "demo_golden.h"
 #include "harmony.h"
 #include "subprocess.h"

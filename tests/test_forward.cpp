@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "checkpoint.h"
-#include "cpu/isa.h"
+#include "cpu/kernels.h"
 #include "error.h"
 #include "forward_checks.h"
 #include "tiny_model.h"

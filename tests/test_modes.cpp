@@ -7,7 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "cpu/isa.h"
+#include "cpu/kernels.h"
 #include "subprocess.h"
 #include "support/random_snapshot.h"
 #include "temp_folder.h"
@@ -164,7 +164,7 @@ TEST_F(Modes, TheDefaultPrecisionIsTheFastOne) {
             .err;
     };
     for (const Kernels* kernels : available_kernels()) {
-        const std::string fast = kernels->bf16 ? ", bf16," : ", f32,";
+        const std::string fast = kernels->packed ? ", bf16," : ", f32,";
         EXPECT_NE(described("mxfp4", kernels->flag).find(fast), std::string::npos) << kernels->flag;
         EXPECT_NE(described("bf16", kernels->flag).find(fast), std::string::npos) << kernels->flag;
         EXPECT_NE(described("mxfp4.legacy-f32", kernels->flag).find(", f32,"), std::string::npos) << kernels->flag;

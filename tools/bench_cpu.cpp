@@ -143,7 +143,7 @@ class Bench {
   public:
     Bench(const Kernels& kernels, Precision precision)
         : kernels_(kernels),
-          products_(precision == Precision::kBF16 ? kernels.bf16 : nullptr),
+          products_(precision == Precision::kBF16 ? kernels.packed : nullptr),
           bandwidth_(read_bandwidth()),
           peak_(products_ == &kAmxProducts ? amx_peak() : 0) {
         std::printf("%s, %s, %d threads; reads %.1f GB/s", kernels.name, precision == Precision::kF32 ? "f32" : "bf16",
@@ -253,7 +253,7 @@ class Bench {
     }
 
     const Kernels& kernels_;
-    const Bf16Kernels* const products_;
+    const PackedKernels* const products_;
     const double bandwidth_, peak_;
     const Config config_ = gpt_oss_config(false);
     PackedRows packed_, packed_act_;
@@ -330,7 +330,7 @@ int main(int argc, char** argv) try {
     options.max_request_positions = 1024;
     if (model.empty()) {
         const Kernels& kernels = kernels_for(options.cpu_isa);
-        Bench bench(kernels, options.precision.value_or(kernels.bf16 ? Precision::kBF16 : Precision::kF32));
+        Bench bench(kernels, options.precision.value_or(kernels.packed ? Precision::kBF16 : Precision::kF32));
         for (const int n_tok : {1, 4, 16, 64, 256, 512}) bench.run(n_tok);
     } else {
         bench_model(model, options);

@@ -6,7 +6,7 @@
 set -euo pipefail
 
 bad=0 seen=0
-for object in "$1"/*_{avx2,avx512,avx512bf16,amx}.o; do
+for object in "$1"/{f32,packed}/{avx,amx}*.o; do
     [[ -e $object ]] || continue
     seen=$((seen + 1))
     if shared=$(nm --demangle "$object" | grep -E '^[0-9a-f]+ ([WVu] |t _GLOBAL__)'); then

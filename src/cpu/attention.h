@@ -8,6 +8,6 @@
 void attention(const Kernels& kernels, Rows& out, const Rows& q, const Batch& batch, const KvStore& store,
                const Config& config, int layer, const Vector& sinks, int64_t* bytes_read);
 
-// The same with Bf16Kernels::attend, on a tiled store. q need not be rounded.
-void attention(const Bf16Kernels& kernels, Rows& out, const Rows& q, const Batch& batch, const KvStore& store,
+// The same with PackedKernels::attend, on a tiled store. q need not be rounded.
+void attention(const PackedKernels& kernels, Rows& out, const Rows& q, const Batch& batch, const KvStore& store,
                const Config& config, int layer, const Vector& sinks, int64_t* bytes_read);

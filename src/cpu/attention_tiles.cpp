@@ -31,7 +31,7 @@ std::vector<Task> make_tasks(const Batch& batch, const Config& config) {
 
 }  // namespace
 
-void attention(const Bf16Kernels& kernels, Rows& out, const Rows& q, const Batch& batch, const KvStore& store,
+void attention(const PackedKernels& kernels, Rows& out, const Rows& q, const Batch& batch, const KvStore& store,
                const Config& config, int layer, const Vector& sinks, int64_t* bytes_read) {
     const bool sliding = config.layer_kind[size_t(layer)] == LayerKind::kSliding;
     const int64_t head_dim = config.head_dim;

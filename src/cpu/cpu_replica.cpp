@@ -79,15 +79,15 @@ void add(Rows& x, const Rows& y) {
 }
 
 // The products of bf16 activations, if this CPU has instructions for them and no matrix is f32 (as in legacy files).
-const Bf16Kernels* bf16_products(const Kernels& kernels, const Model& model) {
+const PackedKernels* packed_products(const Kernels& kernels, const Model& model) {
     const LayerWeights& w = model.weights.layers.front();
     for (const Matrix& m : {w.w_q, w.w_k, w.w_v, w.w_o, w.w_up.first, w.w_down.first, model.weights.unembed})
         if (m.dtype == DType::kF32) return nullptr;
-    return kernels.bf16;
+    return kernels.packed;
 }
 
 Precision default_precision(const Kernels& kernels, const Model& model) {
-    return bf16_products(kernels, model) ? Precision::kBF16 : Precision::kF32;
+    return packed_products(kernels, model) ? Precision::kBF16 : Precision::kF32;
 }
 
 class CpuReplica : public Replica {
@@ -96,14 +96,13 @@ class CpuReplica : public Replica {
         : model_(model),
           config_(model.config),
           kernels_(kernels),
-          products_(precision == Precision::kBF16 ? bf16_products(kernels, model) : nullptr),
+          products_(precision == Precision::kBF16 ? packed_products(kernels, model) : nullptr),
           tiled_attention_(products_ && products_->attend),
           bf16_(precision == Precision::kBF16),
-          capacity_(plan_capacity(config_, options, kv_memory_bytes(options, model.weight_bytes),
-                                  kv_element_bytes(precision),
-                                  std::max(products_ ? kMaxPackedBatchTokens : kMaxBatchTokens,
-                                           options.max_sequences + kPrefillChunk),
-                                  kPrefillChunk)),
+          capacity_(plan_capacity(
+              config_, options, kv_memory_bytes(options, model.weight_bytes), kv_element_bytes(precision),
+              std::max(products_ ? kMaxPackedBatchTokens : kMaxBatchTokens, options.max_sequences + kPrefillChunk),
+              kPrefillChunk)),
           store_(config_, capacity_, precision, tiled_attention_),
           inv_freq_(rope_inv_freq(config_)),
           cos_(config_.head_dim / 2),
@@ -321,7 +320,7 @@ class CpuReplica : public Replica {
     const Model& model_;
     const Config& config_;
     const Kernels& kernels_;
-    const Bf16Kernels* const products_;  // null: f32 mode, or a CPU without such instructions
+    const PackedKernels* const products_;  // null: f32 mode, or a CPU without such instructions
     const bool tiled_attention_;
     const bool bf16_;
     const Capacity capacity_;

@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "base/memory.h"
-#include "cpu/isa.h"
+#include "cpu/kernels.h"
 #include "error.h"
 
 int64_t kv_memory_bytes(const EngineOptions& options, int64_t weight_bytes) {

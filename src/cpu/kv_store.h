@@ -12,7 +12,7 @@ int64_t kv_memory_bytes(const EngineOptions& options, int64_t weight_bytes);
 
 class KvStore {
   public:
-    // tiled: for Bf16Kernels::attend. Values are transposed within a page, and heads padded to kBlock with zeros.
+    // tiled: for PackedKernels::attend. Values are transposed within a page, and heads padded to kBlock with zeros.
     KvStore(const Config& config, const Capacity& capacity, Precision precision, bool tiled);
     ~KvStore();
     KvStore(const KvStore&) = delete;

@@ -31,10 +31,10 @@ void linear_task(const Kernels& kernels, Rows& y, const Rows& x, int64_t t0, int
     }
 }
 
-void PackedRows::resize(int64_t dim, const std::vector<int64_t>& begin, int block_elements) {
+void PackedRows::resize(int64_t dim, const std::vector<int64_t>& begin, int block_bytes) {
     n_ = begin.back();
     n_stored_ = 0;
-    stride_ = padded(dim) / kBlock * block_elements;
+    stride_ = padded(dim) / kBlock * block_bytes;
     spans_.clear();
     panels_.clear();
     for (size_t g = 0; g + 1 < begin.size(); g++)
@@ -51,10 +51,10 @@ void PackedRows::resize(int64_t dim, const std::vector<int64_t>& begin, int bloc
     reserve();
 }
 
-void PackedRows::resize(int64_t dim, const PackedRows& like, int block_elements) {
+void PackedRows::resize(int64_t dim, const PackedRows& like, int block_bytes) {
     n_ = like.n_;
     n_stored_ = like.n_stored_;
-    stride_ = padded(dim) / kBlock * block_elements;
+    stride_ = padded(dim) / kBlock * block_bytes;
     spans_ = like.spans_;
     panels_ = like.panels_;
     reserve();
@@ -64,8 +64,8 @@ void PackedRows::reserve() {
     if (int64_t(data_.size()) < n_stored_ * stride_) data_.resize(size_t(n_stored_ * stride_));
 }
 
-void pack(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, DType weights) {
-    out.resize(x.dim(), {0, x.n()}, kernels.block_elements);
+void pack(const PackedKernels& kernels, PackedRows& out, const Rows& x, DType weights) {
+    out.resize(x.dim(), {0, x.n()}, kernels.block_bytes);
 #pragma omp parallel for
     for (const PackedRows::Panel& panel : out.panels()) {
         const float* rows[kPanelRows];
@@ -74,7 +74,7 @@ void pack(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, DType weig
     }
 }
 
-void linear_task(const Bf16Kernels& kernels, float* y, int64_t y_stride, const PackedRows& x,
+void linear_task(const PackedKernels& kernels, float* y, int64_t y_stride, const PackedRows& x,
                  const PackedRows::Span& span, const Matrix& w, const Vector& b, int64_t first_bias, int64_t o0,
                  int64_t o1) {
     float bias[kRowsPerTask];
@@ -105,7 +105,7 @@ void feature_tasks(Products products, int64_t n_times, int64_t n_tok, F&& work) 
 
 }  // namespace
 
-void linear(const Bf16Kernels& kernels, const PackedRows& x, Products products) {
+void linear(const PackedKernels& kernels, const PackedRows& x, Products products) {
     const auto& spans = x.spans();
     feature_tasks(products, int64_t(spans.size()), x.n(), [&](const Product& p, int64_t i, int64_t o0, int64_t o1) {
         const PackedRows::Span& span = spans[size_t(i)];

@@ -3,10 +3,11 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <initializer_list>
 
 #include "base/aligned.h"
-#include "cpu/isa.h"
+#include "cpu/kernels.h"
 
 // (n, dim) f32; rows are padded with zeros to a multiple of kBlock, and begin at a cache line.
 class Rows {
@@ -28,7 +29,7 @@ class Rows {
     AlignedVector<float> data_;
 };
 
-// (n, dim), rounded and packed for Bf16Kernels::dot. Rows come in groups that are multiplied by one matrix each: all in one,
+// (n, dim), rounded and packed for PackedKernels::dot. Rows come in groups that are multiplied by one matrix each: all in one,
 // or one an expert. Of a group, a span of up to kPackedRowsAtOnce is multiplied at once.
 class PackedRows {
   public:
@@ -40,30 +41,30 @@ class PackedRows {
     };
     struct Panel {
         int64_t begin;  // rows
-        int n, width;   // as Bf16Kernels::pack wants it
+        int n, width;   // as PackedKernels::pack wants it
         int64_t first_row;
     };
 
-    // begin: the groups' first rows, and the end of the last. block_elements: Bf16Kernels'.
-    void resize(int64_t dim, const std::vector<int64_t>& begin, int block_elements);
-    void resize(int64_t dim, const PackedRows& like, int block_elements);
+    // begin: the groups' first rows, and the end of the last. block_bytes: PackedKernels'.
+    void resize(int64_t dim, const std::vector<int64_t>& begin, int block_bytes);
+    void resize(int64_t dim, const PackedRows& like, int block_bytes);
     int64_t n() const { return n_; }
     const std::vector<Span>& spans() const { return spans_; }
     const std::vector<Panel>& panels() const { return panels_; }
-    bf16* data(const Panel& panel) { return data_.data() + panel.first_row * stride_; }
-    const bf16* data(const Span& span) const { return data_.data() + span.first_row * stride_; }
+    std::byte* data(const Panel& panel) { return data_.data() + panel.first_row * stride_; }
+    const std::byte* data(const Span& span) const { return data_.data() + span.first_row * stride_; }
 
   private:
     void reserve();
 
-    int64_t n_ = 0, n_stored_ = 0, stride_ = 0;  // rows; elements
+    int64_t n_ = 0, n_stored_ = 0, stride_ = 0;  // rows; bytes
     std::vector<Span> spans_;
     std::vector<Panel> panels_;
-    AlignedVector<bf16> data_;
+    AlignedVector<std::byte> data_;
 };
 
 // Packs all rows of x as one group.
-void pack(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, DType weights);
+void pack(const PackedKernels& kernels, PackedRows& out, const Rows& x, DType weights);
 
 // Output features of a matrix product that one task computes: small enough to balance the cores, large enough that
 // starting a task costs nothing beside it.
@@ -111,7 +112,7 @@ void for_each_task(int64_t n_tasks, int64_t n_tok, F&& work) {
 }
 
 // The same for a span of packed x; y begins at its first row's column o0.
-void linear_task(const Bf16Kernels& kernels, float* y, int64_t y_stride, const PackedRows& x,
+void linear_task(const PackedKernels& kernels, float* y, int64_t y_stride, const PackedRows& x,
                  const PackedRows::Span& span, const Matrix& w, const Vector& b, int64_t first_bias, int64_t o0,
                  int64_t o1);
-void linear(const Bf16Kernels& kernels, const PackedRows& x, Products products);
+void linear(const PackedKernels& kernels, const PackedRows& x, Products products);

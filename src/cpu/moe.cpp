@@ -82,9 +82,9 @@ void expert_linear(const Kernels& kernels, Rows& y, const Rows& x, const ExpertG
     });
 }
 
-void gather(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, const ExpertGroups& groups,
+void gather(const PackedKernels& kernels, PackedRows& out, const Rows& x, const ExpertGroups& groups,
             int n_experts_per_token, DType weights) {
-    out.resize(x.dim(), groups.begin, kernels.block_elements);
+    out.resize(x.dim(), groups.begin, kernels.block_bytes);
 #pragma omp parallel for
     for (const PackedRows::Panel& panel : out.panels()) {
         const float* rows[kPanelRows];
@@ -93,11 +93,11 @@ void gather(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, const Ex
     }
 }
 
-void expert_up(const Bf16Kernels& kernels, PackedRows& act, const PackedRows& x, const ExpertMatrices& w,
+void expert_up(const PackedKernels& kernels, PackedRows& act, const PackedRows& x, const ExpertMatrices& w,
                const Vector& b, const Config& config, DType w_down) {
     static_assert(kRowsPerTask / 2 % kBlock == 0, "a task makes whole blocks of act's columns");
     const int64_t dim = config.intermediate_dim;
-    act.resize(dim, x, kernels.block_elements);
+    act.resize(dim, x, kernels.block_bytes);
     expert_tasks(x.spans().size(), x.n(), w, [&](size_t i, int64_t o0, int64_t o1) {
         const PackedRows::Span& span = x.spans()[i];
         float act_of[kPanelRows][kRowsPerTask / 2];
@@ -116,7 +116,8 @@ void expert_up(const Bf16Kernels& kernels, PackedRows& act, const PackedRows& x,
     });
 }
 
-void expert_linear(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const ExpertMatrices& w, const Vector& b) {
+void expert_linear(const PackedKernels& kernels, Rows& y, const PackedRows& x, const ExpertMatrices& w,
+                   const Vector& b) {
     y.resize(x.n());
     expert_tasks(x.spans().size(), x.n(), w, [&](size_t i, int64_t o0, int64_t o1) {
         const PackedRows::Span& span = x.spans()[i];

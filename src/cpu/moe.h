@@ -32,8 +32,9 @@ void swiglu(const Kernels& kernels, Rows& out, const Rows& up, const Config& con
 void combine(Rows& x, const Rows& y, const Routing& routing, const ExpertGroups& groups);
 
 // The same steps on packed activations, swiglu in one with the products before it: what they make never leaves L2.
-void gather(const Bf16Kernels& kernels, PackedRows& out, const Rows& x, const ExpertGroups& groups,
+void gather(const PackedKernels& kernels, PackedRows& out, const Rows& x, const ExpertGroups& groups,
             int n_experts_per_token, DType weights);
-void expert_up(const Bf16Kernels& kernels, PackedRows& act, const PackedRows& x, const ExpertMatrices& w,
+void expert_up(const PackedKernels& kernels, PackedRows& act, const PackedRows& x, const ExpertMatrices& w,
                const Vector& b, const Config& config, DType w_down);
-void expert_linear(const Bf16Kernels& kernels, Rows& y, const PackedRows& x, const ExpertMatrices& w, const Vector& b);
+void expert_linear(const PackedKernels& kernels, Rows& y, const PackedRows& x, const ExpertMatrices& w,
+                   const Vector& b);

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "checkpoint.h"
-#include "cpu/isa.h"
+#include "cpu/kernels.h"
 #include "demo_golden.h"
 #include "forward_checks.h"
 #include "tiny_model.h"
@@ -28,7 +28,7 @@ std::vector<Answer> run_on_cpu(const Model& model, const std::vector<Prompt>& pr
     EngineOptions options = gpu_options(32);
     options.gpu = false;
     const std::vector<const Kernels*>& sets = available_kernels();
-    const auto plain = std::find_if(sets.begin(), sets.end(), [](const Kernels* k) { return !k->bf16; });
+    const auto plain = std::find_if(sets.begin(), sets.end(), [](const Kernels* k) { return !k->packed; });
     options.cpu_isa = (*plain)->flag;
     return run(model, prompts, options);
 }

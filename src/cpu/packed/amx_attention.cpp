@@ -1,11 +1,11 @@
-// attention_amx.cpp: attention of up to 16 queries over one sequence's pages with AMX. Keys are a tile's rows as they lie
+// amx_attention.cpp: attention of up to 16 queries over one sequence's pages with AMX. Keys are a tile's rows as they lie
 // in the page, values are too because pages hold them transposed, and a query is a lane: no sum crosses lanes.
 //
 // Pages come in ascending order, each with one update of the running maximum. A page that a query sees nothing of changes
 // no bit of its result, so queries of several positions can share a tile.
 #include <algorithm>
 
-#include "cpu/tiles_amx.h"
+#include "cpu/packed/amx_tiles.h"
 
 namespace {
 
@@ -125,8 +125,6 @@ void add_values(float* sums, const bf16* values, const int32_t* weights, __m512 
 }
 
 }  // namespace
-
-void attend_amx(const AttentionTile& tile);
 
 void attend_amx(const AttentionTile& tile) {
     static thread_local Scratch<int32_t> query_memory;

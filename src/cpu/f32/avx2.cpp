@@ -1,7 +1,7 @@
-// kernels_avx2.cpp: the inner loops with AVX2 and FMA: 8 floats in one register, 16 registers.
+// avx2.cpp: the inner loops with AVX2 and FMA: 8 floats in one register, 16 registers.
 #include <immintrin.h>
 
-#include "cpu/kernels_impl.h"
+#include "cpu/f32/loops.h"
 #include "cpu/mxfp4_bf16.h"
 
 namespace {

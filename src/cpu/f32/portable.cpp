@@ -1,6 +1,6 @@
-// kernels_portable.cpp: the inner loops in plain C++, for any CPU. Multiplies and adds round separately, so its results
+// portable.cpp: the inner loops in plain C++, for any CPU. Multiplies and adds round separately, so its results
 // differ in the last bits from those of the sets that have fused multiply-add.
-#include "cpu/kernels_impl.h"
+#include "cpu/f32/loops.h"
 
 namespace {
 

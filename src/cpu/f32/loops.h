@@ -1,5 +1,5 @@
-// kernels_impl.h: the inner loops of isa.h, written once over a vector type `V` of kLanes floats, 4 to 16. Each
-// kernels_*.cpp defines such a type with the instructions of one set, and instantiates MakeKernels<V>.
+// loops.h: the inner loops of Kernels (kernels.h), written once over a vector type `V` of kLanes floats, 4 to 16. Each
+// file beside this one defines such a type with the instructions of one set, and instantiates MakeKernels<V>.
 //
 // V has: zero, set1, load and store of kLanes floats, load_bf16, fma, sum (a fixed tree), mxfp4 (16 bytes of codes and a
 // scale → a block, in the order of columns kMxfp4Column), and the tile sizes kRows × kToks: as many partial sums as its
@@ -12,7 +12,7 @@
 #include <cstring>
 #include <limits>
 
-#include "cpu/isa.h"
+#include "cpu/kernels.h"
 #include "cpu/scratch.h"
 
 namespace {

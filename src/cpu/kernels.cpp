@@ -1,5 +1,5 @@
-// isa.cpp: which instruction sets this CPU has.
-#include "cpu/isa.h"
+// kernels.cpp: which instruction sets this CPU has.
+#include "cpu/kernels.h"
 
 #if defined(__x86_64__)
 #include <sys/syscall.h>
@@ -17,11 +17,11 @@ bool allowed_to_use_tiles() {
     return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
-const Kernels& with_products(const char* name, const char* flag, const Bf16Kernels& products, Kernels& storage) {
+const Kernels& with_products(const char* name, const char* flag, const PackedKernels& products, Kernels& storage) {
     storage = kAvx512Kernels;
     storage.name = name;
     storage.flag = flag;
-    storage.bf16 = &products;
+    storage.packed = &products;
     return storage;
 }
 #endif

@@ -1,9 +1,9 @@
-// products_avx512bf16.cpp: products of bf16 activations with AVX-512's own bf16 instruction, for CPUs without AMX. A lane
+// avx512bf16.cpp: products of bf16 activations with AVX-512's own bf16 instruction, for CPUs without AMX. A lane
 // of a sum adds pair i of every 32 columns; a fixed tree adds the lanes.
 #include <algorithm>
 #include <type_traits>
 
-#include "cpu/bf16_avx512.h"
+#include "cpu/packed/avx512_panels.h"
 
 namespace {
 
@@ -11,11 +11,12 @@ constexpr int kSlabRows = 8;  // at 2880 columns 46 KB: L2 holds it beside the t
 constexpr int kRowsAtOnce = 4, kTokensAtOnce = 4;
 
 // Rows, one after the other.
-void pack(bf16* panel, const float* const* x, int n, int /*width*/, int64_t n_in, int64_t first, int64_t n_columns,
+void pack(std::byte* panel, const float* const* x, int n, int /*width*/, int64_t n_in, int64_t first, int64_t n_columns,
           DType weights) {
+    auto* rows = reinterpret_cast<bf16*>(panel);
     for (int i = 0; i < n; i++)
         for (int64_t k = 0; k < n_columns; k += kStep)
-            _mm512_storeu_si512(panel + i * padded(n_in) + first + k, round_step(x[i], k, n_columns, weights));
+            _mm512_storeu_si512(rows + i * padded(n_in) + first + k, round_step(x[i], k, n_columns, weights));
 }
 
 template <int N>
@@ -103,8 +104,9 @@ void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
     }
 }
 
-void dot(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Matrix& w, const float* bias, int64_t o0,
-         int64_t o1) {
+void dot(float* y, int64_t y_stride, const std::byte* panels, int64_t n_tok, const Matrix& w, const float* bias,
+         int64_t o0, int64_t o1) {
+    const auto* x = reinterpret_cast<const bf16*>(panels);
     with_decoder(w, [&](const auto& decoder) {
         const int64_t n_steps = padded(w.n_in) / kStep;
         if (n_tok == 1)
@@ -118,4 +120,4 @@ void dot(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Matrix&
 
 }  // namespace
 
-const Bf16Kernels kAvx512Bf16Products{pack, dot, swiglu_row, nullptr, kBlock};
+const PackedKernels kAvx512Bf16Products{pack, dot, swiglu_row, nullptr, kBlock* int(sizeof(bf16))};

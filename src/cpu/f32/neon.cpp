@@ -1,7 +1,7 @@
-// kernels_neon.cpp: the inner loops with NEON, which every aarch64 CPU has: 4 floats in one register, 32 registers.
+// neon.cpp: the inner loops with NEON, which every aarch64 CPU has: 4 floats in one register, 32 registers.
 #include <arm_neon.h>
 
-#include "cpu/kernels_impl.h"
+#include "cpu/f32/loops.h"
 #include "cpu/mxfp4_bf16.h"
 
 namespace {

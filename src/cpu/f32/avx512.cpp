@@ -1,11 +1,11 @@
-// kernels_avx512.cpp: the inner loops with AVX-512 F, BW, VL and DQ: 16 floats in one register, 32 registers.
+// avx512.cpp: the inner loops with AVX-512 F, BW, VL and DQ: 16 floats in one register, 32 registers.
 
 // GCC 12 warns of the undefined registers that its own intrinsics pass on purpose (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
-#include "cpu/kernels_impl.h"
+#include "cpu/f32/loops.h"
 
 namespace {
 

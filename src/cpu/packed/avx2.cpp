@@ -1,9 +1,9 @@
-// products_avx2.cpp: products of activations rounded to 16 bits with AVX2, which has no instruction for bf16.
+// avx2.cpp: products of activations rounded to 16 bits with AVX2, which has no instruction for bf16.
 //
 // MXFP4 weights are small whole numbers times a power of two that a block of 32 shares. Tokens get the same form, a block
 // rounded to whole numbers of 15 bits, and VPMADDWD does twice as many products as a multiply-add. An element's error is
 // at most 2^-14 of its block's largest; bf16's would be 2^-9 of itself. Whole numbers are added up without error, blocks
-// in f32, k ascending. With bf16 weights there is nothing to gain: kernels_avx2.cpp's products of f32 do, and nothing is
+// in f32, k ascending. With bf16 weights there is nothing to gain: those of f32/avx2.cpp do, and nothing is
 // rounded.
 #include <immintrin.h>
 
@@ -16,8 +16,8 @@
 
 namespace {
 
-// Of 16 bits, of a token: 32 floats, or 32 whole numbers, the block's scale and a gap.
-constexpr int kBlockElements = 64;
+// Of a token: 32 floats, or 32 whole numbers of 16 bits, the block's scale and a gap.
+constexpr int kBlockBytes = kBlock * int(sizeof(float));
 
 // Calls work(n, t) for n tokens from t on, all of n_tok by fours and the rest at once.
 template <class F>
@@ -269,7 +269,7 @@ void dot_one(float* y, const int16_t* x, const TileRows& rows, const float* bias
 }
 
 // A piece of 16 rows is decoded into L1 once for all tokens.
-void dot_mxfp4(float* y, int64_t y_stride, const bf16* panels, int64_t n_tok, const Matrix& w, const float* bias,
+void dot_mxfp4(float* y, int64_t y_stride, const std::byte* panels, int64_t n_tok, const Matrix& w, const float* bias,
                int64_t o0, int64_t o1) {
     static_assert(kPanelRows % 4 == 0, "tokens taken together lie in one panel");
     static thread_local Scratch<uint8_t> memory;
@@ -299,7 +299,9 @@ void dot_mxfp4(float* y, int64_t y_stride, const bf16* panels, int64_t n_tok, co
             const int64_t n = std::min(kPieceBlocks, n_blocks - first);
             decode(piece, rows, first, n);
             by_fours(n_tok, [&](auto n_together, int64_t t) {  // 8 sums, two weights, a token and a product
-                const int16_t* panel = x + t / kPanelRows * kPanelRows * n_blocks * kBlockElements + first * stride;
+                const int16_t* panel =
+                    x + t / kPanelRows * kPanelRows * n_blocks * (kBlockBytes / int64_t(sizeof(int16_t))) +
+                    first * stride;
                 const int64_t in_panel = t % kPanelRows;
                 add_piece<n_together()>(sums + t * kTileRows, piece, n, panel + in_panel * kBlock,
                                         panel + width * kBlock + 2 * in_panel, stride);
@@ -320,7 +322,7 @@ void pack_floats(float* panel, const float* const* x, int n, int64_t n_in, int64
     }
 }
 
-void pack(bf16* panel, const float* const* x, int n, int width, int64_t n_in, int64_t first, int64_t n_columns,
+void pack(std::byte* panel, const float* const* x, int n, int width, int64_t n_in, int64_t first, int64_t n_columns,
           DType weights) {
     if (weights == DType::kMXFP4)
         pack_mxfp4(reinterpret_cast<int16_t*>(panel), x, n, width, first, n_columns);
@@ -328,7 +330,7 @@ void pack(bf16* panel, const float* const* x, int n, int width, int64_t n_in, in
         pack_floats(reinterpret_cast<float*>(panel), x, n, n_in, first, n_columns);
 }
 
-void dot(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Matrix& w, const float* bias, int64_t o0,
+void dot(float* y, int64_t y_stride, const std::byte* x, int64_t n_tok, const Matrix& w, const float* bias, int64_t o0,
          int64_t o1) {
     if (w.dtype == DType::kMXFP4) return dot_mxfp4(y, y_stride, x, n_tok, w, bias, o0, o1);
     multiply(kAvx2Kernels, y, y_stride, reinterpret_cast<const float*>(x), padded(w.n_in), n_tok, w, o0, o1);
@@ -370,4 +372,4 @@ void swiglu_row(float* out, const float* up, int64_t n, float limit, float alpha
 
 }  // namespace
 
-const Bf16Kernels kAvx2Products{pack, dot, swiglu_row, nullptr, kBlockElements};
+const PackedKernels kAvx2Products{pack, dot, swiglu_row, nullptr, kBlockBytes};

@@ -1,4 +1,4 @@
-// test_bf16_products.cpp: products of bf16 activations, for each instruction set that has them, against sums in double; and
+// test_packed_products.cpp: products of bf16 activations, for each instruction set that has them, against sums in double; and
 // that neither neighbours nor the cut into panels and rows changes a bit.
 #include <gtest/gtest.h>
 
@@ -19,7 +19,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 std::vector<const Kernels*> sets_with_products() {
     std::vector<const Kernels*> sets;
     for (const Kernels* kernels : available_kernels())
-        if (kernels->bf16) sets.push_back(kernels);
+        if (kernels->packed) sets.push_back(kernels);
     return sets;
 }
 
@@ -84,10 +84,10 @@ void expect_dot(const Kernels& kernels, Kind kind, const ProductCase& c) {
     const KindWeights w(kind, c.n_out, c.n_in);
     const Rows x = activations(c.n_tok, c.n_in);
     PackedRows packed;
-    pack(*kernels.bf16, packed, x, w.matrix.dtype);
+    pack(*kernels.packed, packed, x, w.matrix.dtype);
     std::vector<float> bias, y(size_t(c.n_tok * (c.n_out + 3)), kNan);
     for (int64_t o = 0; o < c.n_out; o++) bias.push_back(noise(5, uint64_t(o)));
-    kernels.bf16->dot(y.data(), c.n_out + 3, packed.data(packed.spans()[0]), c.n_tok, w.matrix, bias.data(), 0,
+    kernels.packed->dot(y.data(), c.n_out + 3, packed.data(packed.spans()[0]), c.n_tok, w.matrix, bias.data(), 0,
                       c.n_out);
     for (int64_t t = 0; t < c.n_tok; t++) {
         const float* row = &y[size_t(t * (c.n_out + 3))];
@@ -104,20 +104,20 @@ void expect_dot(const Kernels& kernels, Kind kind, const ProductCase& c) {
     }
 }
 
-TEST(Bf16Products, MatchDouble) {
+TEST(PackedProducts, MatchDouble) {
     for (const Kernels* kernels : sets_with_products())
         for (const ProductCase& c : kCases)
             for (const Kind kind : {Kind::kBF16, Kind::kTransposed, Kind::kMXFP4}) expect_dot(*kernels, kind, c);
 }
 
-TEST(Bf16Products, OfRowsThatEndInsideAStep) {
+TEST(PackedProducts, OfRowsThatEndInsideAStep) {
     for (const Kernels* kernels : sets_with_products())
         for (const ProductCase& c : kRaggedCases)
             for (const Kind kind : {Kind::kBF16, Kind::kTransposed}) expect_dot(*kernels, kind, c);
 }
 
 // Alone, by twos and threes, and by two and three panels: some sets have ways of their own for a few tokens.
-TEST(Bf16Products, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
+TEST(PackedProducts, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
     const ProductCase c{70, 45, 608, ""};
     for (const Kernels* kernels : sets_with_products())
         for (const Kind kind : {Kind::kBF16, Kind::kTransposed, Kind::kMXFP4}) {
@@ -125,9 +125,9 @@ TEST(Bf16Products, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
             const Rows x = activations(c.n_tok, c.n_in);
             const std::vector<float> bias(size_t(c.n_out), 0.5f);
             PackedRows packed, packed_few;
-            pack(*kernels->bf16, packed, x, w.matrix.dtype);
+            pack(*kernels->packed, packed, x, w.matrix.dtype);
             std::vector<float> all(size_t(c.n_tok * c.n_out));
-            kernels->bf16->dot(all.data(), c.n_out, packed.data(packed.spans()[0]), c.n_tok, w.matrix, bias.data(), 0,
+            kernels->packed->dot(all.data(), c.n_out, packed.data(packed.spans()[0]), c.n_tok, w.matrix, bias.data(), 0,
                                c.n_out);
             for (const int64_t n_few : {1, 2, 3, 17, 33}) {
                 std::vector<float> by_few(all.size());
@@ -135,9 +135,9 @@ TEST(Bf16Products, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
                     Rows few(c.n_in);
                     few.resize(std::min(n_few, c.n_tok - t));
                     for (int64_t i = 0; i < few.n(); i++) std::copy(x.row(t + i), x.row(t + i) + c.n_in, few.row(i));
-                    pack(*kernels->bf16, packed_few, few, w.matrix.dtype);
+                    pack(*kernels->packed, packed_few, few, w.matrix.dtype);
                     for (int64_t o = 0; o < c.n_out; o += 5)
-                        kernels->bf16->dot(&by_few[size_t(t * c.n_out + o)], c.n_out,
+                        kernels->packed->dot(&by_few[size_t(t * c.n_out + o)], c.n_out,
                                            packed_few.data(packed_few.spans()[0]), few.n(), w.matrix, bias.data(), o,
                                            o + 5);
                 }
@@ -148,7 +148,7 @@ TEST(Bf16Products, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
 }
 
 // Groups of 1, 16, 0, 21 and 150 rows, as experts have: each begins a panel, and panels with others beside them are whole.
-TEST(Bf16Products, GroupsOfRowsArePackedApart) {
+TEST(PackedProducts, GroupsOfRowsArePackedApart) {
     PackedRows packed;
     packed.resize(40, {0, 1, 17, 17, 38, 188}, kBlock);
     struct {
@@ -177,7 +177,7 @@ TEST(Bf16Products, GroupsOfRowsArePackedApart) {
 }
 
 // Groups of 1, 0 and 130 rows (two spans); 48 columns of the result are a whole task's and half of one.
-TEST(Bf16Products, ExpertUpIsProductsSwigluAndPacking) {
+TEST(PackedProducts, ExpertUpIsProductsSwigluAndPacking) {
     constexpr int64_t kDim = 48, kIn = 64;
     const std::vector<int64_t> begin{0, 1, 1, 131};
     Config config;
@@ -193,49 +193,48 @@ TEST(Bf16Products, ExpertUpIsProductsSwigluAndPacking) {
             std::vector<float> bias_values;
             for (int64_t i = 0; i < 3 * 2 * kDim; i++) bias_values.push_back(noise(6, uint64_t(i)));
             const Vector bias{DType::kF32, int64_t(bias_values.size()), bias_values.data()};
-            const Bf16Kernels& bf16_kernels = *kernels->bf16;
+            const PackedKernels& packed_kernels = *kernels->packed;
             PackedRows packed, want, got;
-            packed.resize(kIn, begin, bf16_kernels.block_elements);
-            want.resize(kDim, begin, bf16_kernels.block_elements);
+            packed.resize(kIn, begin, packed_kernels.block_bytes);
+            want.resize(kDim, begin, packed_kernels.block_bytes);
             for (const PackedRows::Panel& panel : packed.panels()) {
                 const float* rows[kPanelRows];
                 for (int i = 0; i < panel.n; i++) rows[i] = x.row(panel.begin + i);
-                bf16_kernels.pack(packed.data(panel), rows, panel.n, panel.width, kIn, 0, kIn, dtype);
+                packed_kernels.pack(packed.data(panel), rows, panel.n, panel.width, kIn, 0, kIn, dtype);
             }
             Rows up(2 * kDim), act(kDim);
-            expert_linear(bf16_kernels, up, packed, w, bias);
+            expert_linear(packed_kernels, up, packed, w, bias);
             act.resize(up.n());
             for (const PackedRows::Panel& panel : want.panels()) {
                 const float* rows[kPanelRows];
                 for (int i = 0; i < panel.n; i++) {
                     float* row = act.row(panel.begin + i);
-                    bf16_kernels.swiglu(row, up.row(panel.begin + i), kDim, config.swiglu_limit, config.swiglu_alpha);
+                    packed_kernels.swiglu(row, up.row(panel.begin + i), kDim, config.swiglu_limit, config.swiglu_alpha);
                     rows[i] = row;
                 }
-                bf16_kernels.pack(want.data(panel), rows, panel.n, panel.width, kDim, 0, kDim, DType::kBF16);
+                packed_kernels.pack(want.data(panel), rows, panel.n, panel.width, kDim, 0, kDim, DType::kBF16);
             }
-            expert_up(bf16_kernels, got, packed, w, bias, config, DType::kBF16);
+            expert_up(packed_kernels, got, packed, w, bias, config, DType::kBF16);
             ASSERT_EQ(got.panels().size(), want.panels().size());
             for (const PackedRows::Panel& panel : want.panels())
                 EXPECT_EQ(0, std::memcmp(want.data(panel), got.data(panel),
-                                         size_t(panel.width * padded(kDim) / kBlock * bf16_kernels.block_elements) *
-                                             sizeof(bf16)))
+                                         size_t(panel.width * padded(kDim) / kBlock * packed_kernels.block_bytes)))
                     << kernels->flag << ", rows from " << panel.begin;
         }
 }
 
 // Values below 2^-126 may be flushed to zero: AMX does.
-TEST(Bf16Products, Mxfp4DecodesEveryCodeAndScale) {
+TEST(PackedProducts, Mxfp4DecodesEveryCodeAndScale) {
     for (const Kernels* kernels : sets_with_products())
         for_each_mxfp4_value([&](const Matrix& w, int at, float want, const std::string& what) {
             Rows x(32);
             x.resize(1);
             x.row(0)[at] = 1;
             PackedRows packed;
-            pack(*kernels->bf16, packed, x, w.dtype);
+            pack(*kernels->packed, packed, x, w.dtype);
             float y;
             const float bias = 0;
-            kernels->bf16->dot(&y, 1, packed.data(packed.spans()[0]), 1, w, &bias, 0, 1);
+            kernels->packed->dot(&y, 1, packed.data(packed.spans()[0]), 1, w, &bias, 0, 1);
             if (std::fabs(want) < std::ldexp(1.0f, -126) && y == 0) return;
             if (std::isinf(want))  // times the zeros beside it
                 ASSERT_FALSE(std::isfinite(y)) << kernels->flag << " " << what;
@@ -260,15 +259,15 @@ std::vector<float> dot_block(const Kernels& kernels, const std::vector<float>& x
         rows.resize(n);
         for (int t = 0; t < n; t++) std::copy(x.begin(), x.end(), rows.row(t));
         PackedRows packed;
-        pack(*kernels.bf16, packed, rows, w.dtype);
+        pack(*kernels.packed, packed, rows, w.dtype);
         const float bias = 0;
-        kernels.bf16->dot(&y[size_t(n - 1)], 1, packed.data(packed.spans()[0]), n, w, &bias, 0, 1);
+        kernels.packed->dot(&y[size_t(n - 1)], 1, packed.data(packed.spans()[0]), n, w, &bias, 0, 1);
     }
     return y;
 }
 
 // Sums of whole numbers must not overflow: the largest tokens there are times 6, all of one sign.
-TEST(Bf16Products, Mxfp4TimesTheLargestOfTheirPowerOfTwo) {
+TEST(PackedProducts, Mxfp4TimesTheLargestOfTheirPowerOfTwo) {
     for (const Kernels* kernels : sets_with_products())
         for (const int code : {7, 15})
             for (const float x : {1.0f, 1.9921875f, 1.99999f, -1.99999f}) {
@@ -278,7 +277,7 @@ TEST(Bf16Products, Mxfp4TimesTheLargestOfTheirPowerOfTwo) {
             }
 }
 
-TEST(Bf16Products, Mxfp4TimesNothingAndNext) {
+TEST(PackedProducts, Mxfp4TimesNothingAndNext) {
     for (const Kernels* kernels : sets_with_products()) {
         for (const float y : dot_block(*kernels, std::vector<float>(32, 0.0f), 7)) EXPECT_EQ(y, 0) << kernels->flag;
         for (const float x : {1e-45f, 1e-38f, 1e-36f, 1e-33f, 1e-30f})
@@ -287,7 +286,7 @@ TEST(Bf16Products, Mxfp4TimesNothingAndNext) {
     }
 }
 
-TEST(Bf16Products, WhatIsNoNumberStaysNone) {
+TEST(PackedProducts, WhatIsNoNumberStaysNone) {
     for (const Kernels* kernels : sets_with_products())
         for (const float x : {kNan, -kNan, std::numeric_limits<float>::infinity()})
             for (const int at : {0, 1, 30, 31}) {
@@ -303,9 +302,9 @@ float flush(float f) {
 }
 
 // Intel's definition of TDPBF16PS, with exponents over the whole range: what makes a token's sum independent of its tile.
-TEST(Bf16Products, AmxSumsInTheDocumentedOrder) {
+TEST(PackedProducts, AmxSumsInTheDocumentedOrder) {
     if (available_kernels().front()->flag != std::string("amx")) GTEST_SKIP() << "this CPU has no AMX";
-    const Bf16Kernels& amx = *available_kernels().front()->bf16;
+    const PackedKernels& amx = *available_kernels().front()->packed;
     constexpr int kIn = 320, kOut = 16, kTok = 16;
     for (const int exponents : {8, 60, 120}) {
         const auto wide = [&](uint64_t seed, uint64_t i) {
@@ -340,12 +339,12 @@ TEST(Bf16Products, AmxSumsInTheDocumentedOrder) {
 
 // exp to 2 units, a division and three products: 8 units of the result's last place; 2^-20 covers what exp's argument, up
 // to 12, was rounded by.
-TEST(Bf16Products, SwigluMatchesDouble) {
+TEST(PackedProducts, SwigluMatchesDouble) {
     for (const Kernels* kernels : sets_with_products())
         for (const int n : {1, 15, 16, 17, 31, 32, 33, 160}) {
             std::vector<float> up, out(size_t(n + 1), kNan);
             for (int i = 0; i < 2 * n; i++) up.push_back(12 * noise(6, uint64_t(i)));
-            kernels->bf16->swiglu(out.data(), up.data(), n, 7.0f, 1.702f);
+            kernels->packed->swiglu(out.data(), up.data(), n, 7.0f, 1.702f);
             for (int f = 0; f < n; f++) {
                 const double gate = std::min(double(up[size_t(2 * f)]), 7.0);
                 const double half = std::min(std::max(double(up[size_t(2 * f + 1)]), -7.0), 7.0);

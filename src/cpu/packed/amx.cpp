@@ -1,4 +1,4 @@
-// products_amx.cpp: products of bf16 activations with AMX: two tiles of weight rows times up to three panels of tokens.
+// amx.cpp: products of bf16 activations with AMX: two tiles of weight rows times up to three panels of tokens.
 // While weights are multiplied the next ones are decoded beside them in L1.
 //
 // Few tokens and many run the same products in the same order. One token costs as much arithmetic as 16, but then
@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "cpu/tiles_amx.h"
+#include "cpu/packed/amx_tiles.h"
 
 thread_local int tile_tokens = 0;
 
@@ -17,9 +17,9 @@ constexpr int64_t kTile = kTileRows * kStep;       // bf16
 constexpr int64_t kSums = kTileRows * kPanelRows;  // floats of a tile
 constexpr int64_t kSlabSteps = 6;                  // two slabs of 12 KB and the panels' share fit L1
 
-void pack(bf16* panel, const float* const* x, int n, int width, int64_t /*n_in*/, int64_t first, int64_t n_columns,
+void pack(std::byte* panel, const float* const* x, int n, int width, int64_t /*n_in*/, int64_t first, int64_t n_columns,
           DType weights) {
-    auto* pairs = reinterpret_cast<int32_t*>(panel + first * width);  // (n_columns / 2, width)
+    auto* pairs = reinterpret_cast<int32_t*>(panel + first * width * int64_t(sizeof(bf16)));  // (n_columns / 2, width)
     for (int64_t k = 0; k < n_columns; k += kStep, pairs += kStep / 2 * width) {
         __m512i row[16];
         for (int i = 0; i < 16; i++) row[i] = i < n ? round_step(x[i], k, n_columns, weights) : _mm512_setzero_si512();
@@ -309,8 +309,9 @@ void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
     }
 }
 
-void dot(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Matrix& w, const float* bias, int64_t o0,
-         int64_t o1) {
+void dot(float* y, int64_t y_stride, const std::byte* panels, int64_t n_tok, const Matrix& w, const float* bias,
+         int64_t o0, int64_t o1) {
+    const auto* x = reinterpret_cast<const bf16*>(panels);
     configure_tiles(int(std::min<int64_t>(n_tok, kPanelRows)));
     with_decoder(w, [&](const auto& decoder) {
         const int64_t n_steps = padded(w.n_in) / kStep;
@@ -327,6 +328,4 @@ void dot(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Matrix&
 
 }  // namespace
 
-void attend_amx(const AttentionTile& tile);  // attention_amx.cpp
-
-const Bf16Kernels kAmxProducts{pack, dot, swiglu_row, attend_amx, kBlock};
+const PackedKernels kAmxProducts{pack, dot, swiglu_row, attend_amx, kBlock* int(sizeof(bf16))};

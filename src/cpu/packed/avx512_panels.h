@@ -1,10 +1,10 @@
-// bf16_avx512.h: what the products of bf16 activations share, with AVX-512 and its BF16: weights of any kind decoded into
+// avx512_panels.h: what the products of bf16 activations share, with AVX-512 and its BF16: weights of any kind decoded into
 // slabs, the 16 × 16 transposition, exp.
 //
 // A slab is some rows of weights, some steps of 32 columns deep, bf16: (steps, rows, 32). Each row of a step is one
 // register, 64-byte aligned; 16 rows of a step are an AMX tile.
 //
-// In an anonymous namespace, as kernels_impl.h and for the same reason.
+// In an anonymous namespace, as f32/loops.h and for the same reason.
 #pragma once
 // GCC 12 warns of the undefined registers that its own intrinsics pass on purpose (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -15,7 +15,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "cpu/isa.h"
+#include "cpu/kernels.h"
 #include "cpu/mxfp4_bf16.h"
 #include "cpu/scratch.h"
 
