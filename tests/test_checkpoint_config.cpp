@@ -25,6 +25,17 @@ json huggingface() {
         "vocab_size": 1000, "quantization_config": {"quant_method": "mxfp4"}})");
 }
 
+// The readers take text; here they are given values.
+HuggingFaceConfig read_huggingface_config(const json& config, const std::string& file) {
+    return ::read_huggingface_config(config.dump(), file);
+}
+Config read_original_config(const json& config, const std::string& file) {
+    return ::read_original_config(config.dump(), file);
+}
+void read_generation_config(const json& config, const std::string& file, Config& c) {
+    ::read_generation_config(config.dump(), file, c);
+}
+
 Config read(const json& config) {
     return read_huggingface_config(config, "dir/config.json").config;
 }
@@ -167,8 +178,8 @@ TEST(CheckpointConfig, EveryWrongFieldIsNamed) {
         {"head_dim", 15, {"head dimension", "even", "15"}},
         {"num_experts_per_tok", 6, {"experts per token", "5", "6"}},
         {"vocab_size", 1.5, {"vocab_size", "integer", "1.5"}},
-        {"vocab_size", "1000", {"vocab_size", "number", "1000"}},
-        {"vocab_size", true, {"vocab_size", "number", "true"}},
+        {"vocab_size", "1000", {"vocab_size", "integer", "1000"}},
+        {"vocab_size", true, {"vocab_size", "integer", "true"}},
         {"rope_theta", 1, {"rope_theta", "1"}},
         {"rope_theta", nullptr, {"rope_theta", "nothing"}},
         {"rms_norm_eps", -1, {"rms_norm_eps", "-1"}},

@@ -8,7 +8,7 @@
 namespace {
 
 RequestLine read(const std::string& line) {
-    const Json json = parse_json(line);
+    const Json json = parse_json(line, "the line");
     read_custom_id(json);
     return read_request_line(json);
 }
@@ -38,7 +38,8 @@ std::string error_of(const std::string& line) {
 TEST(RequestLine, BatchEnvelope) {
     const Json json = parse_json(R"({"custom_id": "a-1", "method": "POST", "url": "/v1/completions", "body":
         {"model": "gpt-oss-20b", "prompt": "Once", "max_tokens": 7, "temperature": 0.5, "top_p": 0.25, "seed": 42,
-         "stop": ["\n", "END"], "ignore_eos": true, "return_token_ids": true, "user": "ignored"}})");
+         "stop": ["\n", "END"], "ignore_eos": true, "return_token_ids": true, "user": "ignored"}})",
+                                 "the line");
     EXPECT_EQ(read_custom_id(json), "a-1");
     const RequestLine r = read_request_line(json);
     EXPECT_EQ(std::get<std::string>(r.prompt), "Once");
@@ -57,7 +58,7 @@ TEST(RequestLine, BareBodyAndNothingButThePrompt) {
     EXPECT_EQ(std::get<std::vector<int>>(r.prompt), (std::vector<int>{0, 5, 2147483647}));
     EXPECT_FALSE(r.max_tokens || r.temperature || r.top_p || r.seed || r.ignore_eos || r.return_token_ids);
     EXPECT_TRUE(r.stop.empty());
-    EXPECT_EQ(read_custom_id(parse_json(R"({"prompt": "x"})")), std::nullopt);
+    EXPECT_EQ(read_custom_id(parse_json(R"({"prompt": "x"})", "the line")), std::nullopt);
 }
 
 TEST(RequestLine, NullIsAbsent) {
@@ -105,12 +106,12 @@ const std::string kUser = R"({"role": "user", "content": "hi"})";
 INSTANTIATE_TEST_SUITE_P(
     Cases, BadRequestLine,
     testing::ValuesIn(std::vector<BadLine>{
-        {"not_json", "{\"prompt\": }", {"not JSON"}},
-        {"two_values", R"({"prompt": "a"} {"prompt": "b"})", {"not JSON"}},
-        {"cut", R"({"prompt": "a)", {"not JSON"}},
+        {"not_json", "{\"prompt\": }", {"the line: expected JSON"}},
+        {"two_values", R"({"prompt": "a"} {"prompt": "b"})", {"the line: expected JSON"}},
+        {"cut", R"({"prompt": "a)", {"the line: expected JSON"}},
         {"array", "[1]", {"an object", "an array"}},
         {"invalid_utf8", "{\"prompt\": \"\xff\"}", {"UTF-8", "13"}},
-        {"lone_surrogate", R"({"prompt": "\ud800"})", {"not JSON"}},
+        {"lone_surrogate", R"({"prompt": "\ud800"})", {"the line: expected JSON"}},
         {"number_overflow", R"({"prompt": "a", "temperature": 1e999})", {"too large"}},
         {"custom_id_number", R"({"custom_id": 5, "prompt": "a"})", {"custom_id", "a string", "5"}},
         {"method", R"({"method": "GET", "body": {"prompt": "a"}})", {"method", "POST", "GET"}},
@@ -128,7 +129,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"temperature_abc", completion(R"("temperature": "abc")"), {"temperature", "number", "\"abc\""}},
         {"temperature_negative", completion(R"("temperature": -0.1)"), {"temperature", "-0.1"}},
         {"path_in_body", R"({"body": {"prompt": "a", "temperature": []}})", {"body.temperature", "[]"}},
-        {"top_p_zero", completion(R"("top_p": 0)"), {"top_p", "above 0"}},
+        {"top_p_zero", completion(R"("top_p": 0)"), {"top_p", "from 1e-06 to 1"}},
         {"top_p_above_one", completion(R"("top_p": 1.01)"), {"top_p", "1.01"}},
         {"max_tokens_negative", completion(R"("max_tokens": -3)"), {"max_tokens", "from 1", "-3"}},
         {"max_tokens_zero", completion(R"("max_tokens": 0)"), {"max_tokens", "0"}},
@@ -213,9 +214,9 @@ TEST(RequestLine, DepthAndWidthAreLimited) {
         return R"({"prompt": "x", "deep": )" + std::string(size_t(depth), '[') + std::string(size_t(depth), ']') + "}";
     };
     EXPECT_EQ(error_of(nested(60)), "");
-    EXPECT_NE(error_of(nested(70)).find("nests deeper"), std::string::npos);
-    EXPECT_NE(error_of(nested(100000)).find("nests deeper"), std::string::npos);
-    EXPECT_NE(error_of(R"({"a":)" + std::string(100000, '[')).find("nests deeper"), std::string::npos);
+    EXPECT_NE(error_of(nested(70)).find("nested at most 64"), std::string::npos);
+    EXPECT_NE(error_of(nested(100000)).find("nested at most 64"), std::string::npos);
+    EXPECT_NE(error_of(R"({"a":)" + std::string(100000, '[')).find("nested at most 64"), std::string::npos);
 
     const auto wide = [](int n_keys) {
         std::string keys;
@@ -300,7 +301,8 @@ TEST(Conversation, ToolsKeepTheOrderOfTheirProperties) {
     ASSERT_EQ(c.tools.size(), 2u);
     EXPECT_EQ(c.tools[0].name, "f");
     EXPECT_EQ(c.tools[0].description, "Does f.");
-    EXPECT_EQ(c.tools[0].parameters, R"({"type":"object","properties":{"z":{"type":"string"},"a":{"type":"number"}}})");
+    EXPECT_EQ(c.tools[0].parameters,
+              R"({"type": "object", "properties": {"z": {"type": "string"}, "a": {"type": "number"}}})");
     EXPECT_EQ(c.tools[1].name, "g");
     EXPECT_EQ(c.tools[1].parameters, "");
     EXPECT_EQ(c.effort, Effort::kHigh);

@@ -285,7 +285,7 @@ TEST_F(RequestFile, BadLinesKeepTheirIdAndTheOthersGoOn) {
     EXPECT_NE(r[0].error, "");
     EXPECT_EQ(r[0].custom_id, "a");
     EXPECT_EQ(r[1].error, "");
-    EXPECT_NE(r[2].error.find("not JSON"), std::string::npos);
+    EXPECT_NE(r[2].error.find("expected JSON"), std::string::npos);
     EXPECT_EQ(r[2].custom_id, std::nullopt);
     EXPECT_NE(r[3].error.find("UTF-8"), std::string::npos);
     EXPECT_EQ(r[4].error, "");

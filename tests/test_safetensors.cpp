@@ -100,7 +100,7 @@ const Damage kDamages[] = {
     {"a tensor twice",
      R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
      1,
-     {"\"a\"", "twice"}},
+     {"f.safetensors: a:", "twice"}},
     {"a field twice",
      R"({"a":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}})",
      1,

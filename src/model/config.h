@@ -2,6 +2,7 @@
 #pragma once
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 
 #include "model.h"
 
@@ -24,11 +25,11 @@ struct HuggingFaceConfig {
     bool mxfp4 = false;            // it has a quantization_config, of that method
 };
 
-// `file` names the source in errors. All of these throw Error.
-HuggingFaceConfig read_huggingface_config(const nlohmann::json& json, const std::string& file);
-Config read_original_config(const nlohmann::json& json, const std::string& file);
+// `text` is JSON, `file` names the source in errors. All of these throw Error.
+HuggingFaceConfig read_huggingface_config(std::string_view text, const std::string& file);
+Config read_original_config(std::string_view text, const std::string& file);
 // The ids in generation_config.json, if it has any, replace those of config.json.
-void read_generation_config(const nlohmann::json& json, const std::string& file, Config& config);
+void read_generation_config(std::string_view text, const std::string& file, Config& config);
 
 nlohmann::json huggingface_config_json(const Config& config, bool attention_bias, bool mxfp4);
 nlohmann::json original_config_json(const Config& config);

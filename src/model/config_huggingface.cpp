@@ -4,15 +4,15 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "base/json_fields.h"
 #include "error.h"
 #include "model/config.h"
-#include "model/json.h"
 
 using nlohmann::json;
 
 namespace {
 
-void read_yarn(const Fields& f, Config& c) {
+void read_yarn(const JsonFields& f, Config& c) {
     c.rope_original_context = f.integer_or("original_max_position_embeddings", c.max_context, 1, kMaxContext);
     c.rope_factor =
         float(f.number_or("factor", std::max(1.0, double(c.max_context) / c.rope_original_context), 1, kMaxFloat));
@@ -30,7 +30,7 @@ void read_yarn(const Fields& f, Config& c) {
 }
 
 // `rope_scaling` beside `rope_theta` up to transformers 4, `rope_parameters` with the theta inside from 5 on.
-void read_rope(const Fields& f, Config& c) {
+void read_rope(const JsonFields& f, Config& c) {
     c.rope_original_context = c.max_context;  // plain RoPE, if nothing else is said
     const char* key = f.either("rope_parameters", "rope_scaling");
     const char* kTheta = "rope_theta";
@@ -38,7 +38,7 @@ void read_rope(const Fields& f, Config& c) {
         c.rope_theta = float(f.number(kTheta, kMinTheta, kMaxFloat));
         return;
     }
-    const Fields rope = f.object(key);
+    const JsonFields rope = f.object(key);
     c.rope_theta = float((rope.has(kTheta) ? rope : f).number(kTheta, kMinTheta, kMaxFloat));
     const char* type_key = rope.either("rope_type", "type");
     const std::string type = rope.string_or(type_key, "default");
@@ -48,30 +48,36 @@ void read_rope(const Fields& f, Config& c) {
         rope.wrong(type_key, "\"yarn\" or \"default\"");
 }
 
-void read_layers(const Fields& f, Config& c) {
+void read_layers(const JsonFields& f, Config& c) {
     c.layer_kind = alternating_layers(c.n_layers);
-    const json* types = f.find("layer_types");
+    const Json* types = f.find("layer_types");
     if (!types) return;
-    if (!types->is_array() || types->size() != size_t(c.n_layers))
+    if (!types->is_array() || types->size() != c.n_layers)
         f.wrong("layer_types", fmt::format("an array of num_hidden_layers = {} strings", c.n_layers));
-    for (size_t l = 0; l < types->size(); l++) {
-        const json& type = (*types)[l];
-        if (type != "sliding_attention" && type != "full_attention")
-            f.wrong("layer_types", "\"sliding_attention\" or \"full_attention\" for every layer");
-        c.layer_kind[l] = type == "sliding_attention" ? LayerKind::kSliding : LayerKind::kFull;
+    size_t l = 0;
+    for (const Json& type : *types) {
+        const std::string kind = type.is_string() ? type.string() : "";
+        if (kind != "sliding_attention" && kind != "full_attention")
+            wrong(f.path("layer_types"), "\"sliding_attention\" or \"full_attention\" for every layer", type);
+        c.layer_kind[l++] = kind == "sliding_attention" ? LayerKind::kSliding : LayerKind::kFull;
     }
 }
 
 // One id, a list of ids, or none. Ids outside the vocabulary, which could never come, are left out.
-bool read_stop_ids(const Fields& f, Config& c) {
+bool read_stop_ids(const JsonFields& f, Config& c) {
     const char* kKey = "eos_token_id";
-    const json* ids = f.find(kKey);
+    const Json* ids = f.find(kKey);
     if (!ids) return false;
     c.stop_ids.clear();
-    for (const json& id : ids->is_array() ? *ids : json::array({*ids})) {
-        if (!id.is_number_integer() || id < 0) f.wrong(kKey, "a token id or a list of token ids");
-        if (id < c.vocab_size) c.stop_ids.push_back(id.get<int>());
-    }
+    const auto add = [&](const Json& value) {
+        const std::optional<int64_t> id = value.is_number() ? value.integer() : std::nullopt;
+        if (!id || *id < 0) f.wrong(kKey, "a token id or a list of token ids");
+        if (*id < c.vocab_size) c.stop_ids.push_back(int(*id));
+    };
+    if (!ids->is_array())
+        add(*ids);
+    else
+        for (const Json& id : *ids) add(id);
     return true;
 }
 
@@ -82,8 +88,8 @@ double shortest(float f) {
 
 }  // namespace
 
-HuggingFaceConfig read_huggingface_config(const json& object, const std::string& file) {
-    const Fields f(object, file);
+HuggingFaceConfig read_huggingface_config(std::string_view text, const std::string& file) {
+    const JsonFields f(parse_json(text, file), file, ": ");
     if (f.string_or("model_type", "") != "gpt_oss") f.wrong("model_type", "\"gpt_oss\"");
     HuggingFaceConfig hf;
     Config& c = hf.config;
@@ -113,14 +119,14 @@ HuggingFaceConfig read_huggingface_config(const json& object, const std::string&
     const char* kQuantization = "quantization_config";
     hf.mxfp4 = f.has(kQuantization);
     if (hf.mxfp4) {
-        const Fields quantization = f.object(kQuantization);
+        const JsonFields quantization = f.object(kQuantization);
         if (quantization.string_or("quant_method", "") != "mxfp4") quantization.wrong("quant_method", "\"mxfp4\"");
     }
     return hf;
 }
 
-void read_generation_config(const json& object, const std::string& file, Config& config) {
-    read_stop_ids(Fields(object, file), config);
+void read_generation_config(std::string_view text, const std::string& file, Config& config) {
+    read_stop_ids(JsonFields(parse_json(text, file), file, ": "), config);
 }
 
 json huggingface_config_json(const Config& c, bool attention_bias, bool mxfp4) {

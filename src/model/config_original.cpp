@@ -2,14 +2,14 @@
 // the layer pattern or SwiGLU's alpha, which are constants of the model, nor of stop ids.
 #include <nlohmann/json.hpp>
 
+#include "base/json_fields.h"
 #include "error.h"
 #include "model/config.h"
-#include "model/json.h"
 
 using nlohmann::json;
 
-Config read_original_config(const json& object, const std::string& file) {
-    const Fields f(object, file);
+Config read_original_config(std::string_view text, const std::string& file) {
+    const JsonFields f(parse_json(text, file), file, ": ");
     Config c;
     c.vocab_size = f.integer("vocab_size", 1, kMaxVocab);
     c.hidden_dim = f.integer("hidden_size", 1, kMaxDim);

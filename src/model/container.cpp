@@ -1,9 +1,7 @@
 // container.cpp: this project's .bin: a safetensors file with Hugging Face's tensors in the order of use, each at a
 // multiple of 64 bytes, and everything else that belongs to the model in its metadata.
-#include <nlohmann/json.hpp>
-
+#include "base/json.h"
 #include "error.h"
-#include "model/json.h"
 #include "model/readers.h"
 
 Model open_container(const std::string& path) {
@@ -17,12 +15,12 @@ Model open_container(const std::string& path) {
             path);
     if (version->second != kContainerVersion)
         fail("{}: {}: expected version {}, found {}", path, kContainerVersionKey, kContainerVersion,
-             show(nlohmann::json(version->second)));
+             shown(version->second));
 
-    const auto read = [&](const char* key) {
+    const auto read = [&](const char* key) -> const std::string& {
         const auto it = metadata.find(key);
         if (it == metadata.end()) fail("{}: __metadata__: {}: expected JSON, found nothing", path, key);
-        return parse_json(it->second, fmt::format("{}: {}", path, key));
+        return it->second;
     };
     const std::string config_name = path + ": " + kContainerConfigKey;
     HuggingFaceConfig hf = read_huggingface_config(read(kContainerConfigKey), config_name);

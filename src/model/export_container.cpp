@@ -4,11 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/json_fields.h"
 #include "error.h"
 #include "model/checksum.h"
 #include "model/config.h"
 #include "model/export.h"
-#include "model/json.h"
 #include "model/readers.h"
 #include "tokenizer.h"
 
@@ -101,13 +101,19 @@ void verify_checksums(const std::string& path) {
     if (it == header.metadata.end())
         fail("{}: __metadata__: {}: expected JSON, found nothing", path, kContainerChecksumsKey);
     const std::string where = fmt::format("{}: {}", path, kContainerChecksumsKey);
-    const nlohmann::json json = parse_json(it->second, where);
-    const Fields checksums(json, where);
+    std::map<std::string, std::string> checksums;
+    const Json json = parse_json(it->second, where);
+    if (!json.is_object()) wrong(where, "a JSON object", json);
+    json.each_member([&](const std::string& name, const Json& sum) {
+        if (!sum.is_string()) wrong(where + ": " + name, "a string", sum);
+        checksums[name] = sum.string();
+    });
     for (const auto& [name, info] : header.tensors) {
         if (is_padding(name)) continue;
         Checksum checksum;
         checksum.add(file.data() + info.begin, info.end - info.begin);
-        const std::string expected = checksums.string_or(name.c_str(), "none");
+        const auto known = checksums.find(name);
+        const std::string expected = known == checksums.end() ? "none" : known->second;
         if (checksum.hex() != expected)
             fail("{}: {}: checksum: expected {}, found {}: the file is damaged", path, name, expected, checksum.hex());
     }

@@ -1,8 +1,5 @@
 // huggingface.cpp: a Hugging Face snapshot: config.json, generation_config.json if there, safetensors files.
-#include <nlohmann/json.hpp>
-
 #include "error.h"
-#include "model/json.h"
 #include "model/readers.h"
 #include "model/tensor.h"
 
@@ -41,9 +38,8 @@ Model huggingface_model(const HuggingFaceConfig& hf, const TensorFiles& files, c
 
 Model open_huggingface(const std::string& directory) {
     const std::string config = directory + "/config.json", generation = directory + "/generation_config.json";
-    HuggingFaceConfig hf = read_huggingface_config(parse_json(read_file(config), config), config);
-    if (is_file(generation))
-        read_generation_config(parse_json(read_file(generation), generation), generation, hf.config);
+    HuggingFaceConfig hf = read_huggingface_config(read_file(config), config);
+    if (is_file(generation)) read_generation_config(read_file(generation), generation, hf.config);
     Model model = huggingface_model(hf, TensorFiles::in_directory(directory, false), config);
     model.kind = CheckpointKind::kHuggingFace;
     return model;

@@ -1,9 +1,8 @@
 // open.cpp: which kind of checkpoint is it?
 #include <cstring>
-#include <nlohmann/json.hpp>
 
+#include "base/json_fields.h"
 #include "error.h"
-#include "model/json.h"
 #include "model/readers.h"
 
 namespace {
@@ -12,8 +11,8 @@ namespace {
 bool is_original(const std::string& directory) {
     const std::string path = directory + "/config.json";
     if (!is_file(path)) fail("{}: expected config.json in this directory, found none", directory);
-    const nlohmann::json config = parse_json(read_file(path), path);
-    const Fields fields(config, path);
+    const std::string text = read_file(path);
+    const JsonFields fields(parse_json(text, path), path, ": ");
     return !fields.has("model_type") && fields.has("num_experts");
 }
 

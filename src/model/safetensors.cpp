@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
+#include "base/json_fields.h"
 #include "error.h"
-#include "model/json.h"
-
-using nlohmann::json;
 
 namespace {
 
@@ -23,29 +23,28 @@ constexpr struct {
     {"F16", 2},  {"BF16", 2}, {"U32", 4}, {"I32", 4},     {"F32", 4},     {"U64", 8},     {"I64", 8}, {"F64", 8},
 };
 
-std::vector<int64_t> read_sizes(const json& tensor, const char* key, const std::string& where) {
-    const auto it = tensor.find(key);
-    if (it == tensor.end() || !it->is_array())
-        fail("{}: {}: expected an array, found nothing of that kind", where, key);
+std::vector<int64_t> read_sizes(const JsonFields& tensor, const char* key) {
+    const Json* const list = tensor.find(key);
+    if (!list || !list->is_array()) tensor.wrong(key, "an array");
     std::vector<int64_t> sizes;
-    for (const json& n : *it) {
-        if (!n.is_number_unsigned() || n.get<uint64_t>() > uint64_t(INT64_MAX))
-            fail("{}: {}: expected sizes below 2^63, found {}", where, key, show(n));
-        sizes.push_back(n.get<int64_t>());
+    for (const Json& n : *list) {
+        const std::optional<int64_t> size = n.is_number() ? n.integer() : std::nullopt;
+        if (!size || *size < 0) wrong(tensor.path(key), "sizes below 2^63", n);
+        sizes.push_back(*size);
     }
     return sizes;
 }
 
-TensorInfo read_tensor(const json& tensor, int64_t data_start, int64_t data_bytes, const std::string& where) {
-    if (!tensor.is_object()) fail("{}: expected a JSON object, found {}", where, show(tensor));
-    const auto dtype = tensor.find("dtype");
-    if (dtype == tensor.end() || !dtype->is_string()) fail("{}: dtype: expected a string, found none", where);
+TensorInfo read_tensor(const Json& object, int64_t data_start, int64_t data_bytes, const std::string& where) {
+    const JsonFields tensor(object, where, ": ");
+    const std::optional<std::string> dtype = tensor.text("dtype");
+    if (!dtype) tensor.wrong("dtype", "a string");
 
     TensorInfo info;
-    info.dtype = dtype->get<std::string>();
-    info.shape = read_sizes(tensor, "shape", where);
+    info.dtype = *dtype;
+    info.shape = read_sizes(tensor, "shape");
     const int64_t bytes = tensor_bytes(info.dtype, info.shape, where);
-    const std::vector<int64_t> offsets = read_sizes(tensor, "data_offsets", where);
+    const std::vector<int64_t> offsets = read_sizes(tensor, "data_offsets");
     if (offsets.size() != 2 || offsets[0] > offsets[1])
         fail("{}: data_offsets: expected [begin, end], found {}", where, show_shape(offsets));
     if (offsets[1] > data_bytes)
@@ -57,6 +56,17 @@ TensorInfo read_tensor(const json& tensor, int64_t data_start, int64_t data_byte
     info.begin = data_start + offsets[0];
     info.end = data_start + offsets[1];
     return info;
+}
+
+std::map<std::string, std::string> read_metadata(const Json& object, const std::string& where) {
+    if (!object.is_object()) wrong(where, "a JSON object", object);
+    std::map<std::string, std::string> metadata;
+    object.each_member([&](const std::string& key, const Json& text) {
+        if (!text.is_string()) wrong(where + ": " + key, "a string", text);
+        if (!metadata.emplace(key, text.string()).second)
+            fail("{}: {}: expected each key once, found it twice", where, key);
+    });
+    return metadata;
 }
 
 void check_places(const SafetensorsHeader& header, int64_t data_start, int64_t file_bytes, const std::string& path) {
@@ -89,7 +99,7 @@ int64_t tensor_bytes(const std::string& dtype, const std::vector<int64_t>& shape
     int64_t bytes = 0;
     for (const auto& known : kDtypes)
         if (dtype == known.name) bytes = known.bytes;
-    if (bytes == 0) fail("{}: dtype: expected one of the safetensors format, found {}", where, show(json(dtype)));
+    if (bytes == 0) fail("{}: dtype: expected one of the safetensors format, found {}", where, shown(dtype));
     bool overflow = false;
     for (const int64_t n : shape) overflow |= __builtin_mul_overflow(bytes, n, &bytes);
     if (overflow) fail("{}: shape: expected fewer than 2^63 bytes, found {}", where, show_shape(shape));
@@ -106,36 +116,37 @@ SafetensorsHeader parse_safetensors(std::string_view file, const std::string& pa
         fail("{}: header length: expected at most {} bytes in a file of {}, found {}", path, longest, file_bytes,
              length);
     const int64_t data_start = kLengthBytes + int64_t(length);
-    const json object = parse_json(file.substr(kLengthBytes, length), path + ": header", kHeaderDepth);
-    if (!object.is_object()) fail("{}: header: expected a JSON object, found {}", path, show(object));
+    const std::string name_of_header = path + ": header";
+    const Json object = parse_json(file.substr(kLengthBytes, length), name_of_header, kHeaderDepth);
+    if (!object.is_object()) wrong(name_of_header, "a JSON object", object);
 
     SafetensorsHeader header;
-    for (const auto& [name, value] : object.items()) {
+    bool has_metadata = false;
+    object.each_member([&](const std::string& name, const Json& value) {
         const std::string where = path + ": " + name;
-        if (name != "__metadata__") {
-            header.tensors[name] = read_tensor(value, data_start, file_bytes - data_start, where);
-            continue;
-        }
-        if (!value.is_object()) fail("{}: expected a JSON object, found {}", where, show(value));
-        for (const auto& [key, text] : value.items()) {
-            if (!text.is_string()) fail("{}: {}: expected a string, found {}", where, key, show(text));
-            header.metadata[key] = text.get<std::string>();
-        }
-    }
+        const bool is_new =
+            name == "__metadata__"
+                ? !std::exchange(has_metadata, true)
+                : header.tensors.emplace(name, read_tensor(value, data_start, file_bytes - data_start, where)).second;
+        if (!is_new) fail("{}: expected each key once, found it twice", where);
+        if (name == "__metadata__") header.metadata = read_metadata(value, where);
+    });
     check_places(header, data_start, file_bytes, path);
     return header;
 }
 
 std::string safetensors_header(const std::vector<NamedTensorInfo>& tensors,
                                const std::map<std::string, std::string>& metadata, int64_t alignment) {
-    nlohmann::ordered_json object = {{"__metadata__", metadata}};
+    using nlohmann::ordered_json;
+    std::string text = "{\"__metadata__\":" + ordered_json(metadata).dump();
     int64_t offset = 0;
-    for (const NamedTensorInfo& t : tensors) {
+    for (const NamedTensorInfo& t : tensors) {  // one by one: an ordered object looks for every new key among all
         const int64_t end = offset + tensor_bytes(t.dtype, t.shape, t.name);
-        object[t.name] = {{"dtype", t.dtype}, {"shape", t.shape}, {"data_offsets", {offset, end}}};
+        const ordered_json info = {{"dtype", t.dtype}, {"shape", t.shape}, {"data_offsets", {offset, end}}};
+        text += "," + ordered_json(t.name).dump() + ":" + info.dump();
         offset = end;
     }
-    std::string text = object.dump();
+    text += "}";
     while ((kLengthBytes + int64_t(text.size())) % alignment != 0) text += ' ';
     const uint64_t length = text.size();
     std::string out(sizeof length, '\0');

@@ -2,10 +2,9 @@
 #include "model/tensor_files.h"
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
+#include "base/json_fields.h"
 #include "error.h"
-#include "model/json.h"
 #include "model/tensor.h"
 
 namespace {
@@ -64,21 +63,22 @@ size_t TensorFiles::add(const std::string& path) {
 
 void TensorFiles::add_index(const std::string& directory, const std::string& index) {
     source_ = index;
-    const nlohmann::json json = parse_json(read_file(index), index);
-    const Fields fields(json, index);
-    fields.object("weight_map");  // checks that it is one
+    const std::string text = read_file(index);
+    const JsonFields fields(parse_json(text, index), index, ": ");
+    const Json* const weight_map = fields.find("weight_map");
+    if (!weight_map || !weight_map->is_object()) fields.wrong("weight_map", "an object");
     std::map<std::string, size_t> opened;
-    for (const auto& [tensor, file] : json["weight_map"].items()) {
+    weight_map->each_member([&](const std::string& tensor, const Json& file) {
         const std::string where = index + ": weight_map: " + tensor;
-        if (!file.is_string()) fail("{}: expected a file name, found {}", where, show(file));
-        const std::string name = file.get<std::string>();
+        if (!file.is_string()) fail("{}: expected a file name, found {}", where, shown(file));
+        const std::string name = file.string();
         if (name.find('/') != std::string::npos || name.find('\0') != std::string::npos)
-            fail("{}: expected a file of the same directory, found {}", where, show(file));
+            fail("{}: expected a file of the same directory, found {}", where, shown(file));
         if (!opened.count(name)) opened[name] = add(directory + "/" + name);
         if (!files_[opened[name]].header.tensors.count(tensor))
             fail("{}: expected this tensor in {}, which does not hold it", where, name);
-        file_of_[tensor] = opened[name];
-    }
+        if (!file_of_.emplace(tensor, opened[name]).second) fail("{}: expected each key once, found it twice", where);
+    });
 }
 
 void TensorFiles::add_all_tensors(size_t file) {

@@ -1,12 +1,15 @@
 // answer_line.cpp: answers as lines of text, and as lines of the OpenAI batch output.
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/mix.h"
 #include "error.h"
 #include "requests.h"
-#include "requests/json_fields.h"
 
 namespace {
+
+using Json = nlohmann::ordered_json;  // keeps the order of keys
 
 const char* finish_reason(const Answer& answer) {
     if (answer.finish == Finish::kLength) return "length";

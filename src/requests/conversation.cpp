@@ -10,13 +10,15 @@
 namespace {
 
 constexpr size_t kMaxNameBytes = 64;
+// Each message takes four tokens or more, so more than this would fill the longest context of the models.
+constexpr int kMaxItems = 32768;
 
 // Names stand in message headers, where a space or a special token would change the structure.
 void check_name(const std::string& path, const std::string& name) {
     const bool good = name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") ==
                       std::string::npos;
     if (!good || name.empty() || name.size() > kMaxNameBytes)
-        wrong(path, fmt::format("1 to {} letters, digits, '_', '-' or '.'", kMaxNameBytes), Json(name));
+        wrong(path, fmt::format("1 to {} letters, digits, '_', '-' or '.'", kMaxNameBytes), name);
 }
 
 std::string required_name(const JsonFields& object, const std::string& key) {
@@ -38,13 +40,16 @@ std::vector<JsonFields> read_objects(const JsonFields& parent, const std::string
     const Json* list = parent.find(key);
     if (!list) return objects;
     if (!list->is_array()) wrong(parent.path(key), "an array", *list);
+    if (list->size() > kMaxItems)
+        fail("{}: expected at most {} items, found {}", parent.path(key), kMaxItems, list->size());
+    objects.reserve(size_t(list->size()));
     for (const Json& item : *list) objects.emplace_back(item, fmt::format("{}[{}]", parent.path(key), objects.size()));
     return objects;
 }
 
 void check_type(const JsonFields& object, const std::string& expected) {
     if (const std::string type = object.text("type").value_or(expected); type != expected)
-        wrong(object.path("type"), fmt::format("\"{}\"", expected), Json(type));
+        wrong(object.path("type"), fmt::format("\"{}\"", expected), type);
 }
 
 // A string, or text parts, which stand one after the other with nothing between them. No value if absent.
@@ -53,7 +58,7 @@ std::optional<std::string> read_content(const JsonFields& message) {
     if (!content) return {};
     if (!content->is_array()) {
         if (!content->is_string()) wrong(message.path("content"), "a string or an array of text parts", *content);
-        return content->get<std::string>();
+        return content->string();
     }
     std::string text;
     for (const JsonFields& part : read_objects(message, "content")) {
@@ -82,7 +87,7 @@ class MessageReader {
         if (role == "user") return read_user(message);
         if (role == "assistant") return read_assistant(message);
         if (role == "tool") return read_tool(message);
-        wrong(message.path("role"), "system, developer, user, assistant or tool", Json(role));
+        wrong(message.path("role"), "system, developer, user, assistant or tool", role);
     }
 
   private:
@@ -166,7 +171,7 @@ std::vector<FunctionTool> read_tools(const JsonFields& body) {
         t.description = function.text("description").value_or("");
         if (const Json* parameters = function.find("parameters")) {
             const JsonFields checked(*parameters, function.path("parameters"));  // must be an object
-            t.parameters = parameters->dump();
+            t.parameters = parameters->text();
         }
         tools.push_back(std::move(t));
     }
@@ -179,7 +184,7 @@ std::optional<Effort> read_effort(const JsonFields& body) {
     if (*effort == "low") return Effort::kLow;
     if (*effort == "medium") return Effort::kMedium;
     if (*effort == "high") return Effort::kHigh;
-    wrong(body.path("reasoning_effort"), "low, medium or high", Json(*effort));
+    wrong(body.path("reasoning_effort"), "low, medium or high", *effort);
 }
 
 }  // namespace

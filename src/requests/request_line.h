@@ -5,8 +5,8 @@
 #include <variant>
 #include <vector>
 
+#include "base/json_fields.h"
 #include "harmony.h"
-#include "requests/json_fields.h"
 
 // The "messages" of a chat, in harmony's terms.
 struct Conversation {

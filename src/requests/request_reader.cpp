@@ -158,7 +158,7 @@ void RequestReader::read_text(Request& request, std::string_view line) const {
 }
 
 void RequestReader::read_json(Request& request, std::string_view line) {
-    const Json json = parse_json(line);
+    const Json json = parse_json(line, "the line");
     request.custom_id = read_custom_id(json);
     if (request.custom_id && !custom_ids_.insert(*request.custom_id).second)
         fail("custom_id: \"{}\" is the id of an earlier line too", *request.custom_id);
@@ -166,12 +166,12 @@ void RequestReader::read_json(Request& request, std::string_view line) {
 
     if (!wanted.ignore_eos) request.stop_ids = config_.stop_ids;
     request.kind = AnswerKind::kCompletion;
-    if (const auto* ids = std::get_if<std::vector<int>>(&wanted.prompt)) {
+    if (auto* ids = std::get_if<std::vector<int>>(&wanted.prompt)) {
         if (ids->empty()) fail("the prompt is empty");
         for (size_t i = 0; i < ids->size(); i++)
             if ((*ids)[i] >= config_.vocab_size)
                 fail("prompt[{}]: expected a token id below {}, found {}", i, config_.vocab_size, (*ids)[i]);
-        request.prompt = *ids;
+        request.prompt = std::move(*ids);
     } else if (const auto* text = std::get_if<std::string>(&wanted.prompt)) {
         check_prompt_text(*text);
         request.prompt = codec_.tokenizer().encode_with_special(*text);

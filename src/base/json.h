@@ -1,0 +1,72 @@
+// json.h: JSON that comes from outside, read where it lies: a value is a piece of the text, and nothing is built of it.
+//
+// The text is checked once, all of it; after that, reading a value costs what the caller takes out of it. So memory
+// beside the text stays small whatever the text holds, and time grows with its length.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+// One value. It points into the text that was parsed, which must outlive it.
+class Json {
+  public:
+    Json() = default;  // null
+
+    bool is_null() const { return text_[0] == 'n'; }
+    bool is_boolean() const { return text_[0] == 't' || text_[0] == 'f'; }
+    bool is_number() const { return text_[0] == '-' || (text_[0] >= '0' && text_[0] <= '9'); }
+    bool is_string() const { return text_[0] == '"'; }
+    bool is_array() const { return text_[0] == '['; }
+    bool is_object() const { return text_[0] == '{'; }
+
+    std::string_view text() const { return text_; }  // the value as it was written
+    // What the value is must be known for each of these.
+    bool boolean() const { return text_[0] == 't'; }
+    double number() const;
+    std::optional<int64_t> integer()
+        const;  // of a number; none if it is not whole or too large. 64, 64.0 and 6.4e1 are
+    std::string string() const;
+    int64_t size() const;  // of an array or object: counted anew each time
+    bool empty() const { return size() == 0; }
+    // Members in the order in which they stand, equal keys included.
+    void each_member(const std::function<void(std::string key, const Json& value)>& use) const;
+
+    // Elements of an array.
+    class Iterator {
+      public:
+        Iterator() = default;  // the end
+        Json operator*() const { return Json(element_); }
+        Iterator& operator++();
+        bool operator!=(const Iterator& other) const { return element_.data() != other.element_.data(); }
+
+      private:
+        friend class Json;
+        explicit Iterator(const char* at);
+        std::string_view element_;
+    };
+    Iterator begin() const;
+    Iterator end() const { return {}; }
+
+  private:
+    friend Json parse_json(std::string_view text, const std::string& name, int max_depth);
+    explicit Json(std::string_view text) : text_(text) {}
+    std::string_view text_ = "null";
+};
+
+// Above any tool schema, and shallow enough for code that recurses.
+constexpr int kMaxJsonDepth = 64;
+
+// All of `text` as one value, RFC 8259 to the letter. Throws Error, which names `name` and the byte: not UTF-8, not JSON,
+// nested deeper than `max_depth`, a number too large for a double. The same key twice is for the reader of an object.
+Json parse_json(std::string_view text, const std::string& name, int max_depth = kMaxJsonDepth);
+Json parse_json(std::string&&, const std::string&, int = 0) = delete;  // the values would outlive their text
+inline Json parse_json(const char* text, const std::string& name, int max_depth = kMaxJsonDepth) {
+    return parse_json(std::string_view(text), name, max_depth);
+}
+
+// For a message, in one short line: "3", "\"abc\"", "an array of 5".
+std::string shown(const Json& value);
+// Likewise of text that was no JSON: in quotes, escaped where a line would break.
+std::string shown(std::string_view text);
