@@ -11,22 +11,26 @@
 #include "harmony.h"
 #include "model.h"
 
+// -n, -T and -p of getp's text format where they are not given.
+constexpr int kFamilySteps = 1024;
+constexpr float kFamilyTemperature = 0, kFamilyTopP = 0.9f;
+
 struct Options {
-    std::string mode = "generate";  // -m: generate, chat, getp, score
-    std::string model;              // positional or -c; "": $GETP_MODEL, else the demo model
-    std::string tokenizer;          // -z; "": the model's own
-    std::string input;              // -i: prompt (generate, chat) or file of requests (getp, score)
-    std::string output;             // -o: getp and score write here; "" is stdout for score
-    std::string instructions;       // -y: developer message
-    int steps = 1024;               // -n: prompt + generated tokens at most; 0: the model's context
-    float temperature = 0;          // -T
-    float top_p = 0.9f;             // -p
-    uint64_t seed = 0;              // -s, after 0 has been replaced by the clock
-    int max_requests = -1;          // -t: getp and score use only the first so many; -1: all
-    int max_in_flight = 0;          // -b; 0: 32 on the CPU, 512 on a GPU
-    bool profile = false;           // -f
-    std::string verify;             // -v: getp compares its token ids with those in this file
-    int n_gpus = 0;                 // -g: 0 is all
+    std::string mode = "generate";     // -m: generate, chat, getp, score
+    std::string model;                 // positional or -c; "": $GETP_MODEL, else the demo model
+    std::string tokenizer;             // -z; "": the model's own
+    std::string input;                 // -i: prompt (generate, chat) or file of requests (getp, score)
+    std::string output;                // -o: getp and score write here; "" is stdout for score
+    std::string instructions;          // -y: developer message
+    std::optional<int> steps;          // -n: prompt + generated tokens at most; 0, or absent: the model's context
+    std::optional<float> temperature;  // -T
+    std::optional<float> top_p;        // -p
+    uint64_t seed = 0;                 // -s, after 0 has been replaced by the clock
+    int max_requests = -1;             // -t: getp and score use only the first so many; -1: all
+    int max_in_flight = 0;             // -b; 0: 32 on the CPU, 512 on a GPU
+    bool profile = false;              // -f
+    std::string verify;                // -v: getp compares its token ids with those in this file
+    int n_gpus = 0;                    // -g: 0 is all
     Effort effort = Effort::kMedium;
     bool raw = false;            // generate: continue the text as it stands, no harmony
     bool chat_template = false;  // getp text format: each line is a user message

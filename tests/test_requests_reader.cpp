@@ -254,6 +254,15 @@ TEST_F(RequestFile, MaxTokensIsLimitedByTheContextAndNotBySteps) {
     EXPECT_EQ(read_line("{\"max_tokens\": 3, \"prompt\": \"" + long_prompt + "\"}").max_new_tokens, 3);
 }
 
+TEST_F(RequestFile, WithoutStepsJsonHasTheContextAndTextTheFamilysLimit) {
+    options.steps.reset();
+    config.max_context = 5000;
+    const std::string prompt(2000, 'a');
+    EXPECT_EQ(read_line("{\"prompt\": \"" + prompt + "\"}").max_new_tokens, 3000);
+    EXPECT_EQ(read("1\nabc\n")[0].max_new_tokens, kFamilySteps - 3);
+    EXPECT_NE(read("1\n" + prompt + "\n")[0].error.find("1024 (--steps)"), std::string::npos);
+}
+
 TEST_F(RequestFile, SeedsDependOnTheRunsSeedAndTheIndexAlone) {
     const std::string line = "{\"prompt\": [1]}\n", own = "{\"prompt\": [1], \"seed\": 5}\n";
     const std::vector<Request> a = read(line + line + own), b = read(own + line);

@@ -88,8 +88,8 @@ AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_toke
     return stats;
 }
 
-int room_for_answer(const Config& config, int steps, size_t prompt_length) {
-    const int limit = steps == 0 ? config.max_context : std::min(steps, config.max_context);
+int room_for_answer(const Config& config, std::optional<int> steps, size_t prompt_length) {
+    const int limit = steps.value_or(0) == 0 ? config.max_context : std::min(*steps, config.max_context);
     if (int64_t(prompt_length) >= limit)
         fail("the prompt has {} tokens, which leaves no room for an answer in {} ({})", prompt_length, limit,
              limit == config.max_context ? "the model's context" : "--steps");

@@ -63,8 +63,8 @@ struct AnswerStats {
 AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_tokens, const Sampling& sampling,
                        std::vector<int> stop_ids, AnswerSink& sink, const std::atomic<bool>* stop = nullptr);
 
-// How many tokens may follow a prompt under --steps (0: the context). Throws Error if none may.
-int room_for_answer(const Config& config, int steps, size_t prompt_length);
+// How many tokens may follow a prompt under --steps (0 or absent: the context). Throws Error if none may.
+int room_for_answer(const Config& config, std::optional<int> steps, size_t prompt_length);
 
 // "prefill 71 tokens at 24.1 tok/s, decode ..." on stderr.
 void print_speed(const AnswerStats& stats);

@@ -62,7 +62,8 @@ class Conversation {
         const int max_new = room_for_answer(config_, options_.steps, prompt.size());
 
         // Every turn has a stream of its own, so that asking again draws again.
-        const Sampling sampling{options_.temperature, options_.top_p, options_.seed + uint64_t(n_turns_++)};
+        const Sampling sampling{options_.temperature.value_or(kFamilyTemperature), options_.top_p.value_or(kFamilyTopP),
+                                options_.seed + uint64_t(n_turns_++)};
         HarmonyAnswer answer(out_, tokenizer_, options_.show_reasoning);
         interrupted = false;
         const AnswerStats stats = run_answer(engine_, prompt, max_new, sampling, stop_ids_, answer, &interrupted);

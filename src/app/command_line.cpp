@@ -31,8 +31,8 @@ T parse_number(const std::string& flag, const std::string& text, T low, T high, 
 }
 
 // An option whose value is a number; its text is checked here and not by the library, whose messages name types.
-template <class T>
-void add_number(CLI::App& app, const std::string& names, const std::string& flag, T& value, T low, T high,
+template <class T, class Value>
+void add_number(CLI::App& app, const std::string& names, const std::string& flag, Value& value, T low, T high,
                 const std::string& expected, const std::string& help) {
     app.add_option_function<std::string>(
            names,
@@ -100,7 +100,7 @@ Options parse_command_line(int argc, char** argv) {
         ->type_name("TEXT");
     const int any = 2147483647;
     add_number(app, "-n,--steps", "--steps", o.steps, 0, any, "an integer of at least 0",
-               "Prompt and answer together, in tokens; 0: the model's context (default 1024)");
+               "Prompt and answer together, in tokens; 0: the model's context (default; 1024 in getp's text format)");
     add_number(app, "-T,--temperature", "--temperature", o.temperature, 0.0f, 100.0f, "a number from 0 to 100",
                "0: always the most likely token (default)");
     add_number(app, "-p,--top-p", "--top-p", o.top_p, 1e-6f, 1.0f, "a number above 0 and at most 1",
@@ -211,7 +211,7 @@ EngineOptions engine_options(const Options& options, int max_sequences) {
     e.max_sequences = max_sequences > 0           ? max_sequences
                       : options.max_in_flight > 0 ? options.max_in_flight
                                                   : (e.gpu ? kDefaultInFlightGpu : kDefaultInFlightCpu);
-    e.max_request_positions = options.steps;
+    e.max_request_positions = options.steps.value_or(0);
     e.gpu_memory = double(options.gpu_memory);
     e.graphs = options.graphs;
     e.synchronous = options.synchronous;

@@ -8,7 +8,8 @@
 int generate(const Options& options, const Model& model) {
     if (options.input.empty()) fail("--input: expected a prompt, found none");
     const Tokenizer tokenizer = Tokenizer::for_model(model, options.tokenizer);
-    const Sampling sampling{options.temperature, options.top_p, options.seed};
+    const Sampling sampling{options.temperature.value_or(kFamilyTemperature), options.top_p.value_or(kFamilyTopP),
+                            options.seed};
 
     std::vector<int> prompt, stop_ids = model.config.stop_ids;
     AnswerText out;
@@ -34,7 +35,8 @@ int generate(const Options& options, const Model& model) {
     out.check();
     const auto* harmony = dynamic_cast<const HarmonyAnswer*>(sink.get());
     if (harmony && !harmony->has_final())
-        log_line("no final answer in {} tokens; --steps allows {}", stats.n_new, options.steps);
+        log_line("no final answer in {} tokens{}", stats.n_new,
+                 stats.finish == Finish::kLength ? ", all that fit; --steps sets the limit" : "");
     print_speed(stats);
     if (options.profile) print_profile(engine.stats());
     return kExitOk;

@@ -87,7 +87,7 @@ RequestReader::RequestReader(const Options& options, const Config& config, const
             fail("{}: line 1: expected {} lines after it, found {}", path, count_, counts.all - 1);
         if (counted && counts.last_filled - 1 > count_)
             log_line("{}: warning: line 1 says {} requests; {} lines after them are ignored", path, count_,
-                       counts.last_filled - 1 - count_);
+                     counts.last_filled - 1 - count_);
         total_ = count_;
     } else {
         first_line_ = line;
@@ -100,7 +100,7 @@ RequestReader::RequestReader(const Options& options, const Config& config, const
 RequestReader::~RequestReader() = default;
 
 int RequestReader::max_request_positions() const {
-    return is_text_ && purpose_ == Purpose::kAnswer ? options_.steps : 0;
+    return is_text_ && purpose_ == Purpose::kAnswer ? options_.steps.value_or(kFamilySteps) : 0;
 }
 
 // The next line that is a request.
@@ -154,7 +154,8 @@ void RequestReader::read_text(Request& request, std::string_view line) const {
         request.prompt = codec_.tokenizer().encode_with_special(line);
     }
     request.max_new_tokens = room_for_answer(request.prompt.size(), {});
-    request.sampling = {options_.temperature, options_.top_p, request_seed(options_.seed, request.index)};
+    request.sampling = {options_.temperature.value_or(kFamilyTemperature), options_.top_p.value_or(kFamilyTopP),
+                        request_seed(options_.seed, request.index)};
 }
 
 void RequestReader::read_json(Request& request, std::string_view line) {
@@ -190,22 +191,25 @@ void RequestReader::read_json(Request& request, std::string_view line) {
 
     request.model = std::move(wanted.model);
     request.max_new_tokens = room_for_answer(request.prompt.size(), wanted.max_tokens);
-    request.sampling.temperature = float(wanted.temperature.value_or(options_.temperature));
-    request.sampling.top_p = float(wanted.top_p.value_or(options_.top_p));
+    request.sampling.temperature =
+        float(wanted.temperature.value_or(options_.temperature.value_or(kFamilyTemperature)));
+    request.sampling.top_p = float(wanted.top_p.value_or(options_.top_p.value_or(kFamilyTopP)));
     request.sampling.seed = wanted.seed.value_or(request_seed(options_.seed, request.index));
     request.stop_texts = std::move(wanted.stop);
     request.return_token_ids = wanted.return_token_ids;
 }
 
-// max_tokens is limited by the context alone; without it, prompt and answer keep to --steps.
+// max_tokens is limited by the context alone; without it, prompt and answer keep to --steps, which only the text format
+// has without being told.
 int RequestReader::room_for_answer(size_t n_prompt, std::optional<int> max_tokens) const {
     const int context = config_.max_context;
     if (purpose_ == Purpose::kScore) {
         if (n_prompt > size_t(context)) fail("the prompt has {} tokens, the model's context {}", n_prompt, context);
         return 0;
     }
-    const bool by_steps = !max_tokens && options_.steps > 0 && options_.steps < context;
-    const int limit = by_steps ? options_.steps : context;
+    const int steps = options_.steps.value_or(is_text_ ? kFamilySteps : 0);
+    const bool by_steps = !max_tokens && steps > 0 && steps < context;
+    const int limit = by_steps ? steps : context;
     if (n_prompt >= size_t(limit))
         fail("the prompt has {} tokens, which leaves no room for an answer in {} ({})", n_prompt, limit,
              by_steps ? "--steps" : "the model's context");
