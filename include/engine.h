@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "error.h"
 #include "model.h"
 
 struct Sampling {
@@ -16,12 +17,14 @@ struct Sampling {
 };
 
 enum class Finish {
-    kStop,    // an end id, or on_token said so
-    kLength,  // max_new_tokens
+    kStop,       // an end id, or on_token said so
+    kLength,     // max_new_tokens
+    kCancelled,  // nobody wants the rest
 };
 
-// One request, from the moment a replica takes it to its last token. The on_ functions are called from a replica's
-// thread, those of one job never at the same time; they must not throw.
+// One request, from the moment it is made to its last token. The on_ functions are called from replicas' threads, those of
+// one job never at the same time; they must not throw. If a replica fails, another goes on with its jobs, each where it
+// was: a job sees every token and every row of logits once.
 class Job {
   public:
     virtual ~Job() = default;
@@ -36,9 +39,12 @@ class Job {
     virtual bool on_token(int /*id*/) { return true; }
     // Logits (V) after prompt position `pos`, positions in ascending order. Valid only during the call.
     virtual void on_logits(int /*pos*/, const float* /*logits*/) {}
+    // Asked before every step, from any thread: true ends the job there, with kCancelled, be it waiting, in its prompt or
+    // decoding.
+    virtual bool cancelled() const { return false; }
     virtual void on_done(Finish finish) = 0;
-    // Instead of all the others: the request cannot run (an id outside the vocabulary, longer than the context, more KV
-    // cache than there is). One line.
+    // Instead of on_done, and of what has not come yet: the request cannot run (an id outside the vocabulary, longer than
+    // the context, more KV cache than there is), or not go on. One line.
     virtual void on_error(const std::string& why) = 0;
 };
 
@@ -85,15 +91,27 @@ struct EngineStats {
     EngineStats& operator-=(const EngineStats& before);  // leaves what came after `before`, of the same engine
 };
 
+class Replica;
+
+// No replica is left to run jobs.
+struct EngineFailure : Error {
+    using Error::Error;
+};
+
 class Engine {
   public:
     // Takes a share of the model's mapping; allocates the KV cache. Throws Error.
     Engine(const Model& model, const EngineOptions& options);
+    // Runs jobs on replicas made elsewhere, at least one.
+    Engine(const Config& config, std::vector<std::unique_ptr<Replica>> replicas);
     ~Engine();
 
-    // Takes jobs from `next` whenever a replica has room, until it returns null, and returns when all are done. `next` is
-    // called under a lock, from replicas' threads; an exception from it ends the run and comes out here.
-    void run(const std::function<std::unique_ptr<Job>()>& next);
+    // Runs the jobs that `next` makes, until it returns null, and returns when all are done. `next` is called in this
+    // thread, ahead of need by as many jobs as run at once, and may wait: what runs goes on meanwhile. An exception from it
+    // comes out here, once all jobs made before are done. A replica that fails leaves its jobs to the others. If none is
+    // left, jobs end with kCancelled, `interrupt` is called from another thread, so that a `next` that waits can end, and
+    // EngineFailure is thrown.
+    void run(const std::function<std::unique_ptr<Job>()>& next, const std::function<void()>& interrupt = {});
 
     EngineStats stats() const;
     const Config& config() const;

@@ -38,6 +38,9 @@ struct Batch {
     std::vector<Token> tokens;
     std::vector<Seq> seqs;
     std::vector<Row> rows;
+    // If there is one: asked in the midst of a step that takes long. True: nobody wants anything of it any more, and it may
+    // end there, with no results.
+    std::function<bool()> unwanted;
 };
 
 // Logits (V) of batch.rows[row]; valid during the call.

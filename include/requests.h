@@ -132,6 +132,8 @@ class ResultSink {
   public:
     virtual ~ResultSink() = default;
     virtual void on_token() {}  // one more token, of any request
+    // Asked before every step: true ends all requests there, each without an answer.
+    virtual bool cancelled() const { return false; }
     virtual void on_answer(const Request& request, Answer answer) = 0;
 };
 

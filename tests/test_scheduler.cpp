@@ -67,8 +67,11 @@ class Device {
     void run(std::vector<std::unique_ptr<Job>> jobs) {
         size_t next = 0;
         for (;;) {
-            scheduler_.admit(
-                [&]() -> std::unique_ptr<Job> { return next < jobs.size() ? std::move(jobs[next++]) : nullptr; });
+            scheduler_.admit([&](QueuedJob& queued) {
+                if (next == jobs.size()) return false;
+                queued.job = std::move(jobs[next++]);
+                return true;
+            });
             if (scheduler_.idle()) break;
             const Batch& batch = scheduler_.plan();
             check(batch);

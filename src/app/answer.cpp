@@ -15,8 +15,9 @@ class AnswerJob : public Job {
     bool on_token(int id) override {
         stats_.n_new++;
         sink_.token(id);
-        return !(stop_ && *stop_) && !sink_.failed();
+        return !sink_.failed();
     }
+    bool cancelled() const override { return stop_ && *stop_; }
     void on_done(Finish finish) override { stats_.finish = finish; }
     void on_error(const std::string& why) override { error_ = why; }
 

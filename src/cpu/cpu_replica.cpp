@@ -143,7 +143,9 @@ class CpuReplica : public Replica {
         pin_threads();
         embed(batch);
         run(kRope, 0, [&] { turn(batch); });
+        sampled.assign(batch.rows.size(), -1);
         for (int l = 0; l < config_.n_layers; l++) {
+            if (batch.unwanted && batch.unwanted()) return;
             attention_block(batch, l);
             expert_block(model_.weights.layers[size_t(l)]);
         }
@@ -290,7 +292,6 @@ class CpuReplica : public Replica {
     void finish_rows(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) {
         const auto n_rows = int64_t(batch.rows.size());
         const Matrix& w = model_.weights.unembed;
-        sampled.assign(size_t(n_rows), -1);
         for (int64_t r0 = 0; r0 < n_rows; r0 += kLogitRows) {
             const int64_t n = std::min(kLogitRows, n_rows - r0);
             run(kLmHead, w.bytes(), [&] {

@@ -64,7 +64,7 @@ Reference::Reference(const Model& model, int max_sequences, int64_t max_position
     : model_(model), inv_freq_(rope_inv_freq(model.config)), sequences_(size_t(max_sequences)) {
     // It keeps its own growing caches, and takes pages only because a scheduler counts in them.
     const int64_t pages = (max_positions + kPagePositions - 1) / kPagePositions * max_sequences;
-    constexpr int kChunk = 32;
+    constexpr int kChunk = 1;  // steps gain nothing from more, and a short one can be stopped sooner
     capacity_.max_sequences = max_sequences;
     capacity_.prefill_chunk = kChunk;
     capacity_.max_batch_tokens = max_sequences + kChunk;

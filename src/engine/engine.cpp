@@ -3,33 +3,49 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "checkpoint.h"
 #include "cpu/cpu_replica.h"
 #include "engine/gpus.h"
+#include "engine/job_queue.h"
 #include "engine/scheduler.h"
+#include "log.h"
+
+namespace {
+
+// How long a replica that was idle waits for each further job before its first step, so that requests that come together
+// start together.
+constexpr std::chrono::milliseconds kGathering(2);
+
+// One line, of the exception in flight.
+std::string current_failure() {
+    try {
+        throw;
+    } catch (const std::bad_alloc&) {
+        return "out of memory";
+    } catch (const std::exception& e) {
+        return e.what();
+    } catch (...) {
+        return "unknown failure";
+    }
+}
+
+}  // namespace
 
 struct Engine::Impl {
     Model model;  // its own copy: shares the mapping
+    Config config;
     std::vector<std::unique_ptr<Replica>> replicas;
-    std::mutex mutex;  // guards stats, source and failure
+    std::mutex mutex;  // guards what follows
     EngineStats stats;
-    std::exception_ptr failure;
-
-    std::unique_ptr<Job> next_job(const std::function<std::unique_ptr<Job>()>& next) {
-        const std::lock_guard<std::mutex> lock(mutex);
-        if (failure) return nullptr;
-        try {
-            return next();
-        } catch (...) {
-            failure = std::current_exception();
-            return nullptr;
-        }
-    }
+    std::vector<bool> failed;  // of replicas
+    std::string last_failure;
 
     void count(const Scheduler& scheduler, double seconds, int64_t bytes) {
         const std::lock_guard<std::mutex> lock(mutex);
@@ -42,11 +58,19 @@ struct Engine::Impl {
         (prefill ? stats.prefill_bytes : stats.decode_bytes) += bytes;
     }
 
-    void drive(Replica& replica, const std::function<std::unique_ptr<Job>()>& next) {
-        Scheduler scheduler(model.config, replica.capacity());
+    int n_left() const { return int(std::count(failed.begin(), failed.end(), false)); }
+
+    // Steps until no job is left.
+    void drive(Replica& replica, Scheduler& scheduler, JobQueue& queue) {
         std::vector<int> sampled;
         for (;;) {
-            scheduler.admit([&] { return next_job(next); });
+            queue.end_cancelled();
+            std::chrono::milliseconds patience(0);
+            scheduler.admit([&](QueuedJob& job) {
+                if (!scheduler.idle()) return queue.take(job, patience) == Supply::kJob;
+                patience = kGathering;
+                return queue.take_idle(job) == Supply::kJob;
+            });
             if (scheduler.idle()) return;
             const Batch& batch = scheduler.plan();
             const int64_t bytes_before = replica.bytes_read();
@@ -57,29 +81,78 @@ struct Engine::Impl {
             count(scheduler, took.count(), replica.bytes_read() - bytes_before);
         }
     }
+
+    // A replica's thread: drives it, and hands its jobs back if it fails.
+    void work(size_t index, JobQueue& queue, const std::function<void()>& interrupt) {
+        Scheduler scheduler(config, replicas[index]->capacity());
+        try {
+            drive(*replicas[index], scheduler, queue);
+        } catch (...) {
+            const std::string why = current_failure();
+            bool others = true;
+            {
+                const std::lock_guard<std::mutex> lock(mutex);
+                failed[index] = true;
+                last_failure = why;
+                others = n_left() > 0;
+            }
+            queue.put_back(scheduler.give_up());
+            if (others) {
+                log_line("device {} has failed, and the others go on with its requests: {}", index, why);
+                return;
+            }
+            queue.abandon();
+            if (interrupt) interrupt();
+        }
+    }
 };
 
 Engine::Engine(const Model& model, const EngineOptions& options) : impl_(std::make_unique<Impl>()) {
     check_scales(model);
     impl_->model = model;
+    impl_->config = model.config;
     if (options.gpu)
         impl_->replicas = make_gpu_replicas(impl_->model, options);
     else
         impl_->replicas.push_back(make_cpu_replica(impl_->model, options));
+    impl_->failed.resize(impl_->replicas.size());
+}
+
+Engine::Engine(const Config& config, std::vector<std::unique_ptr<Replica>> replicas) : impl_(std::make_unique<Impl>()) {
+    impl_->config = config;
+    impl_->replicas = std::move(replicas);
+    impl_->failed.resize(impl_->replicas.size());
 }
 
 Engine::~Engine() = default;
 
-void Engine::run(const std::function<std::unique_ptr<Job>()>& next) {
-    impl_->failure = nullptr;
+void Engine::run(const std::function<std::unique_ptr<Job>()>& next, const std::function<void()>& interrupt) {
     // An idle team of this thread's would make each of the replicas' barriers a system call (GCC bounds how many threads
     // spin): 60 us an operation of one token's step instead of 5.
     omp_pause_resource_all(omp_pause_hard);
+    std::vector<size_t> left;
+    int room = 0;
+    for (size_t i = 0; i < impl_->replicas.size(); i++) {
+        if (impl_->failed[i]) continue;
+        left.push_back(i);
+        room += impl_->replicas[i]->capacity().max_sequences;
+    }
+    if (left.empty()) throw EngineFailure(impl_->last_failure);
+    JobQueue queue(room, int(left.size()));
     std::vector<std::thread> threads;
-    for (const auto& replica : impl_->replicas)
-        threads.emplace_back([&, r = replica.get()] { impl_->drive(*r, next); });
+    for (const size_t i : left) threads.emplace_back([&, i] { impl_->work(i, queue, interrupt); });
+
+    std::exception_ptr failure;
+    try {
+        for (std::unique_ptr<Job> job; (job = next());)
+            if (!queue.push(std::move(job))) break;
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    queue.close();
     for (std::thread& thread : threads) thread.join();
-    if (impl_->failure) std::rethrow_exception(impl_->failure);
+    if (impl_->n_left() == 0) throw EngineFailure(impl_->last_failure);
+    if (failure) std::rethrow_exception(failure);
 }
 
 EngineStats Engine::stats() const {
@@ -99,7 +172,7 @@ EngineStats Engine::stats() const {
 }
 
 const Config& Engine::config() const {
-    return impl_->model.config;
+    return impl_->config;
 }
 
 std::string Engine::describe() const {

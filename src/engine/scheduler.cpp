@@ -36,36 +36,42 @@ Scheduler::Scheduler(const Config& config, const Capacity& capacity)
       free_slots_(all_ids(capacity.max_sequences)) {}
 
 // Checks a job, and answers those that need no step. Null: the job is over.
-std::unique_ptr<Scheduler::Sequence> Scheduler::accept(std::unique_ptr<Job> job) const {
+std::unique_ptr<Scheduler::Sequence> Scheduler::accept(QueuedJob queued) const {
+    Job& job = *queued.job;
     const auto refuse = [&](const std::string& why) {
-        job->on_error(why);
+        job.on_error(why);
         return nullptr;
     };
-    const int length = int(job->prompt.size());
+    const int length = int(job.prompt.size());
     if (length == 0) return refuse("the prompt is empty");
     if (length > config_.max_context)
         return refuse(fmt::format("the prompt has {} tokens, the model's context {}", length, config_.max_context));
-    for (size_t i = 0; i < job->prompt.size(); i++)
-        if (job->prompt[i] < 0 || job->prompt[i] >= config_.vocab_size)
-            return refuse(fmt::format("prompt token {} has id {}; ids go from 0 to {}", i, job->prompt[i],
+    for (size_t i = 0; i < job.prompt.size(); i++)
+        if (job.prompt[i] < 0 || job.prompt[i] >= config_.vocab_size)
+            return refuse(fmt::format("prompt token {} has id {}; ids go from 0 to {}", i, job.prompt[i],
                                       config_.vocab_size - 1));
 
     auto sequence = std::make_unique<Sequence>();
-    sequence->max_new = std::clamp(job->max_new_tokens, 0, config_.max_context - length);
-    if (sequence->max_new == 0 && !job->want_logits) {
-        job->on_done(Finish::kLength);
+    sequence->max_new = std::clamp(job.max_new_tokens, 0, config_.max_context - length);
+    if (sequence->max_new == 0 && !job.want_logits) {
+        job.on_done(Finish::kLength);
         return nullptr;
     }
     const int pages = pages_for(length + sequence->max_new);
     if (pages > capacity_.n_full_pages)
         return refuse(fmt::format("the request needs KV cache for {} positions, and there is room for {}",
                                   length + sequence->max_new, capacity_.n_full_pages * kPagePositions));
-    sequence->job = std::move(job);
+    sequence->ids = job.prompt;
+    sequence->ids.insert(sequence->ids.end(), queued.answer.begin(), queued.answer.end());
+    sequence->n_prompt = length;
+    sequence->n_given = int(sequence->ids.size());
+    sequence->logits_given = queued.logits_given;
+    sequence->job = std::move(queued.job);
     return sequence;
 }
 
 bool Scheduler::take_pages(Sequence& sequence) {
-    const int n_full = pages_for(int(sequence.job->prompt.size()) + sequence.max_new);
+    const int n_full = pages_for(sequence.n_prompt + sequence.max_new);
     const int n_ring = std::min(n_full, capacity_.ring_pages_per_seq);
     if (free_slots_.empty() || int(free_full_.size()) < n_full || int(free_ring_.size()) < n_ring) return false;
     take(free_full_, sequence.pages.full, n_full);
@@ -81,31 +87,69 @@ void Scheduler::release(const Sequence& sequence) {
     free_slots_.push_back(sequence.slot);
 }
 
-void Scheduler::admit(const std::function<std::unique_ptr<Job>()>& next) {
+void Scheduler::end(Sequence& sequence, Finish finish) {
+    sequence.job->on_done(finish);
+    sequence.job.reset();
+}
+
+void Scheduler::release_ended() {
+    const auto over = [&](const std::unique_ptr<Sequence>& sequence) {
+        if (sequence->job) return false;
+        release(*sequence);
+        return true;
+    };
+    active_.erase(std::remove_if(active_.begin(), active_.end(), over), active_.end());
+}
+
+void Scheduler::end_cancelled() {
+    for (const auto& sequence : active_)
+        if (sequence->job->cancelled()) end(*sequence, Finish::kCancelled);
+    release_ended();
+    if (waiting_ && waiting_->job->cancelled()) {
+        end(*waiting_, Finish::kCancelled);
+        waiting_.reset();
+    }
+}
+
+void Scheduler::admit(const std::function<bool(QueuedJob&)>& next) {
+    end_cancelled();
     while (!free_slots_.empty()) {
         while (!waiting_) {
-            std::unique_ptr<Job> job = next();
-            if (!job) return;
-            waiting_ = accept(std::move(job));
+            QueuedJob queued;
+            if (!next(queued)) return;
+            if (queued.job->cancelled())
+                queued.job->on_done(Finish::kCancelled);
+            else
+                waiting_ = accept(std::move(queued));
         }
         if (!take_pages(*waiting_)) return;  // in order: no later, smaller request overtakes it
         active_.push_back(std::move(waiting_));
     }
 }
 
+std::vector<QueuedJob> Scheduler::give_up() {
+    std::vector<QueuedJob> left;
+    const auto add = [&](Sequence& s) {
+        if (s.job) left.push_back({std::move(s.job), {s.ids.begin() + s.n_prompt, s.ids.end()}, s.logits_given});
+    };
+    for (const auto& sequence : active_) add(*sequence);
+    if (waiting_) add(*waiting_);
+    active_.clear();
+    waiting_.reset();
+    return left;
+}
+
 void Scheduler::add_tokens(Sequence& sequence, int n) {
     const int seq = int(batch_.seqs.size());
     batch_.seqs.push_back({sequence.slot, &sequence.pages});
     batch_sequences_.push_back(&sequence);
-    const std::vector<int>& prompt = sequence.job->prompt;
     for (int i = 0; i < n; i++) {
         const int pos = sequence.fed + i;
-        const bool in_prompt = pos < int(prompt.size());
-        const bool sample = pos + 1 >= int(prompt.size()) && sequence.max_new > 0;
-        const bool want_logits = in_prompt && sequence.job->want_logits;
+        const bool sample = pos + 1 == int(sequence.ids.size()) && sequence.max_new > 0;
+        const bool want_logits = sequence.job->want_logits && pos < sequence.n_prompt && pos >= sequence.logits_given;
         if (sample || want_logits)
             batch_.rows.push_back({int(batch_.tokens.size()), sample, want_logits, sequence.job->sampling});
-        batch_.tokens.push_back({in_prompt ? prompt[size_t(pos)] : sequence.last, pos, seq});
+        batch_.tokens.push_back({sequence.ids[size_t(pos)], pos, seq});
     }
 }
 
@@ -118,50 +162,50 @@ const Batch& Scheduler::plan() {
     for (const auto& sequence : active_) {
         if (!sequence->in_prompt()) continue;
         // To the next multiple of the chunk: where a prompt is cut depends on nothing but positions.
-        const int left = int(sequence->job->prompt.size()) - sequence->fed;
+        const int left = sequence->n_given - sequence->fed;
         const int n = std::min(left, capacity_.prefill_chunk - sequence->fed % capacity_.prefill_chunk);
         if (int(batch_.tokens.size()) + n > capacity_.max_batch_tokens) continue;
         add_tokens(*sequence, n);
         prompt_tokens_ += n;
     }
     assert(!batch_.tokens.empty() || idle());
+    batch_.unwanted = [this] {
+        return std::all_of(batch_sequences_.begin(), batch_sequences_.end(),
+                           [](const Sequence* sequence) { return sequence->job->cancelled(); });
+    };
     return batch_;
 }
 
 void Scheduler::logits(int row, const float* logits) {
     const Batch::Token& token = batch_.tokens[size_t(batch_.rows[size_t(row)].token)];
-    batch_sequences_[size_t(token.seq)]->job->on_logits(token.pos, logits);
+    Sequence& sequence = *batch_sequences_[size_t(token.seq)];
+    sequence.job->on_logits(token.pos, logits);
+    sequence.logits_given = token.pos + 1;
 }
 
-bool Scheduler::deliver(Sequence& sequence, int token) {
+// Gives the job its token, and ends it if that was the last. There is none if the step ended early.
+void Scheduler::deliver(Sequence& sequence, int token) {
     Job& job = *sequence.job;
-    sequence.last = token;
-    sequence.generated++;
-    new_tokens_++;
+    if (job.cancelled()) return end(sequence, Finish::kCancelled);
+    sequence.ids.push_back(token);
     const bool more = job.on_token(token);
-    const bool stop = !more || std::find(job.stop_ids.begin(), job.stop_ids.end(), token) != job.stop_ids.end();
-    if (!stop && sequence.generated < sequence.max_new) return false;
-    job.on_done(stop ? Finish::kStop : Finish::kLength);
-    return true;
+    if (!more || std::find(job.stop_ids.begin(), job.stop_ids.end(), token) != job.stop_ids.end())
+        end(sequence, Finish::kStop);
+    else if (int(sequence.ids.size()) == sequence.n_prompt + sequence.max_new)
+        end(sequence, Finish::kLength);
 }
 
 void Scheduler::apply(const std::vector<int>& sampled) {
     new_tokens_ = 0;
     for (const Batch::Token& token : batch_.tokens) batch_sequences_[size_t(token.seq)]->fed++;
-    std::vector<Sequence*> done;
     for (size_t row = 0; row < batch_.rows.size(); row++) {
         if (!batch_.rows[row].sample) continue;
-        Sequence* sequence = batch_sequences_[size_t(batch_.tokens[size_t(batch_.rows[row].token)].seq)];
-        if (deliver(*sequence, sampled[row])) done.push_back(sequence);
+        deliver(*batch_sequences_[size_t(batch_.tokens[size_t(batch_.rows[row].token)].seq)], sampled[row]);
+        new_tokens_++;
     }
-    for (const auto& sequence : active_)  // scored, with nothing to generate
-        if (sequence->max_new == 0 && !sequence->in_prompt()) {
-            sequence->job->on_done(Finish::kLength);
-            done.push_back(sequence.get());
-        }
-    const auto over = [&](const std::unique_ptr<Sequence>& s) {
-        return std::find(done.begin(), done.end(), s.get()) != done.end();
-    };
-    for (Sequence* sequence : done) release(*sequence);
-    active_.erase(std::remove_if(active_.begin(), active_.end(), over), active_.end());
+    for (const auto& sequence : active_) {  // scored, with nothing to generate
+        if (!sequence->job || sequence->max_new > 0 || sequence->in_prompt()) continue;
+        end(*sequence, sequence->job->cancelled() ? Finish::kCancelled : Finish::kLength);
+    }
+    release_ended();
 }

@@ -6,14 +6,16 @@
 #include <memory>
 #include <vector>
 
+#include "engine/job_queue.h"
 #include "replica.h"
 
 class Scheduler {
   public:
     Scheduler(const Config& config, const Capacity& capacity);
 
-    // Takes jobs from `next` until there is no room or no job; a job that can never run gets its on_error.
-    void admit(const std::function<std::unique_ptr<Job>()>& next);
+    // Ends cancelled jobs, then takes jobs from `next` until there is no room or it has none; a job that can never run gets
+    // its on_error.
+    void admit(const std::function<bool(QueuedJob&)>& next);
     bool idle() const { return active_.empty() && !waiting_; }
     // Tokens for the next step; not empty unless idle(). Valid until the next call.
     const Batch& plan();
@@ -21,6 +23,8 @@ class Scheduler {
     void apply(const std::vector<int>& sampled);
     // A row's logits, while the step runs.
     void logits(int row, const float* logits);
+    // Everything that is not done, after a step that failed; the scheduler is of no use any more.
+    std::vector<QueuedJob> give_up();
 
     // Of the batch that plan() gave.
     int prompt_tokens() const { return prompt_tokens_; }
@@ -29,22 +33,26 @@ class Scheduler {
 
   private:
     struct Sequence {
-        std::unique_ptr<Job> job;
+        std::unique_ptr<Job> job;  // null: over
         PageTable pages;
         int slot = 0;
         int max_new = 0;
-        int fed = 0;  // positions in the cache
-        int generated = 0;
-        int last = -1;  // the token to feed next, once the prompt is in
-        bool in_prompt() const { return fed < int(job->prompt.size()); }
+        std::vector<int> ids;  // the prompt and what has been generated
+        int n_prompt = 0;
+        int n_given = 0;       // ids that were there when it came: they are read in chunks
+        int fed = 0;           // positions in the cache
+        int logits_given = 0;  // positions of the prompt
+        bool in_prompt() const { return fed < n_given; }
     };
 
-    std::unique_ptr<Sequence> accept(std::unique_ptr<Job> job) const;
+    std::unique_ptr<Sequence> accept(QueuedJob queued) const;
     bool take_pages(Sequence& sequence);
     void release(const Sequence& sequence);
+    void end_cancelled();
+    void release_ended();
     void add_tokens(Sequence& sequence, int n);
-    // Gives the job its token; true if that was the last.
-    bool deliver(Sequence& sequence, int token);
+    static void end(Sequence& sequence, Finish finish);
+    static void deliver(Sequence& sequence, int token);
 
     const Config& config_;
     const Capacity capacity_;

@@ -32,7 +32,10 @@ class RequestJob : public Job {
         return !content_.found();
     }
 
+    bool cancelled() const override { return sink_.cancelled(); }
+
     void on_done(Finish finish) override {
+        if (finish == Finish::kCancelled) return;  // half an answer is none
         if (parser_)
             add(parser_->finish());
         else
@@ -44,8 +47,9 @@ class RequestJob : public Job {
     }
 
     void on_error(const std::string& why) override {
-        answer_.error = why;
-        sink_.on_answer(request_, std::move(answer_));
+        Answer failed;
+        failed.error = why;
+        sink_.on_answer(request_, std::move(failed));
     }
 
   private:

@@ -1,0 +1,75 @@
+// job_queue.cpp: one lock, one condition: threads come here once a step or once a job.
+#include "engine/job_queue.h"
+
+#include <algorithm>
+
+bool JobQueue::push(std::unique_ptr<Job> job) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [&] { return jobs_.size() < bound_ || abandoned_; });
+    if (abandoned_) return false;
+    jobs_.push_back({std::move(job), {}, 0});
+    changed_.notify_all();
+    return true;
+}
+
+void JobQueue::close() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    closed_ = true;
+    changed_.notify_all();
+}
+
+void JobQueue::pop(QueuedJob& job) {
+    job = std::move(jobs_.front());
+    jobs_.pop_front();
+    changed_.notify_all();
+}
+
+Supply JobQueue::take(QueuedJob& job, std::chrono::milliseconds patience) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (patience.count() > 0) changed_.wait_for(lock, patience, [&] { return !jobs_.empty() || closed_; });
+    if (jobs_.empty()) return closed_ ? Supply::kClosed : Supply::kNothingNow;
+    pop(job);
+    return Supply::kJob;
+}
+
+Supply JobQueue::take_idle(QueuedJob& job) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    n_busy_--;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return !jobs_.empty() || (closed_ && n_busy_ == 0); });
+    if (jobs_.empty()) return Supply::kClosed;
+    n_busy_++;
+    pop(job);
+    return Supply::kJob;
+}
+
+void JobQueue::put_back(std::vector<QueuedJob> jobs) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    jobs_.insert(jobs_.begin(), std::make_move_iterator(jobs.begin()), std::make_move_iterator(jobs.end()));
+    n_busy_--;
+    changed_.notify_all();
+}
+
+void JobQueue::end_cancelled() {
+    std::vector<QueuedJob> ended;
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        const auto first = std::stable_partition(jobs_.begin(), jobs_.end(),
+                                                 [](const QueuedJob& queued) { return !queued.job->cancelled(); });
+        ended.assign(std::make_move_iterator(first), std::make_move_iterator(jobs_.end()));
+        jobs_.erase(first, jobs_.end());
+        if (!ended.empty()) changed_.notify_all();
+    }
+    for (const QueuedJob& queued : ended) queued.job->on_done(Finish::kCancelled);
+}
+
+void JobQueue::abandon() {
+    std::deque<QueuedJob> left;
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        abandoned_ = true;
+        left.swap(jobs_);
+        changed_.notify_all();
+    }
+    for (const QueuedJob& queued : left) queued.job->on_done(Finish::kCancelled);
+}

@@ -1,0 +1,55 @@
+// job_queue.h: jobs between the one thread that makes them and the replicas' threads that run them.
+#pragma once
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "engine.h"
+
+// A job that waits for a replica; and how far it was, if the replica that ran it has failed.
+struct QueuedJob {
+    std::unique_ptr<Job> job;
+    std::vector<int> answer;  // tokens that the job has been given
+    int logits_given = 0;     // positions of the prompt whose logits it has been given
+};
+
+enum class Supply {
+    kJob,
+    kNothingNow,  // later, perhaps
+    kClosed,      // never again
+};
+
+class JobQueue {
+  public:
+    // At most `bound` jobs wait here, those put back not counted. Every one of the n_replicas is busy at first.
+    JobQueue(int bound, int n_replicas) : bound_(size_t(bound)), n_busy_(n_replicas) {}
+
+    // Waits for room. False: nobody will take the job any more, and it is gone.
+    bool push(std::unique_ptr<Job> job);
+    void close();  // no job will be pushed any more
+
+    // The next job for a replica that has work already; does not wait longer than `patience`.
+    Supply take(QueuedJob& job, std::chrono::milliseconds patience = std::chrono::milliseconds(0));
+    // For a replica that has none: waits for a job. Closed only once no other replica is busy, as what they run comes back
+    // here if they fail.
+    Supply take_idle(QueuedJob& job);
+    // Jobs of a replica that has failed, to the front; it takes no more.
+    void put_back(std::vector<QueuedJob> jobs);
+    // Ends the jobs that are cancelled while they wait.
+    void end_cancelled();
+    // Nobody takes jobs any more: all that wait are cancelled, and push() says so.
+    void abandon();
+
+  private:
+    void pop(QueuedJob& job);
+
+    const size_t bound_;
+    std::mutex mutex_;  // guards what follows
+    std::condition_variable changed_;
+    std::deque<QueuedJob> jobs_;
+    int n_busy_;  // replicas with jobs that may come back
+    bool closed_ = false, abandoned_ = false;
+};
