@@ -3,6 +3,7 @@
 // Rendering goes to ids, never through one big string, so that text which spells a special token stays text.
 // Rules: the harmony library's rendering, with the format document's rule for what is dropped from history.
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -85,17 +86,20 @@ std::string developer_text(const Preamble& preamble);
 // The history rule: the chain of thought is dropped from every assistant turn that has ended in `final`. Calls stay.
 std::vector<Message> drop_old_analysis(const std::vector<Message>& messages);
 
+struct HarmonyHeader;
+
 // Reads generated ids one by one; begins inside the header of an assistant message, where a prompt ends.
 //
 // Lenient: whatever comes, nothing throws, and all text is found in some message: a header that never came to its
-// `<|message|>` is text, and so is what stands outside any message. Only the white space and the words of header syntax
-// ("assistant", "to=") go, and special tokens where they mean nothing.
+// `<|message|>` is text, and so is what stands outside any message. Only white space and words of header syntax go ("to=", a
+// name or channel that is repeated, a call cut off in its header), and special tokens where they mean nothing.
 class HarmonyParser {
   public:
     // Keeps a reference to the tokenizer. `tools` are the names that the prompt gave, without "functions.": what the model
     // makes of them in a header is matched against these. Throws Error if the tokenizer lacks a special token that a prompt
     // needs.
     explicit HarmonyParser(const Tokenizer& tokenizer, std::vector<std::string> tools = {});
+    ~HarmonyParser();
 
     // What one more id adds. Text comes in whole UTF-8 characters; what is not UTF-8 as U+FFFD.
     struct Delta {
@@ -113,24 +117,16 @@ class HarmonyParser {
     const std::vector<Message>& messages() const { return messages_; }
 
   private:
-    // Bytes of a header, by the marker that they follow.
-    struct Header {
-        enum Part { kAuthor, kChannel, kConstrain, kParts };
-        std::string text[kParts];
-        Part part = kAuthor;  // where text goes now
-        bool has_channel = false, has_constrain = false;
-        bool role_given = false;  // by the prompt, which ended in `<|start|>assistant`
-    };
-    static Message read_header(const Header& header, bool complete);
-    void open_message(bool complete);
+    void open_message(Message message);
     Delta current(const std::string& text) const;
-    Delta close_message();
+    Delta close_message(bool is_call);
+    Delta start_channel();
 
     const Tokenizer& tokenizer_;
     const HarmonyTokens tokens_;
     const std::vector<std::string> tools_;
-    Header header_;
-    bool in_content_ = false;
+    std::unique_ptr<HarmonyHeader> header_;  // of the message that comes; null in content
+    bool header_calls_ = false;              // in a part before its last
     Utf8Stream utf8_;
     std::vector<Message> messages_;
 };

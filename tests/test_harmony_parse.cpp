@@ -95,7 +95,7 @@ TEST_F(HarmonyParse, Roles) {
         {"functions.f to=assistant<|channel|>commentary",
          message_of("commentary", "x", "assistant", "", Role::kTool, "functions.f")},
         {"functions.f", message_of("", "x", "", "", Role::kTool, "functions.f")},
-        {"users", message_of("", "x", "", "", Role::kTool, "users")},  // no role that is known
+        {"users", message_of("", "x", "", "users")},  // no author that is known
         {"", message_of("", "x")},
         {" ", message_of("", "x")},
         {"to=functions.f", message_of("", "x", "functions.f")},
@@ -114,8 +114,8 @@ TEST_F(HarmonyParse, FirstHeaderHasItsRole) {
 TEST_F(HarmonyParse, HeaderWithTooManyWordsIsText) {
     EXPECT_EQ(parse("<|channel|>analysis let me  think\n<|message|>about it<|end|>"),
               Messages{message_of("analysis", "let me  think\nabout it")});
-    EXPECT_EQ(parse("<|channel|>commentary to=a to=b c<|message|>x<|call|>"),
-              Messages{message_of("commentary", "to=b cx", "a")});
+    EXPECT_EQ(parse("<|channel|>commentary to=a to=b c d<|message|>x<|call|>"),
+              Messages{message_of("commentary", "to=b c dx", "a")});
 }
 
 // As the library's lenient mode reads them, but for the words' white space, which is kept.
@@ -123,9 +123,9 @@ TEST_F(HarmonyParse, MissingMessageToken) {
     EXPECT_EQ(parse("I must\n\n refuse <|end|><|start|>assistant<|channel|>final<|message|>No.<|return|>"),
               (Messages{message_of("", "I must\n\n refuse "), message_of("final", "No.")}));
     EXPECT_EQ(parse("<|channel|>analysis I must refuse<|end|>"), Messages{message_of("analysis", "I must refuse")});
-    EXPECT_EQ(parse("<|channel|>final<|return|>"), Messages{message_of("final", "")});
+    EXPECT_EQ(parse("<|channel|>final<|return|>"), Messages{});
     EXPECT_EQ(parse("<|channel|>commentary to=functions.f <|constrain|>json{\"a\": 1}<|call|>"),
-              Messages{message_of("commentary", "json{\"a\": 1}", "functions.f")});
+              Messages{message_of("commentary", "{\"a\": 1}", "functions.f", "<|constrain|>json")});
     EXPECT_EQ(parse("<|start|>assistant hello<|end|>"), Messages{message_of("", "hello")});
     EXPECT_EQ(parse("<|start|>hello there<|end|>"), Messages{message_of("", "hello there")});
     EXPECT_EQ(parse("hello"), Messages{message_of("", "hello")});  // the end of generation
@@ -156,8 +156,7 @@ TEST_F(HarmonyParse, NextMessageWithoutTheEndOfThisOne) {
     const Messages expected = {message_of("analysis", "a"), message_of("final", "b")};
     EXPECT_EQ(parse("<|channel|>analysis<|message|>a<|start|>assistant<|channel|>final<|message|>b"), expected);
     EXPECT_EQ(parse("<|channel|>analysis<|message|>a<|channel|>final<|message|>b"), expected);
-    EXPECT_EQ(parse("<|channel|>analysis<|channel|>final<|message|>b"),
-              (Messages{message_of("analysis", ""), message_of("final", "b")}));
+    EXPECT_EQ(parse("<|channel|>analysis<|channel|>final<|message|>b"), Messages{message_of("final", "b")});
 }
 
 TEST_F(HarmonyParse, MeaninglessSpecialTokensAreLeftOut) {
@@ -199,8 +198,8 @@ TEST_F(HarmonyParse, CharactersSplitOverTokens) {
 TEST_F(HarmonyParse, BytesThatAreNoCharacter) {
     const std::string bad = "\xef\xbf\xbd";  // U+FFFD
     EXPECT_EQ(parse("<|message|>a\xe2\x82<|end|><|start|>\xff<|message|>\x80z\xe2\x82"),
-              (Messages{message_of("", "a" + bad), message_of("", bad + "z" + bad, "", "", Role::kTool, bad)}));
-    EXPECT_EQ(parse("\xe2\x82<|channel|>\xac<|message|>x"), Messages{message_of(bad, "x", bad)});
+              (Messages{message_of("", "a" + bad), message_of("", bad + "z" + bad, "", bad)}));
+    EXPECT_EQ(parse("\xe2\x82<|channel|>\xac<|message|>x"), Messages{message_of(bad, "x", "", bad)});
 }
 
 TEST_F(HarmonyParse, DeltasSayWhereTextGoes) {
@@ -235,8 +234,7 @@ TEST_F(HarmonyParse, OpenMessageIsVisible) {
     EXPECT_EQ(parser.messages(), Messages{message_of("final", "par")});
 }
 
-// Any assistant message that a renderer can write comes back, if its header words are words and a plain content type
-// has a recipient before it (alone it would read as one).
+// Any assistant message that a renderer can write comes back, if its header words are words.
 TEST_F(HarmonyParse, RenderedMessagesComeBack) {
     const HarmonyRenderer renderer(tokenizer_);
     const std::vector<std::string> names = {"", "bob"}, recipients = {"", "functions.f", "python", "<|end|>"},
@@ -250,7 +248,6 @@ TEST_F(HarmonyParse, RenderedMessagesComeBack) {
             for (const std::string& channel : channels)
                 for (const std::string& type : types)
                     for (const std::string& text : texts) {
-                        if (type == "code" && recipient.empty()) continue;
                         messages.push_back(message_of(channel, text, recipient, type, Role::kAssistant, name));
                         for (const int id : renderer.render(messages.back())) ids.push_back(id);
                     }
@@ -260,19 +257,21 @@ TEST_F(HarmonyParse, RenderedMessagesComeBack) {
 // Streams of every kind of token, headers and terminators oftener than chance: see parse_and_check() for what must hold.
 TEST_F(HarmonyParse, RandomStreamsLoseNoText) {
     std::mt19937 random(1);
-    const std::vector<std::string> words = {"assistant", "user",  "analysis", "final", " ", "to=F1",    "JSON", "\n",
-                                            "to=all",    "Text.", ":",        "2",     "é", "\xe2\x82", "\xff"};
-    for (int round = 0; round < 20000; round++) {
+    const std::vector<std::string> words = {"assistant", "user",     "analysis", "final",       " ",   "recipient",
+                                            "JSON",      "\n",       "to=all",   "Word.",       ":",   "2",
+                                            "é",         "\xe2\x82", "\xff",     "functions.f", "to=f"};
+    for (int round = 0; round < 20000; round++) {  // in every other one no names, which may be repeated or cut
         std::vector<int> ids;
         for (uint32_t length = random() % 30; length > 0; length--) {
             if (random() % 2) {
                 ids.push_back(kFirstSpecial + int(random() % std::size(kByteSpecials)));
             } else if (random() % 4) {
-                for (const int id : ids_of(words[random() % words.size()])) ids.push_back(id);
+                const size_t n_words = std::size(words) - (round % 2 ? 0 : 2);
+                for (const int id : ids_of(words[random() % n_words])) ids.push_back(id);
             } else {
                 ids.push_back(int(random() % 256));
             }
         }
-        ASSERT_EQ(parse_and_check(tokenizer_, ids).fault, "") << "round " << round << ": " << marked(ids);
+        ASSERT_EQ(parse_and_check(tokenizer_, ids, {"f"}).fault, "") << "round " << round << ": " << marked(ids);
     }
 }

@@ -41,7 +41,9 @@ std::optional<Role> role_of_word(std::string_view word) {
 Audience audience_of(const Message& message) {
     if (message.role != Role::kAssistant) return Audience::kNobody;
     if (message.channel == "final") return Audience::kReader;
-    if (message.recipient.compare(0, kFunctions.size(), kFunctions) == 0) return Audience::kTool;
+    const bool calls = message.recipient.size() > kFunctions.size() &&
+                       message.recipient.compare(0, kFunctions.size(), kFunctions) == 0;
+    if (calls) return Audience::kTool;
     return message.channel == "analysis" ? Audience::kReasoning : Audience::kReader;
 }
 

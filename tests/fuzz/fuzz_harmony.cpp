@@ -29,11 +29,8 @@ void render_schema(const HarmonyRenderer& renderer, const std::string& schema) {
 void parse_stream(const Tokenizer& tokenizer, const HarmonyRenderer& renderer, const std::vector<int>& ids) {
     const ParsedStream parsed = parse_and_check(tokenizer, ids);
     require(parsed.fault.empty(), parsed.fault.c_str());
-    // What was parsed can be put into a prompt, and is read from there as the same; but a plain content type without a
-    // recipient reads as one.
+    // What was parsed can be put into a prompt, and is read from there as the same.
     for (const Message& message : parsed.messages) {
-        const bool is_plain = !message.content_type.empty() && message.content_type.rfind("<|constrain|>", 0) != 0;
-        if (is_plain && message.recipient.empty()) continue;
         const ParsedStream again = parse_and_check(tokenizer, renderer.render(message));
         require(again.messages == std::vector<Message>{message}, "a rendered message does not come back");
     }

@@ -1,0 +1,320 @@
+// harmony_header.cpp: the words of a header, sorted into author, channel, recipient and content type.
+//
+// Models give the recipient before or after the channel, twice, without "to=" or glued to what follows; they repeat the
+// channel, and think aloud before `<|message|>`. Whatever is no header syntax stays text.
+#include "text/harmony_header.h"
+
+#include <algorithm>
+
+#include "text/harmony_names.h"
+#include "text/harmony_words.h"
+
+namespace {
+
+constexpr std::string_view kTo = "to=";
+constexpr std::string_view kAssistant = "assistant";
+// Tools that the model was trained with, whose results it may make up although it was given none.
+constexpr std::string_view kTrainedTools[] = {"functions", "browser", "python", "container", "tool"};
+
+bool starts_with(std::string_view text, std::string_view prefix) {
+    return text.substr(0, prefix.size()) == prefix;
+}
+
+template <class List>
+bool contains(const List& list, std::string_view word) {
+    return std::find(std::begin(list), std::end(list), word) != std::end(list);
+}
+
+std::string whole_utf8(const std::string& bytes) {
+    Utf8Stream utf8;
+    const std::string text = utf8.feed(bytes);
+    return text + utf8.finish();
+}
+
+// Text of which words are taken from the front. What is not taken stays as it is.
+class Words {
+  public:
+    explicit Words(const std::string& bytes) : text_(whole_utf8(bytes)), rest_(text_) {}
+    Words(const Words&) = delete;
+
+    // The next word; "" at the end.
+    std::string_view peek() const {
+        const size_t begin = std::min(rest_.find_first_not_of(kSpaces), rest_.size());
+        return rest_.substr(begin, rest_.find_first_of(kSpaces, begin) - begin);
+    }
+    // The white space before it.
+    std::string_view spaces() const { return rest_.substr(0, rest_.find_first_not_of(kSpaces)); }
+    void drop_spaces() { rest_.remove_prefix(spaces().size()); }
+    // Takes the word, or its first `n` bytes, and the white space before it.
+    std::string take(size_t n = std::string_view::npos) {
+        const std::string word(peek().substr(0, n));
+        drop_spaces();
+        rest_.remove_prefix(word.size());
+        return word;
+    }
+    std::string_view rest() const { return rest_; }
+
+  private:
+    const std::string text_;
+    std::string_view rest_;
+};
+
+// Takes what names the author, if it does, from the front of a header.
+void take_author(Words& words, bool role_given, const std::vector<std::string>& tools, Message& message) {
+    message.role = Role::kAssistant;
+    const std::string_view word = words.peek();
+    const std::string_view role_part = word.substr(0, word.find(':'));
+    const std::optional<Role> role = role_of_word(role_part);
+    if (role && (!role_given || *role == Role::kAssistant)) {
+        message.role = *role;
+        message.name = word.substr(std::min(role_part.size() + 1, word.size()));
+        words.take();
+    } else if (starts_with(word, kAssistant)) {
+        size_t n = 0;  // "assistantassistant", "assistantfinal": what follows is the next word
+        while (starts_with(word.substr(n), kAssistant)) n += kAssistant.size();
+        words.take(n);
+    } else if (!role_given && !word.empty() && !starts_with(word, kTo)) {
+        const std::string_view trained = word.substr(0, word.find('.'));
+        const bool is_tool = contains(kTrainedTools, trained) || contains(tools, word);
+        if (!is_tool && words.rest().find(" to=assistant") == std::string_view::npos) return;
+        message.role = Role::kTool;
+        message.name = words.take();
+    }
+}
+
+// Of several recipients the first that is a tool of the request, else the first call, else the first that is not
+// everyone.
+RecipientWord choose_recipient(const std::vector<RecipientWord>& recipients) {
+    RecipientWord best;
+    const auto rank = [](const RecipientWord& r) {
+        return r.is_known ? 3 : r.is_call ? 2 : r.recipient.empty() ? 0 : 1;
+    };
+    for (const RecipientWord& r : recipients)
+        if (!is_everyone(r.recipient) && rank(r) > rank(best)) best = r;
+    return best;
+}
+
+// A word of a complete header that is neither author, channel nor constraint.
+struct Item {
+    enum Kind {
+        kRecipient,  // a recipient by its "to=" or its namespace
+        kNamed,      // the name of a tool, standing alone
+        kOther,
+    } kind;
+    std::string spaces, word;  // white space before it
+    RecipientWord recipient;   // of kRecipient and kNamed
+    std::string tail;          // white space after it, at the end of a part
+};
+
+// The words of a complete header, collected part by part.
+class HeaderWords {
+  public:
+    explicit HeaderWords(const std::vector<std::string>& tools) : tools_(tools) {}
+
+    void add(Words& words, HeaderPart::Marker marker) {
+        const size_t n_before = items.size();
+        if (marker == HeaderPart::kConstrain) has_constrain = true;
+        for (bool is_first = true; !words.peek().empty(); is_first = false) {
+            const std::string spaces(words.spaces());
+            const size_t glued_to = words.peek().find("to=functions.", 1);  // "commentaryto=functions.f": two words
+            std::string word = words.take(glued_to);
+            if (word == kTo) word += words.take();
+            if (starts_with(word, kTo))
+                add_item(Item::kRecipient, spaces, word.substr(kTo.size()));
+            else if (starts_with(word, kFunctions))
+                add_item(Item::kRecipient, spaces, std::move(word));
+            else if (is_first && marker == HeaderPart::kChannel)
+                add_channel(spaces, std::move(word));
+            else if (contains(tools_, word) && !is_type_word(word))
+                add_item(Item::kNamed, spaces, std::move(word));
+            else if (marker == HeaderPart::kConstrain && constrain.empty())
+                constrain = std::move(word);
+            else
+                add_item(Item::kOther, spaces, std::move(word));
+        }
+        if (items.size() > n_before) items.back().tail = words.spaces();
+    }
+
+    int n_other() const {
+        return int(std::count_if(items.begin(), items.end(), [](const Item& i) { return i.kind == Item::kOther; }));
+    }
+    bool is_prose() const { return n_other() >= 2; }
+
+    // To be called when all parts are in: what is a channel after all, and what is not.
+    void settle() {
+        if (!unknown_channel_.empty() && (!channel.empty() || is_prose())) {
+            items.insert(items.begin(), Item{Item::kOther, "", std::move(unknown_channel_), {}, ""});
+            unknown_channel_.clear();
+        }
+        for (size_t i = 0; i < items.size() && channel.empty() && unknown_channel_.empty(); i++) {
+            if (i > 0 && is_prose()) break;
+            const ChannelWord read = items[i].kind == Item::kOther ? read_channel_word(items[i].word) : ChannelWord{};
+            if (read.channel.empty() || !read.rest.empty()) continue;
+            channel = read.channel;  // it has no marker: "assistant final"
+            items.erase(items.begin() + long(i));
+        }
+        if (channel.empty()) channel = std::move(unknown_channel_);
+        // A tool that is named without "to=" is called in a header's own words, not in prose, nor where the model thinks.
+        if (is_prose() || channel == "analysis")
+            for (Item& item : items)
+                if (item.kind == Item::kNamed) item.kind = Item::kOther;
+    }
+
+    std::vector<RecipientWord> recipients() const {
+        std::vector<RecipientWord> all;
+        for (const Item& item : items)
+            if (item.kind != Item::kOther) all.push_back(item.recipient);
+        return all;
+    }
+
+    std::vector<Item> items;
+    std::string channel;
+    std::string constrain;
+    bool has_constrain = false;
+
+  private:
+    void add_item(Item::Kind kind, const std::string& spaces, std::string word) {
+        RecipientWord recipient = kind == Item::kOther ? RecipientWord{} : read_recipient_word(word, tools_);
+        items.push_back({kind, spaces, std::move(word), std::move(recipient), ""});
+    }
+
+    void add_channel(const std::string& spaces, std::string word) {
+        ChannelWord read = read_channel_word(word);
+        if (!read.channel.empty()) {
+            channel = std::move(read.channel);
+            if (!read.rest.empty()) add_item(Item::kOther, spaces, std::move(read.rest));
+        } else if (read_recipient_word(word, tools_).is_known) {
+            add_item(Item::kNamed, spaces, std::move(word));
+        } else {
+            if (!unknown_channel_.empty()) add_item(Item::kOther, " ", std::move(unknown_channel_));
+            unknown_channel_ = std::move(word);
+        }
+    }
+
+    const std::vector<std::string>& tools_;
+    std::string unknown_channel_;  // the last word behind a marker that is no channel's name
+};
+
+// The words that are left when channel and recipient are known. Repetitions of these go.
+std::vector<Item> left_words(const HeaderWords& words, const Message& message) {
+    std::vector<Item> left;
+    for (const Item& item : words.items) {
+        if (item.kind == Item::kOther && read_channel_word(item.word).channel == item.word &&
+            item.word == message.channel)
+            continue;
+        const std::string& to = item.recipient.recipient;
+        if (item.kind == Item::kRecipient &&
+            (is_everyone(to) || to == message.recipient || item.word == message.recipient))
+            continue;
+        if (item.kind == Item::kNamed && to == message.recipient) continue;
+        left.push_back(item);
+        if (item.kind == Item::kRecipient && !starts_with(item.word, kFunctions)) left.back().word.insert(0, kTo);
+    }
+    return left;
+}
+
+std::string as_text(const std::vector<Item>& items) {
+    std::string text;
+    for (const Item& item : items) {
+        const bool apart = text.empty() || kSpaces.find(text.back()) != std::string_view::npos;
+        if (!text.empty()) text += item.spaces.empty() && !apart ? " " : item.spaces;
+        text += item.word + item.tail;
+    }
+    return text;
+}
+
+// "json" at the front of text that was not cut off from it by `<|message|>`.
+std::string take_type(Words& words) {
+    for (const std::string_view type : {"json", "code"}) {
+        const std::string_view word = words.peek();
+        if (!starts_with(word, type)) continue;
+        if (word.size() == type.size() || word[type.size()] == '{') return words.take(type.size());
+    }
+    return "";
+}
+
+}  // namespace
+
+PartWords words_of_last_part(const HarmonyHeader& header, const std::vector<std::string>& tools) {
+    Message ignored;
+    Words text(header.parts.back().bytes);
+    if (header.parts.size() == 1) take_author(text, header.role_given, tools, ignored);
+    HeaderWords words(tools);
+    words.add(text, header.parts.back().marker);
+    return {words.is_prose(), choose_recipient(words.recipients()).is_call};
+}
+
+CompleteHeader read_complete_header(const HarmonyHeader& header, const std::vector<std::string>& tools) {
+    CompleteHeader read;
+    Message& message = read.message;
+    HeaderWords words(tools);
+    for (const HeaderPart& part : header.parts) {
+        Words text(part.bytes);
+        if (&part == &header.parts.front()) take_author(text, header.role_given, tools, message);
+        words.add(text, part.marker);
+    }
+    words.settle();
+
+    message.channel = words.channel;
+    if (words.has_constrain) message.content_type = std::string(kConstrain) + words.constrain;
+    if (message.role == Role::kAssistant) {
+        const RecipientWord recipient = choose_recipient(words.recipients());
+        message.recipient = recipient.recipient;
+        if (is_type_word(recipient.glued)) {
+            if (message.content_type.empty()) message.content_type = recipient.glued;
+        } else if (message.channel.empty()) {
+            message.channel = recipient.glued;
+        }
+    } else {
+        for (const Item& item : words.items)
+            if (item.kind == Item::kRecipient && message.recipient.empty()) message.recipient = item.word;
+        if (message.recipient == "all") message.recipient.clear();
+    }
+
+    const std::vector<Item> left = left_words(words, message);
+    const Audience audience = audience_of(message);
+    if (left.size() == 1 && message.content_type.empty())
+        message.content_type = left[0].word;
+    else if (audience == Audience::kTool || message.channel == "final")
+        read.aside = as_text(left);
+    else
+        message.content = as_text(left);
+    return read;
+}
+
+Message read_cut_header(const HarmonyHeader& header, const std::vector<std::string>& tools, bool is_call) {
+    Message message;
+    std::vector<RecipientWord> recipients;
+    for (const HeaderPart& part : header.parts) {
+        Words words(part.bytes);
+        const size_t n_bytes = words.rest().size();
+        if (&part == &header.parts.front()) take_author(words, header.role_given, tools, message);
+        if (part.marker == HeaderPart::kChannel) {
+            const ChannelWord read = read_channel_word(words.peek());
+            if (!read.channel.empty() && read.rest.empty()) {
+                message.channel = read.channel;
+                words.take();
+            }
+        }
+        for (bool again = true; again;) {
+            again = starts_with(words.peek(), kTo);
+            if (again)
+                recipients.push_back(read_recipient_word(words.take(words.peek().find('{')).substr(kTo.size()), tools));
+            const bool type_may_follow = part.marker == HeaderPart::kConstrain || !recipients.empty();
+            const std::string type = type_may_follow && message.content_type.empty() ? take_type(words) : "";
+            if (type.empty()) continue;
+            message.content_type = std::string(part.marker == HeaderPart::kConstrain ? kConstrain : "") + type;
+            again = true;
+        }
+        if (words.rest().size() < n_bytes) words.drop_spaces();
+        if (!message.content.empty() && !words.rest().empty()) message.content += ' ';
+        message.content += words.rest();
+    }
+
+    const RecipientWord recipient = choose_recipient(recipients);
+    const size_t first = message.content.find_first_not_of(kSpaces);
+    const bool is_json = first != std::string::npos && message.content[first] == '{';
+    if (message.role == Role::kAssistant && (!recipient.is_call || is_call || is_json))
+        message.recipient = recipient.recipient;
+    return message;
+}

@@ -1,0 +1,37 @@
+// harmony_header.h: what the header of a generated message says, however the model has put it.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "harmony.h"
+
+struct HeaderPart {
+    enum Marker { kStart, kChannel, kConstrain } marker;  // what it follows
+    std::string bytes;
+};
+
+// A header as it came: its text, cut at the markers. The first part is the author's.
+struct HarmonyHeader {
+    std::vector<HeaderPart> parts{{HeaderPart::kStart, ""}};
+    bool role_given = false;  // by the prompt, which ended in `<|start|>assistant`
+};
+
+// Two words and more that are no header's are prose: the model has forgotten `<|message|>`, or thinks aloud before it.
+struct PartWords {
+    bool is_prose = false;
+    bool has_call = false;
+};
+// Of the last part so far.
+PartWords words_of_last_part(const HarmonyHeader& header, const std::vector<std::string>& tools);
+
+// A header that came to its `<|message|>`. Prose in it begins the content; where it would spoil an answer or a call's
+// arguments, it is `aside`, to stand as a message of its own before this one.
+struct CompleteHeader {
+    Message message;
+    std::string aside;
+};
+CompleteHeader read_complete_header(const HarmonyHeader& header, const std::vector<std::string>& tools);
+
+// A header that never came to `<|message|>`: content from the first word on that can be none of a header's. It calls
+// nothing unless `<|call|>` ended it (`is_call`) or the content begins as arguments do.
+Message read_cut_header(const HarmonyHeader& header, const std::vector<std::string>& tools, bool is_call);

@@ -1,0 +1,28 @@
+// harmony_names.h: the names of channels and tools in a header's words, with what models glue to them.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+// A word that begins with a channel's name, in any case and behind any punctuation: "Final", "--commentary",
+// "commentaryjson". `channel` is empty if it is none; `rest` is what follows, less punctuation and repetitions.
+struct ChannelWord {
+    std::string channel;
+    std::string rest;
+};
+ChannelWord read_channel_word(std::string_view word);
+
+// The recipient that a word names: "functions.NAME" for a tool of the request, or for one that the model made up in that
+// namespace; else the word itself. `glued` is what stood behind the name: "json", "commentary".
+struct RecipientWord {
+    std::string recipient;
+    std::string glued;
+    bool is_call = false;
+    bool is_known = false;  // one of the request's tools
+};
+RecipientWord read_recipient_word(std::string_view word, const std::vector<std::string>& tools);
+
+// The recipients that all messages have which call nothing.
+bool is_everyone(std::string_view recipient);
+// What a content type is called: such a word is no tool, even if a tool has that name.
+bool is_type_word(std::string_view word);
