@@ -43,16 +43,16 @@ class Terminal {
         if (write(fd_, text.data(), text.size()) != ssize_t(text.size())) throw std::runtime_error("cannot type");
     }
 
-    // Reads until `text` has come that many times since the start; false if the program ended first.
-    bool shows(const std::string& text, int times = 1) {
-        const auto n_found = [&] {
-            int n = 0;
-            for (size_t at = 0; (at = output_.find(text, at)) != std::string::npos; at += text.size()) n++;
-            return n;
-        };
-        while (n_found() < times)
-            if (!read_some()) return n_found() >= times;
-        return true;
+    // Reads until `text` has come, after what was found before; false if the program ended first.
+    bool shows(const std::string& text) {
+        for (;;) {
+            const size_t at = output_.find(text, seen_);
+            if (at != std::string::npos) {
+                seen_ = at + text.size();
+                return true;
+            }
+            if (!read_some()) return false;
+        }
     }
 
     void hang_up() {
@@ -82,4 +82,5 @@ class Terminal {
     int fd_ = -1;
     pid_t pid_ = -1;
     std::string output_;
+    size_t seen_ = 0;  // where the next search begins
 };

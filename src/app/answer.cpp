@@ -52,18 +52,20 @@ void HarmonyAnswer::token(int id) {
 void HarmonyAnswer::finish() {
     show(parser_.finish());
     log_stream_end();
-    if (has_final_) out_.write("\n");
+    if (says_anything_) out_.write("\n");
 }
 
 void HarmonyAnswer::show(const HarmonyParser::Delta& delta) {
-    if (delta.text.empty()) return;
-    if (delta.channel == "final") {
+    if (!delta.text.empty() && delta.audience == Audience::kReader) {
         log_stream_end();
-        out_.write(delta.text);
-        has_final_ = true;
+        out_.write(new_message_ && says_anything_ ? "\n" + delta.text : delta.text);
+        says_anything_ = true;
+        new_message_ = false;
     } else if (show_reasoning_) {
         log_stream(delta.text);
     }
+    if (delta.message_done && delta.audience == Audience::kReader) new_message_ = true;
+    if (delta.message_done) log_stream_end();
 }
 
 AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_tokens, const Sampling& sampling,
@@ -89,17 +91,25 @@ AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_toke
     return stats;
 }
 
+int answer_limit(const Config& config, std::optional<int> steps) {
+    return steps.value_or(0) == 0 ? config.max_context : std::min(*steps, config.max_context);
+}
+
+const char* limit_name(const Config& config, std::optional<int> steps) {
+    return answer_limit(config, steps) == config.max_context ? "the model's context" : "--steps";
+}
+
 int room_for_answer(const Config& config, std::optional<int> steps, size_t prompt_length) {
-    const int limit = steps.value_or(0) == 0 ? config.max_context : std::min(*steps, config.max_context);
+    const int limit = answer_limit(config, steps);
     if (int64_t(prompt_length) >= limit)
         fail("the prompt has {} tokens, which leaves no room for an answer in {} ({})", prompt_length, limit,
-             limit == config.max_context ? "the model's context" : "--steps");
+             limit_name(config, steps));
     return limit - int(prompt_length);
 }
 
 void print_speed(const AnswerStats& s) {
     const auto rate = [](double n, double seconds) { return seconds > 0 ? n / seconds : 0.0; };
     log_line("prefill: {} tokens, {:.2f} tok/s; decode: {} tokens, {:.2f} tok/s, {:.2f} GB/s", s.n_prompt,
-             rate(s.n_prompt, s.prefill_s), s.n_new, rate(s.n_new - 1, s.decode_s), s.decode_gbps);
+             rate(s.n_prompt, s.prefill_s), s.n_new, rate(std::max(0, s.n_new - 1), s.decode_s), s.decode_gbps);
     log_line("achieved tok/s: {:f}", rate(s.n_new, s.prefill_s + s.decode_s));
 }

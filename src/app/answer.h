@@ -32,7 +32,7 @@ class RawAnswer : public AnswerSink {
     Utf8Stream utf8_;
 };
 
-// Harmony: the final channel on stdout; everything else dimmed on stderr, or hidden.
+// Harmony: what is for the reader on stdout, as in getp's content; everything else dimmed on stderr, or hidden.
 class HarmonyAnswer : public AnswerSink {
   public:
     HarmonyAnswer(AnswerText& out, const Tokenizer& tokenizer, bool show_reasoning);
@@ -40,14 +40,14 @@ class HarmonyAnswer : public AnswerSink {
     void finish() override;
     bool failed() const override { return out_.failed(); }
     const std::vector<Message>& messages() const { return parser_.messages(); }
-    bool has_final() const { return has_final_; }
+    bool says_anything() const { return says_anything_; }  // to the reader
 
   private:
     void show(const HarmonyParser::Delta& delta);
     AnswerText& out_;
     HarmonyParser parser_;
     const bool show_reasoning_;
-    bool has_final_ = false;
+    bool says_anything_ = false, new_message_ = false;
 };
 
 // What one answer took.
@@ -63,7 +63,10 @@ struct AnswerStats {
 AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_tokens, const Sampling& sampling,
                        std::vector<int> stop_ids, AnswerSink& sink, const std::atomic<bool>* stop = nullptr);
 
-// How many tokens may follow a prompt under --steps (0 or absent: the context). Throws Error if none may.
+// Prompt and answer together, in tokens, under --steps (0 or absent: the context); and what sets that limit.
+int answer_limit(const Config& config, std::optional<int> steps);
+const char* limit_name(const Config& config, std::optional<int> steps);
+// How many tokens may follow a prompt. Throws Error if none may.
 int room_for_answer(const Config& config, std::optional<int> steps, size_t prompt_length);
 
 // "prefill 71 tokens at 24.1 tok/s, decode ..." on stderr.

@@ -1,15 +1,9 @@
 // chat.cpp: a conversation in the terminal, or over a pipe, one turn a line. Ctrl-C stops an answer and not the program.
-#include <editline/readline.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <iostream>
-#include <optional>
+#include <algorithm>
 
 #include "app/answer.h"
+#include "app/interrupt.h"
+#include "app/turn_input.h"
 #include "error.h"
 #include "log.h"
 #include "options.h"
@@ -17,23 +11,10 @@
 
 namespace {
 
-std::atomic<bool> interrupted{false};
-
-void on_interrupt(int) {
-    interrupted = true;
-}
-
-// A line of input with editing and history on a terminal; no value at the end of input.
-std::optional<std::string> read_line() {
-    if (!isatty(STDIN_FILENO)) {
-        std::string line;
-        if (!std::getline(std::cin, line)) return {};
-        return line;
-    }
-    const std::unique_ptr<char, decltype(&std::free)> line(readline("> "), &std::free);
-    if (!line) return {};
-    if (*line) add_history(line.get());
-    return std::string(line.get());
+Message user_message(const std::string& text) {
+    Message message;
+    message.content = text;
+    return message;
 }
 
 // Turns so far. A turn that fails, or is interrupted before it says anything, leaves no trace.
@@ -56,32 +37,50 @@ class Conversation {
     void clear() { messages_.clear(); }
 
     void turn(const std::string& text) {
+        if (text.size() > kMaxTurnBytes) fail("expected a line of at most {} MB, found more", kMaxTurnBytes >> 20);
         std::vector<Message> messages = messages_;
         messages.push_back(user_message(text));
-        const std::vector<int> prompt = renderer_.render_prompt(preamble_, messages);
+        std::vector<int> prompt = fit(messages);
         const int max_new = room_for_answer(config_, options_.steps, prompt.size());
 
         // Every turn has a stream of its own, so that asking again draws again.
         const Sampling sampling{options_.temperature.value_or(kFamilyTemperature), options_.top_p.value_or(kFamilyTopP),
                                 options_.seed + uint64_t(n_turns_++)};
         HarmonyAnswer answer(out_, tokenizer_, options_.show_reasoning);
-        interrupted = false;
-        const AnswerStats stats = run_answer(engine_, prompt, max_new, sampling, stop_ids_, answer, &interrupted);
+        const AnswerStats stats =
+            run_answer(engine_, std::move(prompt), max_new, sampling, stop_ids_, answer, &interrupted());
         out_.check();
-        if (interrupted) log_line("(stopped)");
-        if (stats.finish == Finish::kLength)
-            log_line("(the answer ended at {} tokens; --steps sets the limit)", stats.n_prompt + stats.n_new);
+        if (interrupted())
+            log_line("(stopped)");
+        else if (stats.finish == Finish::kLength)
+            log_line("(the answer ended at {} tokens, the limit of {})", stats.n_prompt + stats.n_new,
+                     limit_name(config_, options_.steps));
         print_speed(stats);
         for (const Message& message : answer.messages())
             if (!message.content.empty()) messages.push_back(message);
-        if (messages.size() > messages_.size() + 1) messages_ = std::move(messages);
+        if (messages.back().role != Role::kUser) messages_ = std::move(messages);
     }
 
   private:
-    static Message user_message(const std::string& text) {
-        Message message;
-        message.content = text;
-        return message;
+    // The prompt that `messages` make. Where it takes more than three quarters of the positions, so that the answer could
+    // not unfold, the oldest turns go, one by one.
+    std::vector<int> fit(std::vector<Message>& messages) const {
+        const int limit = answer_limit(config_, options_.steps);
+        std::vector<int> prompt = renderer_.render_prompt(preamble_, messages);
+        int n_forgotten = 0;
+        while (int64_t(prompt.size()) > int64_t(limit) * 3 / 4) {
+            const auto second = std::find_if(messages.begin() + 1, messages.end(),
+                                             [](const Message& m) { return m.role == Role::kUser; });
+            if (second == messages.end()) break;
+            messages.erase(messages.begin(), second);
+            n_forgotten++;
+            prompt = renderer_.render_prompt(preamble_, messages);
+        }
+        if (n_forgotten > 0)
+            log_line("(the conversation has come near {} tokens, the limit of {}: its oldest {} forgotten)", limit,
+                     limit_name(config_, options_.steps),
+                     n_forgotten == 1 ? "turn is" : fmt::format("{} turns are", n_forgotten));
+        return prompt;
     }
 
     const Options& options_;
@@ -96,6 +95,25 @@ class Conversation {
     int n_turns_ = 0;
 };
 
+// One turn; false if it failed. Without a person at the keyboard Ctrl-C means the whole, not this answer; with one, it may
+// come a moment too late, and must not end the conversation then.
+bool take_turn(Conversation& conversation, const std::string& text, bool is_terminal, const AnswerText& out) {
+    bool ok = true;
+    catch_interrupts();
+    try {
+        conversation.turn(text);
+    } catch (const Error& e) {  // too long, not UTF-8: the conversation goes on
+        out.check();            // but not without stdout
+        log_line("run: {}", e.what());
+        ok = false;
+    }
+    if (!is_terminal) {
+        release_interrupts();
+        if (interrupted()) end_by_interrupt();
+    }
+    return ok;
+}
+
 }  // namespace
 
 int chat(const Options& options, const Model& model) {
@@ -103,25 +121,19 @@ int chat(const Options& options, const Model& model) {
     Engine engine(model, engine_options(options, /*max_sequences=*/1));
     AnswerText out;
     Conversation conversation(options, model, tokenizer, engine, out);
+    const std::unique_ptr<TurnInput> input = open_turn_input();
     log_line("{}", engine.describe());
-    log_line("/new forgets the conversation, /quit or Ctrl-D leaves, Ctrl-C stops an answer.");
-    std::signal(SIGINT, on_interrupt);
+    log_line("/new forgets the conversation, /quit or Ctrl-D leaves, Ctrl-C stops an answer or clears the line.");
 
+    if (input->is_terminal()) catch_interrupts();
     bool failed = false;
-    std::optional<std::string> line = options.input.empty() ? read_line() : options.input;
-    for (; line && *line != "/quit"; line = read_line()) {
-        if (line->empty()) continue;
-        if (*line == "/new") {
+    const bool has_first = !options.input.empty() && options.input != "-";  // "-": as without, lines of stdin
+    std::optional<std::string> line = has_first ? options.input : input->next();
+    for (; line && *line != "/quit"; line = input->next()) {
+        if (*line == "/new")
             conversation.clear();
-            continue;
-        }
-        try {
-            conversation.turn(*line);
-        } catch (const Error& e) {  // too long, not UTF-8: the conversation goes on
-            out.check();            // but not without stdout
-            log_line("run: {}", e.what());
-            failed = true;
-        }
+        else if (!line->empty())
+            failed = !take_turn(conversation, *line, input->is_terminal(), out) || failed;
     }
     if (options.profile) print_profile(engine.stats());
     return failed ? kExitRequestFailed : kExitOk;

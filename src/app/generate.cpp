@@ -1,12 +1,15 @@
 // generate.cpp: one prompt, one answer, streamed.
 #include "app/answer.h"
+#include "app/interrupt.h"
+#include "app/turn_input.h"
 #include "error.h"
 #include "log.h"
 #include "options.h"
 #include "profile.h"
 
 int generate(const Options& options, const Model& model) {
-    if (options.input.empty()) fail("--input: expected a prompt, found none");
+    const std::string text = options.input == "-" ? read_prompt_from_stdin() : options.input;
+    if (text.empty()) fail("--input: expected a prompt, found none");
     const Tokenizer tokenizer = Tokenizer::for_model(model, options.tokenizer);
     const Sampling sampling{options.temperature.value_or(kFamilyTemperature), options.top_p.value_or(kFamilyTopP),
                             options.seed};
@@ -15,7 +18,7 @@ int generate(const Options& options, const Model& model) {
     AnswerText out;
     std::unique_ptr<AnswerSink> sink;
     if (options.raw) {
-        prompt = tokenizer.encode_with_special(options.input);
+        prompt = tokenizer.encode_with_special(text);
         sink = std::make_unique<RawAnswer>(out, tokenizer, stop_ids);
     } else {
         const HarmonyRenderer renderer(tokenizer);
@@ -23,7 +26,7 @@ int generate(const Options& options, const Model& model) {
         preamble.effort = options.effort;
         preamble.instructions = options.instructions;
         Message user;
-        user.content = options.input;
+        user.content = text;
         prompt = renderer.render_prompt(preamble, {user});
         for (const int id : renderer.stop_ids()) stop_ids.push_back(id);
         sink = std::make_unique<HarmonyAnswer>(out, tokenizer, options.show_reasoning);
@@ -31,13 +34,16 @@ int generate(const Options& options, const Model& model) {
     const int max_new = room_for_answer(model.config, options.steps, prompt.size());
 
     Engine engine(model, engine_options(options, /*max_sequences=*/1));
-    const AnswerStats stats = run_answer(engine, prompt, max_new, sampling, stop_ids, *sink);
+    catch_interrupts();
+    const AnswerStats stats = run_answer(engine, prompt, max_new, sampling, stop_ids, *sink, &interrupted());
     out.check();
+    if (interrupted()) log_line("(stopped)");
     const auto* harmony = dynamic_cast<const HarmonyAnswer*>(sink.get());
-    if (harmony && !harmony->has_final())
+    if (harmony && !harmony->says_anything() && !interrupted())
         log_line("no final answer in {} tokens{}", stats.n_new,
                  stats.finish == Finish::kLength ? ", all that fit; --steps sets the limit" : "");
     print_speed(stats);
     if (options.profile) print_profile(engine.stats());
+    if (interrupted()) end_by_interrupt();
     return kExitOk;
 }
