@@ -1,7 +1,10 @@
 // run.cpp: the program. Read the flags, find and open the model, start the mode.
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <string_view>
 
 #include "checkpoint.h"
@@ -11,16 +14,21 @@
 
 namespace {
 
-// The demo model stands beside the program, or one above it when it runs from the build directory.
-std::string demo_model() {
+// What stands beside the program, or above it when it runs from a folder of the build; "" if nothing does.
+std::string find_beside_program(const std::string& name) {
     char path[4096];
     const ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
     std::string directory(path, n > 0 ? size_t(n) : 0);
-    for (int up = 0; up < 2; up++) {
+    for (int up = 0; up < 3; up++) {
         directory.resize(directory.rfind('/') == std::string::npos ? 0 : directory.rfind('/'));
-        const std::string config = directory + "/demo/config.json";
-        if (access(config.c_str(), R_OK) == 0) return directory + "/demo";
+        const std::string found = directory + "/" + name;
+        if (access(found.c_str(), R_OK) == 0) return found;
     }
+    return "";
+}
+
+std::string demo_model() {
+    if (!find_beside_program("demo/config.json").empty()) return find_beside_program("demo");
     fail(
         "MODEL: expected a checkpoint, as an argument or in $GETP_MODEL; and the demo model is not beside "
         "the program");
@@ -32,7 +40,28 @@ std::string find_model(const Options& options) {
     return from_environment && *from_environment ? from_environment : demo_model();
 }
 
+// Whether the first word is a command of run.sh and no model: `./run demo` runs the demonstration, `./run demo -i Hello`
+// asks the model in demo/.
+bool is_for_run_sh(int argc, char** argv) {
+    const std::string word = argc > 1 ? argv[1] : "";
+    if (word == "demo") return argc == 2;
+    return (word == "build" || word == "test" || word == "bench" || word == "fuzz") &&
+           access((word + "/config.json").c_str(), F_OK) != 0;
+}
+
+// Goes on as run.sh, with the same words.
+[[noreturn]] void become_run_sh(char** argv) {
+    const std::string script = find_beside_program("run.sh");
+    if (script.empty()) fail("{}: expected run.sh, whose command this is, beside the program; found none", argv[1]);
+    std::signal(SIGPIPE, SIG_DFL);
+    argv[0] = const_cast<char*>(script.c_str());
+    execv(script.c_str(), argv);
+    fail("{}: cannot start: {}", script, std::strerror(errno));
+}
+
 int run(int argc, char** argv) {
+    if (is_for_run_sh(argc, argv)) become_run_sh(argv);
+    if (argc > 1 && std::string_view(argv[1]) == "run") argc--, argv++;  // as run.sh has it
     if (argc > 1 && std::string_view(argv[1]) == "export") return export_command(argc - 1, argv + 1);
     const Options options = parse_command_line(argc, argv);
     const Model model = open_model(find_model(options), options.open);

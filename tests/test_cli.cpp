@@ -34,7 +34,8 @@ class CommandLine : public testing::Test {
 
     static ProgramResult run(const std::vector<std::string>& args, const std::string& input = "") {
         std::vector<std::string> command = {built("run")};
-        for (const std::string& arg : args) command.push_back(arg[0] == '@' ? folder->path(arg.substr(1)) : arg);
+        for (const std::string& arg : args)
+            command.push_back(!arg.empty() && arg[0] == '@' ? folder->path(arg.substr(1)) : arg);
         return run_program(command, input);
     }
 
@@ -88,6 +89,23 @@ TEST_F(CommandLine, BadFlagsAreNamed) {
         {"unknown effort", {"@model", "--reasoning", "huge"}, {"--reasoning", "huge", "low"}},
         {"unknown precision", {"@model", "--precision", "f16"}, {"--precision", "f16", "bf16"}},
         {"an unknown instruction set", {"@model", "--cpu-isa", "altivec"}, {"--cpu-isa", "altivec", "amx", "neon"}},
+        {"-o in generate", {"@model", "-i", "x", "-o", "@out"}, {"--output", "getp, score", "stdout"}},
+        {"llama2.c's temperature", {"@model", "-i", "x", "-t", "1"}, {"--requests", "getp, score", "-T"}},
+        {"in flight in chat", {"@model", "-m", "chat", "-b", "2"}, {"--in-flight", "getp, score"}},
+        {"verify in generate", {"@model", "-i", "x", "-v", "@text"}, {"--verify", "getp"}},
+        {"verify in score", {"@model", "-m", "score", "-i", "@text", "-v", "@text"}, {"--verify", "getp"}},
+        {"logits in generate", {"@model", "-i", "x", "--logits", "@out"}, {"--logits", "score"}},
+        {"raw in chat", {"@model", "-m", "chat", "--raw"}, {"--raw", "generate"}},
+        {"--chat in generate", {"@model", "-i", "x", "--chat"}, {"--chat", "getp", "-m chat"}},
+        {"temperature in score", {"@model", "-m", "score", "-i", "@text", "-T", "1"}, {"--temperature", "generate"}},
+        {"steps in score", {"@model", "-m", "score", "-i", "@text", "-n", "9"}, {"--steps", "generate"}},
+        {"hidden reasoning in getp", {"@model", "-m", "getp", "--no-reasoning"}, {"--no-reasoning", "chat, generate"}},
+        {"the empty model", {"", "-i", "x"}, {"MODEL", "\"\""}},
+        {"the empty checkpoint", {"-c", "", "-i", "x"}, {"--checkpoint", "\"\""}},
+        {"the empty output", {"@model", "-m", "getp", "-i", "@text", "-o", ""}, {"--output", "\"\""}},
+        {"the empty tokenizer", {"@model", "-i", "x", "-z", ""}, {"--tokenizer", "\"\""}},
+        {"the empty first message", {"@model", "-m", "chat", "-i", ""}, {"--input", "\"\""}},
+        {"profile neither, after run", {"run", "@model", "-f", "7"}, {"--profile", "7"}},
         {"two models", {"@model", "@model"}, {"model"}},
         {"two models, one as a flag", {"@model", "-c", "@model"}, {"--checkpoint"}},
     };
@@ -191,6 +209,76 @@ TEST_F(CommandLine, LongAndShortNamesMeanTheSame) {
     const ProgramResult a = run(with_letters), b = run(with_names);
     EXPECT_EQ(a.code, 0) << a.err;
     EXPECT_EQ(a.out, b.out);
+}
+
+TEST_F(CommandLine, RunMayBeTheFirstWord) {
+    const std::vector<std::string> args = {"@model", "--raw", "-n", "12", "-i", "abc"};
+    std::vector<std::string> with_word = args;
+    with_word.insert(with_word.begin(), "run");
+    const ProgramResult r = run(with_word);
+    EXPECT_EQ(r.code, 0) << r.err;
+    EXPECT_EQ(r.out, run(args).out);
+}
+
+TEST_F(CommandLine, ProfileAloneIsProfile1) {
+    const std::vector<std::string> cases[] = {{"@model", "--raw", "-n", "12", "-i", "abc", "-f"},
+                                              {"-f", "@model", "--raw", "-n", "12", "-i", "abc"},
+                                              {"@model", "--profile", "--raw", "-n", "12", "-i", "abc"},
+                                              {"@model", "-f", "1", "--raw", "-n", "12", "-i", "abc"}};
+    for (const auto& args : cases) {
+        const ProgramResult r = run(args);
+        EXPECT_EQ(r.code, 0) << r.err;
+        EXPECT_NE(r.err.find("lm_head"), std::string::npos) << r.err;
+    }
+    EXPECT_EQ(run({"@model", "-f", "0", "--raw", "-n", "12", "-i", "abc"}).err.find("lm_head"), std::string::npos);
+}
+
+TEST_F(CommandLine, APromptMayComeFromStdin) {
+    const std::string expected = run({"@model", "--raw", "-n", "12", "-i", "abc"}).out;
+    for (const char* text : {"abc", "abc\n", "abc\r\n"}) {
+        const ProgramResult r = run({"@model", "--raw", "-n", "12", "-i", "-"}, text);
+        EXPECT_EQ(r.code, 0) << r.err;
+        EXPECT_EQ(r.out, expected) << "a line break at the end is the pipe's";
+    }
+    for (const char* nothing : {"", "\n"}) {
+        const ProgramResult r = run({"@model", "--raw", "-i", "-"}, nothing);
+        EXPECT_EQ(r.code, 2);
+        EXPECT_NE(r.err.find("--input"), std::string::npos) << r.err;
+    }
+    const ProgramResult huge = run({"@model", "--raw", "-i", "-"}, std::string(20 << 20, 'a'));
+    EXPECT_EQ(huge.code, 2);
+    EXPECT_NE(huge.err.find("16 MB"), std::string::npos) << huge.err;
+}
+
+// The program beside a run.sh that prints its words.
+TEST_F(CommandLine, WordsOfRunShAreHandedToIt) {
+    const fs::path clone = folder->path("clone");
+    fs::create_directory(clone);
+    fs::copy_file(built("run"), clone / "run");
+    const auto start = [&](std::vector<std::string> args) {
+        args.insert(args.begin(), {"env", "-C", clone.string(), "./run"});
+        return run_program(args);
+    };
+    const ProgramResult alone = start({"build", "fast"});
+    EXPECT_EQ(alone.code, 2);
+    EXPECT_NE(alone.err.find("run.sh"), std::string::npos) << alone.err;
+
+    std::ofstream(clone / "run.sh") << "#!/bin/sh\necho run.sh \"$@\"\nyes | head -c 1 > /dev/null\nexit 7\n";
+    fs::permissions(clone / "run.sh", fs::perms::owner_all);
+    const std::vector<std::string> commands[] = {
+        {"build"}, {"build", "fast"}, {"test", "--quick", "-t", "30"}, {"bench", "a model"}, {"fuzz"}, {"demo"}};
+    for (const auto& command : commands) {
+        const ProgramResult r = start(command);
+        std::string expected = "run.sh";
+        for (const std::string& word : command) expected += " " + word;
+        EXPECT_EQ(r.out, expected + "\n");
+        EXPECT_EQ(r.code, 7);
+    }
+    // A model of that name is a model, and so is the demo with anything to do.
+    fs::create_directory(clone / "bench");
+    std::ofstream(clone / "bench/config.json") << "{}";
+    EXPECT_EQ(start({"bench", "-i", "x"}).code, 2);
+    EXPECT_EQ(start({"demo", "-i", "x"}).code, 2);
 }
 
 TEST_F(CommandLine, GetpAnswersInOrderOneLineEach) {

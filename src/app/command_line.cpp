@@ -1,5 +1,6 @@
 // command_line.cpp: the flags of `run` and `run export`, their checks and their help.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -59,10 +60,63 @@ void add_choice(CLI::App& app, const std::string& names, const std::string& flag
         ->type_name("WORD");
 }
 
+// What the modes have flags for. A flag of another mode is an error: ignored, it would be taken for done.
+enum ModeSet { kGenerate = 1, kChat = 2, kGetp = 4, kScore = 8 };
+constexpr struct {
+    const char* flag;
+    int modes;
+    const char* hint;
+} kFlagsOfModes[] = {
+    {"--output", kGetp | kScore, "; the answer is on stdout"},
+    {"--instructions", kGenerate | kChat | kGetp, ""},
+    {"--steps", kGenerate | kChat | kGetp, ""},
+    {"--temperature", kGenerate | kChat | kGetp, ""},
+    {"--top-p", kGenerate | kChat | kGetp, ""},
+    {"--seed", kGenerate | kChat | kGetp, ""},
+    {"--requests", kGetp | kScore, "; -T is the temperature"},
+    {"--in-flight", kGetp | kScore, ""},
+    {"--verify", kGetp, ""},
+    {"--raw", kGenerate, ""},
+    {"--chat", kGetp, "; -m chat is the mode"},
+    {"--reasoning", kGenerate | kChat | kGetp, ""},
+    {"--no-reasoning", kGenerate | kChat, ""},
+    {"--logits", kScore, ""},
+};
+const std::map<std::string, int> kModes{{"generate", kGenerate}, {"chat", kChat}, {"getp", kGetp}, {"score", kScore}};
+
+void check_flags_of_mode(const CLI::App& app, const std::string& mode) {
+    for (const auto& [flag, modes, hint] : kFlagsOfModes) {
+        if (app.get_option(flag)->count() == 0 || (modes & kModes.at(mode))) continue;
+        std::string names;
+        for (const auto& [name, bit] : kModes)
+            if (modes & bit) names += (names.empty() ? "" : ", ") + name;
+        fail("{}: for {} only, and the mode is {}{}", flag, names, mode, hint);
+    }
+}
+
+// An empty path is what a script's variable that was never set leaves behind.
+void check_no_path_is_empty(const CLI::App& app) {
+    for (const CLI::Option* option : app.get_options())
+        if (option->count() > 0 && option->get_type_name() == "PATH" && option->as<std::string>().empty())
+            fail("{}: expected a path, found \"\"", option->get_name());
+}
+
+// Arguments as the library takes them: a -f without its 0 or 1 is -f 1.
+std::vector<std::string> arguments(int argc, char** argv) {
+    std::vector<std::string> args(argv + 1, argv + argc);
+    for (size_t i = 0; i < args.size(); i++) {
+        if (args[i] != "-f" && args[i] != "--profile") continue;
+        const bool has_value = i + 1 < args.size() && args[i + 1].find_first_not_of("0123456789") == std::string::npos;
+        if (!has_value) args[i] = "--profile=1";
+    }
+    std::reverse(args.begin(), args.end());
+    return args;
+}
+
 void parse(CLI::App& app, int argc, char** argv) {
     app.get_formatter()->column_width(kHelpWidth);
     try {
-        app.parse(argc, argv);
+        app.parse(arguments(argc, argv));
     } catch (const CLI::CallForHelp&) {
         if (std::fputs(app.help().c_str(), stdout) < 0 || std::fflush(stdout) != 0)
             fail("stdout: cannot write: {}", std::strerror(errno));
@@ -86,14 +140,15 @@ Options parse_command_line(int argc, char** argv) {
 
     app.add_option("MODEL", o.model,
                    "A Hugging Face snapshot directory, an original/ directory, or a .bin file.\n"
-                   "Without it: $GETP_MODEL, else the demo model");
+                   "Without it: $GETP_MODEL, else the demo model")
+        ->type_name("PATH");
     app.add_option("-c,--checkpoint", checkpoint, "The same, as a flag")->type_name("PATH");
-    const std::map<std::string, std::string> modes{
-        {"generate", "generate"}, {"chat", "chat"}, {"getp", "getp"}, {"score", "score"}};
+    std::map<std::string, std::string> modes;
+    for (const auto& [name, bit] : kModes) modes[name] = name;
     add_choice(app, "-m,--mode", "--mode", o.mode, modes, "generate (default), chat, getp or score");
-    app.add_option("-i,--input", o.input, "generate, chat: the prompt; getp, score: the file of requests")
+    app.add_option("-i,--input", o.input, "generate, chat: the prompt; getp, score: the file of requests; -: stdin")
         ->type_name("TEXT|PATH");
-    app.add_option("-o,--output", o.output, "getp, score: the file of answers")->type_name("PATH");
+    app.add_option("-o,--output", o.output, "getp, score: the file of answers; -: stdout")->type_name("PATH");
     app.add_option("-z,--tokenizer", o.tokenizer, "tokenizer.json, .tiktoken or tokenizer.bin, if not the model's own")
         ->type_name("PATH");
     app.add_option("-y,--instructions", o.instructions, "Developer message (what others call the system prompt)")
@@ -114,7 +169,7 @@ Options parse_command_line(int argc, char** argv) {
     add_number(app, "-g,--gpus", "--gpus", o.n_gpus, 0, any, "an integer of at least 0",
                "Number of GPUs; 0: all (default)");
     add_choice(app, "-f,--profile", "--profile", o.profile, {{"0", false}, {"1", true}},
-               "1: print where the time went");
+               "1, or alone: print where the time went");
     app.add_option("-v,--verify", o.verify, "getp: compare the token ids with this file's")->type_name("PATH");
     app.add_flag("--raw", o.raw, "generate: continue the text as it stands, without the chat format");
     app.add_flag("--chat", o.chat_template, "getp, text format: each line is a user's message, not raw text");
@@ -145,9 +200,15 @@ Options parse_command_line(int argc, char** argv) {
     app.add_flag("--reference", o.reference, "Compute with the plain reference code: slow, the definition of right");
     app.add_flag("--swap-embeddings", o.open.swap_legacy_embeddings,
                  "legacy .bin: the unembedding stands before the embedding");
-    app.footer("run export SRC DST [--to KIND] converts checkpoints; run export --help says how.");
+    app.footer(
+        "run export SRC DST [--to KIND] converts checkpoints; run export --help says how.\n"
+        "run build, test, demo, bench and fuzz are ./run.sh's, which is started.");
     parse(app, argc, argv);
 
+    check_no_path_is_empty(app);
+    check_flags_of_mode(app, o.mode);
+    if (app.get_option("--input")->count() > 0 && o.input.empty())
+        fail("--input: expected {}, found \"\"", o.mode == "generate" || o.mode == "chat" ? "a prompt" : "a path");
     if (!checkpoint.empty()) {
         if (!o.model.empty()) fail("--checkpoint: the model is given twice, \"{}\" and \"{}\"", o.model, checkpoint);
         o.model = checkpoint;
