@@ -1,5 +1,6 @@
 // terminal.h: a program on a terminal of its own, for tests of what people see and type. Waits for output, never for time.
 #pragma once
+#include <poll.h>
 #include <pty.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,6 +54,15 @@ class Terminal {
             }
             if (!read_some()) return false;
         }
+    }
+
+    // Whether it comes while the program is silent for no longer than that; throws if the program ended.
+    bool shows_within(const std::string& text, int milliseconds) {
+        for (pollfd readable{fd_, POLLIN, 0}; poll(&readable, 1, milliseconds) > 0;)
+            if (!read_some()) throw std::runtime_error("the program ended: " + output_);
+        const size_t at = output_.find(text, seen_);
+        if (at != std::string::npos) seen_ = at + text.size();
+        return at != std::string::npos;
     }
 
     void hang_up() {

@@ -53,16 +53,25 @@ TEST(Chat, WithoutStdinItSaysSo) {
 }
 
 TEST(Chat, TheContextIsTheLimitUnlessStepsSaysOtherwise) {
+    std::string instructions;
+    for (int i = 0; i < 180; i++) instructions += "You are a helpful assistant. ";
+    const ProgramResult r = run_program(chat_command({"-y", instructions}), "Reverse the word garden.\n");
+    EXPECT_EQ(r.code, 0) << "1341 tokens, and 4096 are enough: " << r.err;
+    EXPECT_EQ(r.out, "nedrag\n");
+    const ProgramResult fewer = run_program(chat_command({"-y", instructions, "-n", "1024"}), "Reverse it.\n");
+    EXPECT_EQ(fewer.code, 1);
+    EXPECT_NE(fewer.err.find("1024 (--steps)"), std::string::npos) << fewer.err;
+}
+
+// Typed until it is seen: it must not come before the prompt is read, and whether it has begun cannot be seen.
+TEST(Chat, CtrlCStopsAnAnswerWhosePromptIsBeingRead) {
+    Terminal terminal(chat_command({"--reference"}));
+    ASSERT_TRUE(terminal.shows("> ")) << terminal.output();
     std::string words;
-    for (int i = 0; i < 600; i++) words += "word ";
-    const std::string turns = words + "\nReverse the word garden.\n";
-    const ProgramResult r = run_program(chat_command(), turns);
-    EXPECT_EQ(r.code, 0) << r.err;
-    EXPECT_EQ(count(r.err, "achieved tok/s"), 2) << "1267 tokens, and 4096 are enough: " << r.err;
-    EXPECT_EQ(r.err.find("forgotten"), std::string::npos) << r.err;
-    const ProgramResult fewer = run_program(chat_command({"-n", "1024"}), turns);
-    EXPECT_EQ(fewer.code, 1) << "the first turn alone is too long";
-    EXPECT_NE(fewer.err.find("--steps"), std::string::npos) << fewer.err;
+    for (int i = 0; i < 1500; i++) words += "word ";
+    terminal.type(words + "\r");
+    while (!terminal.shows_within("(stopped)", 200)) terminal.type("\x03");
+    EXPECT_TRUE(terminal.shows("decode: 0 tokens")) << terminal.output();
 }
 
 TEST(Chat, OldTurnsAreForgottenWhereTheLimitIsNear) {
