@@ -165,7 +165,7 @@ demo() {
         printf '{"custom_id": "sum-%d", "body": {"messages": [{"role": "user", "content": "What is %d + %d?"}]}}\n' \
             "$i" $((37 * i % 500)) $((91 * i % 500))
     done > "$folder/requests.jsonl"
-    show ./run -m getp --reasoning low -i "$folder/requests.jsonl" -o "$folder/answers.jsonl"
+    show ./run -m getp --reasoning low -T 0 -i "$folder/requests.jsonl" -o "$folder/answers.jsonl"
     say "the first answer"
     head -n 1 "$folder/answers.jsonl"
     rm -r "$folder"

@@ -32,6 +32,7 @@ struct Options {
     std::string verify;                // -v: getp compares its token ids with those in this file
     int n_gpus = 0;                    // -g: 0 is all
     Effort effort = Effort::kMedium;
+    bool strict_fields = false;  // getp, score: a field of a JSON line that nobody knows is an error
     bool raw = false;            // generate: continue the text as it stands, no harmony
     bool chat_template = false;  // getp text format: each line is a user message
     bool show_reasoning = true;

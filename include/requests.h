@@ -56,7 +56,8 @@ struct Request {
     int64_t index = 0;  // among the file's requests
     int64_t line = 0;   // of the file, from 1
     std::optional<std::string> custom_id;
-    std::string error;  // not empty: it cannot run, and what follows means nothing
+    std::string error;       // not empty: it cannot run, and what follows means nothing
+    std::string error_code;  // the API's name for the error; may be empty
     AnswerKind kind = AnswerKind::kTokens;
     std::string model;  // as the request names it; may be empty
     std::vector<int> prompt;
@@ -65,7 +66,10 @@ struct Request {
     Sampling sampling;
     std::vector<int> stop_ids;
     std::vector<std::string> stop_texts;  // not empty strings
+    bool include_stop = false;            // the stop string in the text
     bool return_token_ids = false;
+    bool include_reasoning = true;    // kChat
+    bool parallel_tool_calls = true;  // kChat; false: the first call ends the answer
 };
 
 enum class Purpose {
@@ -75,7 +79,7 @@ enum class Purpose {
 
 class LineReader;
 
-// Reads a file of requests. Throws Error if it is neither format, or a text file with fewer lines than it says. What it is
+// Reads a file of requests; "-" is stdin. Throws Error if it is neither format, or a text file with fewer lines than it says. What it is
 // given outlives it.
 class RequestReader {
   public:
@@ -93,6 +97,7 @@ class RequestReader {
 
   private:
     bool next_line(std::string_view& line);
+    void note_unknown(const std::vector<std::string>& fields);
     void read_text(Request& request, std::string_view line) const;
     void read_json(Request& request, std::string_view line);
     int room_for_answer(size_t n_prompt, std::optional<int> max_tokens) const;
@@ -103,12 +108,11 @@ class RequestReader {
     const Purpose purpose_;
     std::unique_ptr<LineReader> lines_;
     bool is_text_ = false, has_cr_ = false;
-    std::string first_line_;  // of JSON lines, read to tell the format
-    bool first_line_waits_ = false;
     int64_t count_ = 0;  // text: what line 1 says
     int64_t total_ = -1;
     int64_t n_read_ = 0;
-    std::unordered_set<std::string> custom_ids_;  // seen so far: the one thing that grows with the file
+    std::unordered_set<std::string> custom_ids_;      // seen so far: the one thing that grows with the file
+    std::unordered_set<std::string> unknown_fields_;  // that a warning named
 };
 
 struct ToolCall {
@@ -119,6 +123,7 @@ struct ToolCall {
 struct Answer {
     std::string error;  // not empty: the request failed, and the rest is empty
     int n_prompt = 0;
+    int n_reasoning = 0;   // kChat: ids of the analysis, without its header
     std::vector<int> ids;  // all that was generated, a stop id included
     Finish finish = Finish::kStop;
     // Text ends before a stop string or stop id. Other special tokens stand in a completion by name.

@@ -70,6 +70,20 @@ TEST(RequestLine, NullIsAbsent) {
 TEST(RequestLine, ValuesAtTheirLimits) {
     EXPECT_EQ(read(completion(R"("temperature": 0)")).temperature, 0.0);
     EXPECT_EQ(read(completion(R"("top_p": 1)")).top_p, 1.0);
+    EXPECT_EQ(read(completion(R"("top_p": 0, "temperature": 1)")).temperature, 0.0) << "nothing but the likeliest";
+    EXPECT_EQ(read(completion(R"("top_k": 1, "temperature": 1)")).temperature, 0.0);
+    for (const char* none : {R"("top_k": 0)", R"("top_k": -1)", R"("top_k": null)"})
+        EXPECT_FALSE(read(completion(none)).top_k || read(completion(none)).temperature) << none;
+    EXPECT_EQ(read(completion(R"("top_k": 2)")).top_k, 2) << "if it matters is for who knows the vocabulary";
+    EXPECT_EQ(read(completion(R"("max_tokens": 64.0)")).max_tokens, 64);
+    EXPECT_EQ(read(completion(R"("max_tokens": -1)")).max_tokens, std::nullopt) << "no limit";
+    for (const char* name : {"max_completion_tokens", "max_new_tokens", "n_predict", "max_output_tokens"})
+        EXPECT_EQ(read(chat(fmt::format("\"{}\": 5", name))).max_tokens, 5) << name;
+    EXPECT_EQ(read(completion(R"("stop_token_ids": [3, 4])")).stop_token_ids, (std::vector<int>{3, 4}));
+    EXPECT_TRUE(read(completion(R"("include_stop_str_in_output": true)")).include_stop);
+    EXPECT_FALSE(read(chat(R"("parallel_tool_calls": false)")).parallel_tool_calls);
+    EXPECT_FALSE(read(chat(R"("include_reasoning": false)")).include_reasoning);
+    EXPECT_FALSE(read(chat(R"("reasoning": {"exclude": true})")).include_reasoning);
     EXPECT_EQ(read(completion(R"("max_tokens": 2147483647)")).max_tokens, 2147483647);
     EXPECT_EQ(read(chat(R"("max_completion_tokens": 3)")).max_tokens, 3);
     EXPECT_EQ(read(chat(R"("max_completion_tokens": 3, "max_tokens": 3)")).max_tokens, 3);
@@ -77,6 +91,84 @@ TEST(RequestLine, ValuesAtTheirLimits) {
     EXPECT_EQ(read(completion(R"("seed": 18446744073709551615)")).seed, UINT64_MAX);
     EXPECT_EQ(read(completion(R"("stop": "x")")).stop, std::vector<std::string>{"x"});
     EXPECT_TRUE(read(completion(R"("stop": [])")).stop.empty());
+}
+
+TEST(RequestLine, APromptMayStandInAList) {
+    EXPECT_EQ(std::get<std::string>(read(R"({"prompt": ["a"]})").prompt), "a");
+    EXPECT_EQ(std::get<std::vector<int>>(read(R"({"prompt": [[1, 2]]})").prompt), (std::vector<int>{1, 2}));
+    EXPECT_TRUE(std::get<std::vector<int>>(read(R"({"prompt": []})").prompt).empty());
+}
+
+TEST(RequestLine, UrlsByTheirLastWords) {
+    const std::string chat_body = R"(, "body": {"messages": [{"role": "user", "content": "hi"}]}})";
+    for (const char* url : {"/v1/chat/completions", "/chat/completions", "/v1/chat/completions/",
+                            "/openai/deployments/gpt-oss/chat/completions?api-version=2024-10-21",
+                            "https://api.openai.com/v1/chat/completions", "http://localhost:8000/v1/chat/completions"})
+        EXPECT_EQ(error_of(fmt::format(R"({{"url": "{}")", url) + chat_body), "") << url;
+    for (const char* url : {"/v1/completions", "/completions", "/openai/deployments/x/completions"})
+        EXPECT_EQ(error_of(fmt::format(R"({{"url": "{}", "body": {{"prompt": "a"}}}})", url)), "") << url;
+    for (const char* url : {"/v1/responses", "/v1/embeddings", "/v1/chat", "completions", "/"})
+        EXPECT_EQ(error_of(fmt::format(R"({{"url": "{}")", url) + chat_body).substr(0, 5), "url: ") << url;
+    EXPECT_NE(error_of(R"({"url": "/v1/responses")" + chat_body).find("not supported yet"), std::string::npos);
+}
+
+TEST(RequestLine, EffortInAllSpellings) {
+    const auto effort = [](const std::string& fields) {
+        return std::get<Conversation>(read(chat(fields)).prompt).effort;
+    };
+    const std::vector<std::pair<const char*, Effort>> words = {
+        {"none", Effort::kLow},  {"minimal", Effort::kLow}, {"low", Effort::kLow}, {"medium", Effort::kMedium},
+        {"high", Effort::kHigh}, {"xhigh", Effort::kHigh},  {"max", Effort::kHigh}};
+    for (const auto& [word, expected] : words)
+        for (const char* format :
+             {R"("reasoning_effort": "{}")", R"("reasoning": {{"effort": "{}", "summary": "auto"}})",
+              R"("chat_template_kwargs": {{"reasoning_effort": "{}"}})", R"("think": "{}")"})
+            EXPECT_EQ(effort(fmt::format(fmt::runtime(format), word)), expected) << word << ": " << format;
+    for (const char* off :
+         {R"("enable_thinking": false)", R"("thinking": false)", R"("think": false)",
+          R"("thinking": {"type": "disabled"})", R"("reasoning": {"enabled": false})",
+          R"("chat_template_kwargs": {"enable_thinking": false})", R"("chat_template_kwargs": {"thinking": false})"})
+        EXPECT_EQ(effort(off), Effort::kLow) << off;
+    for (const char* unsaid :
+         {"", R"("enable_thinking": true)", R"("thinking": {"type": "enabled"})", R"("think": true)",
+          R"("reasoning": {})", R"("reasoning_effort": null)", R"("chat_template_kwargs": {})"})
+        EXPECT_EQ(effort(unsaid), std::nullopt) << unsaid;
+    EXPECT_EQ(effort(R"("reasoning_effort": "low", "reasoning": {"effort": "minimal"})"), Effort::kLow) << "they agree";
+}
+
+TEST(RequestLine, TheReasoningOfATurnByItsOtherName) {
+    const Conversation c = conversation(R"({"role": "user", "content": "hi"}, {"role": "assistant",
+        "thinking": "I need the tool.", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}]})");
+    ASSERT_EQ(c.messages.size(), 3u);
+    EXPECT_EQ(c.messages[1].content, "I need the tool.");
+}
+
+TEST(RequestLine, UnknownFieldsAreNamedOnce) {
+    using Names = std::vector<std::string>;
+    const auto unknown = [](const std::string& line) { return read(line).unknown_fields; };
+    EXPECT_EQ(unknown(chat(R"("user": "u", "metadata": {"mood": 1}, "stream_options": {"x": 1})")), Names{});
+    EXPECT_EQ(unknown(chat(R"("mood": "good", "tone": null)")), Names{"mood"}) << "null is absent";
+    EXPECT_EQ(unknown(R"({"extra": 1, "body": {"prompt": "a", "mood": 1}})"), (Names{"extra", "body.mood"}));
+    EXPECT_EQ(unknown(R"({"messages": [{"role": "user", "content": "a", "mood": 1},
+        {"role": "user", "content": [{"type": "text", "text": "b", "tone": 2}], "mood": 1}]})"),
+              (Names{"messages[].mood", "messages[].content[].tone"}));
+    EXPECT_EQ(unknown(chat(R"("tools": [{"type": "function", "function": {"name": "f", "mood": 1, "strict": true}}])")),
+              (Names{"tools[].function.mood", "tools[].function.strict"}));
+    EXPECT_EQ(unknown(chat(R"("chat_template_kwargs": {"mood": 1}, "reasoning": {"mood": 1})")),
+              (Names{"reasoning.mood", "chat_template_kwargs.mood"}));
+    std::string many;
+    for (int i = 0; i < 500; i++) many += fmt::format("{}\"f{}\": 1", i ? ", " : "", i);
+    EXPECT_EQ(unknown(chat(many)).size(), 20u);
+}
+
+TEST(RequestLine, TheIdOfALineThatIsNoJson) {
+    EXPECT_EQ(find_custom_id(R"({"custom_id": "a-1", "body": {)"), "a-1");
+    EXPECT_EQ(find_custom_id(R"({"body": {"prompt": "x}, "custom_id" : "a\u00e4\"b"})"), "a\u00e4\"b");
+    EXPECT_EQ(find_custom_id("{\"prompt\": \"\xff\", \"custom_id\":\"d\"}"), "d");
+    for (const char* none :
+         {"", "{", "custom_id", R"("custom_id")", R"("custom_id":)", R"("custom_id": 5)", R"("custom_id": "cut)",
+          R"("custom_id": "cut\)", "\"custom_id\": \"\xff\"", R"("custom_id": "\x")"})
+        EXPECT_EQ(find_custom_id(none), std::nullopt) << none;
 }
 
 TEST(RequestLine, FieldsThatAskForWhatIsDoneAnyway) {
@@ -116,22 +208,27 @@ INSTANTIATE_TEST_SUITE_P(
         {"custom_id_number", R"({"custom_id": 5, "prompt": "a"})", {"custom_id", "a string", "5"}},
         {"method", R"({"method": "GET", "body": {"prompt": "a"}})", {"method", "POST", "GET"}},
         {"url", R"({"url": "/v1/responses", "body": {"prompt": "a"}})", {"url", "/v1/completions", "/v1/responses"}},
+        {"key_twice", completion(R"("seed": 1, "seed": 2)"), {"each key once", "\"seed\""}},
         {"url_against_body", R"({"url": "/v1/completions", "body": {"messages": []}})", {"body.prompt"}},
         {"body_is_text", R"({"body": "a"})", {"body", "an object", "\"a\""}},
         {"body_null", R"({"body": null})", {"body", "an object"}},
         {"neither", "{}", {"messages", "prompt", "neither"}},
         {"prompt_and_messages", R"({"prompt": "a", "messages": []})", {"both"}},
         {"prompt_number", R"({"prompt": 5})", {"prompt", "5"}},
-        {"prompt_of_strings", R"({"prompt": ["a", "b"]})", {"prompt[0]", "token id", "\"a\""}},
+        {"prompt_of_strings", R"({"prompt": ["a", "b"]})", {"prompt", "one prompt", "found 2"}},
+        {"prompts_of_ids", R"({"prompt": [[1], [2]]})", {"prompt", "one prompt", "found 2"}},
+        {"prompt_of_both", R"({"prompt": [1, "a"]})", {"prompt[1]", "token id", "\"a\""}},
+        {"prompt_in_prompts", R"({"prompt": [[1, [2]]]})", {"prompt[0][1]", "token id"}},
         {"prompt_negative_id", R"({"prompt": [1, -3]})", {"prompt[1]", "-3"}},
         {"prompt_huge_id", R"({"prompt": [99999999999]})", {"prompt[0]", "99999999999"}},
         {"prompt_fraction", R"({"prompt": [1.5]})", {"prompt[0]", "1.5"}},
         {"temperature_abc", completion(R"("temperature": "abc")"), {"temperature", "number", "\"abc\""}},
         {"temperature_negative", completion(R"("temperature": -0.1)"), {"temperature", "-0.1"}},
         {"path_in_body", R"({"body": {"prompt": "a", "temperature": []}})", {"body.temperature", "[]"}},
-        {"top_p_zero", completion(R"("top_p": 0)"), {"top_p", "from 1e-06 to 1"}},
+        {"top_p_negative", completion(R"("top_p": -0.5)"), {"top_p", "from 0 to 1"}},
+        {"top_k_fraction", completion(R"("top_k": 1.5)"), {"top_k", "integer"}},
         {"top_p_above_one", completion(R"("top_p": 1.01)"), {"top_p", "1.01"}},
-        {"max_tokens_negative", completion(R"("max_tokens": -3)"), {"max_tokens", "from 1", "-3"}},
+        {"max_tokens_negative", completion(R"("max_tokens": -3)"), {"max_tokens", "from -1", "-3"}},
         {"max_tokens_zero", completion(R"("max_tokens": 0)"), {"max_tokens", "0"}},
         {"max_tokens_fraction", completion(R"("max_tokens": 2.5)"), {"max_tokens", "2.5"}},
         {"max_tokens_huge", completion(R"("max_tokens": 18446744073709551615)"), {"max_tokens"}},
@@ -141,7 +238,38 @@ INSTANTIATE_TEST_SUITE_P(
         {"seed_text", completion(R"("seed": "x")"), {"seed", "\"x\""}},
         {"stop_empty", completion(R"("stop": "")"), {"stop", "at least one character"}},
         {"stop_number", completion(R"("stop": ["a", 5])"), {"stop", "5"}},
-        {"stop_five", completion(R"("stop": ["a", "b", "c", "d", "e"])"), {"stop", "4", "5"}},
+        {"stop_seventeen",
+         completion(R"("stop": ["a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a"])"),
+         {"stop", "16", "17"}},
+        {"stop_ids_text", completion(R"("stop_token_ids": ["a"])"), {"stop_token_ids[0]", "token id"}},
+        {"min_tokens", completion(R"("min_tokens": 5)"), {"min_tokens", "expected 0", "5"}},
+        {"guided_json", chat(R"("guided_json": {"type": "object"})"), {"guided_json", "not supported"}},
+        {"guided_choice", chat(R"("guided_choice": ["yes", "no"])"), {"guided_choice", "not supported"}},
+        {"structured_outputs", chat(R"("structured_outputs": {"choice": ["a"]})"), {"structured_outputs"}},
+        {"grammar", chat(R"("grammar": "root ::= \"x\"")"), {"grammar"}},
+        {"format", chat(R"("format": "json")"), {"format", "\"json\""}},
+        {"continue_final_message", chat(R"("continue_final_message": true)"), {"continue_final_message", "false"}},
+        {"no_generation_prompt", chat(R"("add_generation_prompt": false)"), {"add_generation_prompt", "true"}},
+        {"bad_words", chat(R"("bad_words": ["x"])"), {"bad_words"}},
+        {"allowed_token_ids", chat(R"("allowed_token_ids": [5])"), {"allowed_token_ids", "not supported"}},
+        {"truncate_prompt_tokens", chat(R"("truncate_prompt_tokens": 5)"), {"truncate_prompt_tokens"}},
+        {"typical_p", chat(R"("typical_p": 0.5)"), {"typical_p", "0.5"}},
+        {"options", chat(R"("options": {"num_predict": 2})"), {"options", "{}"}},
+        {"thinking_budget", chat(R"("thinking": {"type": "enabled", "budget_tokens": 9})"), {"thinking.budget_tokens"}},
+        {"thinking_type", chat(R"("thinking": {"type": "perhaps"})"), {"thinking.type", "perhaps"}},
+        {"efforts_differ",
+         chat(R"("reasoning_effort": "low", "chat_template_kwargs": {"reasoning_effort": "high"})"),
+         {"chat_template_kwargs.reasoning_effort", "the effort of reasoning_effort"}},
+        {"limits_differ", chat(R"("max_tokens": 3, "max_new_tokens": -1)"), {"max_new_tokens", "3", "-1"}},
+        {"identity",
+         chat(R"("chat_template_kwargs": {"model_identity": "x"})"),
+         {"chat_template_kwargs.model_identity"}},
+        {"message_prefix",
+         R"({"messages": [{"role": "user", "content": "x", "prefix": true}]})",
+         {"messages[0].prefix", "false"}},
+        {"message_audio",
+         R"({"body": {"messages": [{"role": "user", "content": "x", "audio": {"id": "a"}}]}})",
+         {"body.messages[0].audio", "not supported"}},
         {"ignore_eos_text", completion(R"("ignore_eos": "yes")"), {"ignore_eos", "true or false"}},
         {"n_two", completion(R"("n": 2)"), {"n: expected 1", "found 2"}},
         {"logprobs_chat", chat(R"("logprobs": true)"), {"logprobs", "false", "true"}},
@@ -156,7 +284,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"frequency_penalty", completion(R"("frequency_penalty": -1)"), {"frequency_penalty"}},
         {"tool_choice_required", chat(R"("tool_choice": "required")"), {"tool_choice", "\"auto\" or \"none\""}},
         {"tool_choice_object", chat(R"("tool_choice": {"type": "function"})"), {"tool_choice", "an object"}},
-        {"effort", chat(R"("reasoning_effort": "extreme")"), {"reasoning_effort", "low, medium or high", "extreme"}},
+        {"effort", chat(R"("reasoning_effort": "extreme")"), {"reasoning_effort", "low, medium, high", "extreme"}},
         {"no_messages", R"({"messages": []})", {"messages", "at least one"}},
         {"messages_text", R"({"messages": "hi"})", {"messages", "an array"}},
         {"only_system", R"({"messages": [{"role": "system", "content": "x"}]})", {"messages", "at least one"}},

@@ -246,6 +246,52 @@ TEST_F(RequestFile, DefaultsComeFromTheFlags) {
     EXPECT_EQ(r.custom_id, "c");
 }
 
+TEST_F(RequestFile, AbsentTemperatureAndTopPAreTheApisInJsonAndTheFamilysInText) {
+    const Request json = read_line(R"({"prompt": "abc"})");
+    EXPECT_EQ(json.sampling.temperature, 1);
+    EXPECT_EQ(json.sampling.top_p, 1);
+    EXPECT_EQ(read_line(R"({"prompt": "abc", "top_p": 0.5})").sampling.temperature, 1);
+    const Request text = read("1\nabc\n")[0];
+    EXPECT_EQ(text.sampling.temperature, 0);
+    EXPECT_EQ(text.sampling.top_p, 0.9f);
+    options.temperature = 0;
+    EXPECT_EQ(read_line(R"({"prompt": "abc"})").sampling.temperature, 0) << "a flag's 0 is given too";
+}
+
+TEST_F(RequestFile, TopKIsGoodWhereItChangesNothing) {
+    EXPECT_EQ(read_line(R"({"prompt": "abc", "top_k": 300})").error, "") << "the whole vocabulary";
+    EXPECT_EQ(read_line(R"({"prompt": "abc", "top_k": 40, "temperature": 0})").error, "");
+    EXPECT_EQ(read_line(R"({"prompt": "abc", "top_k": 1})").sampling.temperature, 0);
+    EXPECT_NE(read_line(R"({"prompt": "abc", "top_k": 299})").error.find("top_k"), std::string::npos);
+    options.temperature = 0;
+    EXPECT_EQ(read_line(R"({"prompt": "abc", "top_k": 40})").error, "");
+}
+
+TEST_F(RequestFile, StopIdsAndWhatBelongsToThem) {
+    const Request r = read_line(
+        R"({"prompt": "abc", "stop_token_ids": [5], "ignore_eos": true, "stop": "x", "include_stop_str_in_output": true})");
+    EXPECT_EQ(r.stop_ids, std::vector<int>{5}) << "ignore_eos is about the model's";
+    EXPECT_TRUE(r.include_stop);
+    EXPECT_NE(read_line(R"({"prompt": "abc", "stop_token_ids": [300]})").error.find("stop_token_ids"),
+              std::string::npos);
+}
+
+TEST_F(RequestFile, UnknownFieldsAreAWarningOnceOrAnErrorIfStrict) {
+    const std::string lines = R"({"prompt": [1], "mood": 1})"
+                              "\n"
+                              R"({"prompt": [1], "mood": 2, "tone": 3})";
+    testing::internal::CaptureStderr();
+    for (const Request& r : read(lines)) EXPECT_EQ(r.error, "");
+    const std::string warnings = testing::internal::GetCapturedStderr();
+    EXPECT_NE(warnings.find(":1: warning: mood: unknown field, ignored"), std::string::npos) << warnings;
+    EXPECT_NE(warnings.find(":2: warning: tone: "), std::string::npos) << warnings;
+    EXPECT_EQ(warnings.find(":2: warning: mood: "), std::string::npos) << "once is enough: " << warnings;
+
+    options.strict_fields = true;
+    for (const Request& r : read(lines)) EXPECT_EQ(r.error.find("mood: expected a field that is known"), 0u) << r.error;
+    EXPECT_EQ(read_line(R"({"prompt": [1], "user": "u"})").error, "");
+}
+
 TEST_F(RequestFile, MaxTokensIsLimitedByTheContextAndNotBySteps) {
     EXPECT_EQ(read_line(R"({"prompt": "abc", "max_tokens": 500})").max_new_tokens, 500);
     EXPECT_EQ(read_line(R"({"prompt": "abc", "max_tokens": 5000})").max_new_tokens, 997);
@@ -297,6 +343,7 @@ TEST_F(RequestFile, BadLinesKeepTheirIdAndTheOthersGoOn) {
     EXPECT_NE(r[2].error.find("expected JSON"), std::string::npos);
     EXPECT_EQ(r[2].custom_id, std::nullopt);
     EXPECT_NE(r[3].error.find("UTF-8"), std::string::npos);
+    EXPECT_EQ(r[3].custom_id, "c") << "found in what is no JSON";
     EXPECT_EQ(r[4].error, "");
 }
 
@@ -366,6 +413,28 @@ TEST_F(RequestFile, APipeIsReadAsItComes) {
         EXPECT_NE(std::string(e.what()).find("expected 3 lines after it, found 2"), std::string::npos) << e.what();
     }
     writer.join();
+}
+
+TEST(LineReader, TooLongALineIsCutAndTheNextOnesGoOn) {
+    const TempFolder folder;
+    const std::string three_blocks(size_t(3) << 20, 'x'), at_limit(100, 'y');
+    const std::vector<std::string> lines = {"first", three_blocks, "", std::string(101, 'z'), at_limit, three_blocks};
+    for (const char* end : {"", "\n"}) {
+        std::string text;
+        for (const std::string& line : lines) text += (text.empty() ? "" : "\n") + line;
+        LineReader reader(folder.write("lines", text + end), 100);
+        std::string_view line;
+        for (size_t i = 0; i < lines.size(); i++) {
+            for (int again = 0; again < 2; again++) {
+                ASSERT_TRUE(reader.next(line)) << i;
+                EXPECT_EQ(reader.too_long(), lines[i].size() > 100) << i;
+                EXPECT_EQ(line, lines[i].substr(0, 100)) << i;
+                EXPECT_EQ(reader.line_number(), int64_t(i) + 1);
+                if (again == 0) reader.again();
+            }
+        }
+        EXPECT_FALSE(reader.next(line));
+    }
 }
 
 TEST(LineReader, LinesAcrossBlocks) {

@@ -78,6 +78,7 @@ constexpr struct {
     {"--verify", kGetp, ""},
     {"--raw", kGenerate, ""},
     {"--chat", kGetp, "; -m chat is the mode"},
+    {"--strict-fields", kGetp | kScore, ""},
     {"--reasoning", kGenerate | kChat | kGetp, ""},
     {"--no-reasoning", kGenerate | kChat, ""},
     {"--logits", kScore, ""},
@@ -157,9 +158,9 @@ Options parse_command_line(int argc, char** argv) {
     add_number(app, "-n,--steps", "--steps", o.steps, 0, any, "an integer of at least 0",
                "Prompt and answer together, in tokens; 0: the model's context (default; 1024 in getp's text format)");
     add_number(app, "-T,--temperature", "--temperature", o.temperature, 0.0f, 100.0f, "a number from 0 to 100",
-               "0: always the most likely token (default)");
+               "0: always the most likely token (default; 1 in getp's JSON lines)");
     add_number(app, "-p,--top-p", "--top-p", o.top_p, 1e-6f, 1.0f, "a number above 0 and at most 1",
-               "Sample from the likeliest tokens that hold this probability (default 0.9)");
+               "Sample from the likeliest tokens that hold this probability (default 0.9; 1 in getp's JSON lines)");
     add_number(app, "-s,--seed", "--seed", o.seed, uint64_t(0), UINT64_MAX, "an integer of at least 0",
                "Of the random streams; 0: from the clock (default)");
     add_number(app, "-t,--requests", "--requests", o.max_requests, 0, any, "an integer of at least 0",
@@ -173,6 +174,8 @@ Options parse_command_line(int argc, char** argv) {
     app.add_option("-v,--verify", o.verify, "getp: compare the token ids with this file's")->type_name("PATH");
     app.add_flag("--raw", o.raw, "generate: continue the text as it stands, without the chat format");
     app.add_flag("--chat", o.chat_template, "getp, text format: each line is a user's message, not raw text");
+    app.add_flag("--strict-fields", o.strict_fields,
+                 "getp, score: refuse JSON lines with fields that are not known, instead of a warning");
     add_choice(app, "--reasoning", "--reasoning", o.effort,
                {{"low", Effort::kLow}, {"medium", Effort::kMedium}, {"high", Effort::kHigh}},
                "low, medium (default) or high");

@@ -111,6 +111,7 @@ class MessageReader {
         const size_t n_before = conversation_.messages.size();
         std::string reasoning = message.text("reasoning_content").value_or("");
         if (reasoning.empty()) reasoning = message.text("reasoning").value_or("");  // its newer name
+        if (reasoning.empty()) reasoning = message.text("thinking").value_or("");   // Ollama's
         if (!reasoning.empty()) add_assistant("analysis", std::move(reasoning));
 
         const std::vector<JsonFields> calls = read_objects(message, "tool_calls");
@@ -176,15 +177,6 @@ std::vector<FunctionTool> read_tools(const JsonFields& body) {
         tools.push_back(std::move(t));
     }
     return tools;
-}
-
-std::optional<Effort> read_effort(const JsonFields& body) {
-    const std::optional<std::string> effort = body.text("reasoning_effort");
-    if (!effort) return {};
-    if (*effort == "low") return Effort::kLow;
-    if (*effort == "medium") return Effort::kMedium;
-    if (*effort == "high") return Effort::kHigh;
-    wrong(body.path("reasoning_effort"), "low, medium or high", *effort);
 }
 
 }  // namespace

@@ -4,22 +4,26 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "error.h"
 
 namespace {
 
 constexpr size_t kBlockBytes = size_t(1) << 20;
-// Far above any prompt: 131072 tokens of at most 128 bytes are 16 MiB. A longer line means a file of something else.
-constexpr size_t kMaxLineBytes = size_t(256) << 20;
+constexpr size_t kKeptBytes = size_t(1) << 16;  // of a line that is too long: enough to tell whose it is
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 }  // namespace
 
-LineReader::LineReader(const std::string& path) : path_(path), fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (fd_ < 0) fail("{}: cannot open: {}", path, std::strerror(errno));
+LineReader::LineReader(const std::string& path, size_t max_line_bytes)
+    : path_(path == "-" ? "stdin" : path),
+      max_line_bytes_(max_line_bytes),
+      fd_(path == "-" ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (fd_ < 0) fail("{}: cannot open: {}", path_, std::strerror(errno));
 }
 
 LineReader::~LineReader() {
@@ -32,7 +36,6 @@ bool LineReader::fill() {
     buffer_.erase(0, begin_);
     begin_ = 0;
     const size_t old_size = buffer_.size();
-    if (old_size > kMaxLineBytes) fail("{}:{}: the line is longer than {} bytes", path_, line_number_, kMaxLineBytes);
     buffer_.resize(old_size + kBlockBytes);
     ssize_t n;
     do n = read(fd_, buffer_.data() + old_size, kBlockBytes);
@@ -44,22 +47,35 @@ bool LineReader::fill() {
 }
 
 bool LineReader::next(std::string_view& line) {
+    if (!std::exchange(again_, false) && !find_line()) return false;
+    line = line_;
+    return true;
+}
+
+bool LineReader::find_line() {
+    const size_t n_kept = std::min(kKeptBytes, max_line_bytes_);
     line_number_++;
-    size_t searched = begin_, end;
-    while ((end = buffer_.find('\n', searched)) == std::string::npos) {
-        const size_t n_pending = buffer_.size() - begin_;
-        if (fill()) {
-            searched = begin_ + n_pending;
-            continue;
+    too_long_ = false;
+    size_t end, n_searched = 0;
+    while ((end = buffer_.find('\n', begin_ + n_searched)) == std::string::npos) {
+        n_searched = buffer_.size() - begin_;
+        if (too_long_ || n_searched > max_line_bytes_) {
+            too_long_ = true;
+            n_searched = std::min(n_searched, n_kept);
+            buffer_.resize(begin_ + n_searched);
+            buffer_.shrink_to_fit();
         }
-        if (n_pending == 0) return false;
+        if (fill()) continue;
+        if (n_searched == 0) return false;
         end = buffer_.size();
         break;
     }
-    line = std::string_view(buffer_).substr(begin_, end - begin_);
+    line_ = std::string_view(buffer_).substr(begin_, end - begin_);
+    too_long_ = too_long_ || line_.size() > max_line_bytes_;
+    if (too_long_) line_ = line_.substr(0, n_kept);
     begin_ = end < buffer_.size() ? end + 1 : end;
-    if (line_number_ == 1 && line.substr(0, kByteOrderMark.size()) == kByteOrderMark)
-        line.remove_prefix(kByteOrderMark.size());
+    if (line_number_ == 1 && line_.substr(0, kByteOrderMark.size()) == kByteOrderMark)
+        line_.remove_prefix(kByteOrderMark.size());
     return true;
 }
 

@@ -6,23 +6,35 @@
 
 class LineReader {
   public:
-    explicit LineReader(const std::string& path);  // a file or a pipe; throws Error
+    // Far above any prompt: 131072 tokens of at most 128 bytes are 16 MiB.
+    static constexpr size_t kMaxLineBytes = size_t(256) << 20;
+
+    // A file or a pipe; "-": stdin. Throws Error.
+    explicit LineReader(const std::string& path, size_t max_line_bytes = kMaxLineBytes);
     ~LineReader();
     LineReader(const LineReader&) = delete;
     LineReader& operator=(const LineReader&) = delete;
 
     // The next line without its '\n', valid until the next call; false at the end. The last line needs no '\n'. A byte
-    // order mark at the start of the file is not part of the line. Throws Error, also for an absurdly long line.
+    // order mark at the start of the file is not part of the line. Of a line that is too long only the start is given.
+    // Throws Error.
     bool next(std::string_view& line);
+    bool too_long() const { return too_long_; }  // the line that next() gave
+    size_t max_line_bytes() const { return max_line_bytes_; }
+    void again() { again_ = true; }                       // next() gives the same line once more
     int64_t line_number() const { return line_number_; }  // of the line that next() gave, from 1
 
   private:
     bool fill();
+    bool find_line();
     const std::string path_;
+    const size_t max_line_bytes_;
     int fd_ = -1;
     bool at_end_ = false;
     std::string buffer_;
     size_t begin_ = 0;  // of what next() has not given yet
+    std::string_view line_;
+    bool too_long_ = false, again_ = false;
     int64_t line_number_ = 0;
 };
 

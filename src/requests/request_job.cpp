@@ -25,10 +25,8 @@ class RequestJob : public Job {
         answer_.ids.push_back(id);
         sink_.on_token();
         if (!tokenizer_ || std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) return true;
-        if (parser_)
-            add(parser_->feed(id));
-        else
-            content_.feed(utf8_.feed(tokenizer_->bytes(id)));
+        if (parser_) return add(parser_->feed(id));
+        content_.feed(utf8_.feed(tokenizer_->bytes(id)));
         return !content_.found();
     }
 
@@ -41,7 +39,7 @@ class RequestJob : public Job {
         else
             content_.feed(utf8_.finish());
         answer_.finish = finish;
-        answer_.content = content_.text();
+        answer_.content = content_.text() + (request_.include_stop ? content_.found_stop() : "");
         if (parser_) collect_messages();
         sink_.on_answer(request_, std::move(answer_));
     }
@@ -53,9 +51,18 @@ class RequestJob : public Job {
     }
 
   private:
+    // False: the answer ends here.
+    bool add(const HarmonyParser::Delta& delta) {
+        if (delta.audience == Audience::kReader) add_content(delta);
+        const bool reasons = delta.audience == Audience::kReasoning && !delta.channel.empty() && !delta.message_done;
+        if (reasons && reasons_) answer_.n_reasoning++;  // the first one only opened the message
+        reasons_ = reasons;
+        const bool called = delta.audience == Audience::kTool && delta.message_done;
+        return !content_.found() && (!called || request_.parallel_tool_calls);
+    }
+
     // What is for the user. A new message begins a new line.
-    void add(const HarmonyParser::Delta& delta) {
-        if (delta.audience != Audience::kReader) return;
+    void add_content(const HarmonyParser::Delta& delta) {
         if (!delta.text.empty()) {
             if (new_message_ && !content_.text().empty()) content_.feed("\n");
             new_message_ = false;
@@ -80,7 +87,7 @@ class RequestJob : public Job {
     std::optional<HarmonyParser> parser_;
     Utf8Stream utf8_;
     StopScanner content_;
-    bool new_message_ = false;
+    bool new_message_ = false, reasons_ = false;
     Answer answer_;
     ResultSink& sink_;
 };

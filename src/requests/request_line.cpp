@@ -1,5 +1,5 @@
-// request_line.cpp: the fields of OpenAI's batch, chat completion and completion requests, and vLLM's ignore_eos and
-// return_token_ids. A field that is not read here is ignored, unless it would change the answer.
+// request_line.cpp: the fields of OpenAI's batch, chat completion and completion requests, and those of other servers
+// that mean the same. request_fields.cpp has the list of all, these included.
 #include "requests/request_line.h"
 
 #include <algorithm>
@@ -7,63 +7,12 @@
 #include <limits>
 
 #include "error.h"
+#include "requests/request_fields.h"
 
 namespace {
 
 constexpr int kMaxInt = std::numeric_limits<int>::max();
-constexpr const char* kChatUrl = "/v1/chat/completions";
-constexpr const char* kCompletionUrl = "/v1/completions";
-constexpr int kMaxStops = 4;
-
-// Fields whose other values ask for what is not done here. Answering as if they were absent would be a lie.
-struct Fixed {
-    const char* key;
-    const char* accepted;  // a JSON array
-};
-constexpr Fixed kFixed[] = {
-    {"n", "[1]"},
-    {"best_of", "[1]"},
-    {"stream", "[false]"},
-    {"echo", "[false]"},
-    {"logprobs", "[false]"},
-    {"top_logprobs", "[0]"},
-    {"prompt_logprobs", "[0]"},
-    {"logit_bias", "[{}]"},
-    {"suffix", R"([""])"},
-    {"response_format", R"([{"type":"text"}])"},
-    {"presence_penalty", "[0]"},
-    {"frequency_penalty", "[0]"},
-    {"repetition_penalty", "[1]"},
-    {"top_k", "[0,-1]"},
-    {"min_p", "[0]"},
-    {"min_tokens", "[0]"},
-    {"stop_token_ids", "[[]]"},
-    {"use_beam_search", "[false]"},
-    {"tool_choice", R"(["auto","none"])"},
-    {"functions", "[[]]"},
-};
-
-// Numbers by value; others as they are written, but for space, which stands in none of the accepted strings.
-bool same(const Json& a, const Json& b) {
-    if (a.is_number() && b.is_number()) return a.number() == b.number();
-    std::string text(a.text());
-    text.erase(std::remove_if(text.begin(), text.end(), [](char c) { return c == ' ' || c == '\t'; }), text.end());
-    return text == b.text();
-}
-
-void check_fixed(const JsonFields& body) {
-    for (const Fixed& fixed : kFixed) {
-        const Json* value = body.find(fixed.key);
-        if (!value) continue;
-        bool found = false;
-        std::string expected;
-        for (const Json& candidate : parse_json(fixed.accepted, fixed.key)) {
-            found = found || same(*value, candidate);
-            expected += (expected.empty() ? "" : " or ") + std::string(candidate.text());
-        }
-        if (!found) wrong(body.path(fixed.key), expected + ", all that is supported", *value);
-    }
-}
+constexpr int kMaxStops = 16;
 
 std::vector<std::string> read_stop(const JsonFields& body) {
     const Json* value = body.find("stop");
@@ -104,12 +53,34 @@ std::optional<uint64_t> read_seed(const JsonFields& body) {
     return uint64_t(*number);
 }
 
+// The same limit by its names here and elsewhere. -1 is none.
 std::optional<int> read_max_tokens(const JsonFields& body) {
-    const std::optional<int> older = read_integer(body, "max_tokens", 1, kMaxInt);
-    const std::optional<int> newer = read_integer(body, "max_completion_tokens", 1, kMaxInt);
-    if (older && newer && *older != *newer)
-        fail("{}: expected the value of max_tokens, {}, found {}", body.path("max_completion_tokens"), *older, *newer);
-    return newer ? newer : older;
+    std::optional<int> limit;
+    const char* name = nullptr;
+    for (const char* key :
+         {"max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "n_predict"}) {
+        if (!body.has(key)) continue;
+        const int value = body.integer(key, -1, kMaxInt);
+        if (value == 0) body.wrong(key, fmt::format("an integer from 1 to {}, or -1", kMaxInt));
+        if (limit && *limit != value)
+            fail("{}: expected the value of {}, {}, found {}", body.path(key), name, *limit, value);
+        limit = value;
+        name = key;
+    }
+    return limit == -1 ? std::nullopt : limit;
+}
+
+// What is left of how a token is drawn: the most likely one, if any of the three says so.
+void read_sampling(const JsonFields& body, RequestLine& request) {
+    constexpr double kSmallestTopP = 1e-6;  // below it nothing but the most likely token is left
+    request.temperature = read_number(body, "temperature", 0, 100);
+    request.top_p = read_number(body, "top_p", 0, 1);
+    request.top_k = read_integer(body, "top_k", -1, kMaxInt);
+    if ((request.top_p && *request.top_p < kSmallestTopP) || request.top_k == 1) {
+        request.temperature = 0;
+        request.top_p.reset();
+    }
+    if (request.top_k && *request.top_k < 2) request.top_k.reset();
 }
 
 std::vector<int> read_ids(const std::string& path, const Json& list) {
@@ -123,22 +94,50 @@ std::vector<int> read_ids(const std::string& path, const Json& list) {
     return ids;
 }
 
-std::variant<std::string, std::vector<int>, Conversation> read_prompt(const JsonFields& body, bool chat) {
-    if (chat) return read_conversation(body);
-    const Json* prompt = body.find("prompt");
-    if (!prompt) fail("{}: expected a string or an array of token ids, found none", body.path("prompt"));
-    if (prompt->is_string()) return prompt->string();
-    if (prompt->is_array()) return read_ids(body.path("prompt"), *prompt);
-    wrong(body.path("prompt"), "a string or an array of token ids", *prompt);
+// Text, or ids; either may stand in a list of one, as a list of several prompts asks for several answers.
+std::variant<std::string, std::vector<int>> read_text_or_ids(const std::string& path, const Json& prompt) {
+    const char* const expected = "a string or an array of token ids";
+    if (prompt.is_string()) return prompt.string();
+    if (!prompt.is_array()) wrong(path, expected, prompt);
+    if (prompt.empty()) return std::vector<int>();
+    const Json first = *prompt.begin();
+    if (!first.is_string() && !first.is_array()) return read_ids(path, prompt);
+    if (prompt.size() > 1)
+        fail("{}: expected one prompt, as a request has one answer, found {}: give each a line", path, prompt.size());
+    if (first.is_string()) return first.string();
+    return read_ids(path + "[0]", first);
 }
 
-// The url decides; without one, what the body holds.
-bool is_chat(const JsonFields& line, const JsonFields& body) {
+void read_prompt(const JsonFields& body, RequestLine& request, bool chat) {
+    if (chat) {
+        request.prompt = read_conversation(body);
+        return;
+    }
+    const Json* prompt = body.find("prompt");
+    if (!prompt) fail("{}: expected a string or an array of token ids, found none", body.path("prompt"));
+    std::variant<std::string, std::vector<int>> read = read_text_or_ids(body.path("prompt"), *prompt);
+    if (auto* ids = std::get_if<std::vector<int>>(&read))
+        request.prompt = std::move(*ids);
+    else
+        request.prompt = std::move(std::get<std::string>(read));
+}
+
+bool ends_with(std::string_view text, std::string_view end) {
+    return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+// The path of an url decides, with or without a host, "/v1", or Azure's name of a deployment before it; without an url,
+// what the body holds.
+bool is_chat_request(const JsonFields& line, const JsonFields& body) {
     const std::string url = line.text("url").value_or("");
-    if (!url.empty() && url != kChatUrl && url != kCompletionUrl)
-        fail("{}: expected {} or {}, found \"{}\"", line.path("url"), kChatUrl, kCompletionUrl, url);
-    if (!url.empty()) return url == kChatUrl;
-    const bool has_messages = body.find("messages"), has_prompt = body.find("prompt");
+    std::string_view path = std::string_view(url).substr(0, url.find_first_of("?#"));
+    while (ends_with(path, "/")) path.remove_suffix(1);
+    if (ends_with(path, "/chat/completions")) return true;
+    if (ends_with(path, "/completions")) return false;
+    if (!url.empty())
+        fail("{}: expected /v1/chat/completions or /v1/completions, found {}{}", line.path("url"), shown(url),
+             ends_with(path, "/responses") ? ", which is not supported yet" : "");
+    const bool has_messages = body.has("messages"), has_prompt = body.has("prompt");
     if (has_messages == has_prompt)
         fail("{}: expected either it or {}, found {}", body.path("messages"), body.path("prompt"),
              has_prompt ? "both" : "neither");
@@ -151,25 +150,57 @@ std::optional<std::string> read_custom_id(const Json& line) {
     return JsonFields(line, "").text("custom_id");
 }
 
+std::optional<std::string> find_custom_id(std::string_view line) {
+    constexpr std::string_view kKey = "\"custom_id\"", kSpace = " \t";
+    const size_t key = line.find(kKey);
+    if (key == std::string_view::npos) return {};
+    std::string_view rest = line.substr(key + kKey.size());
+    const auto skip = [&](size_t n) { rest.remove_prefix(std::min(n, rest.size())); };
+    skip(rest.find_first_not_of(kSpace));
+    if (rest.substr(0, 1) != ":") return {};
+    skip(1);
+    skip(rest.find_first_not_of(kSpace));
+    if (rest.substr(0, 1) != "\"") return {};
+    size_t end = 1;
+    while (end < rest.size() && rest[end] != '"') end += rest[end] == '\\' ? 2 : 1;
+    if (end >= rest.size()) return {};
+    try {
+        return parse_json(rest.substr(0, end + 1), "custom_id").string();
+    } catch (const Error&) {
+        return {};
+    }
+}
+
 RequestLine read_request_line(const Json& line_json) {
     const JsonFields line(line_json, "");
     if (const std::string method = line.text("method").value_or("POST"); method != "POST")
-        fail("{}: expected \"POST\", found \"{}\"", line.path("method"), method);
+        fail("{}: expected \"POST\", found {}", line.path("method"), shown(method));
     const Json* envelope = nullptr;
     for (const JsonFields::Member& member : line.members())
         if (member.key == "body") envelope = &member.value;
     const JsonFields body(envelope ? *envelope : line_json, envelope ? "body" : "");
 
     RequestLine request;
-    check_fixed(body);
-    request.prompt = read_prompt(body, is_chat(line, body));
+    const bool chat = is_chat_request(line, body);
+    read_prompt(body, request, chat);
+    request.unknown_fields = check_request_fields(line, body, chat);
     request.model = body.text("model").value_or("");
     request.max_tokens = read_max_tokens(body);
-    request.temperature = read_number(body, "temperature", 0, 100);
-    request.top_p = read_number(body, "top_p", 1e-6, 1);
+    read_sampling(body, request);
     request.seed = read_seed(body);
     request.stop = read_stop(body);
+    if (const Json* ids = body.find("stop_token_ids")) {
+        if (!ids->is_array()) body.wrong("stop_token_ids", "an array of token ids");
+        request.stop_token_ids = read_ids(body.path("stop_token_ids"), *ids);
+    }
+    request.include_stop = body.boolean_or("include_stop_str_in_output", false);
     request.ignore_eos = body.boolean_or("ignore_eos", false);
     request.return_token_ids = body.boolean_or("return_token_ids", false);
+    if (chat) {
+        request.parallel_tool_calls = body.boolean_or("parallel_tool_calls", true);
+        request.include_reasoning = body.boolean_or("include_reasoning", true);
+        if (body.has("reasoning") && body.object("reasoning").boolean_or("exclude", false))
+            request.include_reasoning = false;
+    }
     return request;
 }

@@ -22,15 +22,27 @@ struct RequestLine {
     std::string model;
     std::optional<int> max_tokens;
     std::optional<double> temperature, top_p;
+    std::optional<int> top_k;  // 2 or more: the only values that ask for more than a temperature does
     std::optional<uint64_t> seed;
     std::vector<std::string> stop;
+    std::vector<int> stop_token_ids;  // not negative
+    bool include_stop = false;        // in the text
     bool ignore_eos = false;
     bool return_token_ids = false;
+    bool include_reasoning = true;
+    bool parallel_tool_calls = true;
+    std::vector<std::string> unknown_fields;  // see check_request_fields
 };
 
 // A line in two steps, so that a request can be answered under its id whatever else is wrong with it. Both throw Error.
 std::optional<std::string> read_custom_id(const Json& line);
 RequestLine read_request_line(const Json& line);
+// Of a line that may be no JSON, as far as it can be told; the first that is there.
+std::optional<std::string> find_custom_id(std::string_view line);
 
-// Of a chat's body: "messages", "tools", "tool_choice", "reasoning_effort". Throws Error.
+// How much a chat's body asks the model to think, in any of the spellings; none if it does not say. There is no mode
+// without reasoning: what asks for one gets the least. Throws Error if two of them differ.
+std::optional<Effort> read_effort(const JsonFields& body);
+
+// Of a chat's body: "messages", "tools", "tool_choice". Throws Error.
 Conversation read_conversation(const JsonFields& body);

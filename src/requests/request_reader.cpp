@@ -14,6 +14,14 @@
 namespace {
 
 constexpr size_t kShownBytes = 40;
+// What the API says that an absent field means.
+constexpr double kApiTemperature = 1, kApiTopP = 1;
+
+// An error that has a name in the API.
+struct CodedError : Error {
+    CodedError(const char* name, const std::string& message) : Error(message), code(name) {}
+    const char* code;
+};
 
 struct LineCounts {
     int64_t filled = 0;  // lines that are not blank
@@ -66,7 +74,7 @@ std::vector<int> both(std::vector<int> a, const std::vector<int>& b) {
 RequestReader::RequestReader(const Options& options, const Config& config, const TextCodec& codec, Purpose purpose)
     : options_(options), config_(config), codec_(codec), purpose_(purpose) {
     const std::string& path = options.input;
-    if (is_directory(path)) fail("{}: expected a file of requests, found a directory", path);
+    if (path != "-" && is_directory(path)) fail("{}: expected a file of requests, found a directory", path);
     lines_ = std::make_unique<LineReader>(path);
     std::string_view line;
     bool found = lines_->next(line);
@@ -76,7 +84,7 @@ RequestReader::RequestReader(const Options& options, const Config& config, const
     is_text_ = !found || line[line.find_first_not_of(" \t\r")] != '{';
 
     // A pipe can be read only once.
-    const bool counted = is_file(path);
+    const bool counted = path != "-" && is_file(path);
     const LineCounts counts = counted ? count_lines(path) : LineCounts{};
     if (is_text_) {
         count_ = parse_count(path, line_1);
@@ -90,8 +98,7 @@ RequestReader::RequestReader(const Options& options, const Config& config, const
                      counts.last_filled - 1 - count_);
         total_ = count_;
     } else {
-        first_line_ = line;
-        first_line_waits_ = true;
+        lines_->again();
         if (counted) total_ = counts.filled;
     }
     if (options.max_requests >= 0 && total_ >= 0) total_ = std::min(total_, int64_t(options.max_requests));
@@ -113,11 +120,6 @@ bool RequestReader::next_line(std::string_view& line) {
         if (has_cr_ && !line.empty() && line.back() == '\r') line.remove_suffix(1);
         return true;
     }
-    if (first_line_waits_) {
-        first_line_waits_ = false;
-        line = first_line_;
-        return true;
-    }
     do {
         if (!lines_->next(line)) return false;
     } while (is_blank(line));
@@ -131,7 +133,14 @@ std::optional<Request> RequestReader::next() {
     request.index = n_read_++;
     request.line = lines_->line_number();
     try {
+        if (lines_->too_long()) {
+            if (!is_text_) request.custom_id = find_custom_id(line);
+            fail("the line has more than {} bytes", lines_->max_line_bytes());
+        }
         is_text_ ? read_text(request, line) : read_json(request, line);
+    } catch (const CodedError& e) {
+        request.error = e.what();
+        request.error_code = e.code;
     } catch (const Error& e) {
         request.error = e.what();
     }
@@ -158,12 +167,26 @@ void RequestReader::read_text(Request& request, std::string_view line) const {
                         request_seed(options_.seed, request.index)};
 }
 
+// Each unknown field is a warning once, or with --strict-fields an error.
+void RequestReader::note_unknown(const std::vector<std::string>& fields) {
+    for (const std::string& field : fields) {
+        if (options_.strict_fields) fail("{}: expected a field that is known, found this (--strict-fields)", field);
+        constexpr size_t kMaxWarnings = 100;  // the names are the file's, and may be different ones in every line
+        if (unknown_fields_.size() < kMaxWarnings && unknown_fields_.insert(field).second)
+            log_repeated("unknown fields", "{}:{}: warning: {}: unknown field, ignored", options_.input,
+                         lines_->line_number(), field);
+    }
+}
+
 void RequestReader::read_json(Request& request, std::string_view line) {
+    request.custom_id = find_custom_id(line);  // if it is no JSON
     const Json json = parse_json(line, "the line");
+    request.custom_id.reset();
     request.custom_id = read_custom_id(json);
     if (request.custom_id && !custom_ids_.insert(*request.custom_id).second)
         fail("custom_id: \"{}\" is the id of an earlier line too", *request.custom_id);
     RequestLine wanted = read_request_line(json);
+    note_unknown(wanted.unknown_fields);
 
     if (!wanted.ignore_eos) request.stop_ids = config_.stop_ids;
     request.kind = AnswerKind::kCompletion;
@@ -191,12 +214,21 @@ void RequestReader::read_json(Request& request, std::string_view line) {
 
     request.model = std::move(wanted.model);
     request.max_new_tokens = room_for_answer(request.prompt.size(), wanted.max_tokens);
-    request.sampling.temperature =
-        float(wanted.temperature.value_or(options_.temperature.value_or(kFamilyTemperature)));
-    request.sampling.top_p = float(wanted.top_p.value_or(options_.top_p.value_or(kFamilyTopP)));
+    request.sampling.temperature = float(wanted.temperature.value_or(options_.temperature.value_or(kApiTemperature)));
+    request.sampling.top_p = float(wanted.top_p.value_or(options_.top_p.value_or(kApiTopP)));
+    if (wanted.top_k && *wanted.top_k < config_.vocab_size && request.sampling.temperature > 0)
+        fail("top_k: expected 0, -1, 1 or the size of the vocabulary, all that is supported, found {}", *wanted.top_k);
     request.sampling.seed = wanted.seed.value_or(request_seed(options_.seed, request.index));
     request.stop_texts = std::move(wanted.stop);
+    for (const int id : wanted.stop_token_ids) {
+        if (id >= config_.vocab_size)
+            fail("stop_token_ids: expected token ids below {}, found {}", config_.vocab_size, id);
+        request.stop_ids.push_back(id);
+    }
+    request.include_stop = wanted.include_stop;
     request.return_token_ids = wanted.return_token_ids;
+    request.include_reasoning = wanted.include_reasoning;
+    request.parallel_tool_calls = wanted.parallel_tool_calls;
 }
 
 // max_tokens is limited by the context alone; without it, prompt and answer keep to --steps, which only the text format
@@ -211,8 +243,9 @@ int RequestReader::room_for_answer(size_t n_prompt, std::optional<int> max_token
     const bool by_steps = !max_tokens && steps > 0 && steps < context;
     const int limit = by_steps ? steps : context;
     if (n_prompt >= size_t(limit))
-        fail("the prompt has {} tokens, which leaves no room for an answer in {} ({})", n_prompt, limit,
-             by_steps ? "--steps" : "the model's context");
+        throw CodedError("context_length_exceeded",
+                         fmt::format("the prompt has {} tokens, which leaves no room for an answer in {} ({})",
+                                     n_prompt, limit, by_steps ? "--steps" : "the model's context"));
     const int room = limit - int(n_prompt);
     return std::min(room, max_tokens.value_or(room));
 }

@@ -19,6 +19,7 @@ bool StopScanner::feed(std::string_view piece) {
         }
     }
     if (first_end == std::string::npos) return false;
+    found_stop_ = text_.substr(first_begin, first_end - first_begin);
     text_.resize(first_begin);
     found_ = true;
     return true;

@@ -13,10 +13,11 @@ class StopScanner {
     // Appends `piece`. True once a stop string is there; what comes after is dropped.
     bool feed(std::string_view piece);
     bool found() const { return found_; }
-    const std::string& text() const { return text_; }  // without the stop string
+    const std::string& text() const { return text_; }              // without the stop string
+    const std::string& found_stop() const { return found_stop_; }  // the string, once one is found
 
   private:
     const std::vector<std::string> stops_;  // none is empty
-    std::string text_;
+    std::string text_, found_stop_;
     bool found_ = false;
 };

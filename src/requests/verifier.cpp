@@ -30,7 +30,11 @@ std::vector<int> parse_ids(const std::string& path, int64_t line_number, std::st
 Verifier::Verifier(const std::string& path) : path_(path) {
     if (!is_file(path)) fail("{}: expected a file of token ids", path);  // it is read twice, so no pipe
     LineReader whole(path);
-    for (std::string_view line; whole.next(line); n_lines_++) parse_ids(path, whole.line_number(), line);
+    for (std::string_view line; whole.next(line); n_lines_++) {
+        if (whole.too_long())
+            fail("{}:{}: the line has more than {} bytes", path, whole.line_number(), whole.max_line_bytes());
+        parse_ids(path, whole.line_number(), line);
+    }
     lines_ = std::make_unique<LineReader>(path);
 }
 

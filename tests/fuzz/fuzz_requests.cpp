@@ -4,6 +4,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     try {
+        find_custom_id({reinterpret_cast<const char*>(data), size});
         const Json line = parse_json(std::string_view(reinterpret_cast<const char*>(data), size), "the line");
         read_custom_id(line);
         read_request_line(line);

@@ -1,0 +1,78 @@
+// effort.cpp: how much to think, as OpenAI, OpenRouter, Anthropic, Ollama and the users of chat templates write it.
+#include "error.h"
+#include "requests/request_line.h"
+
+namespace {
+
+struct Word {
+    const char* name;
+    Effort effort;
+};
+// gpt-oss knows three. It has no mode without reasoning, and none between.
+constexpr Word kWords[] = {
+    {"none", Effort::kLow},  {"minimal", Effort::kLow}, {"low", Effort::kLow},  {"medium", Effort::kMedium},
+    {"high", Effort::kHigh}, {"xhigh", Effort::kHigh},  {"max", Effort::kHigh},
+};
+
+class EffortReader {
+  public:
+    // The word that stands as `key` in `object`; true and false where they are allowed: false asks for no reasoning.
+    void read(const JsonFields& object, const char* key, bool words, bool flags) {
+        const Json* value = object.find(key);
+        if (!value) return;
+        const std::string expected = !words  ? "true or false"
+                                     : flags ? "none, minimal, low, medium, high, xhigh, max, true or false"
+                                             : "none, minimal, low, medium, high, xhigh or max";
+        if (flags && value->is_boolean()) {
+            if (!value->boolean()) add(object.path(key), Effort::kLow);
+            return;
+        }
+        const std::string name = words && value->is_string() ? value->string() : "";
+        for (const Word& word : kWords)
+            if (name == word.name) return add(object.path(key), word.effort);
+        object.wrong(key, expected);
+    }
+
+    void add(const std::string& path, Effort effort) {
+        if (effort_ && *effort_ != effort) fail("{}: expected the effort of {}, found another", path, path_);
+        effort_ = effort;
+        path_ = path;
+    }
+    std::optional<Effort> effort() const { return effort_; }
+
+  private:
+    std::optional<Effort> effort_;
+    std::string path_;
+};
+
+// {"type": "enabled"} or "disabled", or true or false.
+void read_thinking(EffortReader& reader, const JsonFields& body) {
+    const Json* thinking = body.find("thinking");
+    if (!thinking || !thinking->is_object()) return reader.read(body, "thinking", /*words=*/false, /*flags=*/true);
+    const JsonFields fields(*thinking, body.path("thinking"));
+    const std::string type = fields.text("type").value_or("enabled");
+    if (type == "disabled") return reader.add(fields.path("type"), Effort::kLow);
+    if (type != "enabled" && type != "adaptive") fields.wrong("type", "enabled, adaptive or disabled");
+}
+
+}  // namespace
+
+std::optional<Effort> read_effort(const JsonFields& body) {
+    EffortReader reader;
+    reader.read(body, "reasoning_effort", /*words=*/true, /*flags=*/false);
+    if (body.has("reasoning")) {
+        const JsonFields reasoning = body.object("reasoning");
+        reader.read(reasoning, "effort", /*words=*/true, /*flags=*/false);
+        reader.read(reasoning, "enabled", /*words=*/false, /*flags=*/true);
+    }
+    if (body.has("chat_template_kwargs")) {
+        const JsonFields kwargs = body.object("chat_template_kwargs");
+        reader.read(kwargs, "reasoning_effort", /*words=*/true, /*flags=*/false);
+        reader.read(kwargs, "enable_thinking", /*words=*/false, /*flags=*/true);
+        reader.read(kwargs, "thinking", /*words=*/false, /*flags=*/true);
+    }
+    reader.read(body, "enable_thinking", /*words=*/false, /*flags=*/true);
+    reader.read(body, "think", /*words=*/true, /*flags=*/true);
+    read_thinking(reader, body);
+    return reader.effort();
+}
