@@ -254,10 +254,49 @@ TEST(AnswerLine, Chat) {
     EXPECT_EQ(body["object"], "chat.completion");
     EXPECT_EQ(body["model"], "mine");
     const Json& choice = body["choices"][0];
-    EXPECT_EQ(choice["message"], Json::parse(R"({"role": "assistant", "content": "y", "reasoning_content": "x"})"));
+    EXPECT_EQ(choice["message"],
+              Json::parse(R"({"role": "assistant", "content": "y", "refusal": null, "reasoning_content": "x"})"));
     EXPECT_EQ(choice["finish_reason"], "length");
     EXPECT_EQ(choice["token_ids"], Json(ids));
     EXPECT_EQ(body["usage"]["completion_tokens"], ids.size());
+    EXPECT_EQ(body["usage"]["completion_tokens_details"]["reasoning_tokens"], 1);
+
+    Request hiding = request;
+    hiding.include_reasoning = false;
+    const Json hidden = Json::parse(answer_line(hiding, c.answer, "gpt-oss", 1))["response"]["body"]["choices"][0];
+    EXPECT_FALSE(hidden["message"].contains("reasoning_content"));
+}
+
+TEST(ChatJob, ReasoningTokensAreThoseOfTheAnalysis) {
+    const std::string next = "<|end|><|start|>assistant<|channel|>";
+    const auto n_reasoning = [](const std::string& text) { return run(chat(), ids_of(text)).answer.n_reasoning; };
+    EXPECT_EQ(n_reasoning("<|channel|>final<|message|>Hello.<|return|>"), 0);
+    EXPECT_EQ(n_reasoning("<|channel|>analysis<|message|>Hm.<|end|>"), 3);
+    EXPECT_EQ(n_reasoning("<|channel|>analysis<|message|>Hm"), 2) << "cut by the limit";
+    EXPECT_EQ(n_reasoning("<|channel|>analysis<|message|>" + next + "final<|message|>a<|return|>"), 0);
+    EXPECT_EQ(n_reasoning("<|channel|>analysis<|message|>ab" + next + "analysis<|message|>\u00e4" + next +
+                          "final<|message|>abc<|return|>"),
+              4)
+        << "half a character is a token too";
+}
+
+TEST(ChatJob, OneCallIfTheRequestWantsOne) {
+    const std::string call = "<|channel|>commentary to=functions.f<|message|>{}<|end|>";
+    const std::vector<int> two = ids_of(call + "<|start|>assistant" + call + "<|start|>assistant<|channel|>final");
+    EXPECT_EQ(run(chat(), two).answer.tool_calls.size(), 2u);
+    Request request = chat();
+    request.parallel_tool_calls = false;
+    const Collected c = run(request, two);
+    EXPECT_EQ(c.answer.tool_calls.size(), 1u);
+    EXPECT_EQ(c.answer.ids, ids_of(call));
+    EXPECT_EQ(c.answer.finish, Finish::kStop);
+}
+
+TEST(CompletionJob, TheStopStringStaysIfAskedFor) {
+    Request request = completion({"lo", "zz"});
+    request.include_stop = true;
+    EXPECT_EQ(run(request, ids_of("Hello world")).answer.content, "Hello");
+    EXPECT_EQ(run(request, ids_of("Hi<|return|>")).answer.content, "Hi") << "a stop id is no text";
 }
 
 TEST(AnswerLine, ToolCalls) {
@@ -267,8 +306,8 @@ TEST(AnswerLine, ToolCalls) {
     answer.tool_calls = {{"f", "{}"}, {"g", "{\"a\": \"b\"}"}};
     Json choice = Json::parse(answer_line(request, answer, "m", 0))["response"]["body"]["choices"][0];
     EXPECT_EQ(choice["finish_reason"], "tool_calls");
-    EXPECT_EQ(choice["message"], Json::parse(R"({"role": "assistant", "content": null, "reasoning_content": null,
-        "tool_calls": [{"id": "call_2_0", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+    EXPECT_EQ(choice["message"], Json::parse(R"({"role": "assistant", "content": null, "refusal": null,
+        "reasoning_content": null, "tool_calls": [{"id": "call_2_0", "type": "function", "function": {"name": "f", "arguments": "{}"}},
             {"id": "call_2_1", "type": "function", "function": {"name": "g", "arguments": "{\"a\": \"b\"}"}}]})"));
     answer.finish = Finish::kLength;
     choice = Json::parse(answer_line(request, answer, "m", 0))["response"]["body"]["choices"][0];
@@ -278,14 +317,37 @@ TEST(AnswerLine, ToolCalls) {
 TEST(AnswerLine, Errors) {
     Request request;
     Answer answer;
-    answer.error = "prompt: expected text, found \"\n\"";
+    request.line = 7;
+    request.error = answer.error = "body.prompt: expected text, found \"\n\"";
+    const auto line = [&] { return Json::parse(answer_line(request, answer, "m", 0)); };
+    const Json error = {{"message", "line 7: " + answer.error},
+                        {"type", "invalid_request_error"},
+                        {"param", "prompt"},
+                        {"code", nullptr}};
     const Json expected = {{"id", "batch_req_0"},
                            {"custom_id", nullptr},
-                           {"response", nullptr},
-                           {"error", {{"code", "invalid_request"}, {"message", answer.error}}}};
-    EXPECT_EQ(Json::parse(answer_line(request, answer, "m", 0)), expected);
+                           {"response", {{"status_code", 400}, {"request_id", "req_0"}, {"body", {{"error", error}}}}},
+                           {"error", nullptr}};
+    EXPECT_EQ(line(), expected);
     request.custom_id = "c";
-    EXPECT_EQ(Json::parse(answer_line(request, answer, "m", 0))["custom_id"], "c");
+    EXPECT_EQ(line()["custom_id"], "c");
+    EXPECT_EQ(line()["response"]["body"]["error"]["message"], answer.error) << "the id says which line it was";
+
+    for (const auto& [message, param] : std::vector<std::pair<std::string, Json>>{
+             {"messages[3].content[0].text: expected a string, found none", "messages[3].content[0].text"},
+             {"the line: expected JSON, found the end of the text at byte 5", nullptr},
+             {"the prompt is empty", nullptr},
+             {"", nullptr}}) {
+        answer.error = message + " ";
+        EXPECT_EQ(line()["response"]["body"]["error"]["param"], param) << message;
+    }
+    request.error_code = "context_length_exceeded";
+    EXPECT_EQ(line()["response"]["body"]["error"]["code"], "context_length_exceeded");
+
+    request.error = request.error_code = "";
+    answer.error = "logits: not finite";
+    EXPECT_EQ(line()["response"]["status_code"], 500) << "it failed while it ran";
+    EXPECT_EQ(line()["response"]["body"]["error"]["type"], "server_error");
 }
 
 TEST(AnswerLine, IsOneLineWhateverTheTextHolds) {

@@ -1,6 +1,8 @@
 // answer_line.cpp: answers as lines of text, and as lines of the OpenAI batch output.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <nlohmann/json.hpp>
 
 #include "base/mix.h"
@@ -19,7 +21,9 @@ const char* finish_reason(const Answer& answer) {
 Json chat_message(const Request& request, const Answer& answer) {
     Json message{{"role", "assistant"}};
     message["content"] = answer.content.empty() && !answer.tool_calls.empty() ? Json() : Json(answer.content);
-    message["reasoning_content"] = answer.reasoning.empty() ? Json() : Json(answer.reasoning);
+    message["refusal"] = nullptr;
+    if (request.include_reasoning)
+        message["reasoning_content"] = answer.reasoning.empty() ? Json() : Json(answer.reasoning);
     for (const ToolCall& call : answer.tool_calls) {
         const size_t n = message.contains("tool_calls") ? message["tool_calls"].size() : 0;
         message["tool_calls"].push_back({{"id", fmt::format("call_{}_{}", request.index, n)},
@@ -41,6 +45,32 @@ Json choice(const Request& request, const Answer& answer) {
     return c;
 }
 
+// The field that an error begins with, as the API names it; null if it is about none.
+Json error_param(const std::string& error) {
+    const size_t end = error.find(": ");
+    const std::string path = error.substr(0, end == std::string::npos ? 0 : end);
+    const auto in_path = [](char c) {
+        return std::isalnum(uint8_t(c)) || c == '_' || c == '.' || c == '[' || c == ']';
+    };
+    if (path.empty() || !std::all_of(path.begin(), path.end(), in_path)) return nullptr;
+    const std::string body = "body.";
+    return path.compare(0, body.size(), body) == 0 ? path.substr(body.size()) : path;
+}
+
+// What the API answers to a bad request (400), and to one that failed while it ran (500). Without an id of its own, the
+// line's number says which one it was.
+Json error_response(const Request& request, const Answer& answer) {
+    const bool is_bad = !request.error.empty();
+    const std::string where = request.custom_id ? "" : fmt::format("line {}: ", request.line);
+    Json error{{"message", where + answer.error},
+               {"type", is_bad ? "invalid_request_error" : "server_error"},
+               {"param", is_bad ? error_param(answer.error) : Json()},
+               {"code", request.error_code.empty() ? Json() : Json(request.error_code)}};
+    return {{"status_code", is_bad ? 400 : 500},
+            {"request_id", fmt::format("req_{}", request.index)},
+            {"body", {{"error", std::move(error)}}}};
+}
+
 }  // namespace
 
 std::string token_line(const std::vector<int>& ids) {
@@ -53,21 +83,21 @@ std::string answer_line(const Request& request, const Answer& answer, const std:
     if (request.custom_id) line["custom_id"] = *request.custom_id;
     if (answer.error.empty()) {
         const auto n_new = int64_t(answer.ids.size());
+        Json usage{{"prompt_tokens", answer.n_prompt},
+                   {"completion_tokens", n_new},
+                   {"total_tokens", answer.n_prompt + n_new}};
+        if (chat) usage["completion_tokens_details"] = {{"reasoning_tokens", answer.n_reasoning}};
         const Json body{{"id", fmt::format("{}-{}", chat ? "chatcmpl" : "cmpl", request.index)},
                         {"object", chat ? "chat.completion" : "text_completion"},
                         {"created", created},
                         {"model", request.model.empty() ? model : request.model},
                         {"choices", Json::array({choice(request, answer)})},
-                        {"usage",
-                         {{"prompt_tokens", answer.n_prompt},
-                          {"completion_tokens", n_new},
-                          {"total_tokens", answer.n_prompt + n_new}}}};
+                        {"usage", std::move(usage)}};
         line["response"] = {{"status_code", 200}, {"request_id", fmt::format("req_{}", request.index)}, {"body", body}};
-        line["error"] = nullptr;
     } else {
-        line["response"] = nullptr;
-        line["error"] = {{"code", "invalid_request"}, {"message", answer.error}};
+        line["response"] = error_response(request, answer);
     }
+    line["error"] = nullptr;  // for what never became a response
     return line.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
