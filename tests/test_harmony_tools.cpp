@@ -97,7 +97,6 @@ TEST(HarmonyTools, NothingKnownIsAny) {
     EXPECT_EQ(property(R"({"anyOf": [{"type": "string"}]})"), "p?: any,");
     EXPECT_EQ(property(R"({"$ref": "#/x"})"), "p?: any,");
     EXPECT_EQ(property(R"({"enum": ["a"]})"), "p?: any,");  // without "type"
-    EXPECT_EQ(property(R"({"oneOf": []})"), "p?: any,");
     EXPECT_EQ(property(R"({"oneOf": "x", "type": "string"})"), "p?: string,");
 }
 
@@ -193,6 +192,63 @@ TEST(HarmonyTools, OneOf) {
               " | \"x\" | null // default: x\n"
               " | boolean // default: true\n"
               ",");
+}
+
+// The library has no type for it, and prints none.
+TEST(HarmonyTools, OneOfWithoutVariants) {
+    EXPECT_EQ(property(R"({"oneOf": []})"), "p?:\n,");
+    EXPECT_EQ(property(R"({"oneOf": [], "description": "D.", "default": 2.50, "type": "string"})"),
+              "// D.\n// default: 2.5\np?:\n,");
+    EXPECT_EQ(property(R"({"type": "array", "items": {"oneOf": []}})"), "p?: [],");
+    EXPECT_EQ(tools_text({"f", "", R"({"oneOf": []})"}), "type f = (_: ) => any;");
+    // One that is no list hides the description and the default.
+    EXPECT_EQ(property(R"({"oneOf": null, "description": "D.", "default": 2, "type": "string"})"), "p?: string,");
+}
+
+TEST(HarmonyTools, DefaultsOfVariants) {
+    const std::string variants = R"({"oneOf": [{"type": "string", "enum": ["a\tb"], "default": "a\tb"},
+                                               {"type": "string", "default": "say \"x\""},
+                                               {"type": "number", "default": 1e-7}]})";
+    EXPECT_EQ(property(variants),
+              "p?:\n | \"a\tb\" // default: a\tb\n | string // default: \"say \"x\"\"\n | number // default: 1e-7\n,");
+    EXPECT_EQ(property(R"({"type": "array", "items": )" + variants + "}"),
+              "p?: \n     | \"a\tb\" // default: \"a\\tb\"\n     | string // default: \"say \"x\"\"\n"
+              "     | number // default: 1e-7[],");
+}
+
+// Expected values: the rules of ryu's pretty printer, which serde_json uses.
+TEST(HarmonyTools, NumbersAsTheLibraryPrintsThem) {
+    const std::vector<std::pair<const char*, const char*>> cases = {
+        {"0", "0"},
+        {"-3", "-3"},
+        {"18446744073709551615", "18446744073709551615"},
+        {"18446744073709551616", "1.8446744073709552e19"},
+        {"0.0", "0.0"},
+        {"-0.0", "-0.0"},
+        {"1.0", "1.0"},
+        {"1e2", "100.0"},
+        {"0.1", "0.1"},
+        {"0.30000000000000004", "0.30000000000000004"},
+        {"123456.789", "123456.789"},
+        {"0.001", "0.001"},
+        {"0.00001", "0.00001"},
+        {"0.000012", "0.000012"},
+        {"0.000001", "1e-6"},
+        {"1e-6", "1e-6"},
+        {"-1.25e-7", "-1.25e-7"},
+        {"1e15", "1000000000000000.0"},
+        {"1234567890123456.0", "1234567890123456.0"},
+        {"1e16", "1e16"},
+        {"1.5e16", "1.5e16"},
+        {"1.7976931348623157e308", "1.7976931348623157e308"},
+        {"5e-324", "5e-324"},
+    };
+    for (const auto& [written, expected] : cases) {
+        EXPECT_EQ(property(std::string(R"({"type": "number", "default": )") + written + "}"),
+                  std::string("p?: number, // default: ") + expected);
+        EXPECT_EQ(property(std::string(R"({"default": [{"a": )") + written + "}]}"),
+                  std::string("p?: any, // default: [{\"a\":") + expected + "}]");
+    }
 }
 
 TEST(HarmonyTools, OneOfBesideADescription) {

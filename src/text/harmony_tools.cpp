@@ -5,6 +5,8 @@
 // brace, `anyOf` and `$ref` are `any`.
 #include "text/harmony_tools.h"
 
+#include <charconv>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -36,10 +38,44 @@ const Json* list_at(const Json& schema, const char* key) {
     return value && value->is_array() && !value->empty() ? value : nullptr;
 }
 
+// As the library's JSON writer prints a double: the shortest digits that read back as it, with a point, and an exponent
+// only below 1e-5 or from 1e16 on (the rules of ryu, which serde_json uses).
+std::string double_text(double value) {
+    char buffer[32];
+    const char* const end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
+    const std::string_view text(buffer, size_t(end - buffer));  // "-1.25e-07"
+    const size_t e = text.find('e');
+    std::string digits;
+    for (const char c : text.substr(0, e))
+        if (c >= '0' && c <= '9') digits += c;
+    const int exponent = std::atoi(buffer + e + 1);
+    const int n_digits = int(digits.size()), point = exponent + 1;  // the place of the decimal point in the digits
+    const std::string sign = text[0] == '-' ? "-" : "";
+
+    if (value == 0) return sign + "0.0";
+    if (point >= n_digits && point <= 16) return sign + digits + std::string(size_t(point - n_digits), '0') + ".0";
+    if (point > 0 && point <= 16) return sign + digits.insert(size_t(point), ".");
+    if (point > -5 && point <= 0) return sign + "0." + std::string(size_t(-point), '0') + digits;
+    if (n_digits > 1) digits.insert(1, ".");
+    return sign + digits + "e" + std::to_string(exponent);
+}
+
+std::string json_text(const Json& value) {
+    if (value.is_number_float()) return double_text(value.get<double>());
+    if (!value.is_structured()) return value.dump();
+    std::string out;
+    for (const auto& [key, item] : value.items()) {
+        if (!out.empty()) out += ',';
+        if (value.is_object()) out += Json(key).dump() + ":";
+        out += json_text(item);
+    }
+    return value.is_object() ? "{" + out + "}" : "[" + out + "]";
+}
+
 // Strings stand in bare quotes, without JSON's escapes; those of an enum, without quotes.
 std::string default_text(const Json& schema, const Json& value) {
     const std::string* text = value.get_ptr<const std::string*>();
-    if (!text) return "default: " + value.dump();
+    if (!text) return "default: " + json_text(value);
     return list_at(schema, "enum") ? "default: " + *text : "default: \"" + *text + "\"";
 }
 
@@ -67,9 +103,13 @@ std::string nullable_type_text(const Json& schema, const std::string& indent) {
     return out;
 }
 
+// Where the variants of a `oneOf` stand.
+enum class Place { kProperty, kElsewhere };
+
 // `oneOf`: a line for each variant. Beside a property's own description the first variant's is left out, and so is any
-// that repeats it.
-std::string variants_text(const Json& variants, const std::string& indent, const std::string* property_description) {
+// that repeats it. Elsewhere the default of an enum is JSON, with quotes.
+std::string variants_text(const Json& variants, const std::string& indent, Place place,
+                          const std::string* property_description) {
     std::string out;
     bool first = true;
     for (const Json& variant : variants) {
@@ -78,7 +118,10 @@ std::string variants_text(const Json& variants, const std::string& indent, const
         const std::string* description = string_at(variant, "description");
         if (description && !(property_description && (first || *description == *property_description)))
             comment += " " + *description;
-        if (const Json* value = member(variant, "default")) comment += " " + default_text(variant, *value);
+        if (const Json* value = member(variant, "default")) {
+            const bool quoted = place == Place::kElsewhere && list_at(variant, "enum");
+            comment += " " + (quoted ? "default: " + json_text(*value) : default_text(variant, *value));
+        }
         if (!comment.empty()) out += " //" + comment;
         first = false;
     }
@@ -86,7 +129,8 @@ std::string variants_text(const Json& variants, const std::string& indent, const
 }
 
 std::string property_text(const std::string& key, const Json& schema, bool is_required, const std::string& indent) {
-    const Json* variants = list_at(schema, "oneOf");
+    const Json* one_of = member(schema, "oneOf");
+    const Json* variants = one_of && one_of->is_array() ? one_of : nullptr;
     const Json* default_value = member(schema, "default");
     const std::string* description = string_at(schema, "description");
 
@@ -96,7 +140,7 @@ std::string property_text(const std::string& key, const Json& schema, bool is_re
         comment(*title);
         out += indent + "//\n";
     }
-    if (description && !variants) comment(*description);
+    if (description && !one_of) comment(*description);
     if (const Json* examples = list_at(schema, "examples")) {
         comment("Examples:");
         for (const Json& example : *examples)
@@ -106,13 +150,14 @@ std::string property_text(const std::string& key, const Json& schema, bool is_re
     const std::string name = indent + key + (is_required ? ":" : "?:");
     if (variants) {
         // The library prints a description that the first variant repeats in neither place.
-        const std::string* first_description = string_at(variants->front(), "description");
+        const std::string* first_description =
+            variants->empty() ? nullptr : string_at(variants->front(), "description");
         if (description && !(first_description && *first_description == *description)) comment(*description);
         if (default_value) comment(default_text(schema, *default_value));
-        out += name + variants_text(*variants, indent, description) + "\n" + indent + ",";
+        out += name + variants_text(*variants, indent, Place::kProperty, description) + "\n" + indent + ",";
     } else {
         out += name + " " + nullable_type_text(schema, indent + "    ") + ",";
-        if (default_value) out += " // " + default_text(schema, *default_value);
+        if (default_value && !one_of) out += " // " + default_text(schema, *default_value);
     }
     return out + "\n";
 }
@@ -134,7 +179,8 @@ std::string object_text(const Json& schema, const std::string& indent) {
 }
 
 std::string type_text(const Json& schema, const std::string& indent) {
-    if (const Json* variants = list_at(schema, "oneOf")) return variants_text(*variants, indent, nullptr);
+    if (const Json* variants = member(schema, "oneOf"); variants && variants->is_array())
+        return variants_text(*variants, indent, Place::kElsewhere, nullptr);
     if (const Json* types = list_at(schema, "type")) return type_list_text(*types);
     const std::string* type = string_at(schema, "type");
     if (!type) return "any";
