@@ -64,7 +64,7 @@ class HarmonyRenderer {
     explicit HarmonyRenderer(const Tokenizer& tokenizer);
 
     // A whole prompt: preamble, the conversation's messages less what history drops, and `<|start|>assistant`.
-    // `messages` holds user, assistant and tool messages. Throws Error for a schema that is not a JSON object, a tool
+    // `messages` holds user, assistant and tool messages, and developer messages that come later. Throws Error for a schema that is not a JSON object, a tool
     // message without a name, text that is not UTF-8.
     std::vector<int> render_prompt(const Preamble& preamble, const std::vector<Message>& messages) const;
 

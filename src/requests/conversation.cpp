@@ -1,30 +1,47 @@
 // conversation.cpp: OpenAI's chat messages and tools as harmony messages.
 //
 // System and developer messages both become harmony's developer message, as gpt-oss is trained to read what applications
-// call the system prompt. They must come first; several are joined by a blank line.
-#include <map>
+// call the system prompt. Those that come first are joined by a blank line; a later one stands where it is said.
+#include <algorithm>
 
 #include "error.h"
 #include "requests/request_line.h"
 
 namespace {
 
-constexpr size_t kMaxNameBytes = 64;
+constexpr size_t kMaxNameBytes = 256;
 // Each message takes four tokens or more, so more than this would fill the longest context of the models.
 constexpr int kMaxItems = 32768;
 
-// Names stand in message headers, where a space or a special token would change the structure.
-void check_name(const std::string& path, const std::string& name) {
-    const bool good = name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") ==
-                      std::string::npos;
-    if (!good || name.empty() || name.size() > kMaxNameBytes)
-        wrong(path, fmt::format("1 to {} letters, digits, '_', '-' or '.'", kMaxNameBytes), name);
+// White space and control characters, which part the words of a header; a special token that is spelled is text anyway.
+bool parts_words(char c) {
+    return (c >= 0 && c <= ' ') || c == 0x7f;
 }
 
-std::string required_name(const JsonFields& object, const std::string& key) {
-    const std::string name = object.text(key).value_or("");
-    check_name(object.path(key), name);
+// A name of the conversation so far, which may be the model's own and anything. It stays one word of its header.
+std::string header_word(std::string name) {
+    std::replace_if(name.begin(), name.end(), parts_words, '_');
     return name;
+}
+
+// The name of a tool that is offered: in any script, but the model must be able to write it in a header.
+std::string tool_name(const JsonFields& function) {
+    const std::string name = function.text("name").value_or("");
+    if (name.empty() || name.size() > kMaxNameBytes || std::any_of(name.begin(), name.end(), parts_words))
+        wrong(function.path("name"), fmt::format("1 to {} bytes without white space", kMaxNameBytes), name);
+    return name;
+}
+
+// JSON without the white space between its values.
+std::string compact(std::string_view json) {
+    std::string out;
+    bool in_string = false;
+    for (size_t i = 0; i < json.size(); i++) {
+        if (json[i] == '"') in_string = !in_string;
+        if (in_string && json[i] == '\\') out += json[i++];
+        if (in_string || !parts_words(json[i])) out += json[i];
+    }
+    return out;
 }
 
 // A nested object; fails if it is absent.
@@ -52,6 +69,17 @@ void check_type(const JsonFields& object, const std::string& expected) {
         wrong(object.path("type"), fmt::format("\"{}\"", expected), type);
 }
 
+// The text of a part of a message, by any of its APIs' names.
+std::string part_text(const JsonFields& part) {
+    const std::string type = part.text("type").value_or("text");
+    if (type != "text" && type != "input_text" && type != "output_text" && type != "refusal")
+        wrong(part.path("type"), "text, input_text, output_text or refusal, all that is supported", type);
+    const char* const key = type == "refusal" ? "refusal" : "text";
+    const std::optional<std::string> text = part.text(key);
+    if (!text) fail("{}: expected a string, found none", part.path(key));
+    return *text;
+}
+
 // A string, or text parts, which stand one after the other with nothing between them. No value if absent.
 std::optional<std::string> read_content(const JsonFields& message) {
     const Json* content = message.find("content");
@@ -61,12 +89,7 @@ std::optional<std::string> read_content(const JsonFields& message) {
         return content->string();
     }
     std::string text;
-    for (const JsonFields& part : read_objects(message, "content")) {
-        check_type(part, "text");
-        const std::optional<std::string> part_text = part.text("text");
-        if (!part_text) fail("{}: expected a string, found none", part.path("text"));
-        text += *part_text;
-    }
+    for (const JsonFields& part : read_objects(message, "content")) text += part_text(part);
     return text;
 }
 
@@ -76,7 +99,7 @@ std::string required_content(const JsonFields& message) {
     return std::move(*content);
 }
 
-// Reads messages one by one; remembers which call has which id, for the results.
+// Reads messages one by one; remembers the calls, for their results.
 class MessageReader {
   public:
     explicit MessageReader(Conversation& conversation) : conversation_(conversation) {}
@@ -86,23 +109,29 @@ class MessageReader {
         if (role == "system" || role == "developer") return read_instructions(message);
         if (role == "user") return read_user(message);
         if (role == "assistant") return read_assistant(message);
-        if (role == "tool") return read_tool(message);
+        if (role == "tool" || role == "function") return read_tool(message);  // the second is its older name
         wrong(message.path("role"), "system, developer, user, assistant or tool", role);
     }
 
   private:
     void read_instructions(const JsonFields& message) {
-        if (!conversation_.messages.empty())
-            fail("{}: expected system and developer messages to come before all others", message.path("role"));
-        std::optional<std::string>& all = conversation_.instructions;
-        all = (all ? *all + "\n\n" : "") + required_content(message);
+        std::string text = required_content(message);
+        if (conversation_.messages.empty()) {
+            std::optional<std::string>& all = conversation_.instructions;
+            all = (all ? *all + "\n\n" : "") + text;
+            return;
+        }
+        Message later;
+        later.role = Role::kDeveloper;
+        later.content = "# Instructions\n\n" + text;
+        conversation_.messages.push_back(std::move(later));
     }
 
     void read_user(const JsonFields& message) {
         Message user;
         user.role = Role::kUser;
         user.content = required_content(message);
-        if (message.find("name")) user.name = required_name(message, "name");
+        user.name = header_word(message.text("name").value_or(""));
         conversation_.messages.push_back(std::move(user));
     }
 
@@ -115,8 +144,11 @@ class MessageReader {
         if (!reasoning.empty()) add_assistant("analysis", std::move(reasoning));
 
         const std::vector<JsonFields> calls = read_objects(message, "tool_calls");
-        // Text beside calls is a preamble to them, and the turn is not over.
-        if (std::optional<std::string> content = read_content(message); content && (calls.empty() || !content->empty()))
+        std::optional<std::string> content = read_content(message);
+        if (!content) content = message.text("refusal");
+        // Text beside calls is a preamble to them. With reasoning and nothing else, or with calls, the turn is not over.
+        const bool is_open = !calls.empty() || conversation_.messages.size() > n_before;
+        if (content && !(is_open && content->empty()))
             add_assistant(calls.empty() ? "final" : "commentary", std::move(*content));
         for (const JsonFields& call : calls) read_call(call);
         if (conversation_.messages.size() == n_before)
@@ -135,31 +167,55 @@ class MessageReader {
     void read_call(const JsonFields& call) {
         check_type(call, "function");
         const JsonFields function = required_object(call, "function");
-        const std::string name = "functions." + required_name(function, "name");
-        std::optional<std::string> arguments = function.text("arguments");
-        if (!arguments) fail("{}: expected a string, found none", function.path("arguments"));
-        if (const std::optional<std::string> id = call.text("id")) name_of_call_[*id] = name;
+        const std::string name = header_word(function.text("name").value_or(""));
+        if (name.empty()) fail("{}: expected the tool's name, found none", function.path("name"));
+        calls_.push_back({call.text("id").value_or(""), "functions." + name});
 
-        add_assistant("commentary", std::move(*arguments));
-        conversation_.messages.back().recipient = name;
+        add_assistant("commentary", read_arguments(function));
+        conversation_.messages.back().recipient = calls_.back().name;
         conversation_.messages.back().content_type = "<|constrain|>json";
     }
 
+    // A string of JSON, as in the API, or the JSON itself.
+    static std::string read_arguments(const JsonFields& function) {
+        const Json* arguments = function.find("arguments");
+        if (!arguments) fail("{}: expected a string, found none", function.path("arguments"));
+        if (arguments->is_string()) return arguments->string();
+        if (!arguments->is_object()) wrong(function.path("arguments"), "a string or an object", *arguments);
+        return compact(arguments->text());
+    }
+
     void read_tool(const JsonFields& message) {
-        const auto call = name_of_call_.find(message.text("tool_call_id").value_or(""));
-        if (call == name_of_call_.end())
-            fail("{}: expected the id of an earlier tool call", message.path("tool_call_id"));
         Message result;
         result.role = Role::kTool;
-        result.name = call->second;
+        result.name = answered_tool(message);
         result.recipient = "assistant";
         result.channel = "commentary";
         result.content = required_content(message);
         conversation_.messages.push_back(std::move(result));
     }
 
+    // The latest call of that id. Clients that lose ids give the tool's name, or answer the calls in their order.
+    std::string answered_tool(const JsonFields& message) {
+        const std::string id = message.text("tool_call_id").value_or("");
+        const std::string name = header_word(message.text("name").value_or(""));
+        Call* answered = nullptr;
+        for (Call& call : calls_)
+            if (!id.empty() && call.id == id) answered = &call;
+        if (!answered && !name.empty()) return "functions." + name;
+        for (Call& call : calls_)
+            if (!answered && !call.has_result) answered = &call;
+        if (!answered) fail("{}: expected the id of an earlier tool call", message.path("tool_call_id"));
+        answered->has_result = true;
+        return answered->name;
+    }
+
+    struct Call {
+        std::string id, name;
+        bool has_result = false;
+    };
     Conversation& conversation_;
-    std::map<std::string, std::string> name_of_call_;
+    std::vector<Call> calls_;
 };
 
 std::vector<FunctionTool> read_tools(const JsonFields& body) {
@@ -168,7 +224,7 @@ std::vector<FunctionTool> read_tools(const JsonFields& body) {
         check_type(tool, "function");
         const JsonFields function = required_object(tool, "function");
         FunctionTool t;
-        t.name = required_name(function, "name");
+        t.name = tool_name(function);
         t.description = function.text("description").value_or("");
         if (const Json* parameters = function.find("parameters")) {
             const JsonFields checked(*parameters, function.path("parameters"));  // must be an object
@@ -186,8 +242,8 @@ Conversation read_conversation(const JsonFields& body) {
     conversation.effort = read_effort(body);
     MessageReader reader(conversation);
     for (const JsonFields& message : read_objects(body, "messages")) reader.read(message);
-    if (conversation.messages.empty())
-        fail("{}: expected at least one message that is not the system's or developer's", body.path("messages"));
+    if (conversation.messages.empty() && !conversation.instructions)
+        fail("{}: expected at least one message, found none", body.path("messages"));
     conversation.tools = read_tools(body);
     if (body.text("tool_choice") == "none") conversation.tools.clear();  // harmony has no other way to forbid them
     return conversation;

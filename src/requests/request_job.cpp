@@ -24,7 +24,11 @@ class RequestJob : public Job {
     bool on_token(int id) override {
         answer_.ids.push_back(id);
         sink_.on_token();
-        if (!tokenizer_ || std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) return true;
+        if (!tokenizer_) return true;
+        if (std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) {
+            if (parser_ && tokenizer_->is_special(id)) add(parser_->feed(id));  // `<|call|>` says what came before it
+            return true;
+        }
         if (parser_) return add(parser_->feed(id));
         content_.feed(utf8_.feed(tokenizer_->bytes(id)));
         return !content_.found();

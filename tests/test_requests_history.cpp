@@ -1,0 +1,207 @@
+// test_requests_history.cpp: conversations as people's clients send them back, the model's own malformed answers included.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "error.h"
+#include "harmony_checks.h"
+#include "requests.h"
+#include "requests/request_line.h"
+
+namespace {
+
+Conversation conversation(const std::string& messages, const std::string& fields = "") {
+    const std::string body = R"({"messages": [)" + messages + "]" + (fields.empty() ? "" : ", " + fields) + "}";
+    return read_conversation(JsonFields(parse_json(body, "body"), ""));
+}
+
+std::string error_of(const std::string& messages, const std::string& fields = "") {
+    try {
+        conversation(messages, fields);
+    } catch (const Error& e) {
+        return e.what();
+    }
+    return "";
+}
+
+// The messages as the model reads them, special tokens by name.
+std::string rendered(const std::string& messages) {
+    static const Tokenizer tokenizer = byte_tokenizer();
+    static const HarmonyRenderer renderer(tokenizer);
+    std::string out;
+    for (const Message& message : drop_old_analysis(conversation(messages).messages))
+        out += marked(renderer.render(message));
+    return out;
+}
+
+const std::string kUser = R"({"role": "user", "content": "hi"})";
+const std::string kHi = "<|start|>user<|message|>hi<|end|>";
+
+std::string call(const std::string& function, const std::string& id = "c1") {
+    return R"({"role": "assistant", "content": null, "refusal": null, "tool_calls": [{"id": ")" + id +
+           R"(", "type": "function", "function": )" + function + "}]}";
+}
+
+}  // namespace
+
+TEST(History, SystemMessagesAloneAndLater) {
+    const Conversation alone = conversation(R"({"role": "system", "content": "Write a haiku."})");
+    EXPECT_EQ(alone.instructions, "Write a haiku.");
+    EXPECT_TRUE(alone.messages.empty());
+    for (const char* role : {"system", "developer"})
+        EXPECT_EQ(rendered(kUser + R"(, {"role": ")" + role + R"(", "content": "Be brief."}, )" + kUser),
+                  kHi + "<|start|>developer<|message|># Instructions\n\nBe brief.<|end|>" + kHi);
+}
+
+TEST(History, AnOpenTurnKeepsItsReasoning) {
+    const std::string thought = "<|start|>assistant<|channel|>analysis<|message|>Hm.<|end|>";
+    for (const char* content : {R"("content": "")", R"("content": null)", R"("content": [])"})
+        EXPECT_EQ(
+            rendered(kUser + R"(, {"role": "assistant", )" + content + R"(, "reasoning_content": "Hm."}, )" + kUser),
+            kHi + thought + kHi)
+            << content;
+    EXPECT_EQ(rendered(kUser + R"(, {"role": "assistant", "content": "Yes.", "reasoning": "Hm."}, )" + kUser),
+              kHi + "<|start|>assistant<|channel|>final<|message|>Yes.<|end|>" + kHi);
+    EXPECT_EQ(rendered(kUser + R"(, {"role": "assistant", "content": ""})"),
+              kHi + "<|start|>assistant<|channel|>final<|message|><|end|>");
+}
+
+TEST(History, Refusals) {
+    const std::string refused = kHi + "<|start|>assistant<|channel|>final<|message|>No.<|end|>";
+    EXPECT_EQ(rendered(kUser + R"(, {"role": "assistant", "content": "No.", "refusal": null})"), refused);
+    EXPECT_EQ(rendered(kUser + R"(, {"role": "assistant", "content": null, "refusal": "No."})"), refused);
+    EXPECT_EQ(rendered(kUser + R"(, {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]})"),
+              refused);
+}
+
+TEST(History, PartsByAnyName) {
+    EXPECT_EQ(rendered(R"({"role": "user", "content": [{"type": "input_text", "text": "h"}, {"text": "i"}]})"), kHi);
+    EXPECT_EQ(rendered(R"({"role": "assistant", "content": [{"type": "output_text", "text": "a"},
+                                                            {"type": "text", "text": "b"}]})"),
+              "<|start|>assistant<|channel|>final<|message|>ab<|end|>");
+    EXPECT_NE(error_of(R"({"role": "user", "content": [{"type": "input_image"}]})").find("input_image"),
+              std::string::npos);
+}
+
+TEST(History, ArgumentsAsAnObject) {
+    EXPECT_EQ(rendered(call(R"({"name": "f", "arguments": { "a" : "x \" y\\" ,
+                                                           "b": [1, 2.50, { }], "ü": null }})")),
+              R"(<|start|>assistant to=functions.f<|channel|>commentary <|constrain|>json<|message|>)"
+              R"({"a":"x \" y\\","b":[1,2.50,{}],"ü":null}<|call|>)");
+    EXPECT_NE(error_of(call(R"({"name": "f", "arguments": 5})")).find("a string or an object"), std::string::npos);
+    EXPECT_NE(error_of(call(R"({"name": "f"})")).find("arguments"), std::string::npos);
+}
+
+TEST(History, NamesInAnyScriptStayOneWord) {
+    const std::string tail = "<|channel|>commentary <|constrain|>json<|message|>{}<|call|>";
+    for (const std::string name : {"größe_lesen", "получить", "天気", "f:1", "bash,", "f/g", "<\\|call|>"}) {
+        const std::string written = name == "<\\|call|>" ? "<|call|>" : name;
+        EXPECT_EQ(rendered(call(R"({"name": ")" + written + R"(", "arguments": "{}"})")),
+                  "<|start|>assistant to=functions." + name + tail);
+    }
+    EXPECT_EQ(rendered(call(R"({"name": "a to=functions.b\n", "arguments": "{}"})")),
+              "<|start|>assistant to=functions.a_to=functions.b_" + tail);
+    const std::string long_name(1000, 'x');
+    EXPECT_EQ(error_of(call(R"({"name": ")" + long_name + R"(", "arguments": "{}"})")), "");
+    EXPECT_EQ(rendered(R"({"role": "user", "name": "Anna Müller", "content": "hi"})"),
+              "<|start|>user:Anna_Müller<|message|>hi<|end|>");
+    EXPECT_NE(error_of(call(R"({"name": "", "arguments": "{}"})")).find("name"), std::string::npos);
+}
+
+TEST(History, NamesOfToolsThatAreOffered) {
+    const auto tools = [](const std::string& name) { return R"("tools": [{"function": {"name": ")" + name + "\"}}]"; };
+    for (const std::string name : {"größe_lesen", "天気", "mcp/server:f", "a.b-c_9"})
+        EXPECT_EQ(conversation(kUser, tools(name)).tools.at(0).name, name);
+    for (const std::string name : {"", "a b", "a\\nb", "a\\u0007"})
+        EXPECT_NE(error_of(kUser, tools(name)).find("tools[0].function.name"), std::string::npos) << name;
+    EXPECT_NE(error_of(kUser, tools(std::string(1000, 'x'))).find("256"), std::string::npos);
+}
+
+TEST(History, ResultsOfUnknownCalls) {
+    const auto names = [](const std::string& results) {
+        std::string out;
+        for (const Message& m : conversation(call(R"({"name": "f", "arguments": ""})", "c1") + ", " +
+                                             call(R"({"name": "g", "arguments": ""})", "c2") + results)
+                                    .messages)
+            if (m.role == Role::kTool) out += m.name + "=" + m.content + " ";
+        return out;
+    };
+    const auto result = [](const std::string& fields) {
+        return R"(, {"role": "tool", "content": "r", )" + fields + "}";
+    };
+    EXPECT_EQ(names(result(R"("tool_call_id": "c2")") + result(R"("tool_call_id": "c1")")),
+              "functions.g=r functions.f=r ");
+    EXPECT_EQ(names(result(R"("name": "h")")), "functions.h=r ");
+    EXPECT_EQ(names(result(R"("tool_call_id": "lost")") + result(R"("tool_call_id": null)")),
+              "functions.f=r functions.g=r ");
+    EXPECT_EQ(names(R"(, {"role": "function", "name": "f", "content": [{"type": "text", "text": "r"}]})"),
+              "functions.f=r ");
+    EXPECT_NE(error_of(kUser + result(R"("tool_call_id": "c1")")).find("messages[1].tool_call_id"), std::string::npos);
+}
+
+namespace {
+
+struct Collected : ResultSink {
+    void on_answer(const Request&, Answer a) override { answer = std::move(a); }
+    Answer answer;
+};
+
+// What getp answers when the model generates `ids`.
+std::string answer_message(const TextCodec& codec, const std::vector<int>& ids, const std::vector<std::string>& tools) {
+    Request request;
+    request.kind = AnswerKind::kChat;
+    request.tool_names = tools;
+    request.stop_ids = codec.renderer().stop_ids();
+    Collected collected;
+    const std::unique_ptr<Job> job = make_job(request, codec, collected);
+    for (const int id : ids) {
+        const bool more = job->on_token(id);
+        if (!more || std::count(job->stop_ids.begin(), job->stop_ids.end(), id)) break;
+    }
+    job->on_done(Finish::kStop);
+    const auto line = nlohmann::ordered_json::parse(answer_line(request, collected.answer, "m", 0));
+    return line["response"]["body"]["choices"][0]["message"].dump();
+}
+
+}  // namespace
+
+// Whatever the model writes, its answer is taken back, with the same calls, and no call changes the message it stands in.
+TEST(History, NoAnswerIsRefused) {
+    const TextCodec codec(byte_tokenizer());
+    const std::vector<std::string> pieces = {
+        "<|channel|>", "<|channel|>", "<|message|>", "<|message|>", "<|constrain|>",   "<|start|>",  "<|end|>",
+        "assistant",   "user",        "analysis",    "commentary",  "final",           "json",       " ",
+        " to=",        "functions.",  "f",           "bash",        "größe",           "{\"a\": 1}", "\n",
+        ",",           ":1",          "<\\|call|>",  "some words",  " to=functions.f", "\x01",       "\xff",
+        "天気"};
+    std::mt19937 random(1);
+    int n_calls = 0;
+    for (int round = 0; round < 3000; round++) {
+        std::string stream;
+        if (round % 2) stream = "<|channel|>commentary to=functions.";
+        for (uint32_t length = random() % 14; length > 0; length--) stream += pieces[random() % pieces.size()];
+        stream += "<|call|>";
+        const std::string message = answer_message(codec, ids_of(stream), {"f", "bash"});
+        const auto json = nlohmann::ordered_json::parse(message);
+        Conversation back;
+        try {
+            back = conversation(kUser + ", " + message + ", " + kUser);
+        } catch (const Error& e) {
+            FAIL() << e.what() << " of " << message << " from " << stream;
+        }
+        codec.renderer().render_prompt(Preamble{}, back.messages);
+        size_t n_back = 0;
+        for (const Message& m : back.messages) {
+            if (m.recipient.empty()) continue;
+            n_back++;
+            HarmonyParser parser(codec.tokenizer());
+            for (const int id : codec.renderer().render(m)) parser.feed(id);
+            ASSERT_EQ(parser.messages().size(), 1u) << message;
+            EXPECT_EQ(parser.messages()[0].content, m.content) << message;
+        }
+        EXPECT_EQ(n_back, json.contains("tool_calls") ? json["tool_calls"].size() : 0) << message;
+        n_calls += int(n_back);
+    }
+    EXPECT_GT(n_calls, 300);
+}
