@@ -35,7 +35,7 @@ std::string whole_utf8(const std::string& bytes) {
 class Words {
   public:
     explicit Words(const std::string& bytes) : text_(whole_utf8(bytes)), rest_(text_) {}
-    Words(const Words&) = delete;
+    Words(const Words& other) : text_(other.rest_), rest_(text_) {}
 
     // The next word; "" at the end.
     std::string_view peek() const {
@@ -59,6 +59,12 @@ class Words {
     std::string_view rest_;
 };
 
+// As a tool's result is: "NAME to=assistant".
+bool is_addressed_to_assistant(Words words) {
+    words.take();
+    return words.peek() == "to=assistant";
+}
+
 // Takes what names the author, if it does, from the front of a header.
 void take_author(Words& words, bool role_given, const std::vector<std::string>& tools, Message& message) {
     message.role = Role::kAssistant;
@@ -76,7 +82,7 @@ void take_author(Words& words, bool role_given, const std::vector<std::string>& 
     } else if (!role_given && !word.empty() && !starts_with(word, kTo)) {
         const std::string_view trained = word.substr(0, word.find('.'));
         const bool is_tool = contains(kTrainedTools, trained) || contains(tools, word);
-        if (!is_tool && words.rest().find(" to=assistant") == std::string_view::npos) return;
+        if (!is_tool && !is_addressed_to_assistant(words)) return;
         message.role = Role::kTool;
         message.name = words.take();
     }
@@ -314,7 +320,9 @@ Message read_cut_header(const HarmonyHeader& header, const std::vector<std::stri
     const RecipientWord recipient = choose_recipient(recipients);
     const size_t first = message.content.find_first_not_of(kSpaces);
     const bool is_json = first != std::string::npos && message.content[first] == '{';
-    if (message.role == Role::kAssistant && (!recipient.is_call || is_call || is_json))
+    if (message.role != Role::kAssistant)
+        message.recipient = recipients.empty() || recipients[0].recipient == "all" ? "" : recipients[0].recipient;
+    else if (!recipient.is_call || is_call || is_json)
         message.recipient = recipient.recipient;
     return message;
 }
