@@ -13,6 +13,7 @@
 
 #include "bf16.h"
 
+#include "f16.h"
 enum class LayerKind { kSliding, kFull };
 
 struct Config {
@@ -44,7 +45,8 @@ struct Config {
     std::vector<int> stop_ids;  // ids that end generation; generation_config.json wins over config.json
 };
 
-enum class DType { kF32, kBF16, kMXFP4 };
+// kF16: some fine-tunes are saved so. It becomes f32, which holds each of its values, wherever it is used.
+enum class DType { kF32, kBF16, kF16, kMXFP4 };
 
 // (n), contiguous. Never MXFP4. data == nullptr: absent, which reads as zeros (a model without biases).
 struct Vector {
@@ -63,6 +65,7 @@ struct Vector {
 // (n_out, n_in), rows contiguous; y = W x.
 struct Matrix {
     DType dtype = DType::kBF16;
+        if (dtype == DType::kF16) return to_f32(static_cast<const f16*>(data)[i]);
     bool transposed = false;  // stored as (n_in, n_out): the experts of dequantised Hugging Face snapshots
     int64_t n_out = 0;
     int64_t n_in = 0;

@@ -17,6 +17,7 @@ struct ProductCase {
 struct MadeUpWeights {
     std::vector<float> f32;
     std::vector<bf16> half;
+    std::vector<f16> half16;
     std::vector<uint8_t> blocks, scales;
     Matrix matrix;
 
@@ -28,6 +29,12 @@ struct MadeUpWeights {
         if (dtype == DType::kF32) {
             for (size_t i = 0; i < n; i++) f32.push_back(noise(1, i));
             matrix.data = f32.data();
+        } else if (dtype == DType::kF16) {  // of both signs, from 2^-9 to 2
+            for (size_t i = 0; i < n; i++) {
+                const float value = noise(1, i);
+                half16.push_back({uint16_t((value < 0 ? 0x8000 : 0) + 0x1800 + 0x27ff * std::fabs(value))});
+            }
+            matrix.data = half16.data();
         } else if (dtype == DType::kBF16) {
             for (size_t i = 0; i < n; i++) half.push_back(to_bf16(noise(1, i)));
             matrix.data = half.data();

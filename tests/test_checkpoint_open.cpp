@@ -184,8 +184,8 @@ TEST_F(OpenModel, EveryTensorIsNeededWithItsShapeAndDtype) {
             shape.insert(shape.begin(), 1);
             EXPECT_TRUE(has(error_with("shape", shape), {c.tensors, name, "shape", "expected [", "found [1, "}));
             const bool bytes = info["dtype"] == "U8";
-            EXPECT_TRUE(has(error_with("dtype", bytes ? "I8" : "F16"),
-                            {c.tensors, name, "dtype", bytes ? "expected U8" : "expected BF16", bytes ? "I8" : "F16"}));
+            EXPECT_TRUE(has(error_with("dtype", bytes ? "I8" : "I16"),
+                            {c.tensors, name, "dtype", bytes ? "expected U8" : "expected BF16", bytes ? "I8" : "I16"}));
             SafetensorsParts damaged = whole;
             damaged.header.erase(name);
             damaged.header["other"] = info;

@@ -63,7 +63,8 @@ void expect_dot(const Kernels& kernels, DType dtype, const ProductCase& c) {
 TEST(Kernels, DotMatchesDouble) {
     for (const Kernels* kernels : available_kernels())
         for (const ProductCase& c : kCases)
-            for (const DType dtype : {DType::kF32, DType::kBF16, DType::kMXFP4}) expect_dot(*kernels, dtype, c);
+            for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16, DType::kMXFP4})
+                expect_dot(*kernels, dtype, c);
 }
 
 TEST(Kernels, DotOfRowsThatEndInsideABlock) {
@@ -72,14 +73,14 @@ TEST(Kernels, DotOfRowsThatEndInsideABlock) {
                                  {5, 9, 33, "one past a block"},  {1, 2, 48, "half a block"}};
     for (const Kernels* kernels : available_kernels())
         for (const ProductCase& c : cases)
-            for (const DType dtype : {DType::kF32, DType::kBF16}) expect_dot(*kernels, dtype, c);
+            for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) expect_dot(*kernels, dtype, c);
 }
 
 // The promise that makes a request's tokens independent of the batch it runs in.
 TEST(Kernels, TokensTogetherEqualTokensAlone) {
     const ProductCase c{13, 29, 2880, ""};
     for (const Kernels* kernels : available_kernels())
-        for (const DType dtype : {DType::kF32, DType::kBF16, DType::kMXFP4}) {
+        for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16, DType::kMXFP4}) {
             const MadeUpWeights w(dtype, c.n_out, c.n_in);
             const int64_t stride = padded(c.n_in);
             const std::vector<float> x = activations(*kernels, c, dtype, stride);
@@ -102,7 +103,7 @@ TEST(Kernels, AccumulateMatchesDouble) {
                                  {3, 48, 2, "head of 48"}};
     for (const Kernels* kernels : available_kernels())
         for (const ProductCase& c : cases)  // n_out columns, n_in terms
-            for (const DType dtype : {DType::kF32, DType::kBF16}) {
+            for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
                 SCOPED_TRACE(std::string(kernels->name) + " " + c.why);
                 const MadeUpWeights w(dtype, c.n_in, c.n_out);
                 const int64_t y_stride = c.n_out + 2;

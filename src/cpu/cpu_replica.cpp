@@ -78,11 +78,14 @@ void add(Rows& x, const Rows& y) {
     }
 }
 
-// The products of bf16 activations, if this CPU has instructions for them and no matrix is f32 (as in legacy files).
+// The products of bf16 activations, if this CPU has instructions for them and no matrix is f32 (as in legacy files) or
+// f16, whose fractions are longer than bf16's.
 const PackedKernels* packed_products(const Kernels& kernels, const Model& model) {
-    const LayerWeights& w = model.weights.layers.front();
-    for (const Matrix& m : {w.w_q, w.w_k, w.w_v, w.w_o, w.w_up.first, w.w_down.first, model.weights.unembed})
-        if (m.dtype == DType::kF32) return nullptr;
+    const auto is_float = [](const Matrix& m) { return m.dtype == DType::kF32 || m.dtype == DType::kF16; };
+    if (is_float(model.weights.unembed)) return nullptr;
+    for (const LayerWeights& w : model.weights.layers)
+        for (const Matrix* m : {&w.w_q, &w.w_k, &w.w_v, &w.w_o, &w.w_up.first, &w.w_down.first})
+            if (is_float(*m)) return nullptr;
     return kernels.packed;
 }
 

@@ -2,6 +2,7 @@
 #include "cpu/kernels.h"
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -15,6 +16,12 @@ namespace {
 bool allowed_to_use_tiles() {
     constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
     return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+// Not a name that every compiler's __builtin_cpu_supports knows.
+bool has_f16c() {
+    unsigned eax, ebx, ecx = 0, edx;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
 }
 
 const Kernels& with_products(const char* name, const char* flag, const PackedKernels& products, Kernels& storage) {
@@ -40,7 +47,8 @@ const std::vector<const Kernels*>& available_kernels() {
             found.push_back(&with_products("AMX", "amx", kAmxProducts, amx));
         if (bf16) found.push_back(&with_products("AVX-512 BF16", "avx512-bf16", kAvx512Bf16Products, avx512_bf16));
         if (avx512) found.push_back(&kAvx512Kernels);
-        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&kAvx2Kernels);
+        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())
+            found.push_back(&kAvx2Kernels);
 #elif defined(__aarch64__)
         found.push_back(&kNeonKernels);
 #endif

@@ -41,7 +41,7 @@ void lay_out(DeviceModel& device, const Model& model, const std::vector<float>& 
         to.o = up.matrix(from.w_o, from.b_o, SlabRows::kPlain, head_dim);
         to.g_mlp = up.vector(from.g_mlp, true);
         to.w_router = up.router(from.w_router);
-        to.router_is_f32 = from.w_router.dtype == DType::kF32;
+        to.router_is_f32 = from.w_router.dtype != DType::kBF16;  // f16 travels as f32
         to.b_router = up.vector(from.b_router, true);
         to.up = up.experts(from.w_up, from.b_up, SlabRows::kGated);
         to.down = up.experts(from.w_down, from.b_down, SlabRows::kPlain);
@@ -55,7 +55,7 @@ int64_t largest_transposed(const Weights& w) {
     int64_t bytes = 0;
     for (const LayerWeights& layer : w.layers)
         for (const ExpertMatrices* m : {&layer.w_up, &layer.w_down})
-            if (m->first.transposed) bytes = std::max(bytes, m->first.bytes());
+            if (m->first.transposed) bytes = std::max(bytes, uploaded_bytes(m->first));
     return bytes;
 }
 

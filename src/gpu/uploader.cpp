@@ -8,8 +8,15 @@ namespace {
 
 constexpr int64_t kBufferBytes = int64_t(32) << 20;
 
+// What a dtype travels as: f16 as f32, which holds it, so that no kernel knows it.
 SourceType source_type(DType dtype) {
-    return dtype == DType::kF32 ? SourceType::kF32 : dtype == DType::kBF16 ? SourceType::kBF16 : SourceType::kMXFP4;
+    if (dtype == DType::kMXFP4) return SourceType::kMXFP4;
+    return dtype == DType::kBF16 ? SourceType::kBF16 : SourceType::kF32;
+}
+
+// Of one dense element on its way.
+int64_t source_bytes(DType dtype) {
+    return source_type(dtype) == SourceType::kBF16 ? 2 : 4;
 }
 
 // Whether the kernels' form of MXFP4 holds these weights: it does for any that a training could have made.
@@ -31,7 +38,20 @@ void parallel_copy(char* to, const void* from, int64_t bytes) {
         std::memcpy(to + at, source + at, size_t(std::min(kPiece, bytes - at)));
 }
 
+// n dense elements as they travel.
+void copy_dense(char* to, const void* from, DType dtype, int64_t n) {
+    if (dtype != DType::kF16) return parallel_copy(to, from, n * source_bytes(dtype));
+    const auto* halves = static_cast<const f16*>(from);
+    auto* floats = reinterpret_cast<float*>(to);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++) floats[i] = to_f32(halves[i]);
+}
+
 }  // namespace
+
+int64_t uploaded_bytes(const Matrix& m) {
+    return m.dtype == DType::kMXFP4 ? m.bytes() : m.n_out * m.n_in * source_bytes(m.dtype);
+}
 
 Uploader::Buffer::Buffer(int64_t bytes) : pinned(bytes), raw(bytes, "weights' way in"), stream(gpu::make_stream()) {}
 
@@ -104,24 +124,27 @@ const bf16* Uploader::rows(const Matrix& m) {
         const int64_t n = std::min(rows_at_once, m.n_out - row) * m.n_in;
         Buffer& buffer = next_buffer();
         auto* const pinned = reinterpret_cast<bf16*>(buffer.pinned.data());
-        const float* from = static_cast<const float*>(m.data) + row * m.n_in;
+        const Vector from{m.dtype, m.n_out * m.n_in, m.data};
 #pragma omp parallel for
-        for (int64_t i = 0; i < n; i++) pinned[i] = to_bf16(from[i]);
+        for (int64_t i = 0; i < n; i++) pinned[i] = to_bf16(from[row * m.n_in + i]);
         gpu::copy_to_device(to + row * m.n_in, pinned, 2 * n, buffer.stream);
     }
     return to;
 }
 
 const void* Uploader::router(const Matrix& m) {
-    auto* const to = layout_.take<char>(m.bytes());
-    if (!counting()) copy_bytes(to, m.data, m.bytes());
+    auto* const to = layout_.take<char>(uploaded_bytes(m));
+    if (counting()) return to;
+    std::vector<char> values(size_t(uploaded_bytes(m)));
+    copy_dense(values.data(), m.data, m.dtype, m.n_out * m.n_in);
+    copy_bytes(to, values.data(), int64_t(values.size()));
     return to;
 }
 
 void Uploader::pack(const PackedMatrix& to, int expert, const Matrix& m, SlabRows rows, int head_dim) {
     const bool mxfp4 = m.dtype == DType::kMXFP4, stays = to.mxfp4;
     const int n_in = int(m.n_in), unit = rows == SlabRows::kRotated ? head_dim : kSlabRows;
-    const int64_t row_bytes = mxfp4 ? m.n_in / 2 + m.n_in / 32 : m.n_in * (m.dtype == DType::kF32 ? 4 : 2);
+    const int64_t row_bytes = uploaded_bytes(m) / m.n_out;
     const int64_t at_once = m.transposed ? m.n_out : std::max<int64_t>(1, buffer_bytes_ / row_bytes / unit) * unit;
     char* const tiles =
         static_cast<char*>(const_cast<void*>(to.tiles)) + expert * packed_tile_bytes(mxfp4, to.n_out, n_in);
@@ -131,12 +154,13 @@ void Uploader::pack(const PackedMatrix& to, int expert, const Matrix& m, SlabRow
     for (int64_t row = 0; row < m.n_out; row += at_once) {
         const int n = int(std::min(at_once, m.n_out - row));
         const Matrix part = m.transposed ? m : m.rows(row, n);
-        const int64_t scale_bytes = mxfp4 ? n * m.n_in / 32 : 0, data_bytes = part.bytes() - scale_bytes;
+        const int64_t scale_bytes = mxfp4 ? n * m.n_in / 32 : 0, data_bytes = uploaded_bytes(part) - scale_bytes;
         send(
-            part.bytes(),
+            uploaded_bytes(part),
             [&](char* pinned) {
+                if (!mxfp4) return copy_dense(pinned, part.data, part.dtype, part.n_out * part.n_in);
                 parallel_copy(pinned, part.data, data_bytes);
-                if (mxfp4) parallel_copy(pinned + data_bytes, part.scales, scale_bytes);
+                parallel_copy(pinned + data_bytes, part.scales, scale_bytes);
             },
             [&](const char* raw, gpu::Stream stream) {
                 char* const to_scales = stays ? scales + packed_scale_bytes(int(row), n_in) : nullptr;

@@ -8,6 +8,9 @@
 #include "kernels/kernels.h"
 #include "model.h"
 
+// What a matrix takes on its way: as much as in the file, or twice that for f16, which is sent as f32.
+int64_t uploaded_bytes(const Matrix& m);
+
 // Lays out and fills one block of device memory. Without a block (the first constructor) it counts bytes only, and the
 // pointers it gives are null.
 class Uploader {
@@ -19,7 +22,7 @@ class Uploader {
 
     const float* vector(const Vector& v, bool zeros_if_absent);  // (n) as f32; nullptr if absent
     const bf16* rows(const Matrix& m);                           // (n_out, n_in) as it stands, rounded to bf16
-    const void* router(const Matrix& m);                         // (n_out, n_in) bf16 or f32, as it is
+    const void* router(const Matrix& m);                         // (n_out, n_in) bf16 as it is, else f32
     PackedMatrix matrix(const Matrix& m, const Vector& bias, SlabRows rows, int head_dim);
     PackedMatrix experts(const ExpertMatrices& m, const Vector& bias, SlabRows rows);
     const float* floats(const std::vector<float>& values);

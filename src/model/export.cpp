@@ -22,10 +22,15 @@ void check_not_source(const std::string& source, const std::string& out_path) {
     for (const auto& entry : fs::directory_iterator(source)) check(entry.path().string());
 }
 
-DType output_dtype(const NamedTensor& tensor, bool as_bf16) {
-    if (as_bf16) return DType::kBF16;
+DType stored_dtype(const NamedTensor& tensor) {
     if (!tensor.vectors.empty()) return tensor.vectors[0]->dtype;
     return tensor.experts ? tensor.experts->first.dtype : tensor.matrices[0]->dtype;
+}
+
+// f16 stays f16: bf16 holds next to none of its values.
+DType output_dtype(const NamedTensor& tensor, bool as_bf16) {
+    const DType stored = stored_dtype(tensor);
+    return as_bf16 && stored != DType::kF16 ? DType::kBF16 : stored;
 }
 
 void stream(const NamedTensor& tensor, int64_t n_bytes, DType dtype, const ByteSink& sink) {
@@ -52,7 +57,7 @@ std::vector<OutputTensor> output_tensors(const std::vector<NamedTensor>& layout,
     for (const NamedTensor& tensor : layout) {
         const bool raw = tensor.holds == Holds::kBlocks || tensor.holds == Holds::kScales;
         const DType dtype = output_dtype(tensor, as_bf16);
-        const std::string spelled = raw ? "U8" : dtype == DType::kF32 ? "F32" : "BF16";
+        const std::string spelled = raw ? "U8" : dtype == DType::kF32 ? "F32" : dtype == DType::kF16 ? "F16" : "BF16";
         const int64_t bytes = tensor_bytes(spelled, tensor.shape, tensor.name);
         tensors.push_back({{tensor.name, spelled, tensor.shape}, bytes, [&tensor, bytes, dtype](const ByteSink& sink) {
                                stream(tensor, bytes, dtype, sink);

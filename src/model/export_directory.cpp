@@ -93,6 +93,22 @@ void copy_tokenizer(const Model& model, const StagedDirectory& directory, const 
     }
 }
 
+// The readers of OpenAI's layout take its tensors as bf16.
+void check_no_f16(const std::vector<NamedTensor>& layout) {
+    for (const NamedTensor& tensor : layout) {
+        bool found = false;
+        for (const Vector* part : tensor.vectors) found |= part->dtype == DType::kF16;
+        for (const Matrix* part : tensor.matrices) found |= part->dtype == DType::kF16;
+        if (found) fail("original: {}: expected bf16, all that this kind of checkpoint holds, found f16", tensor.name);
+    }
+}
+
+nlohmann::json snapshot_config(const Model& model, const LayoutOptions& layout) {
+    nlohmann::json json = huggingface_config_json(model.config, layout.attention_bias, layout.mxfp4);
+    if (model.weights.embed.dtype == DType::kF16) json["torch_dtype"] = "float16";  // else its readers would round
+    return json;
+}
+
 }  // namespace
 
 void export_directory(const Model& model, const std::string& out_path, const ExportOptions& options) {
@@ -104,6 +120,7 @@ void export_directory(const Model& model, const std::string& out_path, const Exp
         fail("original: experts: expected MXFP4, which is all that this kind of checkpoint holds, found dense ones");
     const std::vector<NamedTensor> named =
         original ? original_layout(model.config, weights) : huggingface_layout(model.config, weights, layout);
+    if (original) check_no_f16(named);
     const std::vector<OutputTensor> tensors = output_tensors(named, /*as_bf16=*/true);
 
     std::string path = out_path;
@@ -113,9 +130,7 @@ void export_directory(const Model& model, const std::string& out_path, const Exp
     // The original layout has no place for the stop ids; its own readers pass over this file.
     write_text(directory.file("generation_config.json"), generation_config_json(model.config).dump(2));
     write_text(directory.file("config.json"),
-               (original ? original_config_json(model.config)
-                         : huggingface_config_json(model.config, layout.attention_bias, layout.mxfp4))
-                   .dump(2));
+               (original ? original_config_json(model.config) : snapshot_config(model, layout)).dump(2));
 
     int64_t total = 0;
     std::vector<NamedTensorInfo> infos;

@@ -60,6 +60,8 @@ void decode(const Matrix& w, int64_t o0, int64_t n_o, int64_t i0, int64_t n_i, f
             return decode_dense<float>(w, o0, n_o, i0, n_i, out, stride_o, stride_i, [](float f) { return f; });
         case DType::kBF16:
             return decode_dense<bf16>(w, o0, n_o, i0, n_i, out, stride_o, stride_i, [](bf16 h) { return to_f32(h); });
+        case DType::kF16:
+            return decode_dense<f16>(w, o0, n_o, i0, n_i, out, stride_o, stride_i, [](f16 h) { return to_f32(h); });
         case DType::kMXFP4:
             return decode_mxfp4(w, o0, n_o, i0, n_i, out, stride_o, stride_i);
     }
@@ -98,6 +100,7 @@ float Matrix::at(int64_t o, int64_t i) const {
     const int64_t index = transposed ? i * n_out + o : o * n_in + i;
     if (dtype == DType::kF32) return static_cast<const float*>(data)[index];
     if (dtype == DType::kBF16) return to_f32(static_cast<const bf16*>(data)[index]);
+    if (dtype == DType::kF16) return to_f32(static_cast<const f16*>(data)[index]);
     const uint8_t byte = static_cast<const uint8_t*>(data)[index / 2];
     return kE2M1[index % 2 ? byte >> 4 : byte & 15] * e8m0(scales[index / kMxBlock]);
 }

@@ -32,6 +32,14 @@ std::vector<std::string> numbered_files(const std::string& directory) {
     return names;
 }
 
+DType dtype_of(const std::string& spelled, bool bytes, const std::string& where) {
+    if (bytes && spelled == "U8") return DType::kMXFP4;
+    if (!bytes && spelled == "BF16") return DType::kBF16;
+    if (!bytes && spelled == "F16") return DType::kF16;
+    if (!bytes && spelled == "F32") return DType::kF32;
+    fail("{}: dtype: expected {}, found {}", where, bytes ? "U8" : "BF16, F16 or F32", spelled);
+}
+
 }  // namespace
 
 TensorFiles::TensorFiles(const std::string& path) : source_(path) {
@@ -100,10 +108,7 @@ int64_t TensorFiles::bind(const NamedTensor& tensor) const {
         fail("{}: shape: expected {}, as the config says, found {}", where, show_shape(tensor.shape),
              show_shape(info.shape));
     const bool bytes = tensor.holds == Holds::kBlocks || tensor.holds == Holds::kScales;
-    if (bytes ? info.dtype != "U8" : info.dtype != "BF16" && info.dtype != "F32")
-        fail("{}: dtype: expected {}, found {}", where, bytes ? "U8" : "BF16 or F32", info.dtype);
-
-    const DType dtype = bytes ? DType::kMXFP4 : info.dtype == "F32" ? DType::kF32 : DType::kBF16;
+    const DType dtype = dtype_of(info.dtype, bytes, where);
     const int64_t element = bytes ? 1 : element_bytes(dtype);
     if (info.begin % element != 0)
         fail("{}: expected it to start at a multiple of its {}-byte elements, found byte {}", where, element,

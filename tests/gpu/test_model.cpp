@@ -5,6 +5,7 @@
 #include "checkpoint.h"
 #include "cpu/kernels.h"
 #include "demo_golden.h"
+#include "f16_twin.h"
 #include "forward_checks.h"
 #include "tiny_model.h"
 
@@ -60,6 +61,17 @@ void expect_same_bits(const std::vector<Answer>& a, const std::vector<Answer>& b
     for (size_t i = 0; i < a.size(); i++) {
         EXPECT_EQ(a[i].tokens, b[i].tokens) << "prompt " << i;
         EXPECT_EQ(a[i].logits, b[i].logits) << "prompt " << i;
+    }
+}
+
+TEST(GpuWeights, F16ComputeWhatTheSameValuesInF32Do) {
+    for (const char* format : {"mxfp4", "bf16"}) {
+        const TinyModel half(format, {"num_hidden_layers=2"}), single(format, {"num_hidden_layers=2"});
+        rewrite_dense(half.path(), "F16");
+        rewrite_dense(single.path(), "F32");
+        const std::vector<Prompt> prompts{{{1, 2, 3, 4, 5}, 3}, {{7}, 3}};
+        expect_same_bits(run_on_gpu(open_model(half.path()), prompts, 2),
+                         run_on_gpu(open_model(single.path()), prompts, 2));
     }
 }
 

@@ -18,6 +18,9 @@ struct Avx2 {
         const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
         return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16))};
     }
+    static Avx2 load_f16(const f16* p) {
+        return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+    }
     static void store(float* p, Avx2 a) { _mm256_storeu_ps(p, a.v); }
     static Avx2 fma(Avx2 a, Avx2 b, Avx2 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 

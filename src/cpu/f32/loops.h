@@ -1,7 +1,7 @@
 // loops.h: the inner loops of Kernels (kernels.h), written once over a vector type `V` of kLanes floats, 4 to 16. Each
 // file beside this one defines such a type with the instructions of one set, and instantiates MakeKernels<V>.
 //
-// V has: zero, set1, load and store of kLanes floats, load_bf16, fma, sum (a fixed tree), mxfp4 (16 bytes of codes and a
+// V has: zero, set1, load and store of kLanes floats, load_bf16, load_f16, fma, sum (a fixed tree), mxfp4 (16 bytes of codes and a
 // scale → a block, in the order of columns kMxfp4Column), and the tile sizes kRows × kToks: as many partial sums as its
 // registers hold beside a column of the tile's weights or tokens.
 //
@@ -17,18 +17,25 @@
 
 namespace {
 
-// The first n elements (clamped to 0 to kLanes), zeros after them: rows that end inside a vector are rare, and may be slow.
 template <class V>
-V load_n(const float* p, int64_t n) {
-    float part[V::kLanes] = {};
-    if (n > 0) std::memcpy(part, p, size_t(std::min<int64_t>(n, V::kLanes)) * sizeof *p);
-    return V::load(part);
+V load_all(const float* p) {
+    return V::load(p);
 }
 template <class V>
-V load_bf16_n(const bf16* p, int64_t n) {
-    bf16 part[V::kLanes] = {};
+V load_all(const bf16* p) {
+    return V::load_bf16(p);
+}
+template <class V>
+V load_all(const f16* p) {
+    return V::load_f16(p);
+}
+
+// The first n elements (clamped to 0 to kLanes), zeros after them: rows that end inside a vector are rare, and may be slow.
+template <class V, class T>
+V load_n(const T* p, int64_t n) {
+    T part[V::kLanes] = {};
     if (n > 0) std::memcpy(part, p, size_t(std::min<int64_t>(n, V::kLanes)) * sizeof *p);
-    return V::load_bf16(part);
+    return load_all<V>(part);
 }
 template <class V>
 void store_n(float* p, V a, int64_t n) {
@@ -52,35 +59,19 @@ Block<V> make_block(F&& load_part) {
     return block;
 }
 
-// Weight rows of one dtype. row(o) is a cursor on one of them: load() gives the whole block at column k, load_tail() the
+// Weight rows of a dense dtype. row(o) is a cursor on one of them: load() gives the whole block at column k, load_tail() the
 // n < 32 elements that end the row.
-template <class V>
-struct F32Rows {
-    const float* w;
+template <class V, class T>
+struct DenseRows {
+    const T* w;
     int64_t stride;
     struct Row {
-        const float* w;
+        const T* w;
         Block<V> load(int64_t k) const {
-            return make_block<V>([&](int i) { return V::load(w + k + i); });
+            return make_block<V>([&](int i) { return load_all<V>(w + k + i); });
         }
         Block<V> load_tail(int64_t k, int64_t n) const {
             return make_block<V>([&](int i) { return load_n<V>(w + k + i, n - i); });
-        }
-    };
-    Row row(int64_t o) const { return {w + o * stride}; }
-};
-
-template <class V>
-struct BF16Rows {
-    const bf16* w;
-    int64_t stride;
-    struct Row {
-        const bf16* w;
-        Block<V> load(int64_t k) const {
-            return make_block<V>([&](int i) { return V::load_bf16(w + k + i); });
-        }
-        Block<V> load_tail(int64_t k, int64_t n) const {
-            return make_block<V>([&](int i) { return load_bf16_n<V>(w + k + i, n - i); });
         }
     };
     Row row(int64_t o) const { return {w + o * stride}; }
@@ -251,12 +242,7 @@ void dot_any(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64
 template <class V, int N, class T>
 void accumulate_tokens(float* y, int64_t y_stride, const float* x, int64_t x_stride, const T* w, int64_t w_stride,
                        int64_t n_k, int64_t n_cols) {
-    const auto load = [](const T* p, int64_t n) {
-        if constexpr (std::is_same_v<T, bf16>)
-            return n >= V::kLanes ? V::load_bf16(p) : load_bf16_n<V>(p, n);
-        else
-            return n >= V::kLanes ? V::load(p) : load_n<V>(p, n);
-    };
+    const auto load = [](const T* p, int64_t n) { return n >= V::kLanes ? load_all<V>(p) : load_n<V>(p, n); };
     for (int64_t c = 0; c < n_cols; c += V::kLanes) {
         const int64_t n = n_cols - c;
         V sum[N];
@@ -299,9 +285,11 @@ struct MakeKernels {
         const auto run = [&](const auto& rows) { dot_any<V>(y, y_stride, x, x_stride, n_tok, rows, o0, o1, w.n_in); };
         switch (w.dtype) {
             case DType::kF32:
-                return run(F32Rows<V>{static_cast<const float*>(w.data), w.n_in});
+                return run(DenseRows<V, float>{static_cast<const float*>(w.data), w.n_in});
             case DType::kBF16:
-                return run(BF16Rows<V>{static_cast<const bf16*>(w.data), w.n_in});
+                return run(DenseRows<V, bf16>{static_cast<const bf16*>(w.data), w.n_in});
+            case DType::kF16:
+                return run(DenseRows<V, f16>{static_cast<const f16*>(w.data), w.n_in});
             case DType::kMXFP4:
                 return run(MXFP4Rows<V>{static_cast<const uint8_t*>(w.data), w.scales, w.n_in / 32});
         }
@@ -309,10 +297,12 @@ struct MakeKernels {
 
     static void accumulate(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok, DType dtype,
                            const void* w, int64_t w_stride, int64_t n_k, int64_t n_cols) {
-        if (dtype == DType::kBF16)
-            accumulate_typed<V>(y, y_stride, x, x_stride, n_tok, static_cast<const bf16*>(w), w_stride, n_k, n_cols);
-        else
-            accumulate_typed<V>(y, y_stride, x, x_stride, n_tok, static_cast<const float*>(w), w_stride, n_k, n_cols);
+        const auto run = [&](const auto* typed) {
+            accumulate_typed<V>(y, y_stride, x, x_stride, n_tok, typed, w_stride, n_k, n_cols);
+        };
+        if (dtype == DType::kBF16) return run(static_cast<const bf16*>(w));
+        if (dtype == DType::kF16) return run(static_cast<const f16*>(w));
+        run(static_cast<const float*>(w));
     }
 };
 

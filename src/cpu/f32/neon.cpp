@@ -20,6 +20,11 @@ struct Neon {
         std::memcpy(&bits, p, sizeof bits);
         return {vreinterpretq_f32_u32(vshll_n_u16(bits, 16))};
     }
+    static Neon load_f16(const f16* p) {
+        uint16x4_t bits;
+        std::memcpy(&bits, p, sizeof bits);
+        return {vcvt_f32_f16(vreinterpret_f16_u16(bits))};
+    }
     static void store(float* p, Neon a) { vst1q_f32(p, a.v); }
     static Neon fma(Neon a, Neon b, Neon c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
     static float sum(Neon a) { return vaddvq_f32(a.v); }

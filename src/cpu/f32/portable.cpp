@@ -26,6 +26,11 @@ struct Portable {
         for (int i = 0; i < 16; i++) a.v[i] = to_f32(p[i]);
         return a;
     }
+    static Portable load_f16(const f16* p) {
+        Portable a;
+        for (int i = 0; i < 16; i++) a.v[i] = to_f32(p[i]);
+        return a;
+    }
     static void store(float* p, const Portable& a) { std::memcpy(p, a.v, sizeof a.v); }
     static Portable fma(const Portable& a, const Portable& b, const Portable& c) {
         Portable d;
