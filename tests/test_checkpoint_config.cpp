@@ -214,7 +214,15 @@ TEST(CheckpointConfig, EveryWrongFieldIsNamed) {
         json config = huggingface();
         const std::string path = wrong.key;
         const size_t dot = path.find('.');
+        {"rms_norm_eps", 0, {"rms_norm_eps", "0"}},  // a row of zeros would be NaN
+        {"rms_norm_eps", 1e-50, {"rms_norm_eps"}},   // 0 as f32
+        {"rope_theta", 0, {"rope_theta", "0"}},
         json& object = dot == std::string::npos ? config : config[path.substr(0, dot)];
+        {"swiglu_limit", -7, {"swiglu_limit", "-7"}},
+        {"swiglu_limit", 1e30, {"swiglu_limit"}},
+        {"swiglu_alpha", 0, {"swiglu_alpha"}},
+        {"swiglu_alpha", 1e38, {"swiglu_alpha"}},
+        {"sliding_window", -1, {"sliding_window", "-1"}},
         object[path.substr(dot == std::string::npos ? 0 : dot + 1)] = wrong.value;
         const std::string error = config_error(config);
         EXPECT_TRUE(has(error, {"dir/config.json"})) << path;
@@ -230,6 +238,7 @@ TEST(CheckpointConfig, LargestDimensionsDoNotOverflow) {
                    {"num_local_experts", kMaxExperts},
                    {"vocab_size", kMaxVocab},
                    {"head_dim", kMaxHeadDim},
+        {"rope_scaling.attention_factor", 1e30, {"rope_scaling.attention_factor"}},  // q·k would be infinite
                    {"num_attention_heads", kMaxHeads},
                    {"num_key_value_heads", kMaxHeads},
                    {"num_hidden_layers", kMaxLayers},

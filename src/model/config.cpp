@@ -31,6 +31,9 @@ void check_config(const Config& c, const std::string& file) {
     if (c.experts_per_token > c.n_experts)
         fail("{}: experts per token: expected at most the {} experts, found {}", file, c.n_experts,
              c.experts_per_token);
+    if (!(c.rope_attention_factor >= kMinAttentionFactor && c.rope_attention_factor <= kMaxAttentionFactor))
+        fail("{}: RoPE attention factor: expected a number from {} to {}, found {}", file, kMinAttentionFactor,
+             kMaxAttentionFactor, c.rope_attention_factor);
     if (c.rope_beta_fast < c.rope_beta_slow)
         fail("{}: RoPE beta_fast: expected at least beta_slow, {}, found {}", file, c.rope_beta_slow, c.rope_beta_fast);
 }

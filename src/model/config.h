@@ -14,8 +14,12 @@ constexpr int kMaxHeads = 1 << 14;
 constexpr int kMaxHeadDim = 1 << 10;
 constexpr int kMaxExperts = 1 << 14;
 constexpr int kMaxContext = 1 << 30;
-constexpr double kMinFloat = 1e-6, kMaxFloat = 1e30;  // of numbers that must be positive
-constexpr double kMinTheta = 1.001;                   // RoPE divides by its logarithm
+constexpr double kMinFloat = 1e-6, kMaxFloat = 1e30;   // of numbers that must be positive
+constexpr double kMinTheta = 1.001;                    // RoPE divides by its logarithm
+constexpr double kMinEps = 1e-12, kMaxEps = 1;         // the norm divides by its root where a row is all zeros
+constexpr double kMinSwiglu = 1e-3, kMaxSwiglu = 1e9;  // limit and alpha; products of two stay far from infinity
+constexpr double kMinAttentionFactor = 1e-3, kMaxAttentionFactor = 1e3;
+constexpr double kMaxTemperature = 100;
 
 // What a Hugging Face config.json says beyond Config.
 struct HuggingFaceConfig {

@@ -26,7 +26,8 @@ void read_yarn(const JsonFields& f, Config& c) {
     if (mscale != 0 && mscale_all_dim != 0)
         attention_factor =
             yarn_attention_factor(c.rope_factor, mscale) / yarn_attention_factor(c.rope_factor, mscale_all_dim);
-    c.rope_attention_factor = float(f.number_or("attention_factor", attention_factor, kMinFloat, kMaxFloat));
+    c.rope_attention_factor =
+        float(f.number_or("attention_factor", attention_factor, kMinAttentionFactor, kMaxAttentionFactor));
 }
 
 // `rope_scaling` beside `rope_theta` up to transformers 4, `rope_parameters` with the theta inside from 5 on.
@@ -107,9 +108,9 @@ HuggingFaceConfig read_huggingface_config(std::string_view text, const std::stri
     const bool slides = std::count(c.layer_kind.begin(), c.layer_kind.end(), LayerKind::kSliding) > 0;
     c.sliding_window =
         slides ? f.integer("sliding_window", 1, kMaxContext) : f.integer_or("sliding_window", 1, 1, kMaxContext);
-    c.norm_eps = float(f.number_or("rms_norm_eps", c.norm_eps, 0, 1));
-    c.swiglu_limit = float(f.number_or("swiglu_limit", c.swiglu_limit, kMinFloat, kMaxFloat));
-    c.swiglu_alpha = float(f.number_or("swiglu_alpha", c.swiglu_alpha, kMinFloat, kMaxFloat));
+    c.norm_eps = float(f.number_or("rms_norm_eps", c.norm_eps, kMinEps, kMaxEps));
+    c.swiglu_limit = float(f.number_or("swiglu_limit", c.swiglu_limit, kMinSwiglu, kMaxSwiglu));
+    c.swiglu_alpha = float(f.number_or("swiglu_alpha", c.swiglu_alpha, kMinSwiglu, kMaxSwiglu));
     read_rope(f, c);
     read_stop_ids(f, c);
     check_config(c, file);

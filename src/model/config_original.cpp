@@ -22,7 +22,7 @@ Config read_original_config(std::string_view text, const std::string& file) {
     c.experts_per_token = f.integer("experts_per_token", 1, kMaxExperts);
     c.sliding_window = f.integer("sliding_window", 1, kMaxContext);
     c.layer_kind = alternating_layers(c.n_layers);
-    c.swiglu_limit = float(f.number_or("swiglu_limit", c.swiglu_limit, kMinFloat, kMaxFloat));
+    c.swiglu_limit = float(f.number_or("swiglu_limit", c.swiglu_limit, kMinSwiglu, kMaxSwiglu));
     c.rope_theta = float(f.number("rope_theta", kMinTheta, kMaxFloat));
     c.rope_original_context = f.integer("initial_context_length", 1, kMaxContext);
     // The bound keeps the product below in an int.

@@ -102,7 +102,7 @@ Config read_legacy_header(const LegacyHeader& h, const std::string& path) {
         number("rope_scaling_factor", h.rope_scaling_factor, 1, double(kMaxContext) / c.rope_original_context);
     c.rope_attention_factor = float(yarn_attention_factor(c.rope_factor));
     c.sliding_window = integer("sliding_window", h.sliding_window, kMaxContext);
-    c.swiglu_limit = number("swiglu_limit", h.swiglu_limit, kMinFloat, kMaxFloat);
+    c.swiglu_limit = number("swiglu_limit", h.swiglu_limit, kMinSwiglu, kMaxSwiglu);
     c.layer_kind = alternating_layers(c.n_layers);
     // Most exporters wrote a seq_len far below what the model can do.
     c.max_context = std::max(seq_len, int(c.rope_original_context * double(c.rope_factor)));
