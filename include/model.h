@@ -8,6 +8,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,13 @@
 
 #include "f16.h"
 enum class LayerKind { kSliding, kFull };
+
+// How a model's authors would have it sampled (generation_config.json). Empty: they do not say.
+struct SamplingDefaults {
+    std::optional<bool> do_sample;
+    std::optional<float> temperature, top_p;
+    std::optional<int> top_k;  // 0: of all tokens
+};
 
 struct Config {
     int vocab_size = 0;
@@ -43,6 +51,7 @@ struct Config {
     float rope_attention_factor = 1.0f;  // multiplies cos and sin
 
     std::vector<int> stop_ids;  // ids that end generation; generation_config.json wins over config.json
+    SamplingDefaults sampling;
 };
 
 // kF16: some fine-tunes are saved so. It becomes f32, which holds each of its values, wherever it is used.

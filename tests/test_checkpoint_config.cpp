@@ -164,6 +164,37 @@ TEST(CheckpointConfig, StopIds) {
                         {"g.json", "eos_token_id", "token id"}));
 }
 
+TEST(CheckpointConfig, SamplingDefaults) {
+    Config c = read(huggingface());
+    const auto with = [&](const json& changes) {
+        read_generation_config(changes, "g.json", c);
+        return c.sampling;
+    };
+    const SamplingDefaults none = with({{"eos_token_id", 7}, {"temperature", nullptr}});
+    EXPECT_FALSE(none.do_sample || none.temperature || none.top_p || none.top_k) << "what is not said stays open";
+    EXPECT_EQ(generation_config_json(c), (json{{"eos_token_id", {7}}})) << "and nothing is written that was not said";
+    const SamplingDefaults all = with({{"do_sample", false}, {"temperature", 0.6}, {"top_p", 0.95}, {"top_k", 20}});
+    EXPECT_EQ(all.do_sample, false);
+    EXPECT_EQ(all.temperature, 0.6f);
+    EXPECT_EQ(all.top_p, 0.95f);
+    EXPECT_EQ(all.top_k, 20);
+    EXPECT_EQ(generation_config_json(c)["temperature"].dump(), "0.6") << "the shortest that reads back";
+    const json written = generation_config_json(c);
+    Config back = read(huggingface());
+    read_generation_config(written, "g.json", back);
+    EXPECT_EQ(generation_config_json(back), written);
+    EXPECT_EQ(with({{"top_k", -1}}).top_k, 0) << "all tokens, in others' words";
+    for (const auto& [key, value] : std::vector<std::pair<const char*, json>>{{"do_sample", 1},
+                                                                              {"temperature", -0.1},
+                                                                              {"temperature", "hot"},
+                                                                              {"temperature", 1e9},
+                                                                              {"top_p", 1.5},
+                                                                              {"top_p", -1},
+                                                                              {"top_k", -2},
+                                                                              {"top_k", 2.5}})
+        EXPECT_TRUE(has(error_of([&, k = key, v = value] { with({{k, v}}); }), {"g.json", key, "expected", "found"}));
+}
+
 struct Wrong {
     const char* key;  // dot: inside
     json value;       // null: the field is taken out

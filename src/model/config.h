@@ -32,7 +32,8 @@ struct HuggingFaceConfig {
 // `text` is JSON, `file` names the source in errors. All of these throw Error.
 HuggingFaceConfig read_huggingface_config(std::string_view text, const std::string& file);
 Config read_original_config(std::string_view text, const std::string& file);
-// The ids in generation_config.json, if it has any, replace those of config.json.
+// The ids in generation_config.json, if it has any, replace those of config.json; its sampling becomes
+// config.sampling.
 void read_generation_config(std::string_view text, const std::string& file, Config& config);
 
 nlohmann::json huggingface_config_json(const Config& config, bool attention_bias, bool mxfp4);

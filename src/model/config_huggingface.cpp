@@ -127,7 +127,13 @@ HuggingFaceConfig read_huggingface_config(std::string_view text, const std::stri
 }
 
 void read_generation_config(std::string_view text, const std::string& file, Config& config) {
-    read_stop_ids(JsonFields(parse_json(text, file), file, ": "), config);
+    const JsonFields f(parse_json(text, file), file, ": ");
+    read_stop_ids(f, config);
+    SamplingDefaults& s = config.sampling;
+    if (f.has("do_sample")) s.do_sample = f.boolean_or("do_sample", false);
+    if (f.has("temperature")) s.temperature = float(f.number("temperature", 0, kMaxTemperature));
+    if (f.has("top_p")) s.top_p = float(f.number("top_p", 0, 1));
+    if (f.has("top_k")) s.top_k = std::max(f.integer("top_k", -1, kMaxVocab), 0);  // some write -1 for all
 }
 
 json huggingface_config_json(const Config& c, bool attention_bias, bool mxfp4) {
@@ -178,7 +184,12 @@ json huggingface_config_json(const Config& c, bool attention_bias, bool mxfp4) {
 }
 
 json generation_config_json(const Config& config) {
-    json object = {{"do_sample", true}};
+    json object = json::object();
+    const SamplingDefaults& s = config.sampling;
+    if (s.do_sample) object["do_sample"] = *s.do_sample;
+    if (s.temperature) object["temperature"] = shortest(*s.temperature);
+    if (s.top_p) object["top_p"] = shortest(*s.top_p);
+    if (s.top_k) object["top_k"] = *s.top_k;
     if (!config.stop_ids.empty()) object["eos_token_id"] = config.stop_ids;
     return object;
 }
