@@ -48,7 +48,7 @@ TEST(CheckpointConfig, HuggingFaceAsPublished) {
     const Config& c = hf.config;
     EXPECT_TRUE(hf.attention_bias);
     EXPECT_FALSE(hf.tied_embeddings);
-    EXPECT_TRUE(hf.mxfp4);
+    EXPECT_EQ(hf.quantization, "mxfp4");
     EXPECT_EQ(c.vocab_size, 1000);
     EXPECT_EQ(c.hidden_dim, 96);
     EXPECT_EQ(c.intermediate_dim, 64);
@@ -98,7 +98,7 @@ TEST(CheckpointConfig, SpellingsAndDefaults) {
     EXPECT_EQ(plain.swiglu_limit, 7.0f);
     EXPECT_EQ(plain.swiglu_alpha, 1.5f);
     EXPECT_TRUE(plain.stop_ids.empty());
-    EXPECT_FALSE(read_huggingface_config(config, "f").mxfp4);
+    EXPECT_EQ(read_huggingface_config(config, "f").quantization, "");
 
     for (const char* type : {"rope_type", "type"}) {
         config = huggingface();
@@ -204,7 +204,7 @@ struct Wrong {
 TEST(CheckpointConfig, EveryWrongFieldIsNamed) {
     std::vector<Wrong> cases = {
         {"model_type", "llama", {"model_type", "gpt_oss", "llama"}},
-        {"model_type", nullptr, {"model_type", "gpt_oss", "nothing"}},
+        {"model_type", nullptr, {"model_type", "\"gpt_oss\"", "architectures", "GptOssForCausalLM"}},
         {"num_attention_heads", 7, {"attention heads", "multiple of the 2", "7"}},
         {"head_dim", 15, {"head dimension", "even", "15"}},
         {"num_experts_per_tok", 6, {"experts per token", "5", "6"}},
@@ -214,14 +214,21 @@ TEST(CheckpointConfig, EveryWrongFieldIsNamed) {
         {"rope_theta", 1, {"rope_theta", "1"}},
         {"rope_theta", nullptr, {"rope_theta", "nothing"}},
         {"rms_norm_eps", -1, {"rms_norm_eps", "-1"}},
+        {"rms_norm_eps", 0, {"rms_norm_eps", "0"}},  // a row of zeros would be NaN
+        {"rms_norm_eps", 1e-50, {"rms_norm_eps"}},   // 0 as f32
+        {"rope_theta", 0, {"rope_theta", "0"}},
         {"swiglu_limit", 0, {"swiglu_limit"}},
+        {"swiglu_limit", -7, {"swiglu_limit", "-7"}},
+        {"swiglu_limit", 1e30, {"swiglu_limit"}},
+        {"swiglu_alpha", 0, {"swiglu_alpha"}},
+        {"swiglu_alpha", 1e38, {"swiglu_alpha"}},
+        {"sliding_window", -1, {"sliding_window", "-1"}},
         {"sliding_window", 0, {"sliding_window", "0"}},
         {"sliding_window", nullptr, {"sliding_window", "nothing"}},
         {"layer_types", json::array({"full_attention"}), {"layer_types", "3"}},
         {"layer_types", json::array({"full_attention", "full_attention", "linear"}), {"layer_types", "linear"}},
         {"layer_types", "full_attention", {"layer_types"}},
         {"attention_bias", "yes", {"attention_bias", "true or false", "yes"}},
-        {"quantization_config.quant_method", "gptq", {"quantization_config.quant_method", "mxfp4", "gptq"}},
         {"quantization_config", 4, {"quantization_config", "object", "4"}},
         {"rope_scaling", "yarn", {"rope_scaling", "object"}},
         {"rope_scaling.rope_type", "llama3", {"rope_scaling.rope_type", "yarn", "llama3"}},
@@ -231,6 +238,7 @@ TEST(CheckpointConfig, EveryWrongFieldIsNamed) {
         {"rope_scaling.truncate", 1, {"rope_scaling.truncate", "true or false"}},
         {"rope_scaling.original_max_position_embeddings", 0, {"rope_scaling.original_max_position_embeddings"}},
         {"rope_scaling.attention_factor", 1e40, {"rope_scaling.attention_factor"}},
+        {"rope_scaling.attention_factor", 1e30, {"rope_scaling.attention_factor"}},  // q·k would be infinite
     };
     for (const char* key :
          {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
@@ -245,15 +253,7 @@ TEST(CheckpointConfig, EveryWrongFieldIsNamed) {
         json config = huggingface();
         const std::string path = wrong.key;
         const size_t dot = path.find('.');
-        {"rms_norm_eps", 0, {"rms_norm_eps", "0"}},  // a row of zeros would be NaN
-        {"rms_norm_eps", 1e-50, {"rms_norm_eps"}},   // 0 as f32
-        {"rope_theta", 0, {"rope_theta", "0"}},
         json& object = dot == std::string::npos ? config : config[path.substr(0, dot)];
-        {"swiglu_limit", -7, {"swiglu_limit", "-7"}},
-        {"swiglu_limit", 1e30, {"swiglu_limit"}},
-        {"swiglu_alpha", 0, {"swiglu_alpha"}},
-        {"swiglu_alpha", 1e38, {"swiglu_alpha"}},
-        {"sliding_window", -1, {"sliding_window", "-1"}},
         object[path.substr(dot == std::string::npos ? 0 : dot + 1)] = wrong.value;
         const std::string error = config_error(config);
         EXPECT_TRUE(has(error, {"dir/config.json"})) << path;
@@ -269,7 +269,6 @@ TEST(CheckpointConfig, LargestDimensionsDoNotOverflow) {
                    {"num_local_experts", kMaxExperts},
                    {"vocab_size", kMaxVocab},
                    {"head_dim", kMaxHeadDim},
-        {"rope_scaling.attention_factor", 1e30, {"rope_scaling.attention_factor"}},  // q·k would be infinite
                    {"num_attention_heads", kMaxHeads},
                    {"num_key_value_heads", kMaxHeads},
                    {"num_hidden_layers", kMaxLayers},
@@ -335,7 +334,7 @@ TEST(CheckpointConfig, HuggingFaceJsonSaysEverything) {
     EXPECT_TRUE(c.rope_truncate);
     expect_same_config(read(huggingface_config_json(c, true, true)), c);
     EXPECT_FALSE(read_huggingface_config(huggingface_config_json(c, false, false), "f").attention_bias);
-    EXPECT_FALSE(read_huggingface_config(huggingface_config_json(c, false, false), "f").mxfp4);
+    EXPECT_EQ(read_huggingface_config(huggingface_config_json(c, false, false), "f").quantization, "");
     config["rope_scaling"] = nullptr;
     expect_same_config(read(huggingface_config_json(read(config), true, true)), read(config));
 }

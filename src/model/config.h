@@ -26,7 +26,7 @@ struct HuggingFaceConfig {
     Config config;
     bool attention_bias = true;
     bool tied_embeddings = false;  // no lm_head tensor: the embedding is used
-    bool mxfp4 = false;            // it has a quantization_config, of that method
+    std::string quantization;      // the method that quantization_config names: "mxfp4"; "": it names none
 };
 
 // `text` is JSON, `file` names the source in errors. All of these throw Error.

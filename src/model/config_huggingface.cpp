@@ -82,6 +82,25 @@ bool read_stop_ids(const JsonFields& f, Config& c) {
     return true;
 }
 
+void check_architecture(const JsonFields& f) {
+    if (f.string_or("model_type", "") == "gpt_oss") return;
+    if (f.has("model_type")) f.wrong("model_type", "\"gpt_oss\", the only architecture that this program runs");
+    const Json* names = f.find("architectures");
+    if (names && names->is_array() && !names->empty())
+        wrong(f.path("model_type"), "\"gpt_oss\"", "none, and architectures of " + shown(*names->begin()));
+    f.wrong("model_type", "\"gpt_oss\"");
+}
+
+// What the config says about it; the tensors decide. MLX has a field of its own.
+std::string read_quantization(const JsonFields& f) {
+    if (f.has("quantization") && !f.has("quantization_config")) return "MLX";
+    if (!f.has("quantization_config")) return "";
+    const JsonFields quantization = f.object("quantization_config");
+    const std::string method = quantization.string_or("quant_method", "");
+    const char* detail = quantization.either("quant_algo", "format");  // "modelopt" and "NVFP4"
+    return quantization.has(detail) ? method + " " + quantization.string_or(detail, "") : method;
+}
+
 // The shortest decimal that reads back as the same float: 1e-05, not 9.999999747378752e-06.
 double shortest(float f) {
     return std::strtod(fmt::format("{}", f).c_str(), nullptr);
@@ -91,7 +110,7 @@ double shortest(float f) {
 
 HuggingFaceConfig read_huggingface_config(std::string_view text, const std::string& file) {
     const JsonFields f(parse_json(text, file), file, ": ");
-    if (f.string_or("model_type", "") != "gpt_oss") f.wrong("model_type", "\"gpt_oss\"");
+    check_architecture(f);
     HuggingFaceConfig hf;
     Config& c = hf.config;
     c.vocab_size = f.integer("vocab_size", 1, kMaxVocab);
@@ -117,12 +136,7 @@ HuggingFaceConfig read_huggingface_config(std::string_view text, const std::stri
 
     hf.attention_bias = f.boolean_or("attention_bias", true);
     hf.tied_embeddings = f.boolean_or("tie_word_embeddings", false);
-    const char* kQuantization = "quantization_config";
-    hf.mxfp4 = f.has(kQuantization);
-    if (hf.mxfp4) {
-        const JsonFields quantization = f.object(kQuantization);
-        if (quantization.string_or("quant_method", "") != "mxfp4") quantization.wrong("quant_method", "\"mxfp4\"");
-    }
+    hf.quantization = read_quantization(f);
     return hf;
 }
 

@@ -19,16 +19,39 @@ void bind_all(Model& model, const std::vector<NamedTensor>& layout, const Tensor
     model.mappings = files.mappings();
 }
 
+namespace {
+
+// The tensors say how the experts are stored: fine-tunes in bf16 often keep the quantization_config of what they came from,
+// and others have lost it. The config only decides where neither form is there, and what the error is about.
+bool has_mxfp4(const HuggingFaceConfig& hf, const TensorFiles& files) {
+    const std::string experts = "model.layers.0.mlp.experts.gate_up_proj";
+    return files.has(experts + "_blocks") || (hf.quantization == "mxfp4" && !files.has(experts));
+}
+
+// bind_all(), whose errors about names, dtypes and shapes say little of a model in a format that this program cannot read.
+void bind_quantized(Model& model, const std::vector<NamedTensor>& layout, const TensorFiles& files,
+                    const std::string& quantization, const std::string& config_name) {
+    try {
+        bind_all(model, layout, files);
+    } catch (const Error& e) {
+        if (quantization.empty() || quantization == "mxfp4") throw;
+        fail("{}: quantization: expected weights in MXFP4, bf16, f16 or f32, found \"{}\": {}", config_name,
+             quantization, e.what());
+    }
+}
+
+}  // namespace
+
 Model huggingface_model(const HuggingFaceConfig& hf, const TensorFiles& files, const std::string& config_name) {
     Model model;
     model.config = hf.config;
     model.weights = shaped_weights(hf.config);
     LayoutOptions options;
-    options.mxfp4 = hf.mxfp4 || files.has("model.layers.0.mlp.experts.gate_up_proj_blocks");
+    options.mxfp4 = has_mxfp4(hf, files);
     options.attention_bias = hf.attention_bias;
     options.tied_embeddings = hf.tied_embeddings;
     if (options.mxfp4) check_mxfp4_shape(hf.config, config_name);
-    bind_all(model, huggingface_layout(hf.config, model.weights, options), files);
+    bind_quantized(model, huggingface_layout(hf.config, model.weights, options), files, hf.quantization, config_name);
     if (hf.tied_embeddings) model.weights.unembed = model.weights.embed;
     if (files.has(fmt::format("model.layers.{}.input_layernorm.weight", hf.config.n_layers)))
         fail("{}: num_hidden_layers: expected as many as there are tensors for, found {}, and tensors for more",
