@@ -4,6 +4,7 @@
 // .bin (a safetensors container), the getp family's legacy .bin. All are mapped and used in place.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "model.h"
@@ -12,6 +13,13 @@ struct OpenOptions {
     bool swap_legacy_embeddings = false;  // legacy .bin: some exporters wrote unembedding before embedding
 };
 
+// The folder of a model, "openai/gpt-oss-20b", in the cache that Hugging Face's tools download to ($HF_HUB_CACHE, else
+// $HF_HOME/hub, else huggingface/hub in $XDG_CACHE_HOME or ~/.cache): the snapshot that refs/main names, else the newest.
+// Nothing if it is not there; *looked_in becomes the folder that was looked for. Downloads nothing.
+std::optional<std::string> find_in_hub_cache(const std::string& model_id, std::string* looked_in);
+
+// `path`: a file or directory; a directory that holds nothing but the model's one; a file of a snapshot; a model's folder in
+// the cache of Hugging Face's tools; or, if there is nothing by that name, a model that find_in_hub_cache() finds.
 // Maps the checkpoint and checks every size, offset, dtype and shape against the config; reads no weights, so it takes
 // milliseconds. Throws Error.
 Model open_model(const std::string& path, const OpenOptions& options = {});

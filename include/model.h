@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "bf16.h"
-
 #include "f16.h"
+
 enum class LayerKind { kSliding, kFull };
 
 // How a model's authors would have it sampled (generation_config.json). Empty: they do not say.
@@ -41,7 +41,7 @@ struct Config {
     float swiglu_limit = 7.0f;
     float swiglu_alpha = 1.702f;
 
-    // RoPE; with rope_factor == 1 the frequencies are the plain ones. YaRN: spec §2.4.
+    // RoPE; with rope_factor == 1 the frequencies are the plain ones. YaRN: src/model/rope.cpp.
     float rope_theta = 150000.0f;
     float rope_factor = 1.0f;
     float rope_beta_fast = 32.0f;
@@ -65,6 +65,7 @@ struct Vector {
 
     float operator[](int64_t i) const {
         if (!data) return 0.0f;
+        if (dtype == DType::kF16) return to_f32(static_cast<const f16*>(data)[i]);
         return dtype == DType::kF32 ? static_cast<const float*>(data)[i] : to_f32(static_cast<const bf16*>(data)[i]);
     }
     // Elements [begin, begin + count).
@@ -74,7 +75,6 @@ struct Vector {
 // (n_out, n_in), rows contiguous; y = W x.
 struct Matrix {
     DType dtype = DType::kBF16;
-        if (dtype == DType::kF16) return to_f32(static_cast<const f16*>(data)[i]);
     bool transposed = false;  // stored as (n_in, n_out): the experts of dequantised Hugging Face snapshots
     int64_t n_out = 0;
     int64_t n_in = 0;
@@ -124,7 +124,7 @@ enum class CheckpointKind { kHuggingFace, kOriginal, kContainer, kLegacy };
 
 // An open checkpoint. Copies share the mapping.
 struct Model {
-    std::string path;  // as the user gave it
+    std::string path;  // of its file or directory: what the user gave, or what was found by it
     CheckpointKind kind = CheckpointKind::kHuggingFace;
     Config config;
     Weights weights;

@@ -61,8 +61,8 @@ Model huggingface_model(const HuggingFaceConfig& hf, const TensorFiles& files, c
 
 Model open_huggingface(const std::string& directory) {
     const std::string config = directory + "/config.json", generation = directory + "/generation_config.json";
-    HuggingFaceConfig hf = read_huggingface_config(read_file(config), config);
-    if (is_file(generation)) read_generation_config(read_file(generation), generation, hf.config);
+    HuggingFaceConfig hf = read_huggingface_config(read_config_file(config), config);
+    if (is_file(generation)) read_generation_config(read_config_file(generation), generation, hf.config);
     Model model = huggingface_model(hf, TensorFiles::in_directory(directory, false), config);
     model.kind = CheckpointKind::kHuggingFace;
     return model;

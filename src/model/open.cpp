@@ -2,7 +2,9 @@
 #include <cstring>
 
 #include "base/json_fields.h"
+#include "base/known_file.h"
 #include "error.h"
+#include "model/locate.h"
 #include "model/readers.h"
 
 namespace {
@@ -10,8 +12,7 @@ namespace {
 // OpenAI's config.json is the one without a model_type.
 bool is_original(const std::string& directory) {
     const std::string path = directory + "/config.json";
-    if (!is_file(path)) fail("{}: expected config.json in this directory, found none", directory);
-    const std::string text = read_file(path);
+    const std::string text = read_config_file(path);
     const JsonFields fields(parse_json(text, path), path, ": ");
     return !fields.has("model_type") && fields.has("num_experts");
 }
@@ -20,6 +21,7 @@ bool is_original(const std::string& directory) {
 // upper half of that number.
 bool is_safetensors(const std::string& path) {
     const MappedFile file(path);
+    refuse_text_file(file.view(), path, "a checkpoint");
     uint64_t length = 0;
     if (file.size() < int64_t(sizeof length))
         fail("{}: expected a checkpoint, found a file of {} bytes", path, file.size());
@@ -35,7 +37,22 @@ Model open_kind(const std::string& path, const OpenOptions& options) {
 
 }  // namespace
 
-Model open_model(const std::string& path, const OpenOptions& options) {
+std::string read_config_file(const std::string& path) {
+    std::string text = read_file(path);
+    refuse_known_file(text, path, "JSON");
+    const Json json = parse_json(text, path);
+    if (!json.is_object()) return text;
+    // {"error": "Repository not found"}
+    json.each_member([&](const std::string& key, const Json& value) {
+        if (key == "error" && value.is_string())
+            fail("{}: expected a configuration, found an answer of a server saved in its place, {}: download it again",
+                 path, shown(value));
+    });
+    return text;
+}
+
+Model open_model(const std::string& given, const OpenOptions& options) {
+    const std::string path = locate_checkpoint(given);
     Model model = open_kind(path, options);
     model.path = path;
     if (options.swap_legacy_embeddings && model.kind != CheckpointKind::kLegacy)

@@ -4,7 +4,11 @@
 #include <filesystem>
 
 #include "base/json_fields.h"
+#include "base/known_file.h"
 #include "error.h"
+#include "model/hub_cache.h"
+#include "model/locate.h"
+#include "model/readers.h"
 #include "model/tensor.h"
 
 namespace {
@@ -40,6 +44,18 @@ DType dtype_of(const std::string& spelled, bool bytes, const std::string& where)
     fail("{}: dtype: expected {}, found {}", where, bytes ? "U8" : "BF16, F16 or F32", spelled);
 }
 
+// All files that the index names are there.
+void check_complete(const std::string& directory, const std::string& index,
+                    const std::map<std::string, size_t>& files) {
+    std::vector<std::string> missing;
+    for (const auto& [name, unused] : files)
+        if (!std::filesystem::exists(directory + "/" + name)) missing.push_back(name);
+    if (missing.empty()) return;
+    const std::string part = incomplete_download(directory);
+    fail("{}: weight_map: expected {} files beside it, found {} missing, {} among them{}: download what is missing",
+         index, files.size(), missing.size(), missing[0], part.empty() ? "" : ", and one that has not ended, " + part);
+}
+
 }  // namespace
 
 TensorFiles::TensorFiles(const std::string& path) : source_(path) {
@@ -56,14 +72,14 @@ TensorFiles TensorFiles::in_directory(const std::string& directory, bool numbere
     }
     if (is_file(single)) return TensorFiles(single);
     const std::vector<std::string> names = numbered ? numbered_files(directory) : std::vector<std::string>();
-    if (names.empty())
-        fail("{}: expected model.safetensors or model.safetensors.index.json in it, found neither", directory);
+    if (names.empty()) fail_without_weights(directory);
     for (const std::string& name : names) files.add_all_tensors(files.add(directory + "/" + name));
     return files;
 }
 
 size_t TensorFiles::add(const std::string& path) {
     auto map = std::make_shared<const MappedFile>(path);
+    refuse_text_file(map->view(), path, "a safetensors file");
     SafetensorsHeader header = parse_safetensors(map->view(), path);
     files_.push_back({std::move(map), std::move(header)});
     return files_.size() - 1;
@@ -71,21 +87,27 @@ size_t TensorFiles::add(const std::string& path) {
 
 void TensorFiles::add_index(const std::string& directory, const std::string& index) {
     source_ = index;
-    const std::string text = read_file(index);
+    const std::string text = read_config_file(index);
     const JsonFields fields(parse_json(text, index), index, ": ");
     const Json* const weight_map = fields.find("weight_map");
     if (!weight_map || !weight_map->is_object()) fields.wrong("weight_map", "an object");
-    std::map<std::string, size_t> opened;
+    std::map<std::string, size_t> opened;  // 0: not yet
     weight_map->each_member([&](const std::string& tensor, const Json& file) {
         const std::string where = index + ": weight_map: " + tensor;
         if (!file.is_string()) fail("{}: expected a file name, found {}", where, shown(file));
         const std::string name = file.string();
         if (name.find('/') != std::string::npos || name.find('\0') != std::string::npos)
             fail("{}: expected a file of the same directory, found {}", where, shown(file));
-        if (!opened.count(name)) opened[name] = add(directory + "/" + name);
-        if (!files_[opened[name]].header.tensors.count(tensor))
+        opened[name] = 0;
+    });
+    check_complete(directory, index, opened);
+    for (auto& [name, file] : opened) file = add(directory + "/" + name);
+    weight_map->each_member([&](const std::string& tensor, const Json& value) {
+        const std::string where = index + ": weight_map: " + tensor, name = value.string();
+        const size_t file = opened.at(name);
+        if (!files_[file].header.tensors.count(tensor))
             fail("{}: expected this tensor in {}, which does not hold it", where, name);
-        if (!file_of_.emplace(tensor, opened[name]).second) fail("{}: expected each key once, found it twice", where);
+        if (!file_of_.emplace(tensor, file).second) fail("{}: expected each key once, found it twice", where);
     });
 }
 
