@@ -14,8 +14,11 @@
 namespace fs = std::filesystem;
 
 extern "C" {
+int fuzz_config(const uint8_t* data, size_t size);
 int fuzz_harmony(const uint8_t* data, size_t size);
+int fuzz_index(const uint8_t* data, size_t size);
 int fuzz_legacy(const uint8_t* data, size_t size);
+int fuzz_request_files(const uint8_t* data, size_t size);
 int fuzz_requests(const uint8_t* data, size_t size);
 int fuzz_safetensors(const uint8_t* data, size_t size);
 int fuzz_tokenizer(const uint8_t* data, size_t size);
@@ -29,8 +32,14 @@ struct Target {
 };
 
 const Target kTargets[] = {
-    {"harmony", fuzz_harmony},         {"legacy", fuzz_legacy},       {"requests", fuzz_requests},
-    {"safetensors", fuzz_safetensors}, {"tokenizer", fuzz_tokenizer},
+    {"config", fuzz_config},
+    {"harmony", fuzz_harmony},
+    {"index", fuzz_index},
+    {"legacy", fuzz_legacy},
+    {"request_files", fuzz_request_files},
+    {"requests", fuzz_requests},
+    {"safetensors", fuzz_safetensors},
+    {"tokenizer", fuzz_tokenizer},
 };
 
 class FuzzCorpus : public testing::TestWithParam<Target> {};

@@ -1,0 +1,36 @@
+// fuzz_config.cpp: any bytes as each configuration that a checkpoint has. What is read must be written as JSON that reads.
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "error.h"
+#include "model/config.h"
+
+namespace {
+
+template <class Read>
+void ignore_errors(Read&& read) {
+    try {
+        read();
+    } catch (const Error&) {
+    }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    const std::string_view text(reinterpret_cast<const char*>(data), size);
+    ignore_errors([&] {
+        const HuggingFaceConfig hf = read_huggingface_config(text, "fuzz");
+        const std::string written = huggingface_config_json(hf.config, hf.attention_bias, false).dump();
+        rope_inv_freq(read_huggingface_config(written, "written").config);
+    });
+    ignore_errors([&] { rope_inv_freq(read_original_config(text, "fuzz")); });
+    ignore_errors([&] {
+        Config config;
+        config.vocab_size = 201088;
+        read_generation_config(text, "fuzz", config);
+        read_generation_config(generation_config_json(config).dump(), "written", config);
+    });
+    return 0;
+}
