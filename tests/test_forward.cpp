@@ -74,6 +74,22 @@ TEST_P(ForwardOracle, Reference) {
     expect_oracle(oracle, run(tiny.model(), oracle.prompts, options_for(32, /*reference=*/true)));
 }
 
+// The same weights in each form that a checkpoint has. (Long prompts are read from snapshots only, above.)
+TEST(Forward, EveryKindOfCheckpointStaysCloseToTheOracle) {
+    const TinyModel tiny("mxfp4");
+    const Oracle oracle("tiny");
+    const TempFolder directory;
+    for (const ExportKind kind : {ExportKind::kHuggingFace, ExportKind::kOriginal, ExportKind::kContainer,
+                                  ExportKind::kLegacyF32, ExportKind::kLegacyBF16}) {
+        SCOPED_TRACE(int(kind));
+        ExportOptions options;
+        options.kind = kind;
+        const std::string path = directory.path(std::to_string(int(kind)));
+        export_model(tiny.model(), path, options);
+        expect_oracle(oracle, run(open_model(path), oracle.prompts, options_for(32)));
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, ForwardOracle, testing::Values("mxfp4", "bf16"),
                          [](const auto& param) { return std::string(param.param); });
 
