@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "harmony.h"
 #include "subprocess.h"
 #include "support/scripted_model.h"
 #include "temp_folder.h"
@@ -87,6 +88,43 @@ TEST(MalformedAnswer, AMadeUpQuestionIsNotInIt) {
         "<|start|>assistant<|channel|>analysis<|message|>No more.<|return|>");
     EXPECT_EQ(choice["message"]["content"], "Yes.");
     EXPECT_EQ(choice["message"]["reasoning_content"], "No more.");
+}
+
+TEST(MalformedAnswer, GenerateShowsWhatIsNotReasoning) {
+    const ScriptedModel model(std::vector<Script>{
+        {"Go.", "<|message|>The answer is 933.<|return|>"},
+        {"Run.", "<|channel|>Final<|message|>The sum is 12.<|return|>"},
+        {"Stop.", "No channels here.<|return|>"},
+        {"Sing.",
+         "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary<|message|>Let me look."
+         "<|end|><|start|>assistant to=functions.bash<|channel|>commentary<|message|>{}<|call|>"},
+    });
+    const auto says = [&](const std::string& user) {
+        const ProgramResult result = run_program({built("run"), model.path(), "--no-reasoning", "-i", user});
+        EXPECT_EQ(result.code, 0) << result.err;
+        return result.out;
+    };
+    EXPECT_EQ(says("Go."), "The answer is 933.\n");
+    EXPECT_EQ(says("Run."), "The sum is 12.\n");
+    EXPECT_EQ(says("Stop."), "No channels here.\n");
+    EXPECT_EQ(says("Sing."), "Let me look.\n");
+}
+
+// The second prompt holds the first turn's answer, and not the question that the model put into the user's mouth.
+TEST(MalformedAnswer, ChatForgetsAMadeUpQuestion) {
+    const ScriptedModel model("<|channel|>final<|message|>Yes.<|end|><|start|>user<|message|>What is it?<|return|>");
+    const ProgramResult result = run_program({built("run"), model.path(), "-m", "chat"}, "Go.\nGo.\n");
+    EXPECT_EQ(result.out, "Yes.\nYes.\n");
+
+    std::vector<int> prompts;
+    const std::string word = "prefill: ";
+    for (size_t at = result.err.find(word); at != std::string::npos; at = result.err.find(word, at + 1))
+        prompts.push_back(std::stoi(result.err.substr(at + word.size())));
+    const Tokenizer tokenizer = Tokenizer::open("demo/tokenizer.json");
+    const size_t added = HarmonyRenderer(tokenizer).render({Role::kAssistant, "", "", "final", "", "Yes."}).size() +
+                         HarmonyRenderer(tokenizer).render({Role::kUser, "", "", "", "", "Go."}).size();
+    ASSERT_EQ(prompts.size(), 2u) << result.err;
+    EXPECT_EQ(prompts[1] - prompts[0], int(added));
 }
 
 TEST(MalformedAnswer, ScriptsByTheirUserMessages) {

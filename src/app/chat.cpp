@@ -57,7 +57,7 @@ class Conversation {
                      limit_name(config_, options_.steps));
         print_speed(stats);
         for (const Message& message : answer.messages())
-            if (!message.content.empty()) messages.push_back(message);
+            if (!message.content.empty() && audience_of(message) != Audience::kNobody) messages.push_back(message);
         if (messages.back().role != Role::kUser) messages_ = std::move(messages);
     }
 
