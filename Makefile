@@ -23,8 +23,10 @@ LIB_SRCS := $(SRCS)
 TOOLS := $(sort $(wildcard tools/*.cpp))
 FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.cpp))
 
-# Warnings are errors only with WERROR=1, as ./run.sh test has it: another compiler or library may warn of something new.
-WARNINGS := -Wall -Wextra -Wshadow -Wold-style-cast -Wno-unknown-pragmas $(if $(WERROR),-Werror)
+# Warnings are errors only with WERROR=1, as .ci/run has it: another compiler or library may warn of something new.
+# clang knows not all of GCC's warnings by name, and sees a deprecated function inside GCC's own std::stable_sort.
+CLANG_WARNINGS := $(if $(findstring clang,$(CXX)), -Wno-unknown-warning-option -Wno-deprecated-declarations)
+WARNINGS := -Wall -Wextra -Wshadow -Wold-style-cast -Wno-unknown-pragmas $(if $(WERROR),-Werror)$(CLANG_WARNINGS)
 # The caller's CXXFLAGS come last: they add to these.
 override CXXFLAGS := -std=c++17 -O2 $(WARNINGS) -fopenmp -ffp-contract=off -fno-math-errno -Iinclude -Isrc -Itests \
     $(if $(filter asan fuzz,$(MODE)),-g) $(CXXFLAGS)
@@ -58,7 +60,7 @@ ifneq ($(filter tests/test_fuzz_corpus.cpp,$(TESTS)),)
 TEST_OBJS += $(FUZZ:%.cpp=$(OBJ)/%.o)
 endif
 
-.PHONY: all run tests tools fuzz gpu-tests gpu-tools peers check clean help FORCE
+.PHONY: all run tests tools fuzz gpu-tests gpu-tools quick-tests objects peers check clean help FORCE
 .DELETE_ON_ERROR:
 all: run
 
@@ -67,6 +69,8 @@ help:
 	@echo 'make tests     BUILD/tests, BUILD/run and the tools'
 	@echo 'make tools     BUILD/NAME for each tools/NAME.cpp'
 	@echo 'make gpu-tests gpu-tools   with GPU=: BUILD/GPU/gpu_tests, BUILD/GPU/NAME for each tools/gpu/NAME.cpp'
+	@echo 'make quick-tests   TIMEOUT=30 GPU_ARCH=: ./run.sh test --quick'
+	@echo 'make objects   compile all host code, link nothing (CXX=clang++-19 CXXFLAGS=-fsyntax-only BUILD=build/clang)'
 	@echo 'make fuzz      build/fuzz/NAME for each tests/fuzz/NAME.cpp'
 	@echo 'make peers     what other tokenizers say about our test text (npm, node)'
 	@echo 'make check     include rules, file sizes; format, if clang-format is there'
@@ -159,11 +163,12 @@ else
 include tools/amd/flags.mk
 endif
 
-objects = $(patsubst %,$(GPU_OBJ)/%.o,$(basename $(1)))
+# A .hip is compiled for the device; a .cpp knows nothing of it: one object, the host's, serves every GPU=.
+objects = $(patsubst %.hip,$(GPU_OBJ)/%.o,$(filter %.hip,$(1))) $(patsubst %.cpp,$(OBJ)/%.o,$(filter %.cpp,$(1)))
 GPU_SRCS ?= $(sort $(wildcard src/kernels/*.hip src/gpu/*.cpp))
 GPU_TESTS ?= $(sort $(wildcard tests/gpu/*.hip tests/gpu/*.cpp))
-GPU_OBJS := $(call objects,$(GPU_SRCS) $(DEVICE))
-GPU_TEST_OBJS := $(call objects,$(if $(EMULATE),$(GPU_TESTS),$(filter-out %/test_emulator.cpp,$(GPU_TESTS))))
+GPU_OBJS := $(call objects,$(GPU_SRCS)) $(patsubst %,$(GPU_OBJ)/%.o,$(basename $(DEVICE)))
+GPU_TEST_OBJS := $(call objects,$(if $(EMULATE),$(GPU_TESTS),$(filter-out %/test_emulator.hip,$(GPU_TESTS))))
 GPU_TOOLS := $(sort $(wildcard tools/gpu/*.cpp))
 
 gpu-tests: $(GPU_BUILD)/gpu_tests
@@ -174,7 +179,7 @@ $(PROGRAM): $(OBJ)/run.o $(GPU_OBJS) $(LIB)
 	$(CXX) $(CXXFLAGS) -o $@ $^ $(GPU_LDLIBS) $(LDLIBS)
 $(GPU_BUILD)/gpu_tests: $(GPU_TEST_OBJS) $(GPU_OBJS) $(SUPPORT) $(LIB) $(GPU_OBJ)/sources
 	$(CXX) $(CXXFLAGS) -o $@ $(filter-out %/sources,$^) -lgtest -lgtest_main $(GPU_LDLIBS) $(LDLIBS)
-$(GPU_TOOLS:tools/gpu/%.cpp=$(GPU_BUILD)/%): $(GPU_BUILD)/%: $(GPU_OBJ)/tools/gpu/%.o $(GPU_OBJS) $(LIB)
+$(GPU_TOOLS:tools/gpu/%.cpp=$(GPU_BUILD)/%): $(GPU_BUILD)/%: $(OBJ)/tools/gpu/%.o $(GPU_OBJS) $(LIB)
 	$(CXX) $(CXXFLAGS) -o $@ $^ $(GPU_LDLIBS) $(LDLIBS)
 
 $(GPU_OBJ)/src/gpu/runtime.o: FILE_FLAGS := -DGPU_TARGETS='"$(if $(filter amd,$(GPU)),$(AMD_TARGETS),$(GPU))"'
@@ -182,7 +187,7 @@ $(GPU_OBJ)/%.o: %.hip $(GPU_NEEDS) $(GPU_OBJ)/flags
 	@mkdir -p $(@D)
 	@echo $<
 	@$(GPU_CXX) $(GPU_CXXFLAGS) $(FILE_FLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
-$(GPU_OBJ)/%.o: %.cpp $(GPU_OBJ)/flags
+$(GPU_OBJ)/tests/emu/%.o: tests/emu/%.cpp $(GPU_OBJ)/flags
 	@mkdir -p $(@D)
 	@echo $<
 	@$(CXX) $(CXXFLAGS) $(EMULATE) -MMD -MP -c -o $@ $<
@@ -192,12 +197,21 @@ $(GPU_OBJ)/flags $(GPU_OBJ)/sources: FORCE
 	@mkdir -p $(@D)
 	@echo '$(RECORD)' | cmp -s - $@ || echo '$(RECORD)' > $@
 
--include $(GPU_OBJS:.o=.d) $(GPU_TEST_OBJS:.o=.d) $(GPU_TOOLS:%.cpp=$(GPU_OBJ)/%.d)
+-include $(GPU_OBJS:.o=.d) $(GPU_TEST_OBJS:.o=.d) $(GPU_TOOLS:%.cpp=$(OBJ)/%.d)
 else
 gpu-tests gpu-tools:
 	@echo 'expected GPU=: a device or one of the emulations; make help lists them'
 	@exit 2
 endif
+
+TIMEOUT ?= 30
+export GPU_ARCH
+quick-tests:
+	@MAKEFLAGS= ./run.sh test --quick -t $(TIMEOUT)
+
+# Nothing is linked. With CXXFLAGS=-fsyntax-only and a BUILD of its own nothing is even generated: what another compiler
+# says, in a minute.
+objects: $(LIB_OBJS) $(OBJ)/run.o $(patsubst %.cpp,$(OBJ)/%.o,$(wildcard src/gpu/*.cpp)) $(TEST_OBJS) $(SUPPORT_OBJS) $(TOOLS:%.cpp=$(OBJ)/%.o)
 
 peers: tests/peers/out/cases.bin
 tests/peers/out/cases.bin: tests/peers/node_modules/.package-lock.json $(wildcard tests/peers/*.mjs)
@@ -210,7 +224,7 @@ check:
 	python3 tools/check_includes.py
 	@if command -v clang-format > /dev/null; then \
 		echo clang-format --dry-run; \
-		find *.cpp include src tests tools -name node_modules -prune -o -name '*.cpp' -print -o -name '*.h' -print \
+		find *.cpp include src tests tools -name node_modules -prune -o -name '*.cpp' -print -o -name '*.h' -print -o -name '*.hip' -print \
 			| xargs clang-format --dry-run -Werror; \
 	fi
 

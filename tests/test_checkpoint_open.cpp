@@ -223,13 +223,13 @@ TEST_F(OpenModel, ConfigAndTensorsMustAgree) {
         {"vocab_size", 1002},       {"hidden_size", 96},        {"intermediate_size", 64}, {"num_hidden_layers", 3},
         {"num_attention_heads", 4}, {"num_key_value_heads", 3}, {"head_dim", 32},          {"num_local_experts", 7},
     };
-    for (const auto& [key, value] : changes) {
+    for (const auto& change : changes) {
         write_bytes(config, kept);
-        edit_json(config, [key = key, value = value](auto& j) {
-            j[key] = value;
+        edit_json(config, [&](auto& j) {
+            j[change.first] = change.second;
             j.erase("layer_types");
         });
-        EXPECT_TRUE(has(open_error(hf), {hf, "model.", "expected"})) << key;
+        EXPECT_TRUE(has(open_error(hf), {hf, "model.", "expected"})) << change.first;
     }
     write_bytes(config, kept);
     edit_json(config, [](auto& j) { j["num_hidden_layers"] = 1, j.erase("layer_types"); });

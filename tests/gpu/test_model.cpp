@@ -216,4 +216,9 @@ TEST(GpuDemo, WritesTheGoldenTextOneByOne) {
     expect_golden_text(gpu_options(1));
 }
 
+// For an emulation, where all of it takes a minute.
+TEST(GpuDemo, WritesSomeOfTheGoldenText) {
+    expect_golden_text(gpu_options(16), 5);
+}
+
 }  // namespace

@@ -1,4 +1,4 @@
-// test_emulator.cpp: the emulator itself (tests/emu/): what it runs, what it refuses, which races it finds. Only built for
+// test_emulator.hip: the emulator itself (tests/emu/): what it runs, what it refuses, which races it finds. Only built for
 // the emulations.
 #include <gtest/gtest.h>
 
@@ -228,7 +228,7 @@ TEST_F(EmulatorDeath, LaneReturnsBeforeACollective) {
         if (threadIdx.x != 3) wave_ballot(true);
     };
     EXPECT_DEATH(run_one_block(kernel),
-                 "test_emulator.cpp:[0-9]+: kernel a kernel, block .0, 0, 0., lane 3: returns while other lanes of the "
+                 "test_emulator.hip:[0-9]+: kernel a kernel, block .0, 0, 0., lane 3: returns while other lanes of the "
                  "wave wait in ballot");
 }
 
