@@ -14,6 +14,7 @@ NEEDED_TO_TEST_KERNELS=(libgtest-dev:gtest/gtest.h libboost-context-dev:boost/co
 NEEDED_TO_TEST=("${NEEDED_TO_TEST_KERNELS[@]}" python3:python3 nodejs:node npm:npm)
 NEEDED_FOR_OTHER_CPUS=(qemu-user:qemu-aarch64 g++-aarch64-linux-gnu:aarch64-linux-gnu-g++)
 NEEDED_FOR_AMD=(hipcc:hipcc clang-19:clang++-19 clang-tools-19:clang-offload-bundler-19 lld-19:ld.lld-19 llvm-19:llvm-as-19)
+NEEDED_FOR_CI=(clang-format:clang-format clang-19:clang++-19 libomp-19-dev:omp-19)
 NEEDED_TO_FUZZ=(clang:clang++ libclang-rt-dev:libFuzzer)
 
 help() {
@@ -24,15 +25,20 @@ help() {
   build [default|fast|omp] build ./run, for this machine's GPU if there is a compiler for it. The variable GPU chooses
                            another (make help lists them), GPU=none the CPU alone. fast: for exactly this CPU. omp is
                            default: OpenMP is always on
-  run [MODEL] [FLAGS]      start the program, building it if need be; ./run.sh run --help lists its flags.
+  run [MODEL] [FLAGS]      start the program, building it if need be; ./run.sh run --help lists its flags. The word run may
+                           be left out before a flag. The family's scripts work as they are: -m 20 and -m 120 are
+                           models ($GETP_MODEL_20B, else gpt-oss-20b* in this folder, else the hub's cache), a bare -f
+                           is -f 1, and getp without -i and -o has tests/data/input.txt (made if missing) and output.txt.
                            Under Slurm, or where a Slurm controller answers, srun starts it on a node of its own;
-                           srun's variables (SLURM_PARTITION, SLURM_GPUS, SLURM_ACCOUNT) say where
+                           srun's variables (SLURM_PARTITION, SLURM_GPUS, SLURM_ACCOUNT) say where; FORCE_SRUN=1: always
   export SRC DST [--to KIND]   convert a checkpoint; KIND is bin, hf, original, legacy-f32 or legacy-bf16
   bench [MODEL]            how fast it is here: prefill, decode, 32 requests at once (default: the demo model)
-  test [--asan]            build and run every test, those of GPU kernels on emulated GPUs; --asan: under
-                           AddressSanitizer and UBSan. The last line is "N passed, N failed"
-  test --quick [-t SECONDS]   only the tests of GPU kernels, on the GPU that build would build for, else on an emulated
-                           MI250. None starts after SECONDS (default 30), building not counted
+  test [--asan | --ci]     build and run every test, those of GPU kernels on emulated GPUs; --asan: under
+                           AddressSanitizer and UBSan; --ci: every test, then those of the CPU under the sanitizers,
+                           clang as a second compiler, clang-format. The last line is "N passed, N failed"
+  test --quick [-t SECONDS]   (or test -t SECONDS) only the tests of GPU kernels, on the GPU that build would build for,
+                           else on an emulated one: like $GPU_ARCH (gfx1151, sm_90), if set, else an MI250. None starts
+                           after SECONDS (default 30), building not counted
   fuzz [-t SECONDS]        feed damaged files to every reader for SECONDS in all (default 60); needs clang
 
 Missing Debian packages are installed first if you are root, and named if you are not.
@@ -66,12 +72,13 @@ show() {
 
 # ---- packages and builds ----
 
-# Whether a thing of the NEEDED lists is here: a header, a command, or one of two special cases.
+# Whether a thing of the NEEDED lists is here: a header, a command, or one of the special cases.
 is_here() {
     case $1 in
     *.h | *.hpp) printf '#if !__has_include(<%s>)\n#error\n#endif\n' "$1" | "${CXX:-g++}" -E -x c++ - &> /dev/null ;;
     libFuzzer) echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, long) { return 0; }' |
         clang++ -fsanitize=fuzzer -x c++ - -o /dev/null &> /dev/null ;;
+    omp-19) echo '#include <omp.h>' | clang++-19 -fopenmp -E -x c++ - &> /dev/null ;;
     node) command -v node > /dev/null && node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' ;;
     g++) command -v "${CXX:-g++}" > /dev/null ;;
     *) command -v "$1" > /dev/null ;;
@@ -98,13 +105,13 @@ need() {
     done
 }
 
-# make's GPU= for this machine: $GPU if it is set, "none" for the CPU alone; else the target of the first device, if there
-# is a compiler for it.
+# make's GPU= for this machine: $GPU or $GPU_ARCH if it is set, "none" for the CPU alone; else the target of the first
+# device, if there is a compiler for it.
 gpu_target() {
     local capability='' target='' compiler=''
-    case ${GPU:-} in
+    case ${GPU:-${GPU_ARCH:-}} in
     none) return ;;
-    ?*) echo "$GPU" && return ;;
+    ?*) echo "${GPU:-$GPU_ARCH}" && return ;;
     esac
     read -r capability < <(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2> /dev/null) || true
     if [[ $capability ]]; then
@@ -132,10 +139,93 @@ build() {
 
 # ---- running ----
 
+# find_model SIZE: prints where gpt-oss-SIZEb is: $GETP_MODEL_SIZEB, else this folder, else the hub's cache.
+find_model() {
+    local variable=GETP_MODEL_$1B hub=${HF_HUB_CACHE:-${HF_HOME:-${HOME:-}/.cache/huggingface}/hub} path
+    if [[ -n ${!variable:-} ]]; then
+        echo "${!variable}"
+        return
+    fi
+    for path in gpt-oss-"$1"b* "$hub/models--openai--gpt-oss-$1b/snapshots"/*/; do
+        if [[ -e $path ]]; then
+            echo "${path%/}"
+            return
+        fi
+    done
+    die "-m $1: expected a model in \$$variable, as gpt-oss-$1b* in $PWD or as openai/gpt-oss-$1b in $hub, found none"
+}
+
+# The family's usual input, in small: a count, then a raw prompt a line.
+make_input() {
+    local first second
+    mkdir -p "${1%/*}"
+    {
+        echo 32
+        for first in "The capital of France" "A short story about rain" "What a compiler does" "My favourite dish"; do
+            for second in "is" "begins with" "means that" "was once" "in one sentence:" "and why:" "for a child:" "at last"; do
+                echo "$first $second"
+            done
+        done
+    } > "$1.part"
+    mv "$1.part" "$1"
+    say "made $1: 32 short prompts"
+}
+
+# run_family ARGUMENTS: starts the program with the words that the family's scripts have and the program has not: a size as
+# the model, -f without a value, getp without files.
+run_family() {
+    local args=() mode='' size='' input='' output='' data=$ROOT/tests/data
+    while (($#)); do
+        case $1 in
+        -m | --mode)
+            if [[ ${2:-} == 20 || ${2:-} == 120 ]]; then
+                size=$2
+            else
+                mode=${2:-} args+=("${@:1:2}")
+            fi
+            shift $(($# > 1 ? 2 : 1))
+            continue
+            ;;
+        -f | --profile)
+            args+=("$1")
+            [[ ${2:-} == [01] ]] || args+=(1)
+            ;;
+        -[ioyczv] | --input | --output | --instructions) # a value that may look like any flag
+            [[ $1 != -i && $1 != --input ]] || input=given
+            [[ $1 != -o && $1 != --output ]] || output=given
+            args+=("${@:1:2}")
+            shift $(($# > 1 ? 2 : 1))
+            continue
+            ;;
+        -i* | --input=*) input=given args+=("$1") ;;
+        -o* | --output=*) output=given args+=("$1") ;;
+        -m* | --mode=*) mode=${1#-m} mode=${mode#--mode=} args+=("$1") ;;
+        *) args+=("$1") ;;
+        esac
+        shift
+    done
+    if [[ $size ]]; then
+        local model # apart from its value: an assignment with local hides that find_model failed
+        model=$(find_model "$size")
+        args=(-c "$model" "${args[@]}")
+        if [[ -z $mode && (-z $input || $output) ]]; then # their scripts know no other mode
+            mode=getp args+=(-m getp)
+        fi
+    fi
+    if [[ $mode == getp && -z $input && -z $output ]]; then
+        [[ -e $data/input.txt ]] || make_input "$data/input.txt"
+        args+=(-i "$data/input.txt" -o "$data/output.txt")
+    fi
+    start "${args[@]}"
+}
+
 # Starts ./run with the given arguments in place of this script, through srun where there is Slurm.
 start() {
     [[ -x $ROOT/run ]] || build
+    local forced=''
+    [[ ${FORCE_SRUN:-0} == 0 ]] || forced=yes
     if ! command -v srun > /dev/null; then
+        [[ -z $forced ]] || die "FORCE_SRUN=$FORCE_SRUN: expected srun in \$PATH, found none"
         exec "$ROOT/run" "$@"
     fi
     local srun=(srun --ntasks=1 --cpu-bind=none)
@@ -143,7 +233,7 @@ start() {
     if [[ -n ${SLURM_JOB_ID:-} ]]; then
         local cpus=${SLURM_JOB_CPUS_PER_NODE:-1} # "64" or "64(x2)" or "64,32"
         exec "${srun[@]}" --nodes=1 --cpus-per-task="${cpus%%[(,]*}" "$ROOT/run" "$@"
-    elif timeout 2 sinfo --noheader &> /dev/null; then
+    elif [[ $forced ]] || timeout 2 sinfo --noheader &> /dev/null; then
         exec "${srun[@]}" --nodes=1 --exclusive "$ROOT/run" "$@"
     fi
     exec "$ROOT/run" "$@"
@@ -199,6 +289,24 @@ bench() {
 # ---- tests ----
 
 PASSED=0 FAILED=0 CHOSEN=0 # of GoogleTests, how many were to run
+STAGE='' STAGE_START=0 TIMES=()
+
+# stage NAME [MORE]: says what begins, and notes how long the stage before it took.
+stage() {
+    [[ -z $STAGE ]] || TIMES+=("$(printf '%6d s  %s' $((SECONDS - STAGE_START)) "$STAGE")")
+    STAGE=$1 STAGE_START=$SECONDS
+    [[ -z $STAGE ]] || say "$*"
+}
+
+# finish_tests: where the time went, then the count and with it the exit code.
+finish_tests() {
+    stage ''
+    say "where the time went"
+    printf '%s\n' "${TIMES[@]}" >&2
+    printf '%6d s  in all\n' "$SECONDS" >&2
+    echo "$PASSED passed, $FAILED failed"
+    ((FAILED == 0))
+}
 
 # check NAME COMMAND...: one test that is a command; shows what it printed only if it failed.
 check() {
@@ -246,34 +354,50 @@ run_gtest() {
     done
 }
 
-# run_gpu_tests MODE BUILD: kernels, and the whole model on them, on the CPU with each layout of matrix cores. Kernels a
-# second time with lanes and blocks in two orders, which finds races (EMU_ORDER, tests/emu/hip_runtime.h).
+# run_gpu_tests MODE BUILD: kernels, and the whole model on them, on the CPU with each layout of matrix cores. Kernels in two
+# orders of lanes and blocks at once, of which the first is the usual one: that finds races (EMU_ORDER,
+# tests/emu/hip_runtime.h). The demo's text, minutes long, is written in full with the first layout and in part with the others.
 run_gpu_tests() {
-    local gpu too_slow=''
-    [[ $1 == default ]] || too_slow='GpuDemo*'
+    local gpu left_out='GpuDemo.WritesSomeOfTheGoldenText'
+    [[ $1 == default ]] || left_out='GpuDemo*'
     for gpu in emulate-cdna emulate-rdna3 emulate-sm80; do
-        say "kernels: $gpu (to build it: about 2 minutes on 2 cores)"
+        stage "kernels, $gpu: build"
         if ! make -j"$JOBS" MODE="$1" BUILD="$2" GPU=$gpu gpu-tests >&2; then
             FAILED=$((FAILED + 1))
             continue
         fi
         export OMP_NUM_THREADS=1 # the processes are enough
-        run_gtest "$2/$gpu/gpu_tests" --gtest_filter="-$too_slow"
+        stage "kernels, $gpu: the whole model"
+        run_gtest "$2/$gpu/gpu_tests" --gtest_filter="Gpu*:*/Gpu*:Emulator*:*/Emulator*:-$left_out"
+        stage "kernels, $gpu: one by one"
         EMU_ORDER=check run_gtest "$2/$gpu/gpu_tests" --gtest_filter='-Gpu*:*/Gpu*:Emulator*:*/Emulator*'
         if [[ $gpu == emulate-sm80 ]]; then # a device without instructions of wave groups
             EMU_GROUPS=0 run_gtest "$2/$gpu/gpu_tests" --gtest_filter='*Gemm*:*Qkv*'
         fi
         unset OMP_NUM_THREADS
-        [[ $too_slow ]] || too_slow='GpuDemo*OneByOne' # a minute more: one layout is enough
+        [[ $1 != default ]] || left_out='GpuDemo.WritesTheGoldenText*'
     done
+}
+
+# quick_target: make's GPU= for the quick tests: gpu_target's, else the emulation nearest to $GPU_ARCH.
+quick_target() {
+    local gpu
+    if [[ -z ${GPU:-} ]]; then
+        case ${GPU_ARCH:-} in
+        gfx9*) [[ -e /dev/kfd ]] || { echo emulate-cdna && return; } ;;
+        gfx1*) [[ -e /dev/kfd ]] || { echo emulate-rdna3 && return; } ;;
+        sm_*) nvidia-smi &> /dev/null || { echo emulate-sm80 && return; } ;;
+        esac
+    fi
+    gpu=$(gpu_target)
+    echo "${gpu:-emulate-cdna}"
 }
 
 # run_quick_tests [-t SECONDS]: of the GPU's tests those of one kernel each. On a device one process has it to itself.
 run_quick_tests() {
     local seconds gpu
     seconds=$(seconds_of "test --quick" 30 "$@")
-    gpu=$(gpu_target)
-    gpu=${gpu:-emulate-cdna}
+    gpu=$(quick_target)
     need "${NEEDED_TO_BUILD[@]}" "${NEEDED_TO_TEST_KERNELS[@]}"
     cd "$ROOT"
     mkdir -p "$LOGS"
@@ -287,48 +411,77 @@ run_quick_tests() {
     ((FAILED == 0 && PASSED > 0))
 }
 
-run_tests() {
-    local build=build mode=default
-    case ${1:-} in
-    '') ;;
-    --asan) build=build/asan mode=asan ;;
-    --quick)
-        run_quick_tests "${@:2}"
-        return
-        ;;
-    *) die "test: expected nothing, --asan or --quick, found \"$1\"" ;;
-    esac
+# run_all_tests MODE BUILD
+run_all_tests() {
+    local mode=$1 build=$2
     need "${NEEDED_TO_BUILD[@]}" "${NEEDED_TO_TEST[@]}"
-    cd "$ROOT"
-    mkdir -p "$LOGS"
     check "include rules: the checker itself" python3 tools/check_includes.py --self-test
     check "include rules, file sizes, first lines" python3 tools/check_includes.py
     check "what kernels cost: the reader of code objects itself" python3 tools/isa_report.py --self-test
-    say "building all (the first time about 5 minutes on 2 cores)"
-    make -j"$JOBS" MODE=$mode BUILD=$build GPU= tests >&2 || {
+    stage "build" "(the first time about 5 minutes on 2 cores)"
+    make -j"$JOBS" MODE="$mode" BUILD="$build" GPU= tests >&2 || {
         echo "$PASSED passed, $((FAILED + 1)) failed"
         exit 1
     }
     if [[ $mode == default && $(uname -m) == x86_64 ]]; then
+        stage "other CPUs, emulated"
         need "${NEEDED_FOR_OTHER_CPUS[@]}"
-        say "emulating other CPUs (about a minute)"
         check "objects of single instruction sets" tools/check_isa_objects.sh "$build/obj/src/cpu"
         check "an answer on a CPU without AVX" bash -c \
             "[[ \$(qemu-x86_64 -cpu Westmere $build/run -i 'What is 347 + 586?') == '347 + 586 = 933' ]]"
         check "kernels for aarch64" tools/check_aarch64.sh -j "$JOBS"
     fi
-    say "asking other tokenizers about our test text (npm; the first time 1 to 2 minutes)"
+    stage "other tokenizers, asked about our test text" "(npm; the first time 1 to 2 minutes)"
     check "tokenizer peers" make peers
-    say "running tests (about a minute)"
+    stage "tests of the CPU"
     run_gtest "$build/tests"
-    run_gpu_tests $mode $build
+    run_gpu_tests "$mode" "$build"
     if [[ $mode == default && $(uname -m) == x86_64 ]]; then
+        stage "kernels compiled for gfx90a, gfx942, gfx1100 and gfx1151" "(1 to 3 minutes on 2 cores)"
         need "${NEEDED_FOR_AMD[@]}"
-        say "compiling kernels for gfx90a, gfx942, gfx1100 and gfx1151 (1 to 3 minutes on 2 cores)"
         check "kernels for AMD devices: no spills, matrix instructions where they belong" tools/amd/check.sh -j "$JOBS"
     fi
-    echo "$PASSED passed, $FAILED failed"
-    ((FAILED == 0))
+}
+
+# run_ci_checks: what every test leaves out: the format, another compiler, the CPU's tests under the sanitizers.
+run_ci_checks() {
+    stage "format, clang" "(1 to 2 minutes on 2 cores)"
+    need "${NEEDED_FOR_CI[@]}"
+    check "include rules and format" make check
+    check "clang 19 finds nothing in the host's code" make -k -j"$JOBS" CXX=clang++-19 CXXFLAGS=-fsyntax-only \
+        BUILD=build/clang objects
+    stage "build with sanitizers" "(the first time about 5 minutes on 2 cores)"
+    if make -j"$JOBS" MODE=asan BUILD=build/asan GPU= tests >&2; then
+        stage "tests of the CPU with sanitizers"
+        run_gtest build/asan/tests
+    else
+        FAILED=$((FAILED + 1))
+    fi
+}
+
+run_tests() {
+    local how=${1:-}
+    case $how in
+    -t*)
+        run_quick_tests "$@"
+        return
+        ;;
+    --quick)
+        run_quick_tests "${@:2}"
+        return
+        ;;
+    '' | --asan | --ci) (($# <= 1)) || die "test: expected nothing after $how, found \"$2\"" ;;
+    *) die "test: expected nothing, --asan, --ci or --quick, found \"$how\"" ;;
+    esac
+    cd "$ROOT"
+    mkdir -p "$LOGS"
+    if [[ $how == --asan ]]; then
+        run_all_tests asan build/asan
+    else
+        run_all_tests default build
+    fi
+    [[ $how != --ci ]] || run_ci_checks
+    finish_tests
 }
 
 fuzz() {
@@ -363,12 +516,13 @@ build)
     *) die "build: expected default, fast or omp, found \"$1\"" ;;
     esac
     ;;
-run) start "$@" ;;
+run) run_family "$@" ;;
 export) start export "$@" ;;
 bench) bench "$@" ;;
 test) run_tests "$@" ;;
 fuzz) fuzz "$@" ;;
 -h | --help | help) help ;;
+-*) run_family "$command" "$@" ;;
 '')
     help >&2
     exit 2

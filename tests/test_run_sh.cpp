@@ -17,7 +17,7 @@ class RunSh : public testing::Test {
         fs::create_directory(folder_);
         fs::copy_file("run.sh", folder_ / "run.sh");
         fs::create_directory(folder_ / "bin");
-        for (const char* tool : {"bash", "cat", "dirname", "env", "nproc", "timeout"})
+        for (const char* tool : {"bash", "cat", "dirname", "env", "mkdir", "mv", "nproc", "timeout"})
             for (const char* place : {"/usr/bin", "/bin"})
                 if (fs::exists(fs::path(place) / tool) && !fs::exists(folder_ / "bin" / tool))
                     fs::create_symlink(fs::path(place) / tool, folder_ / "bin" / tool);
@@ -32,8 +32,7 @@ class RunSh : public testing::Test {
 
     // All that `test --quick` calls, and tests for `gpu` that do as `script` says. One core, so that they are one process.
     void prepare_quick_tests(const std::string& gpu, const std::string& script) {
-        for (const char* tool : {"awk", "mkdir"})
-            fs::create_symlink(fs::path("/usr/bin") / tool, folder_ / "bin" / tool);
+        fs::create_symlink("/usr/bin/awk", folder_ / "bin/awk");
         fs::remove(folder_ / "bin/nproc");
         stand_in("nproc", "echo 1");
         stand_in("g++", "cat > /dev/null");
@@ -43,7 +42,7 @@ class RunSh : public testing::Test {
     }
 
     ProgramResult run_sh(std::vector<std::string> args, const std::vector<std::string>& environment = {}) {
-        std::vector<std::string> command = {"env", "-i", "PATH=" + (folder_ / "bin").string()};
+        std::vector<std::string> command = {"env", "-i", "-C", folder_.string(), "PATH=" + (folder_ / "bin").string()};
         command.insert(command.end(), environment.begin(), environment.end());
         command.push_back((folder_ / "run.sh").string());
         command.insert(command.end(), args.begin(), args.end());
@@ -70,6 +69,8 @@ TEST_F(RunSh, BadCommandsAreNamed) {
                                                          {"fuzz", "-t", "abc"},
                                                          {"fuzz", "-t", "0"},
                                                          {"test", "--slow"},
+                                                         {"test", "--ci", "now"},
+                                                         {"test", "-t", "soon"},
                                                          {"test", "--quick", "-t", "1.5"},
                                                          {"test", "--quick", "now"}};
     for (const auto& args : cases) {
@@ -84,6 +85,61 @@ TEST_F(RunSh, BadCommandsAreNamed) {
 TEST_F(RunSh, RunPassesArgumentsOnAsTheyAre) {
     EXPECT_EQ(run_sh({"run", "model", "-i", "two  words"}).out, "run model -i two  words\n");
     EXPECT_EQ(run_sh({"export", "a", "b", "--to", "bin"}).out, "run export a b --to bin\n");
+}
+
+TEST_F(RunSh, FlagsFirstAreForTheProgram) {
+    EXPECT_EQ(run_sh({"-c", "model.bin", "-m", "chat"}).out, "run -c model.bin -m chat\n");
+    EXPECT_EQ(run_sh({"-i", "two  words"}).out, "run -i two  words\n");
+}
+
+// The command lines of the family's scripts, and what the program is then called with.
+TEST_F(RunSh, WordsOfTheFamilysScriptsAreUnderstood) {
+    const std::string files = "-i ./tests/data/input.txt -o ./tests/data/output.txt";
+    const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+        {{"run", "-m", "20", "-g", "1", "-b", "1", "-n", "64", "-t", "4", "-f"},
+         "-c small -g 1 -b 1 -n 64 -t 4 -f 1 -m getp " + files},
+        {{"run", "-m", "120"}, "-c large -m getp " + files},
+        {{"run", "-m", "20", "-m", "chat"}, "-c small -m chat"},
+        {{"run", "-m", "20", "-i", "Hello"}, "-c small -i Hello"},
+        {{"run", "-m", "20", "-i", "in", "-o", "out"}, "-c small -i in -o out -m getp"},
+        {{"run", "-m", "getp"}, "-m getp " + files},
+        {{"run", "-m", "getp", "-i", "in"}, "-m getp -i in"},
+        {{"run", "-f", "-i", "Hello"}, "-f 1 -i Hello"},
+        {{"run", "-f", "0", "-i", "Hello"}, "-f 0 -i Hello"},
+        {{"run", "-i", "-f", "-m", "chat"}, "-i -f -m chat"},
+    };
+    for (const auto& [args, expected] : cases)
+        EXPECT_EQ(run_sh(args, {"GETP_MODEL_20B=small", "GETP_MODEL_120B=large"}).out, "run " + expected + "\n");
+}
+
+TEST_F(RunSh, ASizeIsAModelInTheFolderOrInTheHubsCache) {
+    const std::vector<std::string> args = {"run", "-m", "20", "-i", "Hello"}, home = {"HOME=" + folder_.string()};
+    const ProgramResult nowhere = run_sh(args, home);
+    EXPECT_EQ(nowhere.code, 2);
+    EXPECT_EQ(nowhere.out, "");
+    for (const char* place : {"$GETP_MODEL_20B", "gpt-oss-20b*", "/.cache/huggingface/hub"})
+        EXPECT_NE(nowhere.err.find(place), std::string::npos) << nowhere.err;
+
+    const std::string snapshot = ".cache/huggingface/hub/models--openai--gpt-oss-20b/snapshots/0123abcd";
+    fs::create_directories(folder_ / snapshot);
+    EXPECT_EQ(run_sh(args, home).out, "run -c ./" + snapshot + " -i Hello\n");
+    std::ofstream(folder_ / "gpt-oss-20b-mxfp4.bin") << "a model";
+    EXPECT_EQ(run_sh(args, home).out, "run -c gpt-oss-20b-mxfp4.bin -i Hello\n");
+}
+
+TEST_F(RunSh, GetpWithoutFilesMakesItsInputOnce) {
+    run_sh({"run", "-m", "getp"});
+    const fs::path input = folder_ / "tests/data/input.txt";
+    std::ifstream made(input);
+    int count = 0, lines = -1;
+    made >> count;
+    for (std::string line; std::getline(made, line);) lines++;
+    EXPECT_EQ(count, 32);
+    EXPECT_EQ(lines, count);
+
+    std::ofstream(input) << "1\nmine\n";
+    run_sh({"run", "-m", "getp"});
+    EXPECT_EQ(fs::file_size(input), 7u);
 }
 
 TEST_F(RunSh, ExitCodeIsTheProgramsOwn) {
@@ -103,6 +159,15 @@ TEST_F(RunSh, SlurmInReachGivesANodeOfItsOwn) {
     stand_in("srun", "echo srun \"$@\"");
     stand_in("sinfo", "exit 0");
     EXPECT_EQ(run_sh({"run", "model"}).out, "srun --ntasks=1 --cpu-bind=none --nodes=1 --exclusive ./run model\n");
+}
+
+TEST_F(RunSh, SlurmIsUsedUnaskedIfForced) {
+    EXPECT_EQ(run_sh({"run", "model"}, {"FORCE_SRUN=1"}).code, 2) << "no srun";
+    stand_in("srun", "echo srun \"$@\"");
+    stand_in("sinfo", "exit 1");
+    const std::string expected = "srun --ntasks=1 --cpu-bind=none --nodes=1 --exclusive ./run model\n";
+    EXPECT_EQ(run_sh({"run", "model"}, {"FORCE_SRUN=1"}).out, expected);
+    EXPECT_EQ(run_sh({"run", "model"}, {"FORCE_SRUN=0"}).out, "run model\n");
 }
 
 TEST_F(RunSh, InsideAnAllocationAllItsCoresAreUsed) {
@@ -160,12 +225,47 @@ TEST_F(RunSh, QuickTestsTakeTheDeviceThatIsHere) {
     EXPECT_NE(r.err.find("2 of 4 tests ran on sm_90\n"), std::string::npos) << r.err;
 }
 
+TEST_F(RunSh, QuickTestsForADeviceThatIsNotHereAreEmulated) {
+    if (fs::exists("/dev/kfd")) GTEST_SKIP() << "an AMD device is here";
+    prepare_quick_tests("emulate-rdna3",
+                        kTwoOfFour + std::string("echo '[       OK ] Gemm.Two (1 ms)'; echo time is over"));
+    const ProgramResult r = run_sh({"test", "-t", "30"}, {"GPU_ARCH=gfx1151"});
+    EXPECT_EQ(r.code, 0);
+    EXPECT_EQ(r.out, "2 passed, 0 failed\n");
+    EXPECT_NE(r.err.find("2 of 4 tests ran on emulate-rdna3\n"), std::string::npos) << r.err;
+}
+
 TEST_F(RunSh, QuickTestsThatDieHaveFailed) {
     prepare_quick_tests("emulate-cdna", kTwoOfFour + std::string("kill -9 $$"));
     const ProgramResult r = run_sh({"test", "--quick"}, {"GPU=none"});
     EXPECT_EQ(r.code, 1);
     EXPECT_EQ(r.out, "1 passed, 1 failed\n");
     EXPECT_NE(r.err.find("wrong by 30\n"), std::string::npos) << r.err;
+}
+
+// make, in a folder with one source.
+TEST_F(RunSh, MakeHandsQuickTestsOver) {
+    fs::copy_file("Makefile", folder_ / "Makefile");
+    stand_in("../run.sh", "echo \"$@\" on $GPU_ARCH");
+    const ProgramResult r = run_program(
+        {"make", "--no-print-directory", "-C", folder_.string(), "quick-tests", "TIMEOUT=7", "GPU_ARCH=gfx1151"});
+    EXPECT_EQ(r.out, "test --quick -t 7 on gfx1151\n") << r.err;
+}
+
+TEST_F(RunSh, MakeAddsTheCallersFlags) {
+    fs::copy_file("Makefile", folder_ / "Makefile");
+    std::ofstream(folder_ / "run.cpp") << "int main() {}\n";
+    const auto compile = [&](const std::vector<std::string>& variables) {
+        std::vector<std::string> command = {
+            "env", "-u", "WERROR", "-u", "CXXFLAGS", "make", "-n", "-C", folder_.string(), "build/obj/run.o"};
+        command.insert(command.end(), variables.begin(), variables.end());
+        return run_program(command).out;
+    };
+    EXPECT_NE(compile({"CXXFLAGS=-DADDED"}).find("-std=c++17 "), std::string::npos);
+    EXPECT_NE(compile({"CXXFLAGS=-DADDED"}).find(" -DADDED "), std::string::npos);
+    EXPECT_EQ(compile({}).find("-Werror"), std::string::npos);
+    EXPECT_NE(compile({"WERROR=1"}).find(" -Werror "), std::string::npos);
+    EXPECT_NE(compile({"CXX=clang++-99"}).find(" -Wno-unknown-warning-option "), std::string::npos);
 }
 
 TEST_F(RunSh, WithoutAnyPackagesItNamesThem) {
