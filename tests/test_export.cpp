@@ -155,6 +155,23 @@ TEST_F(Export, F32GoesToBf16OnlyIfExact) {
     EXPECT_EQ(read_file(exported(exported(model, ExportKind::kContainer), ExportKind::kLegacyF32).path), bytes);
 }
 
+TEST_F(Export, SamplingDefaultsGoAlong) {
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
+    Model model = tiny.model();
+    for (const ExportKind kind : {ExportKind::kContainer, ExportKind::kHuggingFace, ExportKind::kOriginal}) {
+        const SamplingDefaults none = exported(model, kind).config.sampling;
+        EXPECT_FALSE(none.do_sample || none.temperature || none.top_p || none.top_k) << name_of(kind);
+    }
+    model.config.sampling = {true, 0.6f, 0.95f, 20};
+    for (const ExportKind kind : {ExportKind::kContainer, ExportKind::kHuggingFace, ExportKind::kOriginal}) {
+        const SamplingDefaults back = exported(model, kind).config.sampling;
+        EXPECT_EQ(back.do_sample, true) << name_of(kind);
+        EXPECT_EQ(back.temperature, 0.6f) << name_of(kind);
+        EXPECT_EQ(back.top_p, 0.95f) << name_of(kind);
+        EXPECT_EQ(back.top_k, 20) << name_of(kind);
+    }
+}
+
 TEST_F(Export, ContainerIsASafetensorsFileWithoutHolesAlignedTo64) {
     const TinyModel tiny("mxfp4", {"num_local_experts=3", "num_experts_per_tok=1", "vocab_size=77"});
     const Model model = exported(tiny.model(), ExportKind::kContainer);
