@@ -1,6 +1,7 @@
 // test_checkpoint_found.cpp: from what people give as MODEL to the checkpoint: folders of the hub's cache, files of a
 // snapshot, paths that no shell has expanded; and what is said where there is none.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 #include <optional>
@@ -150,6 +151,9 @@ TEST_F(Found, WhatIsNearTheModel) {
     EXPECT_TRUE(has(open_error(directory.path("outer")), {"expected one model", "found 2", "outer/y"}));
     EXPECT_TRUE(has(open_error(directory.path("outer/empty")), {"outer/empty", "config.json", "an empty directory"}));
     EXPECT_TRUE(has(open_error(""), {"MODEL", "path", "empty"}));
+    ASSERT_EQ(mkfifo(directory.path("pipe").c_str(), 0600), 0);
+    EXPECT_TRUE(has(open_error(directory.path("pipe")), {"pipe", "expected a file or a directory"})) << "at once";
+    EXPECT_TRUE(has(open_error("/dev/null"), {"/dev/null", "expected a file or a directory"}));
     EXPECT_TRUE(has(open_error("~/gone"), {directory.path("gone"), "cannot open"}));
 }
 
@@ -221,8 +225,8 @@ TEST_F(Found, FilesOfAnotherKind) {
         {"web page", "<!DOCTYPE html>\n<html><head><title>Log in</title>", {"web page", "download"}, false},
         {"web page, white space first", " \r\n<HTML lang=en>", {"web page", "download"}, false},
         {"XML of a store", "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code>", {"web page", "download"}, false},
-        {"error as text", "Entry not found", {"text", "\"Entry not found\"", "download"}, true},
-        {"error as JSON", "{\"error\":\"Repository not found\"}", {"Repository not found", "server"}, false},
+        {"error as text", "Entry not found\n", {"text", "\"Entry not found\":", "download"}, true},
+        {"error as JSON", "{\"error\":\"Repository not found\"}\n", {"Repository not found", "server"}, false},
         {"nothing", "", {"empty file"}, true},
         {"zeros", std::string(5000, '\0'), {"zeros", "did not end"}, true},
     };

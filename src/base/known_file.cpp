@@ -77,6 +77,7 @@ bool is_text(std::string_view head) {
 // Its first line, or what of that fits into an error's.
 std::string first_line(std::string_view text) {
     text = trimmed(text);
+    text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
     std::string line(text.substr(0, std::min(text.find_first_of("\r\n"), kShown)));
     line.resize(utf8_valid_prefix(line));
     return line + (line.size() < text.size() ? "..." : "");
@@ -105,7 +106,10 @@ void refuse_text_file(std::string_view content, const std::string& path, const s
     const std::string_view head = beginning(content);
     const char* kCutOff = "a download that did not end: start it again";
     if (head.empty()) fail("{}: expected {}, found an empty file: {}", path, expected, kCutOff);
-    if (is_text(head)) fail("{}: expected {}, found text, \"{}\": {}", path, expected, first_line(head), kAgain);
+    if (is_text(head))
+        fail(
+            "{}: expected {}, found text, \"{}\": if a server's answer was saved in its place, download the file again",
+            path, expected, first_line(head));
     if (head.size() >= 64 && head.find_first_not_of('\0') == std::string_view::npos)
         fail("{}: expected {}, found zeros: {}", path, expected, kCutOff);
 }

@@ -179,7 +179,9 @@ std::string locate_checkpoint(const std::string& given) {
     if (given.empty()) fail("MODEL: expected a path, found an empty one");
     const std::string path = tidy(given);
     if (!exists(path)) return from_hub_cache(path);
-    return is_directory(path) ? locate_in(path) : locate_file(path);
+    if (is_directory(path)) return locate_in(path);
+    if (!is_file(path)) fail("{}: expected a file or a directory, found a pipe or a device", path);
+    return locate_file(path);
 }
 
 void fail_without_weights(const std::string& directory) {
