@@ -108,7 +108,7 @@ void refuse_adapter(const std::string& directory) {
          directory, base);
 }
 
-// What to say of a directory that has no `expected`.
+// Fails: `expected` is not in this directory. Says what is there in its place.
 [[noreturn]] void fail_by_content(const std::string& directory, const std::string& expected) {
     const std::vector<std::string> names = names_in(directory);
     const auto refuse = [&](const std::string& found) {
