@@ -60,7 +60,7 @@ class Replica {
   public:
     virtual ~Replica() = default;
     virtual const Capacity& capacity() const = 0;
-    // Runs the batch. sampled (rows): the tokens drawn, -1 where Row::sample is false.
+    // Runs the batch. sampled (rows): the tokens drawn, or kNotFinite (sampler.h); -1 where Row::sample is false.
     virtual void step(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) = 0;
     virtual int64_t bytes_read() const = 0;  // weights and KV cache, all steps so far
     virtual std::vector<EngineStats::Op> ops() const { return {}; }

@@ -3,7 +3,7 @@
 
 #include <cmath>
 #include <limits>
-#include <utility>
+#include <string>
 #include <vector>
 
 #include "sampler.h"
@@ -48,22 +48,29 @@ TEST(Sampler, GreedyTakesTheFirstOfTheLargestWhereverItIs) {
     }
 }
 
-// A broken model's logits may be anything: an id of the vocabulary comes out all the same.
-TEST(Sampler, LogitsThatAreNoNumbersGiveAnIdAllTheSame) {
+// NaN and +infinity anywhere in a row, and a row that rules every token out, are no logits, greedy and drawn; -infinity
+// rules a token out.
+TEST(Sampler, LogitsThatAreNotFiniteAreSaidToBe) {
     const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
-    const std::vector<std::pair<std::vector<float>, int>> cases{{std::vector<float>(40, nan), 0},
-                                                                {std::vector<float>(40, -inf), 0},
-                                                                {{nan, 1, 3, 2}, 2},
-                                                                {{1, nan, 3, nan}, 2},
-                                                                {{nan, -inf, nan}, 1}};
-    for (const auto& [logits, want] : cases) {
-        const int n = int(logits.size());
-        EXPECT_EQ(sample_token(logits.data(), n, {}, 0), want);
-        for (const float top_p : {0.5f, 1.0f}) {
-            const int drawn = sample_token(logits.data(), n, {1, top_p, 1}, 0);
-            EXPECT_TRUE(drawn >= 0 && drawn < n) << drawn;
+    const auto expect = [](const std::vector<float>& logits, int want, const std::string& what) {
+        for (const float temperature : {0.0f, 1.0f})
+            for (const float top_p : {0.5f, 1.0f})
+                EXPECT_EQ(sample_token(logits.data(), int(logits.size()), {temperature, top_p, 1}, 0), want)
+                    << what << ", temperature " << temperature << ", top_p " << top_p;
+    };
+    expect(std::vector<float>(40, nan), kNotFinite, "only NaN");
+    expect(std::vector<float>(40, inf), kNotFinite, "only +infinity");
+    expect(std::vector<float>(40, -inf), kNotFinite, "all ruled out");
+    expect({nan}, kNotFinite, "one token");
+    expect({-inf, -inf, 3, -inf}, 2, "all but one ruled out");
+    const int n = 4096 + 1000 + 7;
+    for (const int at : {0, 1, 31, 32, 4095, 4096, 4096 + 992, n - 1})
+        for (const float bad : {nan, inf, -nan}) {
+            std::vector<float> logits(n, -3.0f);
+            logits[100] = 5;
+            logits[size_t(at)] = bad;
+            expect(logits, kNotFinite, "at " + std::to_string(at));
         }
-    }
 }
 
 TEST(Sampler, TemperatureGivesSoftmaxFrequencies) {

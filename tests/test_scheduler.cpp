@@ -1,11 +1,14 @@
 // test_scheduler.cpp: what runs when, and that pages are never shared, lost or too few. The "device" here is a few lines
 // that check every batch and answer with a token derived from the sequence and position.
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 #include <set>
 
 #include "engine/scheduler.h"
+#include "sampler.h"
 
 namespace {
 
@@ -78,14 +81,19 @@ class Device {
             std::vector<int> sampled;
             for (size_t row = 0; row < batch.rows.size(); row++) {
                 const Batch::Row& r = batch.rows[row];
-                if (r.want_logits) scheduler_.logits(int(row), nullptr);
-                sampled.push_back(r.sample ? batch.tokens[size_t(r.token)].pos % 90 : -1);
+                const int pos = batch.tokens[size_t(r.token)].pos;
+                const bool bad = pos == not_finite_at && batch.seqs.size() == not_finite_among;
+                const std::vector<float> logits(100, bad ? NAN : 1.0f);
+                if (r.want_logits) scheduler_.logits(int(row), logits.data());
+                sampled.push_back(!r.sample ? -1 : bad ? kNotFinite : pos % 90);
             }
             scheduler_.apply(sampled);
             n_steps++;
         }
     }
 
+    int not_finite_at = -1;  // the position, while that many sequences run
+    size_t not_finite_among = 1;
     int n_steps = 0, most_tokens = 0, most_sequences = 0;
     std::vector<int> batch_sizes;
 
@@ -259,6 +267,31 @@ TEST(Scheduler, ScoringSeesEveryPositionOnceAndInOrder) {
     for (int i = 0; i < 150; i++) EXPECT_EQ(log.logit_positions[size_t(i)], i);
     EXPECT_TRUE(log.tokens.empty());
     EXPECT_EQ(log.done, 1);
+}
+
+TEST(Scheduler, LogitsThatAreNotFiniteFailTheirRequest) {
+    struct {
+        const char* name;
+        int prompt, max_new, not_finite_at, n_tokens;
+        bool want_logits;
+    } cases[] = {{"greedy, the first token", 10, 5, 9, 0, false},    {"while decoding", 10, 5, 11, 2, false},
+                 {"score, in the first chunk", 150, 0, 3, 0, true},  {"score, in a later one", 150, 0, 140, 0, true},
+                 {"score, the last position", 150, 0, 149, 0, true}, {"both", 10, 5, 4, 0, true}};
+    for (const auto& c : cases) {
+        Log log, next;
+        auto job = std::make_unique<LoggingJob>(log, c.prompt, c.max_new);
+        job->want_logits = c.want_logits;
+        Device device(small_config(), small_capacity(1));
+        device.not_finite_at = c.not_finite_at;
+        std::vector<std::unique_ptr<Job>> jobs = one(std::move(job));
+        jobs.push_back(std::make_unique<LoggingJob>(next, 2, 1));
+        device.run(std::move(jobs));
+        EXPECT_EQ(log.done, 0) << c.name;
+        EXPECT_EQ(log.error.find(fmt::format("position {}: ", c.not_finite_at)), 0u) << c.name << ": " << log.error;
+        EXPECT_EQ(int(log.tokens.size()), c.n_tokens) << c.name;
+        EXPECT_EQ(int(log.logit_positions.size()), c.want_logits ? c.not_finite_at : 0) << c.name;
+        EXPECT_EQ(next.done, 1) << c.name << ": the next one gets its place";
+    }
 }
 
 TEST(Scheduler, RingHoldsTheWindowWhateverTheSizes) {

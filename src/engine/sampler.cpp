@@ -10,31 +10,6 @@
 
 namespace {
 
-// The first of the largest; NaNs are none, and 0 if there is nothing else. Two passes over a block at a time, which stays in
-// cache: for its largest in lanes that do not wait for each other, and for where that is, if it is the largest so far.
-int argmax(const float* logits, int n) {
-    constexpr int kBlock = 4096, kLanes = 32;
-    const float least = -std::numeric_limits<float>::infinity();
-    float largest = least;
-    int found = n;
-    for (int begin = 0; begin < n; begin += kBlock) {
-        const int end = std::min(begin + kBlock, n);
-        float lane[kLanes];
-        std::fill(lane, lane + kLanes, largest);
-        int i = begin;
-        for (; i + kLanes <= end; i += kLanes)
-#pragma omp simd
-            for (int l = 0; l < kLanes; l++) lane[l] = std::max(lane[l], logits[i + l]);
-        for (; i < end; i++) lane[0] = std::max(lane[0], logits[i]);
-        const float here = *std::max_element(lane, lane + kLanes);
-        if (!(here > largest)) continue;
-        largest = here;
-        found = int(std::find(logits + begin, logits + end, largest) - logits);
-    }
-    if (found == n) found = int(std::find(logits, logits + n, least) - logits);
-    return found == n ? 0 : found;
-}
-
 struct Candidate {
     double weight;
     int id;
@@ -52,14 +27,46 @@ int pick(const std::vector<Candidate>& candidates, double target) {
 
 }  // namespace
 
+// Two passes over a block at a time, which stays in cache: for its largest in lanes that do not wait for each other, and for
+// where that is, if it is the largest so far.
+int most_likely(const float* logits, int n) {
+    constexpr int kBlock = 4096, kLanes = 32;
+    constexpr float kMost = std::numeric_limits<float>::max();
+    float largest = -std::numeric_limits<float>::infinity();
+    int found = kNotFinite;
+    for (int begin = 0; begin < n; begin += kBlock) {
+        const int end = std::min(begin + kBlock, n);
+        float lane[kLanes];
+        int bad[kLanes] = {};  // NaN or +infinity
+        std::fill(lane, lane + kLanes, largest);
+        int i = begin;
+        for (; i + kLanes <= end; i += kLanes)
+#pragma omp simd
+            for (int l = 0; l < kLanes; l++) {
+                lane[l] = std::max(lane[l], logits[i + l]);
+                bad[l] |= !(logits[i + l] <= kMost);
+            }
+        for (; i < end; i++) {
+            lane[0] = std::max(lane[0], logits[i]);
+            bad[0] |= !(logits[i] <= kMost);
+        }
+        if (std::find(bad, bad + kLanes, 1) != bad + kLanes) return kNotFinite;
+        const float here = *std::max_element(lane, lane + kLanes);
+        if (!(here > largest)) continue;
+        largest = here;
+        found = int(std::find(logits + begin, logits + end, largest) - logits);
+    }
+    return found;
+}
+
 double random_uniform(uint64_t seed, uint64_t pos) {
     const uint64_t bits = mix64(mix64(seed + 0x9e3779b97f4a7c15) ^ (pos + 1) * 0xd1342543de82ef95);
     return double(bits >> 11) * 0x1p-53;
 }
 
 int sample_token(const float* logits, int vocab_size, const Sampling& sampling, uint64_t pos) {
-    const int top = argmax(logits, vocab_size);
-    if (sampling.temperature == 0) return top;
+    const int top = most_likely(logits, vocab_size);
+    if (sampling.temperature == 0 || top == kNotFinite) return top;
 
     // Weights relative to the largest, which is 1; what underflows to 0 can never be drawn.
     std::vector<Candidate> candidates;
@@ -70,7 +77,6 @@ int sample_token(const float* logits, int vocab_size, const Sampling& sampling, 
         candidates.push_back({weight, i});
         total += weight;
     }
-    if (candidates.empty()) return top;  // nothing but NaNs and infinities
     const double u = random_uniform(sampling.seed, pos);
     if (sampling.top_p >= 1) return pick(candidates, u * total);
 

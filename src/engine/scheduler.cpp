@@ -8,6 +8,8 @@
 #include <cassert>
 #include <numeric>
 
+#include "sampler.h"
+
 namespace {
 
 // n, n - 1, ..., 0: taken from the back, so the smallest id comes first.
@@ -179,8 +181,19 @@ const Batch& Scheduler::plan() {
 void Scheduler::logits(int row, const float* logits) {
     const Batch::Token& token = batch_.tokens[size_t(batch_.rows[size_t(row)].token)];
     Sequence& sequence = *batch_sequences_[size_t(token.seq)];
+    if (sequence.not_finite_at >= 0) return;
+    if (most_likely(logits, config_.vocab_size) == kNotFinite) {
+        sequence.not_finite_at = token.pos;
+        return;
+    }
     sequence.job->on_logits(token.pos, logits);
     sequence.logits_given = token.pos + 1;
+}
+
+void Scheduler::end_not_finite(Sequence& sequence, int pos) {
+    sequence.job->on_error(
+        fmt::format("position {}: the logits are not finite numbers; is the model's file damaged?", pos));
+    sequence.job.reset();
 }
 
 // Gives the job its token, and ends it if that was the last. There is none if the step ended early.
@@ -199,9 +212,15 @@ void Scheduler::apply(const std::vector<int>& sampled) {
     new_tokens_ = 0;
     for (const Batch::Token& token : batch_.tokens) batch_sequences_[size_t(token.seq)]->fed++;
     for (size_t row = 0; row < batch_.rows.size(); row++) {
-        if (!batch_.rows[row].sample) continue;
-        deliver(*batch_sequences_[size_t(batch_.tokens[size_t(batch_.rows[row].token)].seq)], sampled[row]);
-        new_tokens_++;
+        const Batch::Token& token = batch_.tokens[size_t(batch_.rows[row].token)];
+        Sequence& sequence = *batch_sequences_[size_t(token.seq)];
+        if (!sequence.job) continue;
+        if (sequence.not_finite_at >= 0 || sampled[row] == kNotFinite) {
+            end_not_finite(sequence, sequence.not_finite_at >= 0 ? sequence.not_finite_at : token.pos);
+        } else if (batch_.rows[row].sample) {
+            deliver(sequence, sampled[row]);
+            new_tokens_++;
+        }
     }
     for (const auto& sequence : active_) {  // scored, with nothing to generate
         if (!sequence->job || sequence->max_new > 0 || sequence->in_prompt()) continue;

@@ -39,9 +39,10 @@ class Scheduler {
         int max_new = 0;
         std::vector<int> ids;  // the prompt and what has been generated
         int n_prompt = 0;
-        int n_given = 0;       // ids that were there when it came: they are read in chunks
-        int fed = 0;           // positions in the cache
-        int logits_given = 0;  // positions of the prompt
+        int n_given = 0;         // ids that were there when it came: they are read in chunks
+        int fed = 0;             // positions in the cache
+        int logits_given = 0;    // positions of the prompt
+        int not_finite_at = -1;  // the first position with such logits, if there is one
         bool in_prompt() const { return fed < n_given; }
     };
 
@@ -52,6 +53,7 @@ class Scheduler {
     void release_ended();
     void add_tokens(Sequence& sequence, int n);
     static void end(Sequence& sequence, Finish finish);
+    static void end_not_finite(Sequence& sequence, int pos);
     static void deliver(Sequence& sequence, int token);
 
     const Config& config_;

@@ -11,6 +11,9 @@
 #include "gpu/page_tables.h"
 #include "gpu/step_input.h"
 #include "gpu/tune.h"
+#include "sampler.h"
+
+static_assert(kNoToken == kNotFinite, "the kernel's word is the scheduler's");
 
 namespace {
 
@@ -96,8 +99,12 @@ class GpuReplica : public Replica {
             plain_step(batch, sink);
         gpu::synchronize(stream_);
         timer_.collect();
-        for (int r = 0; r < n_rows; r++)
-            if (batch.rows[size_t(r)].sample) sampled[size_t(r)] = sampled_tokens()[r];
+        for (int r = 0; r < n_rows; r++) {
+            const Batch::Row& row = batch.rows[size_t(r)];
+            if (row.sample) sampled[size_t(r)] = sampled_tokens()[r];
+            if (sampled_tokens()[r] == kNoToken)
+                kv_->clear(*batch.seqs[size_t(batch.tokens[size_t(row.token)].seq)].pages, stream_);
+        }
         count_kv(batch);
     }
 

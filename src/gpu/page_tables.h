@@ -12,13 +12,17 @@ class PageTables {
 
     // Sends the table rows of sequences that begin with this batch: a request's pages stay the same until it is done.
     void update(const Batch& batch, gpu::Stream stream);
+    // Zeros in a sequence's pages, which hold NaNs that the next one must not multiply by zero.
+    void clear(const PageTable& pages, gpu::Stream stream) const;
     const KvCache& cache() const { return cache_; }
     int64_t bytes() const { return pools_.bytes(); }
 
   private:
     const int full_stride_, ring_stride_;  // pages a sequence at most
-    DeviceMemory pools_;                   // all pages
-    PinnedMemory host_tables_;             // (max_sequences, full_stride), then (max_sequences, ring_stride)
+    const int64_t full_page_bytes_, ring_page_bytes_;
+    DeviceMemory pools_;  // all full pages, then all ring pages
+    char* ring_pool_ = nullptr;
+    PinnedMemory host_tables_;  // (max_sequences, full_stride), then (max_sequences, ring_stride)
     DeviceMemory tables_;
     const int max_sequences_;
     KvCache cache_;

@@ -57,8 +57,9 @@ struct Up : ExpertWeights<kIsMxfp4> {
     __device__ void store(const Rows& rows, int slab, int m, int col, float first, float second) const {
         const int f = kTile * slab + col;
         if (2 * f >= this->n_out) return;
-        const float gate = fminf(first, limit);
-        const float linear = fmaxf(fminf(second, limit), -limit);
+        // Not fminf and fmaxf, which make a number of a NaN.
+        const float gate = first > limit ? limit : first;
+        const float linear = second > limit ? limit : second < -limit ? -limit : second;
         act[int64_t(rows.first + m) * act_stride + f] = narrow(gate / (1.0f + expf(-alpha * gate)) * (linear + 1.0f));
     }
 };

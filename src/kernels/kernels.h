@@ -151,8 +151,9 @@ struct RowSampling {
     float temperature, top_p;
     uint64_t seed, pos;
 };
+constexpr int kNoToken = -2;  // logits with a NaN or +infinity, or without any number
 // token (n_rows): as sample_token (sampler.h): temperature 0 the largest, ties to the smaller id; else a draw from the
-// softmax cut to top_p with the number random_uniform(seed, pos).
+// softmax cut to top_p with the number random_uniform(seed, pos). Or kNoToken.
 void sample(int* token, const float* logits, const RowSampling* sampling, int n_rows, int vocab_size,
             gpu::Stream stream);
 

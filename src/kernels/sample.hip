@@ -19,6 +19,7 @@ constexpr int kMaxVocab = 1 << 19;   // so that no sum of weights passes 2^63
 constexpr float kOne = 0x1p44f;      // the weight of the largest logit
 constexpr float kDeepest = 31.0f;    // exp(-31) · kOne < 1
 constexpr float kTie = 0x1p-40f;     // of a temperature: logits of a narrower interval count as equal
+constexpr float kLargestFloat = 0x1.fffffep127f;
 constexpr int kMaxCandidates = 512;  // tokens that are put in order in LDS
 constexpr int kAhead = 8;            // logits that a thread asks for before it looks at one
 
@@ -42,7 +43,7 @@ struct Row {
 struct Interval {
     float low, high;
 
-    __device__ bool has(float logit) const { return logit > low && logit <= high; }  // not a NaN
+    __device__ bool has(float logit) const { return logit > low && logit <= high; }
 };
 
 __device__ uint64_t wave_total(uint64_t v) {
@@ -50,12 +51,12 @@ __device__ uint64_t wave_total(uint64_t v) {
     return v;
 }
 
-// see(logit, id) for begin, begin + step, ... below end, in this order; and for some NaNs.
+// see(logit, id) for begin, begin + step, ... below end, in this order; and for some -infinities.
 template <class See>
 __device__ void each_logit(const float* logits, int begin, int end, int step, See see) {
     for (int id0 = begin; id0 < end; id0 += kAhead * step) {
         float ahead[kAhead];
-        for (int i = 0; i < kAhead; i++) ahead[i] = id0 + i * step < end ? logits[id0 + i * step] : NAN;
+        for (int i = 0; i < kAhead; i++) ahead[i] = id0 + i * step < end ? logits[id0 + i * step] : -INFINITY;
         for (int i = 0; i < kAhead; i++) see(ahead[i], id0 + i * step);
     }
 }
@@ -106,11 +107,14 @@ __device__ int token_of(uint64_t likelihood) {
     return int(~uint32_t(likelihood));
 }
 
-// The most likely token; 0 if no logit is a number above -infinity.
+// The most likely token; kNoToken if a logit is a NaN or +infinity, or none is above -infinity.
 __device__ int most_likely(const float* logits, int n, Scratch& scratch) {
+    constexpr uint64_t kBad = ~uint64_t(0), kNone = 0;  // above and below any likelihood of a number
     float best = -INFINITY;
     int best_id = 0;
+    bool bad = false;
     const auto see = [&](float logit, int id) {
+        bad |= !(logit <= kLargestFloat);
         if (logit > best) {
             best = logit;
             best_id = id;
@@ -129,13 +133,13 @@ __device__ int most_likely(const float* logits, int n, Scratch& scratch) {
             for (int j = 0; j < 4; j++) see(seen[i].v[j], 4 * min(q0 + i * kThreads, n_quads - 1) + j);
     }
     each_logit(logits, 4 * n_quads + int(threadIdx.x), n, kThreads, see);
-    uint64_t first = likelihood(best, best_id);
+    uint64_t first = bad ? kBad : best == -INFINITY ? kNone : likelihood(best, best_id);
     const auto keep_larger = [&](uint64_t other) { first = other > first ? other : first; };
     for (int mask = kWave / 2; mask > 0; mask /= 2) keep_larger(shfl_xor(first, mask));
     if (lane_id() == 0) scratch.sum[wave_id()] = first;
     block_sync();
     for (int w = 0; w < n_waves(); w++) keep_larger(scratch.sum[w]);
-    return token_of(first);
+    return first == kBad || first == kNone ? kNoToken : token_of(first);
 }
 
 struct Found {
@@ -245,8 +249,7 @@ __global__ void __launch_bounds__(kThreads)
     const RowSampling of_row = sampling[blockIdx.x];
     const float* row = logits + int64_t(blockIdx.x) * n;
     int id = most_likely(row, n, scratch);
-    const float largest = row[id];
-    if (of_row.temperature > 0 && isfinite(largest)) id = draw({row, n, largest, of_row.temperature}, of_row, scratch);
+    if (id != kNoToken && of_row.temperature > 0) id = draw({row, n, row[id], of_row.temperature}, of_row, scratch);
     if (threadIdx.x == 0) token[blockIdx.x] = id;
 }
 

@@ -134,22 +134,43 @@ TEST(Sample, ExtremeTemperatures) {
         }
 }
 
-TEST(Sample, WhatIsNoNumberGivesSomeToken) {
-    auto one_nan = random_logits(2048, 5, 7), infinite = one_nan, masked = one_nan;
-    one_nan[0] = one_nan[1000] = kNaN;
-    infinite[77] = kInf;
+TEST(Sample, LogitsThatAreNotFiniteGiveNoToken) {
+    const auto good = random_logits(2049, 5, 7);
+    const auto expect_none = [](const std::vector<float>& logits, const char* what, size_t at) {
+        for (const RowSampling& s : samplings(1))
+            EXPECT_EQ(run(logits, {s})[0], kNoToken)
+                << what << " at " << at << ", temperature " << s.temperature << ", top_p " << s.top_p;
+    };
+    // The first and last of what is read 16 bytes at a time, of the row's rest, of the row.
+    for (const size_t at : {0, 1, 1000, 2047, 2048}) {
+        auto nan = good, infinite = good;
+        nan[at] = at % 2 ? kNaN : -kNaN;
+        infinite[at] = kInf;
+        expect_none(nan, "NaN", at);
+        expect_none(infinite, "+infinity", at);
+    }
+    expect_none(std::vector<float>(2048, kNaN), "all NaN", 0);
+    expect_none(std::vector<float>(2048, -kInf), "all ruled out", 0);
+    expect_none({kNaN}, "one token", 0);
+}
+TEST(Sample, MinusInfinityRulesTokensOut) {
+    auto masked = random_logits(2049, 5, 7);
     for (size_t i = 0; i < masked.size(); i++)
         if (i != 1234) masked[i] = -kInf;
-    for (const auto& logits :
-         {one_nan, infinite, masked, std::vector<float>(2048, kNaN), std::vector<float>(2048, -kInf)})
-        for (const RowSampling& s : samplings(1)) {
-            const int token = run(logits, {s})[0];
-            EXPECT_TRUE(token >= 0 && token < 2048) << s.temperature << " " << s.top_p;
-            EXPECT_FALSE(std::isnan(logits[size_t(token)]) && !std::isnan(logits[2]))
-                << s.temperature << " " << s.top_p;
-        }
-    EXPECT_EQ(run(infinite, {{1, 0.9f, 1, 1}}), std::vector<int>{77});
-    EXPECT_EQ(run(masked, {{1, 0.9f, 1, 1}}), std::vector<int>{1234});
+    for (const RowSampling& s : samplings(1)) EXPECT_EQ(run(masked, {s}), std::vector<int>{1234});
+    auto half = random_logits(2049, 5, 7);
+    for (size_t i = 0; i < half.size(); i += 2) half[i] = -kInf;
+    for (const RowSampling& s : samplings(4)) EXPECT_EQ(run(half, {s})[0] % 2, 1);
+    EXPECT_EQ(run({-3e38f, -kInf}, {{0, 1, 0, 0}}), std::vector<int>{0}) << "a number, if a small one";
+}
+TEST(Sample, ARowThatIsNotFiniteFailsAlone) {
+    constexpr size_t kVocab = 2049;
+    const auto sampling = samplings(1);
+    auto logits = random_logits(sampling.size() * kVocab, 4, 8);
+    const std::vector<int> good = run(logits, sampling);
+    for (size_t r = 0; r < sampling.size(); r += 2) logits[r * kVocab + 7 * r] = r % 4 ? kInf : kNaN;
+    const std::vector<int> got = run(logits, sampling);
+    for (size_t r = 0; r < sampling.size(); r++) EXPECT_EQ(got[r], r % 2 ? good[r] : kNoToken) << "row " << r;
 }
 
 TEST(Sample, ARowIsAlone) {

@@ -258,7 +258,7 @@ inline void transpose(__m512i (&row)[16]) {
 // e^x within 2 units in the last place; exactly 1 at 0, 0 below -104. 2^n · e^r with |r| <= ln(2)/2, e^r by Taylor's
 // series up to r^7 / 7!, which leaves 6e-9.
 inline __m512 exp16(__m512 x) {
-    x = _mm512_max_ps(x, _mm512_set1_ps(-200.0f));
+    x = _mm512_max_ps(_mm512_set1_ps(-200.0f), x);  // in this order a NaN stays one
     const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT);
     __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693145752f), x);  // ln 2 in two parts, the first short
     r = _mm512_fnmadd_ps(n, _mm512_set1_ps(1.42860677e-6f), r);
