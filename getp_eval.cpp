@@ -1,4 +1,5 @@
 // getp_eval.cpp: a file of requests in, a file of answers out: progress, verification and the report of a run.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
@@ -139,6 +140,8 @@ int getp(const Options& options, const Model& model) {
 
     EngineOptions engine = engine_options(options, /*max_sequences=*/0);
     engine.max_request_positions = reader.max_request_positions();
+    // No room for more requests than there are.
+    if (reader.total() >= 0) engine.max_sequences = int(std::clamp<int64_t>(reader.total(), 1, engine.max_sequences));
     GetpRun run = warm_up(model, engine);
     log_line("{}", run.engine->describe());
 

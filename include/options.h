@@ -41,6 +41,7 @@ struct Options {
     std::string device = "auto";         // auto, cpu, gpu
     std::string cpu_isa;                 // "": the best that this CPU has
     float gpu_memory = 0.9f;             // share of a GPU's free memory
+    int64_t kv_memory = 0;               // bytes of KV cache on a device; 0: what fits
     bool graphs = true;                  // false: --no-graph
     bool synchronous = false;            // --sync: wait after every kernel
     bool reference = false;              // compute with the plain reference path

@@ -86,6 +86,11 @@ TEST_F(CommandLine, BadFlagsAreNamed) {
         {"a GPU for a build without", {"@model", "--device", "gpu"}, {"--device gpu", "built without"}},
         {"a device that does not exist", {"@model", "--device", "tpu"}, {"--device", "cpu", "tpu"}},
         {"more than all of a GPU's memory", {"@model", "--gpu-memory", "1.5"}, {"--gpu-memory", "1.5"}},
+        {"a size of no unit", {"@model", "--kv-memory", "4X"}, {"--kv-memory", "4X"}},
+        {"a size without a number", {"@model", "--kv-memory", "G"}, {"--kv-memory", "G"}},
+        {"no KV cache", {"@model", "--kv-memory", "0"}, {"--kv-memory"}},
+        {"more than there are addresses", {"@model", "--kv-memory", "9000000000G"}, {"--kv-memory"}},
+        {"less than one sequence needs", {"@model", "-i", "x", "--kv-memory", "1K"}, {"KV cache", "needs at least"}},
         {"unknown effort", {"@model", "--reasoning", "huge"}, {"--reasoning", "huge", "low"}},
         {"unknown precision", {"@model", "--precision", "f16"}, {"--precision", "f16", "bf16"}},
         {"an unknown instruction set", {"@model", "--cpu-isa", "altivec"}, {"--cpu-isa", "altivec", "amx", "neon"}},
@@ -173,8 +178,8 @@ TEST_F(CommandLine, HelpGoesToStdoutAndListsEveryFlag) {
              {"--mode",        "--input",     "--output",     "--tokenizer", "--instructions", "--steps",
               "--temperature", "--top-p",     "--seed",       "--requests",  "--in-flight",    "--profile",
               "--verify",      "--gpus",      "--reasoning",  "--raw",       "--chat",         "--no-reasoning",
-              "--logits",      "--precision", "--checkpoint", "--device",    "--gpu-memory",   "--no-graph",
-              "--sync",        "export"})
+              "--logits",      "--precision", "--checkpoint", "--device",    "--gpu-memory",   "--kv-memory",
+              "--no-graph",    "--sync",      "export"})
             EXPECT_NE(r.out.find(name), std::string::npos) << name;
     }
 }

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <cctype>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -29,6 +30,16 @@ T parse_number(const std::string& flag, const std::string& text, T low, T high, 
     if (error != std::errc() || stop != end || !(value >= low && value <= high))
         fail("{}: expected {}, found \"{}\"", flag, expected, text);
     return value;
+}
+
+// "4G" and the like; powers of 1024, as memory is counted.
+int64_t parse_bytes(const std::string& flag, const std::string& text) {
+    const char* const expected = "a number of bytes above 0, such as 500M or 4G";
+    const std::string units = "KMGT";
+    const size_t unit = text.empty() ? std::string::npos : units.find(char(std::toupper(text.back())));
+    const int shift = unit == std::string::npos ? 0 : 10 * int(unit + 1);
+    const std::string digits = text.substr(0, text.size() - (shift > 0));
+    return parse_number(flag, digits, int64_t(1), INT64_MAX >> shift, expected) << shift;
 }
 
 // An option whose value is a number; its text is checked here and not by the library, whose messages name types.
@@ -198,6 +209,10 @@ Options parse_command_line(int argc, char** argv) {
                "CPU: amx, avx512-bf16, avx512, avx2, neon or portable (default: the best it has)");
     add_number(app, "--gpu-memory", "--gpu-memory", o.gpu_memory, 0.01f, 1.0f, "a number from 0.01 to 1",
                "Share of a GPU's free memory that may be used (default 0.9)");
+    app.add_option_function<std::string>(
+           "--kv-memory", [&o](const std::string& text) { o.kv_memory = parse_bytes("--kv-memory", text); },
+           "KV cache on a device, at most: bytes, or with K, M, G or T (default: what fits)")
+        ->type_name("BYTES");
     app.add_flag("!--no-graph", o.graphs, "GPU: launch every kernel by itself, also in steps seen before");
     app.add_flag("--sync", o.synchronous, "GPU: wait after every kernel, to see which one fails");
     app.add_flag("--reference", o.reference, "Compute with the plain reference code: slow, the definition of right");
@@ -277,6 +292,7 @@ EngineOptions engine_options(const Options& options, int max_sequences) {
                                                   : (e.gpu ? kDefaultInFlightGpu : kDefaultInFlightCpu);
     e.max_request_positions = options.steps.value_or(0);
     e.gpu_memory = double(options.gpu_memory);
+    e.kv_bytes = options.kv_memory;
     e.graphs = options.graphs;
     e.synchronous = options.synchronous;
     e.profile = options.profile;

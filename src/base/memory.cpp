@@ -1,23 +1,38 @@
-// memory.cpp: /proc/meminfo, the container's limit, mincore.
+// memory.cpp: /proc/meminfo, the container's limit, the process's own limits, mincore.
 #include "base/memory.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
-#include <string>
 #include <vector>
 
-int64_t available_memory_bytes() {
-    int64_t available = INT64_MAX;
-    std::ifstream meminfo("/proc/meminfo");
-    for (std::string key, rest; meminfo >> key && std::getline(meminfo, rest);)
-        if (key == "MemAvailable:") available = std::stoll(rest) * 1024;
-    int64_t limit = 0, used = 0;
-    if (std::ifstream("/sys/fs/cgroup/memory.max") >> limit && std::ifstream("/sys/fs/cgroup/memory.current") >> used)
-        available = std::min(available, limit - used);
-    return std::max<int64_t>(available, 0);
+#include "base/cgroup.h"
+
+int64_t available_memory_bytes(const std::string& root) {
+    int64_t available = INT64_MAX, kilobytes = 0;
+    std::ifstream meminfo(root + "/proc/meminfo");
+    std::string rest;
+    for (std::string key; meminfo >> key >> kilobytes && std::getline(meminfo, rest);)
+        if (key == "MemAvailable:") available = kilobytes * 1024;
+    return std::min(available, cgroup_memory_left(root));
+}
+
+int64_t address_space_left_bytes() {
+    int64_t total = 0, resident = 0, shared = 0, text = 0, library = 0, data = 0;  // pages; see proc(5), statm
+    std::ifstream("/proc/self/statm") >> total >> resident >> shared >> text >> library >> data;
+    const int64_t page = sysconf(_SC_PAGESIZE);
+    int64_t left = INT64_MAX;
+    const auto look = [&](auto resource, int64_t used_pages) {
+        rlimit limit{};
+        if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+        left = std::min(left, std::max<int64_t>(int64_t(limit.rlim_cur) - used_pages * page, 0));
+    };
+    look(RLIMIT_AS, total);
+    look(RLIMIT_DATA, data);
+    return left;
 }
 
 int64_t missing_bytes(const uint8_t* data, int64_t n_bytes) {

@@ -12,7 +12,9 @@
 #include "error.h"
 
 int64_t kv_memory_bytes(const EngineOptions& options, int64_t weight_bytes) {
-    return options.kv_bytes > 0 ? options.kv_bytes : (available_memory_bytes() - weight_bytes) / 10 * 9;
+    if (options.kv_bytes > 0) return options.kv_bytes;
+    // A mapping counts as a whole, so half of the address space is for activations, threads' stacks and heaps.
+    return std::min((available_memory_bytes() - weight_bytes) / 10 * 9, address_space_left_bytes() / 2);
 }
 
 KvStore::KvStore(const Config& config, const Capacity& capacity, Precision precision, bool tiled)
@@ -31,7 +33,7 @@ KvStore::KvStore(const Config& config, const Capacity& capacity, Precision preci
     const int64_t ring_bytes = pool_bytes(LayerKind::kSliding, capacity.n_ring_pages);
     bytes_ = ring_bytes + pool_bytes(LayerKind::kFull, capacity.n_full_pages);
     void* p = mmap(nullptr, size_t(bytes_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) fail("KV cache: cannot reserve {} MB of memory", bytes_ / 1000000);
+    if (p == MAP_FAILED) fail("KV cache: cannot reserve {} MB of memory; --kv-memory asks for less", bytes_ / 1000000 + 1);
     memory_ = static_cast<char*>(p);
     pool_[int(LayerKind::kSliding)] = memory_;
     pool_[int(LayerKind::kFull)] = memory_ + ring_bytes;
