@@ -5,12 +5,14 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <string_view>
 
 #include "checkpoint.h"
 #include "error.h"
 #include "log.h"
 #include "options.h"
+#include "process.h"
 
 namespace {
 
@@ -77,8 +79,17 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
     prepare_streams();
     try {
+        prepare_process(argv);
         return run(argc, argv);
-    } catch (const std::exception& e) {  // Error: a line for the user; anything else: out of memory, a bug
+    } catch (const EngineFailure& e) {
+        log_counts();
+        log_line("run: {}", e.what());
+        return kExitRequestFailed;
+    } catch (const std::bad_alloc&) {
+        log_counts();
+        log_line("run: out of memory");
+        return kExitUsage;
+    } catch (const std::exception& e) {  // Error: a line for the user; anything else: a bug
         log_counts();
         log_line("run: {}", e.what());
         return kExitUsage;
