@@ -150,6 +150,10 @@ TEST(HarmonyHeaders, GluedNamesAreMatchedWithTheTools) {
         {"<|channel|>commentary bash json<|message|>{}<|call|>", "call bash: {}"},
         {"<|channel|>commentaryto=functions.bash<|message|>{}<|call|>", "call bash: {}"},
         {"<|channel|>commentary to= functions.bash<|message|>{}<|call|>", "call bash: {}"},
+        {"<|channel|>commentary to:functions.bash<|message|>{}<|call|>", "call bash: {}"},
+        {"<|channel|>commentary to =functions.bash<|message|>{}<|call|>", "call bash: {}"},
+        {"<|channel|>commentary \"functions.bash\" json<|message|>{}<|call|>", "call bash: {}"},
+        {"<|channel|>commentary to=functions:bash<|message|>{}<|call|>", "call bash: {}"},
         {"<|channel|>commentary to=functions.lies_größejson<|message|>{}<|call|>", "call lies_größe: {}"},
         {"<|channel|>commentary to=functions.getjson<|message|>{}<|call|>", "call get: {}"},
     });

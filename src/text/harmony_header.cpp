@@ -20,6 +20,10 @@ bool starts_with(std::string_view text, std::string_view prefix) {
     return text.substr(0, prefix.size()) == prefix;
 }
 
+bool is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 template <class List>
 bool contains(const List& list, std::string_view word) {
     return std::find(std::begin(list), std::end(list), word) != std::end(list);
@@ -112,6 +116,15 @@ struct Item {
     std::string tail;          // white space after it, at the end of a part
 };
 
+// Where a recipient begins that is glued to what stands before it: "commentaryto=functions.f", "to:functions.f". No
+// place if there is none.
+size_t start_of_call(std::string_view word) {
+    const size_t to = word.find("to=functions.", 1);
+    if (to != std::string_view::npos || starts_with(word, kTo)) return to;
+    const size_t name = word.find(kFunctions, 1);
+    return name != std::string_view::npos && !is_letter(word[name - 1]) ? name : std::string_view::npos;
+}
+
 // The words of a complete header, collected part by part.
 class HeaderWords {
   public:
@@ -122,8 +135,9 @@ class HeaderWords {
         if (marker == HeaderPart::kConstrain) has_constrain = true;
         for (bool is_first = true; !words.peek().empty(); is_first = false) {
             const std::string spaces(words.spaces());
-            const size_t glued_to = words.peek().find("to=functions.", 1);  // "commentaryto=functions.f": two words
-            std::string word = words.take(glued_to);
+            const size_t call = start_of_call(words.peek());
+            std::string word = words.take(call);
+            if (call != std::string_view::npos && std::none_of(word.begin(), word.end(), is_letter)) continue;
             if (word == kTo) word += words.take();
             if (starts_with(word, kTo))
                 add_item(Item::kRecipient, spaces, word.substr(kTo.size()));

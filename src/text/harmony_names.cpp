@@ -15,7 +15,8 @@ constexpr std::string_view kTypes[] = {"json", "code"};
 constexpr std::string_view kGlue[] = {"json",      "code",    "analysis", "commentary", "final",
                                       "assistant", "channel", "message",  "constrain"};
 // Namespaces that models write for "functions".
-constexpr std::string_view kNamespaces[] = {"functions.", "function.", "tools.", "tool."};
+constexpr std::string_view kNamespaces[] = {"functions.", "functions:", "functions/", "Functions.",
+                                            "function.",  "tools.",     "tool."};
 
 bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
