@@ -66,10 +66,10 @@ void expect_same_bits(const std::vector<Answer>& a, const std::vector<Answer>& b
 
 TEST(GpuWeights, F16ComputeWhatTheSameValuesInF32Do) {
     for (const char* format : {"mxfp4", "bf16"}) {
-        const TinyModel half(format, {"num_hidden_layers=2"}), single(format, {"num_hidden_layers=2"});
+        const TinyModel half(format, {"num_hidden_layers=1"}), single(format, {"num_hidden_layers=1"});
         rewrite_dense(half.path(), "F16");
         rewrite_dense(single.path(), "F32");
-        const std::vector<Prompt> prompts{{{1, 2, 3, 4, 5}, 3}, {{7}, 3}};
+        const std::vector<Prompt> prompts{{{1, 2, 3}, 1}};
         expect_same_bits(run_on_gpu(open_model(half.path()), prompts, 2),
                          run_on_gpu(open_model(single.path()), prompts, 2));
     }
