@@ -250,6 +250,14 @@ TEST(Scheduler, AnswerEndsAtTheContext) {
     EXPECT_EQ(log.finish, Finish::kLength);
 }
 
+TEST(Scheduler, AnswerEndsWhereTheKvCacheEnds) {
+    Log log;
+    Device(small_config(), small_capacity(4, 3)).run(one(std::make_unique<LoggingJob>(log, 50, 500)));
+    EXPECT_EQ(log.tokens.size(), 3u * kPagePositions - 50);
+    EXPECT_EQ(log.finish, Finish::kLength);
+    EXPECT_EQ(log.error, "");
+}
+
 TEST(Scheduler, NothingToGenerateIsDoneAtOnce) {
     Log log;
     Device device(small_config(), small_capacity());

@@ -54,7 +54,7 @@ class Conversation {
             log_line("(stopped)");
         else if (stats.finish == Finish::kLength)
             log_line("(the answer ended at {} tokens, the limit of {})", stats.n_prompt + stats.n_new,
-                     limit_name(config_, options_.steps));
+                     stats.n_new == max_new ? limit_name(config_, options_.steps) : "the memory for the KV cache");
         print_speed(stats);
         for (const Message& message : answer.messages())
             if (!message.content.empty() && audience_of(message) != Audience::kNobody) messages.push_back(message);

@@ -59,10 +59,14 @@ std::unique_ptr<Scheduler::Sequence> Scheduler::accept(QueuedJob queued) const {
         job.on_done(Finish::kLength);
         return nullptr;
     }
-    const int pages = pages_for(length + sequence->max_new);
-    if (pages > capacity_.n_full_pages)
-        return refuse(fmt::format("the request needs KV cache for {} positions, and there is room for {}",
-                                  length + sequence->max_new, capacity_.n_full_pages * kPagePositions));
+    // Whoever sets no limit may mean the whole context, where there is memory for less: the answer ends there. What another
+    // replica has given of it must fit, though, and one token more.
+    const int64_t room = int64_t(capacity_.n_full_pages) * kPagePositions;
+    const int64_t least = int64_t(length) + std::min(sequence->max_new, int(queued.answer.size()) + 1);
+    if (least > room)
+        return refuse(
+            fmt::format("the request needs KV cache for {} positions, and there is room for {}", least, room));
+    sequence->max_new = int(std::min<int64_t>(sequence->max_new, room - length));
     sequence->ids = job.prompt;
     sequence->ids.insert(sequence->ids.end(), queued.answer.begin(), queued.answer.end());
     sequence->n_prompt = length;
