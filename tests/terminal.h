@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -54,6 +55,13 @@ class Terminal {
             }
             if (!read_some()) return false;
         }
+    }
+
+    // The same, and then until the program takes single keys: a prompt may be seen before that.
+    bool prompts(const std::string& text) {
+        if (!shows(text)) return false;
+        for (termios settings; tcgetattr(fd_, &settings) == 0 && (settings.c_lflag & ICANON);) usleep(1000);
+        return true;
     }
 
     // Whether it comes while the program is silent for no longer than that; throws if the program ended.

@@ -66,7 +66,7 @@ TEST(Chat, TheContextIsTheLimitUnlessStepsSaysOtherwise) {
 // Typed until it is seen: it must not come before the prompt is read, and whether it has begun cannot be seen.
 TEST(Chat, CtrlCStopsAnAnswerWhosePromptIsBeingRead) {
     Terminal terminal(chat_command({"--reference"}));
-    ASSERT_TRUE(terminal.shows("> ")) << terminal.output();
+    ASSERT_TRUE(terminal.prompts("> ")) << terminal.output();
     std::string words;
     for (int i = 0; i < 1500; i++) words += "word ";
     terminal.type(words + "\r");
@@ -92,22 +92,22 @@ TEST(Chat, OldTurnsAreForgottenWhereTheLimitIsNear) {
 
 TEST(Chat, CtrlCAtThePromptClearsTheLineAndTwiceLeaves) {
     Terminal terminal(chat_command());
-    ASSERT_TRUE(terminal.shows("> ")) << terminal.output();
+    ASSERT_TRUE(terminal.prompts("> ")) << terminal.output();
     terminal.type("Reverse the word garden.");
     ASSERT_TRUE(terminal.shows("garden.")) << terminal.output();
     terminal.type("\x03");
-    ASSERT_TRUE(terminal.shows("> ")) << terminal.output();
+    ASSERT_TRUE(terminal.prompts("> ")) << terminal.output();
     terminal.type("Reverse the word table.\r");
     ASSERT_TRUE(terminal.shows("elbat")) << terminal.output();
     EXPECT_EQ(terminal.output().find("nedrag"), std::string::npos);
-    ASSERT_TRUE(terminal.shows("achieved tok/s") && terminal.shows("> ")) << terminal.output();
+    ASSERT_TRUE(terminal.shows("achieved tok/s") && terminal.prompts("> ")) << terminal.output();
 
     terminal.type("\x03");
-    ASSERT_TRUE(terminal.shows("(Ctrl-C again") && terminal.shows("> ")) << terminal.output();
+    ASSERT_TRUE(terminal.shows("(Ctrl-C again") && terminal.prompts("> ")) << terminal.output();
     terminal.type("x\x03");  // a line with text is cleared, however often
-    ASSERT_TRUE(terminal.shows("> ")) << terminal.output();
+    ASSERT_TRUE(terminal.prompts("> ")) << terminal.output();
     terminal.type("\x03");
-    ASSERT_TRUE(terminal.shows("(Ctrl-C again") && terminal.shows("> ")) << terminal.output();
+    ASSERT_TRUE(terminal.shows("(Ctrl-C again") && terminal.prompts("> ")) << terminal.output();
     terminal.type("\x03");
     EXPECT_EQ(terminal.wait(), 0) << terminal.output();
 }
@@ -115,7 +115,7 @@ TEST(Chat, CtrlCAtThePromptClearsTheLineAndTwiceLeaves) {
 TEST(Chat, CtrlDAndQuitLeaveATerminal) {
     for (const char* keys : {"\x04", "/quit\r"}) {
         Terminal terminal(chat_command());
-        ASSERT_TRUE(terminal.shows("> ")) << terminal.output();
+        ASSERT_TRUE(terminal.prompts("> ")) << terminal.output();
         terminal.type(keys);
         EXPECT_EQ(terminal.wait(), 0) << terminal.output();
     }
@@ -126,9 +126,9 @@ TEST(Chat, WhatIsTypedMayBeAnyLetters) {
         std::vector<std::string> args = {"env", locale};
         for (const std::string& arg : chat_command()) args.push_back(arg);
         Terminal terminal(args);
-        ASSERT_TRUE(terminal.shows("> ")) << terminal.output();
+        ASSERT_TRUE(terminal.prompts("> ")) << terminal.output();
         terminal.type("Gr\u00fc\u00dfe aus K\u00f6ln\r");
-        EXPECT_TRUE(terminal.shows("achieved tok/s")) << terminal.output();
+        EXPECT_TRUE(terminal.shows("achieved tok/s") && terminal.prompts("> ")) << terminal.output();
         EXPECT_EQ(terminal.output().find("UTF-8"), std::string::npos) << locale << terminal.output();
         terminal.type("\x04");
         EXPECT_EQ(terminal.wait(), 0) << terminal.output();
