@@ -182,6 +182,36 @@ TEST_F(Modes, SamplingFollowsTheSeed) {
     EXPECT_NE(text("7"), text("8"));
 }
 
+// The demo model's files, and another generation_config.json.
+TEST_F(Modes, GenerateAndChatSampleAsTheModelsAuthorsSay) {
+    std::filesystem::create_directory(folder->path("sampled"));
+    for (const auto& file : std::filesystem::directory_iterator("demo"))
+        if (file.path().filename() != "generation_config.json")
+            std::filesystem::create_symlink(std::filesystem::absolute(file.path()),
+                                            folder->path("sampled/" + file.path().filename().string()));
+    const auto ask = [&](const std::string& config, std::vector<std::string> more, const std::string& mode) {
+        folder->write("sampled/generation_config.json", config);
+        more.insert(more.begin(),
+                    {folder->path("sampled"), "--no-reasoning", "-m", mode, "-i", "Reverse the word garden."});
+        return run(more);
+    };
+    const std::string says = R"({"do_sample": true, "temperature": 0.5, "top_p": 0.25})", line = "generation_config";
+    for (const char* mode : {"generate", "chat"}) {
+        EXPECT_NE(ask(says, {}, mode).err.find("temperature 0.5, top_p 0.25, seed"), std::string::npos) << mode;
+        EXPECT_NE(ask(says, {"-T", "2"}, mode).err.find("temperature 2, top_p 0.25, seed"), std::string::npos) << mode;
+        EXPECT_NE(ask(R"({"do_sample": true})", {"-s", "7"}, mode).err.find("temperature 1, top_p 1, seed 7"),
+                  std::string::npos)
+            << mode;
+        const ProgramResult flags_win = ask(says, {"-T", "1", "-p", "1"}, mode), greedy = ask(says, {"-T", "0"}, mode),
+                            not_sampled = ask(R"({"do_sample": false, "temperature": 9})", {}, mode);
+        EXPECT_EQ(flags_win.err.find(line), std::string::npos) << flags_win.err;
+        for (const ProgramResult& r : {greedy, not_sampled}) {
+            EXPECT_EQ(r.err.find(line), std::string::npos) << r.err;
+            EXPECT_EQ(r.out, "nedrag\n");
+        }
+    }
+}
+
 TEST_F(Modes, GenerateSaysWhenThereIsNoFinalAnswer) {
     const ProgramResult r = run({"demo", "-i", "What is 347 + 586?", "--reasoning", "high", "-n", "90"});
     EXPECT_EQ(r.code, 0) << r.err;

@@ -99,6 +99,21 @@ const char* limit_name(const Config& config, std::optional<int> steps) {
     return answer_limit(config, steps) == config.max_context ? "the model's context" : "--steps";
 }
 
+Sampling sampling_for(const Options& options, const Config& config) {
+    const SamplingDefaults& authors = config.sampling;
+    const bool draws = authors.do_sample.value_or(false);  // without it, transformers ignores the other values too
+    Sampling sampling{draws ? authors.temperature.value_or(1) : kFamilyTemperature,
+                      draws ? authors.top_p.value_or(1) : kFamilyTopP, options.seed};
+    const bool follows = draws && (!options.temperature || (!options.top_p && *options.temperature > 0));
+    sampling.temperature = options.temperature.value_or(sampling.temperature);
+    sampling.top_p = options.top_p.value_or(sampling.top_p);
+    if (follows)
+        log_line("sampling as generation_config.json says: temperature {}, top_p {}{}, seed {}; -T 0 does not sample",
+                 sampling.temperature, sampling.top_p, authors.top_k.value_or(0) > 0 ? " (top_k is not applied)" : "",
+                 sampling.seed);
+    return sampling;
+}
+
 int room_for_answer(const Config& config, std::optional<int> steps, size_t prompt_length) {
     const int limit = answer_limit(config, steps);
     if (int64_t(prompt_length) >= limit)

@@ -6,6 +6,7 @@
 #include "app/answer_text.h"
 #include "engine.h"
 #include "harmony.h"
+#include "options.h"
 #include "tokenizer.h"
 
 // Where an answer's text goes while it is generated.
@@ -66,6 +67,8 @@ AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_toke
 // Prompt and answer together, in tokens, under --steps (0 or absent: the context); and what sets that limit.
 int answer_limit(const Config& config, std::optional<int> steps);
 const char* limit_name(const Config& config, std::optional<int> steps);
+// How answers are drawn: as the flags say, else as the model's authors do, which is said on stderr; else greedily.
+Sampling sampling_for(const Options& options, const Config& config);
 // How many tokens may follow a prompt. Throws Error if none may.
 int room_for_answer(const Config& config, std::optional<int> steps, size_t prompt_length);
 

@@ -27,7 +27,8 @@ class Conversation {
           tokenizer_(tokenizer),
           renderer_(tokenizer),
           engine_(engine),
-          out_(out) {
+          out_(out),
+          sampling_(sampling_for(options, model.config)) {
         preamble_.effort = options.effort;
         preamble_.instructions = options.instructions;
         stop_ids_ = model.config.stop_ids;
@@ -44,8 +45,8 @@ class Conversation {
         const int max_new = room_for_answer(config_, options_.steps, prompt.size());
 
         // Every turn has a stream of its own, so that asking again draws again.
-        const Sampling sampling{options_.temperature.value_or(kFamilyTemperature), options_.top_p.value_or(kFamilyTopP),
-                                options_.seed + uint64_t(n_turns_++)};
+        Sampling sampling = sampling_;
+        sampling.seed += uint64_t(n_turns_++);
         HarmonyAnswer answer(out_, tokenizer_, options_.show_reasoning);
         const AnswerStats stats =
             run_answer(engine_, std::move(prompt), max_new, sampling, stop_ids_, answer, &interrupted());
@@ -89,6 +90,7 @@ class Conversation {
     const HarmonyRenderer renderer_;
     Engine& engine_;
     AnswerText& out_;
+    const Sampling sampling_;
     Preamble preamble_;
     std::vector<int> stop_ids_;
     std::vector<Message> messages_;

@@ -169,7 +169,8 @@ Options parse_command_line(int argc, char** argv) {
     add_number(app, "-n,--steps", "--steps", o.steps, 0, any, "an integer of at least 0",
                "Prompt and answer together, in tokens; 0: the model's context (default; 1024 in getp's text format)");
     add_number(app, "-T,--temperature", "--temperature", o.temperature, 0.0f, 100.0f, "a number from 0 to 100",
-               "0: always the most likely token (default; 1 in getp's JSON lines)");
+               "0: always the most likely token (default; 1 in getp's JSON lines; generate and chat do as\n"
+               "the model's generation_config.json says)");
     add_number(app, "-p,--top-p", "--top-p", o.top_p, 1e-6f, 1.0f, "a number above 0 and at most 1",
                "Sample from the likeliest tokens that hold this probability (default 0.9; 1 in getp's JSON lines)");
     add_number(app, "-s,--seed", "--seed", o.seed, uint64_t(0), UINT64_MAX, "an integer of at least 0",

@@ -11,8 +11,7 @@ int generate(const Options& options, const Model& model) {
     const std::string text = options.input == "-" ? read_prompt_from_stdin() : options.input;
     if (text.empty()) fail("--input: expected a prompt, found none");
     const Tokenizer tokenizer = Tokenizer::for_model(model, options.tokenizer);
-    const Sampling sampling{options.temperature.value_or(kFamilyTemperature), options.top_p.value_or(kFamilyTopP),
-                            options.seed};
+    const Sampling sampling = sampling_for(options, model.config);
 
     std::vector<int> prompt, stop_ids = model.config.stop_ids;
     AnswerText out;

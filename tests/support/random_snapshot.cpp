@@ -297,7 +297,7 @@ class RandomSnapshot {
                                         byte_special("<|call|>")};
         write_text(directory + "/tokenizer.json", byte_tokenizer_json());
         write_text(directory + "/generation_config.json", Json({{"bos_token_id", byte_special("<|startoftext|>")},
-                                                                {"do_sample", true},
+                                                                {"do_sample", false},
                                                                 {"eos_token_id", stops},
                                                                 {"pad_token_id", byte_special("<|endoftext|>")}})
                                                               .dump(2));

@@ -39,7 +39,7 @@ def save(model, directory):
     pad, stop, call = (specials[name] for name in ("<|endoftext|>", "<|return|>", "<|call|>"))
     write_json(os.path.join(directory, "config.json"), CONFIG | {"eos_token_id": stop, "pad_token_id": pad})
     write_json(os.path.join(directory, "generation_config.json"), {
-        "bos_token_id": specials["<|startoftext|>"], "do_sample": True, "eos_token_id": [stop, pad, call],
+        "bos_token_id": specials["<|startoftext|>"], "do_sample": False, "eos_token_id": [stop, pad, call],
         "pad_token_id": pad, "transformers_version": CONFIG["transformers_version"]})
 
 
