@@ -74,9 +74,12 @@ class Results : public ResultSink {
             n_failed_++;
             log_repeated("failed requests", "{}:{}: {}", input_, request.line, answer.error);
         }
-        is_text_ ? lines_.add(request.index, std::move(line)) : out_.write(std::move(line));
+        is_text_ ? lines_.add(request.index, std::move(line)) : write(std::move(line));
         if (verifier_) ids_.add(request.index, std::move(answer.ids));
     }
+
+    // A disk that is full, say: what is computed now would be lost.
+    bool cancelled() const override { return out_.failed(); }
 
     // After the run, on stderr.
     void print_report(const GetpRun& run, const EngineStats& engine) const {
@@ -95,8 +98,14 @@ class Results : public ResultSink {
     }
 
     bool any_failed() const { return n_failed_ > 0; }
+    int64_t n_written() const { return n_written_; }
 
   private:
+    void write(std::string line) {
+        out_.write(std::move(line));
+        n_written_++;
+    }
+
     void verify(const std::vector<int>& ids) {
         const int64_t index = verifier_->n_compared();
         const std::string difference = verifier_->compare(ids);
@@ -109,10 +118,10 @@ class Results : public ResultSink {
     std::mutex mutex_;  // guards what follows
     LineWriter& out_;
     Verifier* const verifier_;  // may be null
-    InOrder<std::string> lines_{[this](std::string line) { out_.write(std::move(line)); }};
+    InOrder<std::string> lines_{[this](std::string line) { write(std::move(line)); }};
     InOrder<std::vector<int>> ids_{[this](const std::vector<int>& ids) { verify(ids); }};
     ProgressLine progress_;
-    int64_t n_ok_ = 0, n_failed_ = 0, n_prompt_ = 0, n_tokens_ = 0, n_generated_ = 0;
+    int64_t n_ok_ = 0, n_failed_ = 0, n_prompt_ = 0, n_tokens_ = 0, n_generated_ = 0, n_written_ = 0;
     uint64_t hash_ = 0;
 };
 
@@ -130,13 +139,12 @@ bool print_verification(const Options& options, const Verifier& verifier) {
 int getp(const Options& options, const Model& model) {
     if (options.input.empty()) fail("--input: expected a file of requests, found none");
     if (options.output.empty()) fail("--output: expected a file for the answers, found none");
-    check_output_path({"--output", options.output}, {{"--input", options.input}, {"--verify", options.verify}});
+    LineWriter out(options, model);  // first: while the engine is made, nobody waits for an error
 
     const TextCodec codec(model, options.tokenizer);
     RequestReader reader(options, model.config, codec, Purpose::kAnswer);
     std::optional<Verifier> verifier;
     if (!options.verify.empty()) verifier.emplace(options.verify);
-    LineWriter out(options.output);  // before the long work, in which nobody waits for an error
 
     EngineOptions engine = engine_options(options, /*max_sequences=*/0);
     engine.max_request_positions = reader.max_request_positions();
@@ -146,9 +154,10 @@ int getp(const Options& options, const Model& model) {
     log_line("{}", run.engine->describe());
 
     Results results(options, model, reader, out, verifier ? &*verifier : nullptr);
+    RequestIntake requests(reader);
     const auto next = [&] {
-        out.check();  // a full disk ends the run: what is computed now would be lost
-        return reader.next();
+        out.check();
+        return requests.next();
     };
     inference(run, next, codec, results);
     out.check();
@@ -157,5 +166,8 @@ int getp(const Options& options, const Model& model) {
     results.print_report(run, stats);
     if (options.profile) print_profile(stats);
     const bool verified = !verifier || print_verification(options, *verifier);
-    return results.any_failed() || !verified ? kExitRequestFailed : kExitOk;
+    out.finish();
+    const std::string missing = requests.missing(options.input, results.n_written());
+    if (!missing.empty()) log_line("run: {}", missing);
+    return results.any_failed() || !verified || !missing.empty() ? kExitRequestFailed : kExitOk;
 }

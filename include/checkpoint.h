@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "model.h"
 
@@ -32,21 +33,38 @@ void check_scales(const Model& model);
 // all of it would fit.
 void read_ahead(const Model& model, const std::function<void(int64_t done, int64_t total)>& progress);
 
-enum class ExportKind { kHuggingFace, kOriginal, kContainer, kLegacyF32, kLegacyBF16 };
+// Files, and directories of files, that belong to an open model, those of its tokenizer included: `tokenizer` is the path
+// that was asked for, "" if it is the model's own. What is written must be none of them.
+std::vector<std::string> paths_of(const Model& model, const std::string& tokenizer);
+
+enum class ExportKind {
+    kHuggingFace,
+    kOriginal,
+    kContainer,
+    kLegacyF32,
+    kLegacyBF16,
+    kDequantised,  // a Hugging Face snapshot whose experts are bf16
+};
 
 struct ExportOptions {
     ExportKind kind = ExportKind::kContainer;
     std::string tokenizer_path;  // "": the one that belongs to the model, if any
+    bool overwrite = false;      // a file of that name is replaced
     std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;  // called now and then; may be empty
     std::function<void(const std::string& line)> note;  // what could not be taken along; may be empty
 };
 
-// Writes `model` at `out_path` (a directory for kHuggingFace and kOriginal, which must be new or empty), streaming: memory
-// stays small whatever the size. The final name appears only when all of it is written and synced; a killed export leaves
-// `out_path` untouched. MXFP4 experts are copied bit for bit where the kind has them; dense tensors keep their dtype in a
-// container and become bf16 in the two directory kinds. Throws Error, also when the kind cannot hold the model exactly
-// (legacy has no YaRN betas, say; bf16 cannot hold every f32).
+// Writes `model` at `out_path`, where nothing may be yet (for a snapshot or kOriginal, a directory: or an empty one),
+// streaming: memory stays small whatever the size. The final name appears only when all of it is written and synced; an
+// export that fails or is ended by a signal leaves nothing. MXFP4 experts are copied bit for bit where the kind has them;
+// dense tensors keep their dtype in a container and become bf16 in the directory kinds. Throws Error, also when the kind
+// cannot hold the model exactly (legacy has no YaRN betas, say; bf16 cannot hold every f32).
 void export_model(const Model& model, const std::string& out_path, const ExportOptions& options);
+
+// Reads all of the model once, front to back, with all cores: every number must be finite, every scale below 255, and a
+// container's checksums right. Calls progress(bytes read, bytes in all), which may be empty. Throws Error with the name of
+// the first tensor that is damaged.
+void verify_model(const Model& model, const std::function<void(int64_t done, int64_t total)>& progress);
 
 // Compares a container's tensors with the checksums in it; export_model does so with its source. Throws Error with the
 // name of the first one that differs.

@@ -8,7 +8,6 @@
 // Requests are read one at a time, when the engine has room. One that cannot run carries its error to its answer, and the
 // others go on.
 #pragma once
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -115,6 +114,22 @@ class RequestReader {
     std::unordered_set<std::string> unknown_fields_;  // that a warning named
 };
 
+// Hands on what a reader gives, and knows in the end whether every request that was asked for has its answer.
+class RequestIntake {
+  public:
+    explicit RequestIntake(RequestReader& reader) : reader_(reader) {}
+
+    // The next request; none at the end, or where the file cannot be read on: what has been read is answered first.
+    std::optional<Request> next();
+    // What is missing, in a line, if `n_written` answers are; else "".
+    std::string missing(const std::string& input, int64_t n_written) const;
+
+  private:
+    RequestReader& reader_;
+    int64_t n_read_ = 0;
+    std::string broken_off_;  // why the file could not be read on
+};
+
 struct ToolCall {
     std::string name;
     std::string arguments;  // JSON, if the model wrote JSON
@@ -152,22 +167,29 @@ std::string answer_line(const Request& request, const Answer& answer, const std:
 // Of one answer's ids. Their sum over a run, modulo 2^64, is a hash of the run that no order of completion changes.
 uint64_t answer_hash(int64_t index, const std::vector<int>& ids);
 
-// Appends lines to a file, each written out at once. Remembers a failure instead of throwing, for the sake of the
-// replicas' threads.
+class KeptFiles;
+class OutputFile;
+
+// What no output may be: the model, its tokenizer, and the files that are read.
+KeptFiles kept_files(const Options& options, const Model& model);
+
+// Writes lines to --output, each at once. The old content stays until there is a line, or finish() says that there is
+// none. Remembers a failure instead of throwing, for the sake of the replicas' threads. See base/output_file.h.
 class LineWriter {
   public:
-    explicit LineWriter(const std::string& path);  // "": stdout. Throws Error
+    LineWriter(const Options& options, const Model& model);  // throws Error
     ~LineWriter();
     LineWriter(const LineWriter&) = delete;
     LineWriter& operator=(const LineWriter&) = delete;
 
     void write(std::string line);  // adds the newline
-    void check() const;            // throws Error if a write has failed
+    bool failed() const;           // nothing that is written now would arrive
+    void check() const;            // throws Error if something has failed
+    void finish();                 // throws Error unless all lines have arrived
+    int fd() const;
 
   private:
-    const std::string path_;
-    int fd_ = -1;
-    std::atomic<int> errno_{0};
+    std::unique_ptr<OutputFile> file_;
 };
 
 // Hands values on in the order of their index, as soon as one and all before it are there.
@@ -204,10 +226,3 @@ class Verifier {
     std::unique_ptr<LineReader> lines_;
     int64_t n_lines_ = 0, n_compared_ = 0, n_equal_ = 0;
 };
-
-// Throws Error if `output` is one of `others` (flag and path), which writing would destroy. Empty paths are no files.
-struct NamedPath {
-    const char* flag;
-    std::string path;
-};
-void check_output_path(const NamedPath& output, const std::vector<NamedPath>& others);

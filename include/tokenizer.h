@@ -22,6 +22,8 @@ class Tokenizer {
 
     // A compact form of the vocabulary, pattern and special tokens: what a container carries. parse() reads it back.
     std::string serialize() const;
+    // The same as a tokenizer.json, for other programs.
+    std::string to_json() const;
     static Tokenizer parse(std::string_view serialized, const std::string& name);
 
     Tokenizer(Tokenizer&&) noexcept;

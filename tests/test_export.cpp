@@ -1,10 +1,12 @@
 // test_export.cpp: every kind of checkpoint to every other, bit for bit; what is refused; what a killed export leaves.
 #include <gtest/gtest.h>
 #include <omp.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmath>
+#include <csignal>
 
 #include "base/file.h"
 #include "checkpoint_checks.h"
@@ -16,10 +18,10 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr ExportKind kKinds[] = {ExportKind::kHuggingFace, ExportKind::kOriginal, ExportKind::kContainer,
-                                 ExportKind::kLegacyF32, ExportKind::kLegacyBF16};
+                                 ExportKind::kLegacyF32, ExportKind::kLegacyBF16};  // each holds MXFP4 as it can
 
 const char* name_of(ExportKind kind) {
-    const char* const names[] = {"hf", "original", "container", "legacy-f32", "legacy-bf16"};
+    const char* const names[] = {"hf", "original", "container", "legacy-f32", "legacy-bf16", "bf16"};
     return names[int(kind)];
 }
 
@@ -259,7 +261,7 @@ TEST_F(Export, TheSourceIsNeverOverwritten) {
     const Model container = exported(tiny.model(), ExportKind::kContainer);
     fs::create_hard_link(container.path, directory.path("link"));
     EXPECT_TRUE(has(error_of([&] { export_model(container, directory.path("link"), to(ExportKind::kContainer)); }),
-                    {"link", "another path"}));
+                    {"link", "the source's"}));
 }
 
 TEST_F(Export, Destinations) {
@@ -273,7 +275,11 @@ TEST_F(Export, Destinations) {
     write_bytes(directory.path("file"), "precious");
     EXPECT_TRUE(has(error(directory.path("file"), ExportKind::kOriginal), {"file", "new or empty"}));
     EXPECT_EQ(read_file(directory.path("file")), "precious");
-    EXPECT_EQ(error(directory.path("file"), ExportKind::kContainer), "") << "a file is replaced";
+    EXPECT_TRUE(has(error(directory.path("file"), ExportKind::kContainer), {"file", "new file", "--overwrite"}));
+    EXPECT_EQ(read_file(directory.path("file")), "precious");
+    ExportOptions overwrite = to(ExportKind::kContainer);
+    overwrite.overwrite = true;
+    export_model(tiny.model(), directory.path("file"), overwrite);
     EXPECT_EQ(open_error(directory.path("file")), "");
     for (const ExportKind kind : kKinds) EXPECT_TRUE(has(error(directory.path("no/such"), kind), {"no/such"}));
     for (const ExportKind kind : {ExportKind::kContainer, ExportKind::kLegacyF32})
@@ -325,6 +331,50 @@ TEST_F(Export, TokenizerAndStopIdsGoAlong) {
     }
 }
 
+// What a .bin holds of a tokenizer becomes a tokenizer.json again, and so does a rank file or a tokenizer.bin.
+TEST_F(Export, TokenizersOfOtherFormsBecomeATokenizerJson) {
+    SnapshotSpec spec;
+    spec.preset = "demo";
+    spec.settings = {"num_hidden_layers=1"};
+    write_random_snapshot(directory.path("demo"), spec);
+    const Model container = exported(open_model(directory.path("demo")), ExportKind::kContainer);
+    const Tokenizer expected = Tokenizer::for_model(container);
+    for (const ExportKind kind : {ExportKind::kHuggingFace, ExportKind::kDequantised, ExportKind::kOriginal}) {
+        const std::string out = directory.path(fmt::format("{}", ++count));
+        std::vector<std::string> notes;
+        ExportOptions options = to(kind);
+        options.note = [&](const std::string& line) { notes.push_back(line); };
+        export_model(container, out, options);
+        EXPECT_TRUE(notes.empty()) << notes[0];
+        ASSERT_TRUE(is_file(out + "/tokenizer.json")) << name_of(kind);
+        EXPECT_EQ(Tokenizer::for_model(open_model(out)).serialize(), expected.serialize()) << name_of(kind);
+    }
+}
+
+TEST_F(Export, OriginalKeepsTheContext) {
+    // 512 positions times a factor of 4 are 2048; the config says more, less, or just that.
+    for (const int context : {4096, 1000, 2048}) {
+        const TinyModel tiny("mxfp4", {"num_hidden_layers=1", "rope_scaling.factor=4",
+                                       "rope_scaling.original_max_position_embeddings=512",
+                                       fmt::format("max_position_embeddings={}", context)});
+        ASSERT_EQ(tiny.model().config.max_context, context);
+        const Model original = exported(tiny.model(), ExportKind::kOriginal);
+        EXPECT_EQ(original.config.max_context, context);
+        EXPECT_EQ(exported(original, ExportKind::kHuggingFace).config.max_context, context);
+        // OpenAI's own reader takes no other field than its own in this file.
+        EXPECT_EQ(read_file(original.path + "/config.json").find("max_position_embeddings"), std::string::npos);
+    }
+}
+
+TEST_F(Export, DequantisedIsWhatABF16SnapshotHolds) {
+    const TinyModel tiny("mxfp4", kSettings), dense("bf16", kSettings);
+    const Model model = exported(tiny.model(), ExportKind::kDequantised);
+    EXPECT_EQ(model.kind, CheckpointKind::kHuggingFace);
+    EXPECT_TRUE(read_file(model.path + "/model.safetensors") == read_file(dense.path() + "/model.safetensors"));
+    EXPECT_EQ(read_file(model.path + "/config.json").find("quantization_config"), std::string::npos);
+    expect_same_config(model.config, tiny.model().config);
+}
+
 // The process dies when half is written: the final name must not be there, or hold what it held before.
 TEST_F(Export, AKilledExportLeavesTheDestinationAsItWas) {
     const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
@@ -334,15 +384,17 @@ TEST_F(Export, AKilledExportLeavesTheDestinationAsItWas) {
             if (existed && !is_file) continue;
             const std::string out = directory.path(fmt::format("{}-{}", name_of(kind), existed));
             if (existed) write_bytes(out, "what was there before");
+            ExportOptions options = to(kind);
+            options.overwrite = existed;
             const pid_t child = fork();
             ASSERT_GE(child, 0);
             if (child == 0) {
                 omp_set_num_threads(1);  // the parent's threads do not exist here
-                ExportOptions options = to(kind);
-                options.progress = [](int64_t done, int64_t total) {
+                ExportOptions deadly = options;
+                deadly.progress = [](int64_t done, int64_t total) {
                     if (done > total * 3 / 4) _exit(42);
                 };
-                export_model(tiny.model(), out, options);
+                export_model(tiny.model(), out, deadly);
                 _exit(0);
             }
             int status = 0;
@@ -353,9 +405,55 @@ TEST_F(Export, AKilledExportLeavesTheDestinationAsItWas) {
             if (existed) {
                 EXPECT_EQ(read_file(out), "what was there before");
             }
-            export_model(tiny.model(), out, to(kind));  // what the dead process left is not in the way
+            export_model(tiny.model(), out, options);  // what the dead process left is not in the way
             expect_same_weights(open_model(out), tiny.model());
         }
+}
+
+TEST_F(Export, ASignalLeavesNothing) {
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
+    for (const ExportKind kind : kKinds)
+        for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+            const TempFolder place;
+            const pid_t child = fork();
+            ASSERT_GE(child, 0);
+            if (child == 0) {
+                omp_set_num_threads(1);  // the parent's threads do not exist here
+                ExportOptions options = to(kind);
+                options.progress = [&](int64_t done, int64_t total) {
+                    if (done > total * 3 / 4) raise(signal);
+                };
+                export_model(tiny.model(), place.path("out"), options);
+                _exit(0);
+            }
+            int status = 0;
+            ASSERT_EQ(waitpid(child, &status, 0), child);
+            EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == signal) << "it still ends the program";
+            EXPECT_TRUE(fs::is_empty(place.path())) << name_of(kind);
+        }
+}
+
+// Only what is a file, or nothing, may be where an export goes; all else is refused before the work.
+TEST_F(Export, DestinationsThatAreNoFilesAreRefused) {
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
+    write_bytes(directory.path("real"), "old");
+    fs::create_symlink("real", directory.path("link"));
+    fs::create_symlink("nothing", directory.path("dangling"));
+    ASSERT_EQ(mkfifo(directory.path("pipe").c_str(), 0600), 0);
+    fs::create_directory(directory.path("full"));
+    write_bytes(directory.path("full/x"), "");
+    for (const ExportKind kind : kKinds)
+        for (const bool overwrite : {false, true})
+            for (const char* name : {"link", "dangling", "pipe", "full"}) {
+                ExportOptions options = to(kind);
+                options.overwrite = overwrite;
+                options.progress = [](int64_t, int64_t) { ADD_FAILURE() << "the work began"; };
+                const fs::file_type type = fs::symlink_status(directory.path(name)).type();
+                const std::string error = error_of([&] { export_model(tiny.model(), directory.path(name), options); });
+                EXPECT_TRUE(has(error, {name, "expected", "new", "found"})) << error;
+                EXPECT_EQ(fs::symlink_status(directory.path(name)).type(), type);
+            }
+    EXPECT_EQ(read_file(directory.path("real")), "old");
 }
 
 TEST_F(Export, AFailedExportRemovesWhatItWrote) {

@@ -410,41 +410,4 @@ TEST(Verifier, RefusesWhatIsNotTokenIds) {
     EXPECT_THROW(Verifier(folder.path("nowhere")), Error);
 }
 
-TEST(LineWriter, WritesAtOnceAndReportsFailure) {
-    const TempFolder folder;
-    folder.write("out", "what was there before\n");
-    LineWriter writer(folder.path("out"));
-    EXPECT_EQ(folder.read("out"), "");
-    writer.write("one");
-    EXPECT_EQ(folder.read("out"), "one\n");
-    writer.write("");
-    EXPECT_EQ(folder.read("out"), "one\n\n");
-    EXPECT_NO_THROW(writer.check());
-
-    EXPECT_THROW(LineWriter(folder.path("nowhere/out")), Error);
-    LineWriter full("/dev/full");
-    full.write("x");
-    EXPECT_THROW(full.check(), Error);
-}
-
-TEST(CheckOutputPath, AnotherNameForTheInputIsTheInput) {
-    const TempFolder folder;
-    const std::string in = folder.write("in", "x");
-    EXPECT_NO_THROW(check_output_path({"--output", folder.path("out")}, {{"--input", in}, {"--verify", ""}}));
-    EXPECT_NO_THROW(check_output_path({"--output", ""}, {{"--input", in}}));
-    EXPECT_NO_THROW(check_output_path({"--output", "/dev/null"}, {{"--input", "/dev/../dev/null"}}));
-    std::filesystem::create_symlink(in, folder.path("link"));
-    std::filesystem::create_hard_link(in, folder.path("hard"));
-    for (const std::string& out : {in, folder.path("./in"), folder.path("link"), folder.path("hard")}) {
-        try {
-            check_output_path({"--output", out}, {{"--input", in}});
-            ADD_FAILURE() << out;
-        } catch (const Error& e) {
-            EXPECT_NE(std::string(e.what()).find("--output"), std::string::npos) << e.what();
-            EXPECT_NE(std::string(e.what()).find("--input"), std::string::npos) << e.what();
-        }
-    }
-    EXPECT_EQ(folder.read("in"), "x");
-}
-
 }  // namespace

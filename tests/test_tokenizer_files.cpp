@@ -1,6 +1,7 @@
 // test_tokenizer_files.cpp: every kind of tokenizer file, whole and damaged, and which one belongs to a model.
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <functional>
 
 #include "model.h"
@@ -28,6 +29,16 @@ void expect_error(const std::string& bytes, const std::string& expected) {
 
 std::string serialized(const TestVocab& vocab) {
     return open_bytes(tokenizer_json(vocab).dump()).serialize();
+}
+
+// The demo's file was written by another program (tools/demo/bpe.py), in the way of transformers.
+TEST(TokenizerFiles, WrittenAsTransformersReadsThem) {
+    std::ifstream file("demo/tokenizer.json");
+    EXPECT_TRUE(nlohmann::json::parse(Tokenizer::open("demo/tokenizer.json").to_json()) == nlohmann::json::parse(file));
+    for (const TestVocab& vocab : {kVocab, kPlain}) {
+        const std::string json = open_bytes(serialized(vocab)).to_json();
+        EXPECT_EQ(open_bytes(json).serialize(), serialized(vocab));
+    }
 }
 
 TEST(TokenizerFiles, EveryKindHoldsTheSame) {

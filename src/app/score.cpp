@@ -1,15 +1,10 @@
 // score.cpp: how likely given text is: the log-probability of every token after those before it, perplexity, raw logits.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <atomic>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "base/output_file.h"
 #include "error.h"
 #include "log.h"
 #include "options.h"
@@ -24,44 +19,28 @@ using Json = nlohmann::ordered_json;
 // any order and from several threads, so each is written at its place; a request that the engine refuses leaves zeros.
 class LogitsFile {
   public:
-    LogitsFile(const std::string& path, int vocab_size)
-        : path_(path), row_bytes_(int64_t(vocab_size) * int64_t(sizeof(float))) {
-        if (path.empty()) return;
-        fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-        if (fd_ < 0) fail("{}: cannot write: {}", path, std::strerror(errno));
+    LogitsFile(const std::string& path, const KeptFiles& kept, int vocab_size)
+        : row_bytes_(int64_t(vocab_size) * int64_t(sizeof(float))) {
+        if (!path.empty()) file_.emplace("--logits", path, kept, OutputFile::Use::kPlaced);
     }
-    ~LogitsFile() {
-        if (fd_ >= 0) close(fd_);
-    }
-    LogitsFile(const LogitsFile&) = delete;
-    LogitsFile& operator=(const LogitsFile&) = delete;
 
     void write_row(int64_t row, const float* logits) {
-        if (fd_ < 0) return;
-        const char* const bytes = reinterpret_cast<const char*>(logits);
-        for (int64_t done = 0; done < row_bytes_ && errno_ == 0;) {
-            const ssize_t n = pwrite(fd_, bytes + done, size_t(row_bytes_ - done), row * row_bytes_ + done);
-            if (n >= 0)
-                done += n;
-            else if (errno != EINTR)
-                errno_ = errno;
-        }
+        if (file_) file_->write_at(row * row_bytes_, logits, row_bytes_);
     }
-
+    bool failed() const { return file_ && file_->failed(); }
+    void check() const {
+        if (file_) file_->check();
+    }
     // Gives the file room for `n_rows`, should the last of them be one that the engine refused.
     void finish(int64_t n_rows) {
-        if (fd_ >= 0 && ftruncate(fd_, n_rows * row_bytes_) != 0) errno_ = errno;
-        check();
-    }
-    void check() const {
-        if (errno_ != 0) fail("{}: cannot write: {}", path_, std::strerror(errno_));
+        if (!file_) return;
+        file_->set_size(n_rows * row_bytes_);
+        file_->finish();
     }
 
   private:
-    const std::string path_;
     const int64_t row_bytes_;
-    int fd_ = -1;  // -1: not wanted
-    std::atomic<int> errno_{0};
+    std::optional<OutputFile> file_;  // absent: not wanted
 };
 
 // log softmax(logits)[id], in double.
@@ -116,13 +95,18 @@ class Scores {
         log_line("perplexity of all {} scored tokens: {}", n_logprobs_, mean);
     }
     bool any_failed() const { return n_failed_ > 0; }
+    int64_t n_written() const { return n_written_; }
+    bool failed() const { return out_.failed(); }  // nothing that is scored now would arrive
 
   private:
     const std::string input_;
     std::mutex mutex_;  // guards what follows
     LineWriter& out_;
-    InOrder<std::string> lines_{[this](std::string line) { out_.write(std::move(line)); }};
-    int64_t n_scored_ = 0, n_failed_ = 0, n_logprobs_ = 0;
+    InOrder<std::string> lines_{[this](std::string line) {
+        out_.write(std::move(line));
+        n_written_++;
+    }};
+    int64_t n_scored_ = 0, n_failed_ = 0, n_logprobs_ = 0, n_written_ = 0;
     double sum_ = 0;
 };
 
@@ -143,7 +127,11 @@ class ScoreJob : public Job {
         if (size_t(pos) + 1 < prompt.size())
             logprobs_.push_back(log_probability(logits, vocab_size_, prompt[size_t(pos) + 1]));
     }
-    void on_done(Finish) override { scores_.add(index_, prompt, logprobs_); }
+    // A disk that is full, say: what is computed now would be lost.
+    bool cancelled() const override { return scores_.failed() || logits_file_.failed(); }
+    void on_done(Finish finish) override {
+        if (finish != Finish::kCancelled) scores_.add(index_, prompt, logprobs_);
+    }
     void on_error(const std::string& why) override { scores_.add_error(index_, line_, why); }
 
   private:
@@ -159,13 +147,13 @@ class ScoreJob : public Job {
 
 int score(const Options& options, const Model& model) {
     if (options.input.empty()) fail("--input: expected a file of requests, found none");
-    check_output_path({"--output", options.output}, {{"--input", options.input}});
-    check_output_path({"--logits", options.logits}, {{"--input", options.input}, {"--output", options.output}});
+    LineWriter out(options, model);
+    KeptFiles kept = kept_files(options, model);
+    kept.add_open(out.fd(), "--output's");
+    LogitsFile logits_file(options.logits, kept, model.config.vocab_size);
 
     const TextCodec codec(model, options.tokenizer);
     RequestReader reader(options, model.config, codec, Purpose::kScore);
-    LineWriter out(options.output);
-    LogitsFile logits_file(options.logits, model.config.vocab_size);
     EngineOptions engine_settings = engine_options(options, /*max_sequences=*/0);
     engine_settings.max_request_positions = reader.max_request_positions();
     Engine engine(model, engine_settings);
@@ -173,10 +161,11 @@ int score(const Options& options, const Model& model) {
 
     Scores scores(options.input, out);
     int64_t n_rows = 0;
+    RequestIntake requests(reader);
     engine.run([&]() -> std::unique_ptr<Job> {
         out.check();
         logits_file.check();
-        while (std::optional<Request> request = reader.next()) {
+        while (std::optional<Request> request = requests.next()) {
             if (!request->error.empty()) {
                 scores.add_error(request->index, request->line, request->error);
                 continue;
@@ -189,8 +178,12 @@ int score(const Options& options, const Model& model) {
         return nullptr;
     });
     out.check();
-    logits_file.finish(n_rows);
+    logits_file.check();
     scores.print_report();
     if (options.profile) print_profile(engine.stats());
-    return scores.any_failed() ? kExitRequestFailed : kExitOk;
+    out.finish();
+    logits_file.finish(n_rows);
+    const std::string missing = requests.missing(options.input, scores.n_written());
+    if (!missing.empty()) log_line("run: {}", missing);
+    return scores.any_failed() || !missing.empty() ? kExitRequestFailed : kExitOk;
 }

@@ -7,26 +7,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "error.h"
-
-namespace {
-
-// A call for one large range may move less than asked; Linux moves at most 2 GiB at once.
-constexpr int64_t kMaxIoBytes = int64_t(1) << 30;
-
-void sync_directory_of(const std::string& path) {
-    const size_t slash = path.rfind('/');
-    const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-    const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return;  // some file systems refuse; the rename itself has succeeded
-    fsync(fd);
-    close(fd);
-}
-
-}  // namespace
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
     const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -48,37 +31,6 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
 
 MappedFile::~MappedFile() {
     if (data_) munmap(const_cast<uint8_t*>(data_), size_t(size_));
-}
-
-AtomicFile::AtomicFile(const std::string& path) : path_(path), temporary_(fmt::format("{}.tmp{}", path, getpid())) {
-    fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd_ < 0) fail("{}: cannot write: {}", temporary_, std::strerror(errno));
-}
-
-AtomicFile::~AtomicFile() {
-    if (fd_ < 0) return;
-    close(fd_);
-    unlink(temporary_.c_str());
-}
-
-void AtomicFile::write(const void* data, int64_t n_bytes) {
-    const char* p = static_cast<const char*>(data);
-    while (n_bytes > 0) {
-        const ssize_t n = ::write(fd_, p, size_t(n_bytes < kMaxIoBytes ? n_bytes : kMaxIoBytes));
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) fail("{}: cannot write: {}", temporary_, std::strerror(errno));
-        p += n;
-        n_bytes -= n;
-    }
-}
-
-void AtomicFile::commit() {
-    if (fsync(fd_) != 0) fail("{}: cannot sync: {}", temporary_, std::strerror(errno));
-    if (rename(temporary_.c_str(), path_.c_str()) != 0)
-        fail("{}: cannot rename to it: {}", path_, std::strerror(errno));
-    close(fd_);
-    fd_ = -1;
-    sync_directory_of(path_);
 }
 
 std::string read_file(const std::string& path) {
@@ -110,10 +62,4 @@ bool is_directory(const std::string& path) {
 bool is_file(const std::string& path) {
     struct stat st {};
     return stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode);
-}
-
-bool same_file(const std::string& a, const std::string& b) {
-    struct stat x {
-    }, y{};
-    return stat(a.c_str(), &x) == 0 && stat(b.c_str(), &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }

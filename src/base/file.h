@@ -1,4 +1,4 @@
-// file.h: files as the project uses them: mapped whole for reading, written atomically.
+// file.h: files as the project reads them: mapped whole, or as a string. Those it writes: output_file.h, staged_output.h.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -24,25 +24,6 @@ class MappedFile {
     int64_t size_ = 0;
 };
 
-// Writes `path` through a temporary file beside it: the final name appears, complete and synced, at commit(), and not
-// at all if commit() is never reached. Throws Error (disk full, no permission).
-class AtomicFile {
-  public:
-    explicit AtomicFile(const std::string& path);
-    ~AtomicFile();  // without commit(): removes the temporary file
-    AtomicFile(const AtomicFile&) = delete;
-    AtomicFile& operator=(const AtomicFile&) = delete;
-
-    void write(const void* data, int64_t n_bytes);
-    void write(std::string_view text) { write(text.data(), int64_t(text.size())); }
-    void commit();
-
-  private:
-    std::string path_, temporary_;
-    int fd_ = -1;
-};
-
 std::string read_file(const std::string& path);  // throws Error
 bool is_directory(const std::string& path);
 bool is_file(const std::string& path);
-bool same_file(const std::string& a, const std::string& b);  // both exist and are one file

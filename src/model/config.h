@@ -32,9 +32,15 @@ struct HuggingFaceConfig {
 // `text` is JSON, `file` names the source in errors. All of these throw Error.
 HuggingFaceConfig read_huggingface_config(std::string_view text, const std::string& file);
 Config read_original_config(std::string_view text, const std::string& file);
+// Positions that the RoPE of a model can do: all that an original config says, and the least that a legacy header means.
+int original_context(const Config& config);
 // The ids in generation_config.json, if it has any, replace those of config.json; its sampling becomes
 // config.sampling.
 void read_generation_config(std::string_view text, const std::string& file, Config& config);
+
+// A context that original_context() does not give, in the generation_config.json of an original directory.
+constexpr const char* kOriginalContextKey = "max_position_embeddings";
+void read_original_generation_config(std::string_view text, const std::string& file, Config& config);
 
 nlohmann::json huggingface_config_json(const Config& config, bool attention_bias, bool mxfp4);
 nlohmann::json original_config_json(const Config& config);

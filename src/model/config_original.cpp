@@ -30,10 +30,20 @@ Config read_original_config(std::string_view text, const std::string& file) {
     c.rope_beta_slow = float(f.number_or("rope_ntk_alpha", 1, kMinFloat, kMaxFloat));
     c.rope_beta_fast = float(f.number_or("rope_ntk_beta", 32, kMinFloat, kMaxFloat));
     c.rope_attention_factor = float(yarn_attention_factor(c.rope_factor));
-    c.max_context = int(c.rope_original_context * double(c.rope_factor));
+    c.max_context = original_context(c);
     c.stop_ids = published_stop_ids(c.vocab_size);
     check_config(c, file);
     return c;
+}
+
+int original_context(const Config& c) {
+    return int(c.rope_original_context * double(c.rope_factor));
+}
+
+void read_original_generation_config(std::string_view text, const std::string& file, Config& c) {
+    read_generation_config(text, file, c);
+    const JsonFields fields(parse_json(text, file), file, ": ");
+    c.max_context = fields.integer_or(kOriginalContextKey, c.max_context, 1, kMaxContext);
 }
 
 json original_config_json(const Config& c) {

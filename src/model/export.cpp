@@ -1,25 +1,23 @@
 // export.cpp: checks that hold for every destination, then the writer of the kind asked for.
 #include "model/export.h"
 
-#include <filesystem>
-
-#include "base/file.h"
+#include "base/output_file.h"
 #include "error.h"
-
-namespace fs = std::filesystem;
 
 namespace {
 
 using Holds = NamedTensor::Holds;
 
-// The destination must not be a file that the source is read from.
-void check_not_source(const std::string& source, const std::string& out_path) {
-    const auto check = [&](const std::string& file) {
-        if (same_file(file, out_path)) fail("{}: expected another path than the source's, found {}", out_path, file);
-    };
-    check(source);
-    if (!is_directory(source)) return;
-    for (const auto& entry : fs::directory_iterator(source)) check(entry.path().string());
+bool is_directory(ExportKind kind) {
+    return kind == ExportKind::kHuggingFace || kind == ExportKind::kDequantised || kind == ExportKind::kOriginal;
+}
+
+// Before the work, which may take an hour: the destination is nothing that the model is read from, and free.
+void check_destination(const Model& model, const std::string& out_path, const ExportOptions& options) {
+    KeptFiles kept;
+    for (const std::string& path : paths_of(model, options.tokenizer_path)) kept.add(path, "the source's");
+    kept.check("export", out_path);
+    is_directory(options.kind) ? check_free_directory(out_path) : check_free(out_path, existing(options));
 }
 
 DType stored_dtype(const NamedTensor& tensor) {
@@ -45,6 +43,10 @@ void stream(const NamedTensor& tensor, int64_t n_bytes, DType dtype, const ByteS
 
 }  // namespace
 
+Existing existing(const ExportOptions& options) {
+    return options.overwrite ? Existing::kReplace : Existing::kRefuse;
+}
+
 LayoutOptions layout_options(const Weights& weights) {
     LayoutOptions options;
     options.mxfp4 = weights.layers[0].w_up.first.dtype == DType::kMXFP4;
@@ -67,11 +69,12 @@ std::vector<OutputTensor> output_tensors(const std::vector<NamedTensor>& layout,
 }
 
 void export_model(const Model& model, const std::string& out_path, const ExportOptions& options) {
-    check_not_source(model.path, out_path);
+    check_destination(model, out_path, options);
     check_scales(model);
     if (model.kind == CheckpointKind::kContainer) verify_checksums(model.path);
     switch (options.kind) {
         case ExportKind::kHuggingFace:
+        case ExportKind::kDequantised:
         case ExportKind::kOriginal:
             return export_directory(model, out_path, options);
         case ExportKind::kContainer:

@@ -1,5 +1,6 @@
 // export.h: the writers behind export_model(), one function a destination. All throw Error.
 #pragma once
+#include "base/staged_output.h"
 #include "checkpoint.h"
 #include "model/layout.h"
 #include "model/safetensors.h"
@@ -18,6 +19,8 @@ class Progress {
     const ExportOptions& options_;
     int64_t done_ = 0, total_;
 };
+
+Existing existing(const ExportOptions& options);  // what may be at the destination
 
 // A tensor of a safetensors file to be written.
 struct OutputTensor {

@@ -1,10 +1,8 @@
-// export_container.cpp: writes this project's .bin, and checks the checksums of one.
+// export_container.cpp: writes this project's .bin.
 //
 // The metadata stands before the data and has its checksums in it, so the source is read twice.
 #include <nlohmann/json.hpp>
 
-#include "base/file.h"
-#include "base/json_fields.h"
 #include "error.h"
 #include "model/checksum.h"
 #include "model/config.h"
@@ -15,11 +13,6 @@
 namespace {
 
 constexpr int64_t kAlignment = 64;  // of each tensor in the file: a cache line
-constexpr const char* kPadding = "padding.";
-
-bool is_padding(const std::string& name) {
-    return name.rfind(kPadding, 0) == 0;
-}
 
 // The format allows no holes between tensors, so what aligns the next one is a tensor too.
 std::vector<OutputTensor> aligned(const std::vector<OutputTensor>& tensors) {
@@ -28,7 +21,7 @@ std::vector<OutputTensor> aligned(const std::vector<OutputTensor>& tensors) {
     for (const OutputTensor& tensor : tensors) {
         const int64_t gap = -offset & (kAlignment - 1);
         if (gap > 0) {
-            const std::string name = kPadding + tensor.info.name;
+            const std::string name = kContainerPadding + tensor.info.name;
             out.push_back({{name, "U8", {gap}}, gap, [gap](const ByteSink& sink) {
                                const uint8_t zeros[kAlignment] = {};
                                sink(zeros, gap);
@@ -60,7 +53,7 @@ void export_container(const Model& model, const std::string& out_path, const Exp
     const std::vector<NamedTensor> named = huggingface_layout(model.config, weights, layout);
     const std::vector<OutputTensor> tensors = aligned(output_tensors(named, /*as_bf16=*/false));
     const std::string tokenizer = serialized_tokenizer(model, options);
-    AtomicFile file(out_path);  // before the long work, so that a bad path is found at once
+    AtomicFile file(out_path, existing(options));  // before the long work, so that a bad path is found at once
 
     int64_t total = 0;
     for (const OutputTensor& tensor : tensors) total += tensor.bytes;
@@ -74,7 +67,7 @@ void export_container(const Model& model, const std::string& out_path, const Exp
             checksum.add(data, n_bytes);
             progress.add(n_bytes);
         });
-        if (!is_padding(tensor.info.name)) checksums[tensor.info.name] = checksum.hex();
+        if (!is_container_padding(tensor.info.name)) checksums[tensor.info.name] = checksum.hex();
     }
 
     std::map<std::string, std::string> metadata = {
@@ -92,29 +85,4 @@ void export_container(const Model& model, const std::string& out_path, const Exp
             progress.add(n_bytes);
         });
     file.commit();
-}
-
-void verify_checksums(const std::string& path) {
-    const MappedFile file(path);
-    const SafetensorsHeader header = parse_safetensors(file.view(), path);
-    const auto it = header.metadata.find(kContainerChecksumsKey);
-    if (it == header.metadata.end())
-        fail("{}: __metadata__: {}: expected JSON, found nothing", path, kContainerChecksumsKey);
-    const std::string where = fmt::format("{}: {}", path, kContainerChecksumsKey);
-    std::map<std::string, std::string> checksums;
-    const Json json = parse_json(it->second, where);
-    if (!json.is_object()) wrong(where, "a JSON object", json);
-    json.each_member([&](const std::string& name, const Json& sum) {
-        if (!sum.is_string()) wrong(where + ": " + name, "a string", sum);
-        checksums[name] = sum.string();
-    });
-    for (const auto& [name, info] : header.tensors) {
-        if (is_padding(name)) continue;
-        Checksum checksum;
-        checksum.add(file.data() + info.begin, info.end - info.begin);
-        const auto known = checksums.find(name);
-        const std::string expected = known == checksums.end() ? "none" : known->second;
-        if (checksum.hex() != expected)
-            fail("{}: {}: checksum: expected {}, found {}: the file is damaged", path, name, expected, checksum.hex());
-    }
 }

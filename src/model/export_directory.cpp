@@ -1,10 +1,4 @@
 // export_directory.cpp: writes a Hugging Face snapshot, or OpenAI's layout, into a directory that gets its name last.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -18,41 +12,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A directory under another name until commit().
-class StagedDirectory {
-  public:
-    explicit StagedDirectory(const std::string& path)
-        : path_(path), temporary_(fmt::format("{}.tmp{}", path, getpid())) {
-        if (fs::exists(path_) && !(is_directory(path_) && fs::is_empty(path_)))
-            fail("{}: expected a new or empty directory, found something in its place", path_);
-        if (mkdir(temporary_.c_str(), 0777) != 0)
-            fail("{}: cannot make this directory: {}", temporary_, std::strerror(errno));
-    }
-    ~StagedDirectory() {
-        std::error_code ignored;
-        if (!committed_) fs::remove_all(temporary_, ignored);
-    }
-    StagedDirectory(const StagedDirectory&) = delete;
-    StagedDirectory& operator=(const StagedDirectory&) = delete;
-
-    std::string file(const std::string& name) const { return temporary_ + "/" + name; }
-    // Its files have been synced by then.
-    void commit() {
-        if (rename(temporary_.c_str(), path_.c_str()) != 0)
-            fail("{}: cannot rename to it: {}", path_, std::strerror(errno));
-        committed_ = true;
-        const std::string parent = fs::absolute(path_).parent_path().string();
-        const int fd = open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0) return;  // some file systems refuse; the rename itself has succeeded
-        fsync(fd);
-        close(fd);
-    }
-
-  private:
-    std::string path_, temporary_;
-    bool committed_ = false;
-};
-
 void write_text(const std::string& path, const std::string& text) {
     AtomicFile file(path);
     file.write(text);
@@ -65,32 +24,48 @@ bool begins_with_brace(const std::string& text) {
     return first != std::string::npos && text[first] == '{';
 }
 
-// The tokenizer.json that goes with the model; "" if it has none.
-std::string find_tokenizer(const Model& model, const ExportOptions& options) {
+// The tokenizer.json to copy; "" if the tokenizer that goes with the model has another form, or there is none.
+std::string tokenizer_file(const Model& model, const ExportOptions& options) {
     if (!options.tokenizer_path.empty()) {
-        Tokenizer::for_model(model, options.tokenizer_path);  // throws if it is none, or another model's
-        const std::string path =
-            is_directory(options.tokenizer_path) ? options.tokenizer_path + "/tokenizer.json" : options.tokenizer_path;
-        if (!is_file(path) || !begins_with_brace(read_file(path)))
-            fail("{}: expected a tokenizer.json, the one form that this kind of checkpoint holds", path);
-        return path;
+        const std::string in_it = options.tokenizer_path + "/tokenizer.json";
+        const std::string path = is_file(in_it) ? in_it : options.tokenizer_path;
+        return is_file(path) && begins_with_brace(read_file(path)) ? path : "";
     }
     const std::string own = model.path + "/tokenizer.json", above = model.path + "/../tokenizer.json";
     if (is_file(own)) return own;
     return model.kind == CheckpointKind::kOriginal && is_file(above) ? above : "";
 }
 
-void copy_tokenizer(const Model& model, const StagedDirectory& directory, const ExportOptions& options) {
-    const std::string tokenizer = find_tokenizer(model, options);
-    if (tokenizer.empty()) {
-        if (options.note) options.note("no tokenizer is put in: the source has no tokenizer.json");
+// A tokenizer.json as it lies there, with what belongs to it; of any other form, the same tokens as one.
+void put_tokenizer(const Model& model, StagedDirectory& directory, const ExportOptions& options) {
+    const bool is_asked_for = !options.tokenizer_path.empty();
+    const std::string path = tokenizer_file(model, options);
+    if (!path.empty()) {
+        if (is_asked_for) Tokenizer::for_model(model, path);  // throws if it is another model's
+        write_text(directory.file("tokenizer.json"), read_file(path));
+        for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"}) {
+            const std::string source = fs::path(path).parent_path() / name;
+            if (is_file(source)) write_text(directory.file(name), read_file(source));
+        }
         return;
     }
-    write_text(directory.file("tokenizer.json"), read_file(tokenizer));
-    for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"}) {
-        const std::string source = fs::path(tokenizer).parent_path() / name;
-        if (is_file(source)) write_text(directory.file(name), read_file(source));
+    std::string json;
+    try {
+        json = Tokenizer::for_model(model, options.tokenizer_path).to_json();
+    } catch (const Error& e) {
+        if (is_asked_for || !model.tokenizer_data.empty()) throw;
+        if (options.note) options.note(fmt::format("no tokenizer is put in: {}", e.what()));
+        return;
     }
+    write_text(directory.file("tokenizer.json"), json);
+}
+
+// The original layout has no place for the stop ids, nor for a context other than the product of two of its fields. Its
+// own readers pass over this file.
+std::string generation_config(const Config& config, bool original) {
+    nlohmann::json json = generation_config_json(config);
+    if (original && config.max_context != original_context(config)) json[kOriginalContextKey] = config.max_context;
+    return json.dump(2);
 }
 
 // The readers of OpenAI's layout take its tensors as bf16.
@@ -113,7 +88,8 @@ nlohmann::json snapshot_config(const Model& model, const LayoutOptions& layout) 
 
 void export_directory(const Model& model, const std::string& out_path, const ExportOptions& options) {
     Weights weights = model.weights;
-    const LayoutOptions layout = layout_options(weights);
+    LayoutOptions layout = layout_options(weights);
+    if (options.kind == ExportKind::kDequantised) layout.mxfp4 = false;
     const bool original = options.kind == ExportKind::kOriginal;
     if (original) check_published(model.config, "original");
     if (original && !layout.mxfp4)
@@ -123,12 +99,9 @@ void export_directory(const Model& model, const std::string& out_path, const Exp
     if (original) check_no_f16(named);
     const std::vector<OutputTensor> tensors = output_tensors(named, /*as_bf16=*/true);
 
-    std::string path = out_path;
-    while (path.size() > 1 && path.back() == '/') path.pop_back();
-    StagedDirectory directory(path);
-    copy_tokenizer(model, directory, options);
-    // The original layout has no place for the stop ids; its own readers pass over this file.
-    write_text(directory.file("generation_config.json"), generation_config_json(model.config).dump(2));
+    StagedDirectory directory(out_path);
+    put_tokenizer(model, directory, options);
+    write_text(directory.file("generation_config.json"), generation_config(model.config, original));
     write_text(directory.file("config.json"),
                (original ? original_config_json(model.config) : snapshot_config(model, layout)).dump(2));
 

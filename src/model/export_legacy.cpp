@@ -1,5 +1,5 @@
 // export_legacy.cpp: writes the getp family's .bin: everything dense, in f32 or bf16.
-#include "base/file.h"
+#include "error.h"
 #include "model/config.h"
 #include "model/export.h"
 #include "model/legacy.h"
@@ -10,7 +10,13 @@ void export_legacy(const Model& model, const std::string& out_path, const Export
     if (options.note && model.config.stop_ids != published_stop_ids(model.config.vocab_size))
         options.note("the ids that end an answer are not put in: a legacy .bin has no place for them");
 
-    AtomicFile file(out_path);
+    if (options.note && model.config.max_context < original_context(model.config))
+        options.note(
+            fmt::format("the context of {} positions becomes {}: readers of a legacy .bin take the larger of what "
+                        "it says and what its RoPE can do",
+                        model.config.max_context, original_context(model.config)));
+
+    AtomicFile file(out_path, existing(options));
     Progress progress(options, legacy_bytes(model.config, dtype));
     const ByteSink sink = [&](const void* data, int64_t n_bytes) {
         file.write(data, n_bytes);

@@ -26,4 +26,8 @@ constexpr const char* kContainerVersion = "1";
 constexpr const char* kContainerConfigKey = "config";                 // config.json
 constexpr const char* kContainerGenerationKey = "generation_config";  // generation_config.json
 constexpr const char* kContainerTokenizerKey = "tokenizer";           // Tokenizer::serialize()
+constexpr const char* kContainerPadding = "padding.";                 // before the name of the tensor that it aligns
 constexpr const char* kContainerChecksumsKey = "checksums";           // {tensor: XXH3-64, 16 hex digits}
+inline bool is_container_padding(const std::string& tensor) {
+    return tensor.rfind(kContainerPadding, 0) == 0;
+}

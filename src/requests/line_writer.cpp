@@ -1,42 +1,42 @@
-// line_writer.cpp: one write() a line, so that a killed run leaves whole lines and loses none that it finished.
-#include <fcntl.h>
+// line_writer.cpp: one write() a line. A line that ends in a newline is whole, whenever the program is killed; what stands
+// after the last newline is the rest of one that was being written, and no answer.
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-
-#include "base/file.h"
-#include "error.h"
+#include "base/output_file.h"
 #include "requests.h"
 
-LineWriter::LineWriter(const std::string& path)
-    : path_(path),
-      fd_(path.empty() ? STDOUT_FILENO : open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
-    if (fd_ < 0) fail("{}: cannot write: {}", path, std::strerror(errno));
+KeptFiles kept_files(const Options& options, const Model& model) {
+    KeptFiles kept;
+    for (const std::string& path : paths_of(model, options.tokenizer)) kept.add(path, "the model's");
+    if (options.input == "-") kept.add_open(STDIN_FILENO, "--input's");
+    kept.add(options.input, "--input's");
+    kept.add(options.verify, "--verify's");
+    return kept;
 }
 
-LineWriter::~LineWriter() {
-    if (fd_ != STDOUT_FILENO) close(fd_);
-}
+LineWriter::LineWriter(const Options& options, const Model& model)
+    : file_(std::make_unique<OutputFile>("--output", options.output, kept_files(options, model),
+                                         OutputFile::Use::kAppend)) {}
+
+LineWriter::~LineWriter() = default;
 
 void LineWriter::write(std::string line) {
     line += '\n';
-    for (size_t done = 0; done < line.size() && errno_ == 0;) {
-        const ssize_t n = ::write(fd_, line.data() + done, line.size() - done);
-        if (n >= 0)
-            done += size_t(n);
-        else if (errno != EINTR)
-            errno_ = errno;
-    }
+    file_->append(line);
+}
+
+bool LineWriter::failed() const {
+    return file_->failed();
 }
 
 void LineWriter::check() const {
-    if (errno_ != 0) fail("{}: cannot write: {}", path_.empty() ? "stdout" : path_, std::strerror(errno_));
+    file_->check();
 }
 
-void check_output_path(const NamedPath& output, const std::vector<NamedPath>& others) {
-    for (const NamedPath& other : others)
-        if (!output.path.empty() && !other.path.empty() &&
-            (output.path == other.path || (is_file(output.path) && same_file(output.path, other.path))))
-            fail("{}: expected a file other than {}'s, found {}", output.flag, other.flag, output.path);
+void LineWriter::finish() {
+    file_->finish();
+}
+
+int LineWriter::fd() const {
+    return file_->fd();
 }

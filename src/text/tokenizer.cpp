@@ -117,6 +117,10 @@ int Tokenizer::id_limit() const {
     return impl_->vocabulary.id_limit();
 }
 
+std::string Tokenizer::to_json() const {
+    return write_tokenizer_json(impl_->vocabulary);
+}
+
 std::string Tokenizer::serialize() const {
     return serialize_vocabulary(impl_->vocabulary);
 }

@@ -41,6 +41,8 @@ Vocabulary read_legacy_tokenizer(std::string_view data, const std::string& sourc
 // This project's own form, ASCII throughout: see tokenizer_serial.cpp.
 Vocabulary read_serialized(std::string_view data, const std::string& source);
 std::string serialize_vocabulary(const Vocabulary& vocabulary);
+// As a tokenizer.json. Of the names of one special token, only the first has a place there.
+std::string write_tokenizer_json(const Vocabulary& vocabulary);
 
 bool looks_like_json(std::string_view data);
 bool looks_like_rank_file(std::string_view data);

@@ -6,7 +6,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "base/file.h"
+#include "base/staged_output.h"
 #include "byte_tokenizer.h"
 #include "error.h"
 #include "model.h"

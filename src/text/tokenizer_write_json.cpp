@@ -1,0 +1,99 @@
+// tokenizer_write_json.cpp: a vocabulary as Hugging Face's tokenizer.json, which transformers reads and so do we.
+#include <array>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "text/tokenizer_vocabulary.h"
+
+namespace {
+
+using Json = nlohmann::json;
+
+// Each byte as a character of GPT-2's byte-level alphabet: see tokenizer_json.cpp.
+std::array<std::string, 256> byte_level_alphabet() {
+    std::array<std::string, 256> letters;
+    int next = 0x100;
+    for (int byte = 0; byte < 256; byte++) {
+        const bool is_printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad);
+        const int code_point = is_printable ? byte : next++;
+        std::string& letter = letters[size_t(byte)];
+        if (code_point < 0x80) {
+            letter = static_cast<char>(code_point);
+        } else {
+            letter = static_cast<char>(0xc0 | code_point >> 6);
+            letter += static_cast<char>(0x80 | (code_point & 0x3f));
+        }
+    }
+    return letters;
+}
+
+std::string byte_level(std::string_view bytes) {
+    static const std::array<std::string, 256> letters = byte_level_alphabet();
+    std::string text;
+    for (const char c : bytes) text += letters[static_cast<unsigned char>(c)];
+    return text;
+}
+
+// Ranks say which tokens join; this format lists pairs, first come first joined. So it gets every pair that makes a token,
+// in order of what it makes, and the lowest parts first among those of one.
+Json merges_of(const TokenTable& tokens) {
+    Json merges = Json::array();
+    for (int id = 0; id < tokens.id_limit(); id++) {
+        const std::string_view bytes = tokens.bytes(id);
+        std::set<std::pair<int, int>> pairs;
+        for (size_t cut = 1; cut < bytes.size(); cut++) {
+            const int left = tokens.find(bytes.substr(0, cut)), right = tokens.find(bytes.substr(cut));
+            if (left >= 0 && right >= 0) pairs.emplace(left, right);
+        }
+        for (const auto& [left, right] : pairs)
+            merges.push_back({byte_level(tokens.bytes(left)), byte_level(tokens.bytes(right))});
+    }
+    return merges;
+}
+
+Json added_tokens_of(const std::vector<Special>& specials) {
+    Json added = Json::array();
+    std::set<int> ids;
+    for (const Special& special : specials)
+        if (ids.insert(special.id).second)  // the name that is shown; the format has one for an id
+            added.push_back({{"id", special.id},
+                             {"content", special.name},
+                             {"single_word", false},
+                             {"lstrip", false},
+                             {"rstrip", false},
+                             {"normalized", false},
+                             {"special", true}});
+    return added;
+}
+
+}  // namespace
+
+std::string write_tokenizer_json(const Vocabulary& vocabulary) {
+    const Json bytes = {
+        {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}};
+    const Json split = {
+        {"type", "Split"}, {"pattern", {{"Regex", vocabulary.pattern}}}, {"behavior", "Isolated"}, {"invert", false}};
+    Json vocab = Json::object();
+    for (int id = 0; id < vocabulary.tokens.id_limit(); id++)
+        if (const std::string_view token = vocabulary.tokens.bytes(id); !token.empty()) vocab[byte_level(token)] = id;
+    return Json{{"version", "1.0"},
+                {"truncation", nullptr},
+                {"padding", nullptr},
+                {"added_tokens", added_tokens_of(vocabulary.specials)},
+                {"normalizer", nullptr},
+                {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, bytes}}}},
+                {"post_processor", bytes},
+                {"decoder", bytes},
+                {"model",
+                 {{"type", "BPE"},
+                  {"dropout", nullptr},
+                  {"unk_token", nullptr},
+                  {"continuing_subword_prefix", nullptr},
+                  {"end_of_word_suffix", nullptr},
+                  {"fuse_unk", false},
+                  {"byte_fallback", false},
+                  {"ignore_merges", true},
+                  {"vocab", std::move(vocab)},
+                  {"merges", merges_of(vocabulary.tokens)}}}}
+        .dump();
+}
