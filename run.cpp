@@ -65,6 +65,7 @@ int run(int argc, char** argv) {
     if (is_for_run_sh(argc, argv)) become_run_sh(argv);
     if (argc > 1 && std::string_view(argv[1]) == "run") argc--, argv++;  // as run.sh has it
     if (argc > 1 && std::string_view(argv[1]) == "export") return export_command(argc - 1, argv + 1);
+    if (argc > 1 && std::string_view(argv[1]) == "verify") return verify_command(argc - 1, argv + 1);
     const Options options = parse_command_line(argc, argv);
     const Model model = open_model(find_model(options), options.open);
     warm_up(options, model);

@@ -45,17 +45,19 @@ struct Options {
     bool graphs = true;                  // false: --no-graph
     bool synchronous = false;            // --sync: wait after every kernel
     bool reference = false;              // compute with the plain reference path
+    bool verify_model = false;           // read and check all of the model before anything else
     OpenOptions open;
 };
 
 // What was asked for on the command line. Throws Error for a bad flag or value; prints the help and exits if that is what
 // was asked for.
 Options parse_command_line(int argc, char** argv);
-// Before a mode runs on the CPU: spreads memory over NUMA nodes, and reads what of the model is not in memory yet, with a
-// progress line on a terminal.
+// Before a mode runs: verifies the model if that is asked for. On the CPU, spreads memory over NUMA nodes, and reads what
+// of the model is not in memory yet, with a progress line on a terminal.
 void warm_up(const Options& options, const Model& model);
-// `run export SRC DST [--to KIND]`: argv[0] is "export".
+// `run export SRC DST [--to KIND]` and `run verify MODEL`: argv[0] is "export" or "verify".
 int export_command(int argc, char** argv);
+int verify_command(int argc, char** argv);
 
 // What the options say about the engine; `max_sequences` is the mode's, 0: what -b says. Throws Error if they ask for a
 // device that is not there.

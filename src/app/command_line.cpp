@@ -1,15 +1,10 @@
-// command_line.cpp: the flags of `run` and `run export`, their checks and their help.
-#include <CLI/CLI.hpp>
-#include <algorithm>
-#include <cerrno>
+// command_line.cpp: the flags of `run`, their checks and their help.
 #include <cctype>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <ctime>
-#include <map>
 
+#include "app/flags.h"
 #include "base/numa.h"
 #include "error.h"
 #include "log.h"
@@ -17,7 +12,6 @@
 
 namespace {
 
-constexpr int kHelpWidth = 34;
 // Requests at once: enough for a CPU to read weights once for many; for a GPU to fill its matrix cores.
 constexpr int kDefaultInFlightCpu = 32, kDefaultInFlightGpu = 512;
 
@@ -53,22 +47,6 @@ void add_number(CLI::App& app, const std::string& names, const std::string& flag
            },
            help)
         ->type_name("N");
-}
-
-template <class T>
-void add_choice(CLI::App& app, const std::string& names, const std::string& flag, T& value,
-                const std::map<std::string, T>& choices, const std::string& help) {
-    std::string expected;
-    for (const auto& [name, meaning] : choices) expected += (expected.empty() ? "" : ", ") + name;
-    app.add_option_function<std::string>(
-           names,
-           [&value, flag, choices, expected](const std::string& text) {
-               const auto found = choices.find(text);
-               if (found == choices.end()) fail("{}: expected one of {}; found \"{}\"", flag, expected, text);
-               value = found->second;
-           },
-           help)
-        ->type_name("WORD");
 }
 
 // What the modes have flags for. A flag of another mode is an error: ignored, it would be taken for done.
@@ -113,7 +91,7 @@ void check_no_path_is_empty(const CLI::App& app) {
             fail("{}: expected a path, found \"\"", option->get_name());
 }
 
-// Arguments as the library takes them: a -f without its 0 or 1 is -f 1.
+// A -f without its 0 or 1 is -f 1.
 std::vector<std::string> arguments(int argc, char** argv) {
     std::vector<std::string> args(argv + 1, argv + argc);
     for (size_t i = 0; i < args.size(); i++) {
@@ -121,25 +99,7 @@ std::vector<std::string> arguments(int argc, char** argv) {
         const bool has_value = i + 1 < args.size() && args[i + 1].find_first_not_of("0123456789") == std::string::npos;
         if (!has_value) args[i] = "--profile=1";
     }
-    std::reverse(args.begin(), args.end());
     return args;
-}
-
-void parse(CLI::App& app, int argc, char** argv) {
-    app.get_formatter()->column_width(kHelpWidth);
-    try {
-        app.parse(arguments(argc, argv));
-    } catch (const CLI::CallForHelp&) {
-        if (std::fputs(app.help().c_str(), stdout) < 0 || std::fflush(stdout) != 0)
-            fail("stdout: cannot write: {}", std::strerror(errno));
-        std::exit(kExitOk);
-    } catch (const CLI::ParseError& e) {
-        fail("{} (run --help lists the flags)", e.what());
-    }
-}
-
-void show_progress(int64_t done, int64_t total) {
-    log_status("{:5.1f} of {:.1f} GB", double(done) * 1e-9, double(total) * 1e-9);
 }
 
 }  // namespace
@@ -219,10 +179,12 @@ Options parse_command_line(int argc, char** argv) {
     app.add_flag("--reference", o.reference, "Compute with the plain reference code: slow, the definition of right");
     app.add_flag("--swap-embeddings", o.open.swap_legacy_embeddings,
                  "legacy .bin: the unembedding stands before the embedding");
+    app.add_flag("--verify-model", o.verify_model,
+                 "Read all of the model first: every number must be finite, in a .bin every checksum right");
     app.footer(
-        "run export SRC DST [--to KIND] converts checkpoints; run export --help says how.\n"
-        "run build, test, demo, bench and fuzz are ./run.sh's, which is started.");
-    parse(app, argc, argv);
+        "run export SRC DST [--to KIND] converts checkpoints, run verify MODEL looks for damage in one; run export\n"
+        "--help says how. run build, test, demo, bench and fuzz are ./run.sh's, which is started.");
+    parse_flags(app, arguments(argc, argv));
 
     check_no_path_is_empty(app);
     check_flags_of_mode(app, o.mode);
@@ -238,38 +200,9 @@ Options parse_command_line(int argc, char** argv) {
     return o;
 }
 
-int export_command(int argc, char** argv) {
-    CLI::App app("Writes a checkpoint as another kind. The new file appears under its name only when it is complete.",
-                 "run export");
-    std::string source, destination;
-    ExportOptions options;
-    OpenOptions open;
-    app.add_option("SRC", source, "Any checkpoint that run can open")->required();
-    app.add_option("DST", destination, "A file, or a directory for hf and original")->required();
-    add_choice(app, "--to", "--to", options.kind,
-               {{"bin", ExportKind::kContainer},
-                {"hf", ExportKind::kHuggingFace},
-                {"original", ExportKind::kOriginal},
-                {"legacy-f32", ExportKind::kLegacyF32},
-                {"legacy-bf16", ExportKind::kLegacyBF16}},
-               "bin (default): one file with config and tokenizer in it;\nhf, original; legacy-f32, legacy-bf16: the "
-               "getp family's .bin");
-    app.add_option("-z,--tokenizer", options.tokenizer_path, "The tokenizer to put in, if not the source's own")
-        ->type_name("PATH");
-    app.add_flag("--swap-embeddings", open.swap_legacy_embeddings,
-                 "legacy SRC: the unembedding stands before the embedding");
-    parse(app, argc, argv);
-
-    options.progress = show_progress;
-    options.note = [](const std::string& line) { log_line("{}", line); };
-    const Model model = open_model(source, open);
-    export_model(model, destination, options);
-    log_clear_status();
-    log_line("{}: written from {}", destination, source);
-    return kExitOk;
-}
-
 void warm_up(const Options& options, const Model& model) {
+    if (options.verify_model) verify_model(model, show_progress);
+    log_clear_status();
     if (engine_options(options, 1).gpu) return;  // its loader reads everything in order
     if (const std::vector<int> nodes = memory_nodes(); nodes.size() > 1) interleave_memory(nodes);
     read_ahead(model, show_progress);
