@@ -143,6 +143,17 @@ TEST(RequestLine, TheReasoningOfATurnByItsOtherName) {
     EXPECT_EQ(c.messages[1].content, "I need the tool.");
 }
 
+TEST(RequestLine, ARefusalInTheHistoryIsRead) {
+    for (const char* said : {R"("content": null, "refusal": "No.")", R"("content": "No.", "refusal": null)",
+                             R"("content": [{"type": "refusal", "refusal": "No."}])"}) {
+        const RequestLine r = read(fmt::format(R"({{"messages": [{{"role": "user", "content": "hi"}},
+            {{"role": "assistant", {}}}, {{"role": "user", "content": "Why?"}}]}})",
+                                               said));
+        EXPECT_EQ(std::get<Conversation>(r.prompt).messages.at(1).content, "No.") << said;
+        EXPECT_TRUE(r.unknown_fields.empty()) << said;
+    }
+}
+
 TEST(RequestLine, UnknownFieldsAreNamedOnce) {
     using Names = std::vector<std::string>;
     const auto unknown = [](const std::string& line) { return read(line).unknown_fields; };

@@ -265,15 +265,15 @@ const Table kMessage = {
     {"status", kAny},
     {"weight", kAny},
     {"annotations", kAny},
-    {"refusal", kNone},
+    {"refusal", kAny},
     {"audio", kNone},
     {"images", "[[]]"},
     {"function_call", kNone},
     {"prefix", "[false]"},
     {"partial", "[false]"},
 };
-const Table kPart = {
-    {"type", kAny}, {"text", kAny}, {"annotations", kAny}, {"logprobs", kAny}, {"cache_control", kAny}};
+const Table kPart = {{"type", kAny},        {"text", kAny},     {"refusal", kAny},
+                     {"annotations", kAny}, {"logprobs", kAny}, {"cache_control", kAny}};
 // Libraries make tools strict unasked. Arguments are not constrained here, but refusing all of those would help nobody.
 const Field kStrict = {"strict", "[false]", /*is_tolerated=*/true};
 const Table kTool = {{"type", kAny}, {"function", kAny}, {"cache_control", kAny}, kStrict};
