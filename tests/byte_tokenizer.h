@@ -38,15 +38,15 @@ inline std::string byte_level_letter(int byte) {
 
 // The text of that tokenizer.json.
 inline std::string byte_tokenizer_json() {
-    using Json = nlohmann::ordered_json;
+    using Ordered = nlohmann::ordered_json;
     const std::string contraction = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?";
     const std::string pattern = R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)" +
                                 contraction +
                                 R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)" +
                                 contraction + R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-    Json vocab = Json::object();
+    Ordered vocab = Ordered::object();
     for (int b = 0; b < 256; b++) vocab[byte_level_letter(b)] = b;
-    Json added = Json::array();
+    Ordered added = Ordered::array();
     for (const char* name : kByteSpecials)
         added.push_back({{"id", byte_special(name)},
                          {"content", name},
@@ -55,24 +55,24 @@ inline std::string byte_tokenizer_json() {
                          {"rstrip", false},
                          {"normalized", false},
                          {"special", true}});
-    const Json split = {
+    const Ordered split = {
         {"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}};
-    const Json byte_level = {
+    const Ordered byte_level = {
         {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
-    const Json json = {{"version", "1.0"},
-                       {"added_tokens", added},
-                       {"normalizer", nullptr},
-                       {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, byte_level}}}},
-                       {"post_processor", byte_level},
-                       {"decoder", byte_level},
-                       {"model",
-                        {{"type", "BPE"},
-                         {"unk_token", nullptr},
-                         {"fuse_unk", false},
-                         {"byte_fallback", false},
-                         {"ignore_merges", true},
-                         {"vocab", vocab},
-                         {"merges", Json::array()}}}};
+    const Ordered json = {{"version", "1.0"},
+                          {"added_tokens", added},
+                          {"normalizer", nullptr},
+                          {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, byte_level}}}},
+                          {"post_processor", byte_level},
+                          {"decoder", byte_level},
+                          {"model",
+                           {{"type", "BPE"},
+                            {"unk_token", nullptr},
+                            {"fuse_unk", false},
+                            {"byte_fallback", false},
+                            {"ignore_merges", true},
+                            {"vocab", vocab},
+                            {"merges", Ordered::array()}}}};
     return json.dump(1);
 }
 

@@ -10,8 +10,11 @@
 #include <new>
 
 #include "base/json.h"
+#include "byte_tokenizer.h"
 #include "model/safetensors.h"
+#include "requests.h"
 #include "requests/request_line.h"
+#include "temp_folder.h"
 
 namespace {
 
@@ -110,6 +113,34 @@ TEST(ReadingCosts, ARequestTakesAtMostTwiceItsLine) {
             }
         };
         EXPECT_LT(peak_of(read), 2 * int64_t(line.size()) + kConstant) << line.substr(0, 80);
+    }
+}
+
+TEST(ReadingCosts, AFileOfOneLineTakesAtMostFourTimesTheLine) {
+    const TempFolder folder;
+    const TextCodec codec(byte_tokenizer());
+    Config config;
+    config.vocab_size = 300;
+    config.max_context = 1000;
+    Options options;
+    options.input = folder.path("requests");
+    const std::string user = R"({"role":"user","content":")";
+    const std::vector<std::string> lines = {
+        R"({"prompt":)" + repeated("1", 20 * kMany) + "}",
+        R"({"prompt":")" + std::string(40 * kMany, 'x') + "\"}",
+        R"({"messages":[)" + user + std::string(40 * kMany, 'x') + "\"}]}",
+        R"({"messages":[)" + user + R"(x"}],"metadata":)" + repeated("{}", 13 * kMany) + "}",
+        R"({"messages":)" + repeated(user + "x\"}", kMany) + "}",
+        R"({"prompt":)" + std::string(40 * kMany, '['),
+    };
+    for (const std::string& line : lines) {
+        folder.write("requests", line);
+        const auto read = [&] {
+            RequestReader reader(options, config, codec, Purpose::kAnswer);
+            EXPECT_TRUE(reader.next());
+            EXPECT_FALSE(reader.next());
+        };
+        EXPECT_LT(peak_of(read), 4 * int64_t(line.size())) << line.substr(0, 80);
     }
 }
 

@@ -296,6 +296,10 @@ INSTANTIATE_TEST_SUITE_P(
         {"tool_choice_required", chat(R"("tool_choice": "required")"), {"tool_choice", "\"auto\" or \"none\""}},
         {"tool_choice_object", chat(R"("tool_choice": {"type": "function"})"), {"tool_choice", "an object"}},
         {"effort", chat(R"("reasoning_effort": "extreme")"), {"reasoning_effort", "low, medium, high", "extreme"}},
+        {"tool_schema_huge",
+         chat(R"("tools": [{"type": "function", "function": {"name": "f", "parameters": {"description": ")" +
+              std::string(1 << 20, 'x') + R"("}}}])"),
+         {"tools[0].function.parameters", "at most 1048576 bytes"}},
         {"no_messages", R"({"messages": []})", {"messages", "at least one"}},
         {"messages_text", R"({"messages": "hi"})", {"messages", "an array"}},
         {"role", R"({"messages": [{"role": "robot", "content": "x"}]})", {"messages[0].role", "robot"}},

@@ -136,6 +136,35 @@ TEST_F(RequestFile, StepsZeroIsTheContext) {
     EXPECT_EQ(read("1\n" + std::string(999, 'a') + "\n")[0].max_new_tokens, 1);
 }
 
+TEST_F(RequestFile, TextThatCannotFitIsRefusedBeforeItIsCut) {
+    // The longest of the byte tokenizer's tokens is a special one; text may spell those.
+    options.steps = 0;
+    size_t longest = 0;
+    for (int id = 0; id < bytes_codec().tokenizer().id_limit(); id++)
+        longest = std::max(longest, bytes_codec().tokenizer().bytes(id).size());
+    const std::string most(longest * 1000, 'a');
+    const auto json = [](const std::string& text) { return "{\"prompt\": \"" + text + "\"}"; };
+    EXPECT_NE(read_line(json(most)).error.find(fmt::format("{} tokens", most.size())), std::string::npos);
+    Request r = read_line(json(most + "a"));
+    EXPECT_NE(r.error.find(fmt::format("{} bytes of text", most.size() + 1)), std::string::npos) << r.error;
+    EXPECT_EQ(r.error_code, "context_length_exceeded");
+    EXPECT_NE(read("1\n" + most + "a\n")[0].error.find("bytes of text"), std::string::npos);
+    r = read_line("{\"messages\": [{\"role\": \"user\", \"content\": \"" + most + "a\"}]}");
+    EXPECT_NE(r.error.find("bytes of text"), std::string::npos) << r.error;
+    r = read_line(
+        R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "reasoning": ")" +
+        most + R"(a"}, {"role": "user", "content": "c"}]})");
+    EXPECT_EQ(r.error, "") << "old reasoning is dropped";
+}
+
+TEST_F(RequestFile, AVeryLongBlankLineIsARequestInBothCounts) {
+    const std::vector<Request> r = read("{\"prompt\": [1]}\n" + std::string((1 << 20) + 1, ' ') + "\n" +
+                                        std::string(1 << 20, ' ') + "\n{\"prompt\": [1]}\n");
+    EXPECT_EQ(r.size(), 3u);
+    EXPECT_EQ(total, 3);
+    EXPECT_NE(r[1].error, "");
+}
+
 TEST_F(RequestFile, ScoredPromptsMayFillTheContext) {
     EXPECT_EQ(read("1\n" + std::string(1000, 'a') + "\n", Purpose::kScore)[0].error, "");
     EXPECT_EQ(max_positions, 0);

@@ -12,6 +12,8 @@ namespace {
 constexpr size_t kMaxNameBytes = 256;
 // Each message takes four tokens or more, so more than this would fill the longest context of the models.
 constexpr int kMaxItems = 32768;
+// Schemas become trees, which take many times their size.
+constexpr size_t kMaxSchemaBytes = 1 << 20;
 
 // White space and control characters, which part the words of a header; a special token that is spelled is text anyway.
 bool parts_words(char c) {
@@ -228,6 +230,9 @@ std::vector<FunctionTool> read_tools(const JsonFields& body) {
         t.description = function.text("description").value_or("");
         if (const Json* parameters = function.find("parameters")) {
             const JsonFields checked(*parameters, function.path("parameters"));  // must be an object
+            if (parameters->text().size() > kMaxSchemaBytes)
+                fail("{}: expected a schema of at most {} bytes, found {}", function.path("parameters"),
+                     kMaxSchemaBytes, parameters->text().size());
             t.parameters = parameters->text();
         }
         tools.push_back(std::move(t));

@@ -29,11 +29,14 @@ struct LineCounts {
     int64_t last_filled = 0;  // number of the last of them; 0: none
 };
 
+// A longer line counts as filled whatever is in it, so that counting needs to hold no more of it.
+constexpr size_t kMaxBlankBytes = size_t(1) << 20;
+
 LineCounts count_lines(const std::string& path) {
     LineCounts counts;
-    LineReader lines(path);
+    LineReader lines(path, kMaxBlankBytes);
     for (std::string_view line; lines.next(line); counts.all++)
-        if (!is_blank(line)) {
+        if (lines.too_long() || !is_blank(line)) {
             counts.filled++;
             counts.last_filled = lines.line_number();
         }
@@ -56,6 +59,27 @@ void check_prompt_text(std::string_view text) {
     if (text.empty()) fail("the prompt is empty");
     if (const size_t valid = utf8_valid_prefix(text); valid < text.size())
         fail("the prompt is invalid UTF-8 at byte {}", valid + 1);
+}
+
+// Throws Error if text of so many bytes is more tokens than there are positions, however it is cut: before it is cut,
+// which takes several times its size.
+void check_fits(size_t n_bytes, const Tokenizer& tokenizer, int context) {
+    if (n_bytes <= size_t(context)) return;  // a token has a byte
+    size_t longest = 1;
+    for (int id = 0; id < tokenizer.id_limit(); id++) longest = std::max(longest, tokenizer.bytes(id).size());
+    if (n_bytes > longest * size_t(context))
+        throw CodedError("context_length_exceeded",
+                         fmt::format("the prompt has {} bytes of text, more than the model's context of {} tokens "
+                                     "can hold",
+                                     n_bytes, context));
+}
+
+// History may drop what an assistant thought.
+size_t text_bytes(const std::vector<Message>& messages) {
+    size_t n = 0;
+    for (const Message& message : messages)
+        if (message.channel != "analysis") n += message.content.size();
+    return n;
 }
 
 // Seeds of requests that bring none: unrelated for neighbours, and a function of the run's seed and the index alone, so
@@ -122,7 +146,7 @@ bool RequestReader::next_line(std::string_view& line) {
     }
     do {
         if (!lines_->next(line)) return false;
-    } while (is_blank(line));
+    } while (is_blank(line) && line.size() <= kMaxBlankBytes);
     return true;
 }
 
@@ -149,6 +173,7 @@ std::optional<Request> RequestReader::next() {
 
 void RequestReader::read_text(Request& request, std::string_view line) const {
     check_prompt_text(line);
+    check_fits(line.size(), codec_.tokenizer(), config_.max_context);
     request.kind = AnswerKind::kTokens;
     request.stop_ids = config_.stop_ids;
     if (options_.chat_template) {
@@ -198,6 +223,7 @@ void RequestReader::read_json(Request& request, std::string_view line) {
         request.prompt = std::move(*ids);
     } else if (const auto* text = std::get_if<std::string>(&wanted.prompt)) {
         check_prompt_text(*text);
+        check_fits(text->size(), codec_.tokenizer(), config_.max_context);
         request.prompt = codec_.tokenizer().encode_with_special(*text);
     } else {
         const auto& conversation = std::get<Conversation>(wanted.prompt);
@@ -206,6 +232,8 @@ void RequestReader::read_json(Request& request, std::string_view line) {
         preamble.instructions = conversation.instructions.value_or(options_.instructions);
         preamble.tools = conversation.tools;
         request.kind = AnswerKind::kChat;
+        if (codec_.has_tokenizer())
+            check_fits(text_bytes(conversation.messages), codec_.tokenizer(), config_.max_context);
         request.prompt = codec_.renderer().render_prompt(preamble, conversation.messages);
         for (const FunctionTool& tool : conversation.tools) request.tool_names.push_back(tool.name);
         if (!wanted.ignore_eos) request.stop_ids = both(request.stop_ids, codec_.renderer().stop_ids());
