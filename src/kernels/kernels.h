@@ -157,5 +157,5 @@ constexpr int kNoToken = -2;  // logits with a NaN or +infinity, or without any 
 void sample(int* token, const float* logits, const RowSampling* sampling, int n_rows, int vocab_size,
             gpu::Stream stream);
 
-// Lanes of a wave as the kernels were compiled for; compared with the device's at start.
+// Lanes of a wave as the kernels were compiled for; tests compare them with the device's.
 int compiled_wave(gpu::Stream stream);
