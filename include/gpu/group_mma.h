@@ -1,19 +1,20 @@
-// group_mma.h: matrix instructions of a group of waves (NVIDIA Hopper's wgmma): weights from registers, activations from LDS,
-// and the waves go on with something else meanwhile. Bit for bit what mma_weights gives, in the same order of k.
+// group_mma.h: matrix instructions of a group of waves (NVIDIA Hopper's wgmma). They take weights from registers and
+// activations from LDS, and run while the waves go on. The bits are those of mma_weights, in the same order of k.
 //
-//   kGroupWaves       consecutive waves that make a group, from a multiple of it; 0: this target has no such instructions
-//   group_stage_bytes(n)         LDS that the activations of one depth step, n rows × 64 k, take
-//   stage_run(stage, n, row, r, run)   puts one row's run r of 8 there, k from 8 r
-//   publish_stage()   after a thread's last stage_run and before the barrier: the group's instructions may read
-//   GroupMma<N>       products with N rows of activations, on hardware 96. Each wave multiplies its own 16 rows of weights; a lane's element i
-//                     of N / 2 is product_at(lane, i)
-//     .begin()        registers are ready: before the first multiply() of a batch
+//   kGroupWaves       waves of a group; the first one's number is a multiple of it. 0: this target has no such instructions
+//   group_stage_bytes(n)         LDS for the activations of one depth step, n rows × 64 k
+//   stage_run(stage, n, row, r, run)   stores one row's run r of 8, k from 8 r on
+//   publish_stage()   after a thread's last stage_run, before the barrier: makes the stage visible to the instructions
+//   GroupMma<N>       products with N rows of activations; hardware takes N = 96. Each wave multiplies its own 16 rows of
+//                     weights; a lane's element i of N / 2 is product_at(lane, i)
+//     .begin()        before the first multiply() of a batch: the registers are ready
 //     .multiply(acc, w, half, stage, k16, add)   acc = (add ? acc : 0) + the products of 16 of the stage's k; w.run[half]
 //                     holds the weights, k16 = 2 · (which 32 k) + half
 //     .commit()       ends a batch
-//     .wait<n>(acc)   all batches but the last n are done; their weights' registers, their stage and, for n = 0, acc are free
-//   copied(w, n)      w in registers of its own, for weights that come straight from memory; n ≥ 0. Else the compiler loads the
-//                     next ones into those that an instruction may be reading, notices, and has each instruction waited for
+//     .wait<n>(acc)   waits for all batches but the last n. Their weights' registers and their stage are free then; for
+//                     n = 0, acc too
+//   copied(w, n)      w in registers of its own, n ≥ 0. For weights loaded straight from memory: without the copy the
+//                     compiler would load the next ones over registers in use, and make every instruction wait
 #pragma once
 #include "gpu/mma.h"
 
@@ -30,8 +31,8 @@ constexpr bool kBuiltForGroups = true;
 constexpr bool kBuiltForGroups = false;
 #endif
 
-// A stage is 8 columns of units of 16 bytes, one for each row: 8 k of the instruction, which are one pair of 4 runs each, as
-// in a Frag (k_slot). Columns are a unit longer than their rows, so that stage_run's writes meet no bank twice.
+// A stage is 8 columns of 16-byte units, one unit a row. A unit is 8 k of the instruction: one pair of each of 4 runs,
+// as in a Frag (k_slot). Columns are padded by one unit, so that stage_run's writes have no bank conflicts.
 constexpr int group_column_bytes(int n_rows) {
     return 16 * (n_rows + 1);
 }
@@ -64,7 +65,8 @@ constexpr int kGroupCoreBytes = 128;  // 8 rows of a column
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-// The instruction for N rows; operands: N / 2 results, 4 registers of weights, where the activations are, whether to add.
+// The instruction for N rows; operands: N / 2 results, 4 registers of weights, where the activations are, whether to
+// add.
 template <int N>
 __device__ void wgmma_k16(float* d, const uint32_t* a, uint64_t b, int add);
 
@@ -105,8 +107,8 @@ struct GroupMma {
 
 #elif defined(GPU_EMULATE_SM80)
 
-// Work is done when it is waited for, the latest moment that hardware may choose: who reads too soon, or overwrites a stage
-// too soon, is found out.
+// Work is done when it is waited for, the latest moment that hardware may choose: who reads too soon, or overwrites a
+// stage too soon, is found out.
 template <int N>
 struct GroupMma {
     emu::Wgmma waiting[8];

@@ -1,5 +1,5 @@
-// mma.h: one vocabulary for matrix cores. acc (16 rows, 16 cols) += a (16 rows, 32 k) · b (16 cols, 32 k)ᵀ, bf16 in, f32
-// out; both operands have k innermost, as activations (T, D) and weights (n_out, n_in) have.
+// mma.h: one vocabulary for matrix cores. acc (16 rows, 16 cols) += a (16 rows, 32 k) · b (16 cols, 32 k)ᵀ, bf16 in,
+// f32 out; both operands have k innermost, as activations (T, D) and weights (n_out, n_in) have.
 //
 //   kWave             lanes of a wave
 //   Run               8 consecutive k of one row: 16 bytes, what one load brings
@@ -16,8 +16,8 @@
 //                     (row, first k) of pair j of run r; weight_frag_of makes one of runs as a Frag has them
 //   mma_weights(acc, x, w)   as mma, but a lane's element i of the result is product_at(lane, i)
 //
-// A packed tile holds 16 × 32 elements as 64 runs in the order of run_at(0..63), so that a wave reads it with the fewest,
-// widest, contiguous loads. run_index(row, k) is the inverse: where the run that begins at (row, k) stands.
+// A packed tile holds 16 × 32 elements as 64 runs in the order of run_at(0..63), so that a wave reads it with the
+// fewest, widest, contiguous loads. run_index(row, k) is the inverse: where the run that begins at (row, k) stands.
 #pragma once
 #include "gpu/convert.h"
 #include "gpu/platform.h"

@@ -1,5 +1,5 @@
-// mma_rdna3.h: v_wmma_f32_16x16x16_bf16 twice, wave 32 (gfx11xx). Lanes 16–31 repeat the operands of lanes 0–15. Rows and
-// columns are swapped as in mma_cdna.h.
+// mma_rdna3.h: v_wmma_f32_16x16x16_bf16 twice, wave 32 (gfx11xx). Lanes 16–31 repeat the operands of lanes 0–15. Rows
+// and columns are swapped as in mma_cdna.h.
 #pragma once
 
 constexpr int kWave = 32, kHolders = 16, kRuns = 4, kAcc = 8, kAccRows = 1, kFragRows = 1;

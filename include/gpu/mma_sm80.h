@@ -23,8 +23,8 @@ __device__ constexpr At acc_at(int lane, int i) {
 __device__ constexpr int acc_row(int i) {
     return i / 2 % 2;
 }
-// The instruction takes k 2q, 2q+1, 2q+8, 2q+9 from lane q of four; ours to say which k these are as long as both operands
-// agree: the first instruction takes elements 0–3 of every lane's run, the second 4–7.
+// The instruction takes k 2q, 2q+1, 2q+8, 2q+9 from lane q of four. Which k of ours these are is free, as long as both
+// operands agree: the first instruction takes elements 0–3 of every lane's run, the second 4–7.
 __device__ constexpr int k_slot(int col) {
     return 8 * (col % 8 / 2) + 4 * (col / 16) + 2 * (col % 16 / 8) + col % 2;
 }
@@ -83,9 +83,8 @@ __device__ inline Frag frag_of(const Acc& c0, const Acc& c1) {
     return f;
 }
 
-// Weights stand on the instruction's other side: its 16-row operand wants two rows in turn in four registers, which packed or
-// decoded weights have for nothing, and activations, 16 bytes of one row a load, would need moves for. A lane's results are
-// then of two columns and four rows.
+// Weights are the 16-row operand, which alternates rows r and r + 8 over four registers. Packed weights have that
+// order; activations would need moves. A lane's results are then of two columns and four rows.
 struct WeightFrag {
     Run run[kRuns];  // by half of the k: (row lane / 4, k), (row + 8, k), (row, k + 2), (row + 8, k + 2), pairs all
 };

@@ -1,11 +1,11 @@
-// mxfp4.h: E2M1 codes to bf16, exactly. How a run's 8 codes stand in a word, and what a scale is stored as, is whatever the
-// target decodes cheapest; so each kind of target says it in a file of its own:
+// mxfp4.h: E2M1 codes to bf16, exactly. How a run's 8 codes stand in a word and how a scale is stored is what the
+// target decodes cheapest, so each kind of target defines it in a file of its own:
 //
 //   placed_code(i, code)         the word of a run's codes with code i (4 bits: sign, then magnitude) of 8 put in, all else 0
 //   kScaleToPacked               what is added to an E8M0 scale to make a packed one
 //   decode_mxfp4(codes, scale)   such a word and its packed scale, as a run
 //
-// Neither has to care for subnormals: the packing makes zeros of weights below 2^-126 (kept_code).
+// Neither meets subnormals: packing turns weights below 2^-126 into zeros (kept_code).
 #pragma once
 #include "gpu/mma.h"
 
@@ -15,8 +15,8 @@
 #include "gpu/mxfp4_permute.h"
 #endif
 
-// A code under an E8M0 scale, or zero where the weight is too small for a normal bf16: matrix cores may take it for zero, and
-// MI200's do.
+// A code under an E8M0 scale, or zero where the weight is too small for a normal bf16: matrix cores may take it for
+// zero, and MI200's do.
 __device__ constexpr uint32_t kept_code(uint32_t code, int scale) {
     const uint32_t smallest = scale == 0 ? 4 : scale == 1 ? 2 : 1;
     return (code & 7) < smallest ? code & 8 : code;

@@ -1,10 +1,11 @@
-// mxfp4_multiply.h: E2M1 codes to bf16 by one multiplication for two, on devices that multiply bf16 pairs (NVIDIA): two
-// codes at a time come to lie where a bf16 pair has its signs and the low three bits above its mantissa's rest. Read as bf16
-// that is the code's value times 2^-126, subnormal for the code 0.5; one exact multiplication brings scale and normal form.
+// mxfp4_multiply.h: E2M1 codes to bf16 with one multiplication for two codes, on devices that multiply bf16 pairs
+// (NVIDIA). A shift and a mask put each code's sign in the sign bit and its magnitude in the low exponent bits and the
+// top mantissa bit. Read as bf16 that is the code's value times 2^-126, subnormal for the code 0.5; one exact
+// multiplication applies the scale and makes it normal.
 #pragma once
 
-// Elements 2j and 2j + 1 go to the lower and the upper half in the same way; pair 0 stands where it is wanted, pairs 1 and 2
-// are 3 and 6 bits to the right of it, and pair 3 takes the bits that are left.
+// Element 2j goes to the lower half, 2j + 1 to the upper half, in the same way. Pair 0 is stored in place, pairs 1 and
+// 2 are 3 and 6 bits to the right of it, and pair 3 takes the bits that are left.
 constexpr uint32_t placed_code(int i, uint32_t code) {
     const uint32_t sign = code >> 3, magnitude = code & 7;
     const int pair = i / 2;
@@ -19,8 +20,8 @@ __device__ inline uint32_t tiny_pair(uint32_t codes, int j) {
     return (codes << 1 & 0x80008000u) | (codes >> 5 & 0x01000100u) | (codes >> 4 & 0x00c000c0u);
 }
 
-// A packed scale is the exponent field of the factor 2^(scale - 1) as bf16. Scales above 128, weights of 4 and more, have none:
-// matrices with such scales are packed as bf16.
+// A packed scale is the exponent field of the factor 2^(scale - 1) as bf16. Scales above 128 (weights of 4 and more)
+// have none: matrices with such scales are packed as bf16.
 constexpr int kScaleToPacked = 126;
 
 #if defined(__CUDA_ARCH__)

@@ -1,9 +1,10 @@
-// mxfp4_permute.h: E2M1 codes to bf16 by table, on devices that permute bytes (AMD: v_perm_b32). A permute looks up four
-// codes in a table of 8 bytes: one table for the lower bytes of the 8 magnitudes, one for the upper ones, made for the scale
-// at hand. No arithmetic is done on the weights, so zero and 0.5 are entries like any other.
+// mxfp4_permute.h: E2M1 codes to bf16 by table, on devices that permute bytes (AMD: v_perm_b32). A permute looks up
+// four codes in a table of 8 bytes: one table for the lower bytes of the 8 magnitudes, one for the upper ones, made for
+// the scale at hand. No arithmetic is done on the weights, so zero and 0.5 are entries like any other.
 #pragma once
 
-// Byte i of the result is byte s of {high, low}, low being bytes 0 to 3, where s is byte i of the selector; 12 gives zero.
+// Byte i of the result is byte s of {high, low}, low being bytes 0 to 3, where s is byte i of the selector; 12 gives
+// zero.
 __device__ inline uint32_t permute_bytes(uint32_t high, uint32_t low, uint32_t selector) {
 #ifdef GPU_EMULATE
     return emu::v_perm_b32(high, low, selector);
@@ -12,19 +13,20 @@ __device__ inline uint32_t permute_bytes(uint32_t high, uint32_t low, uint32_t s
 #endif
 }
 
-// Magnitudes of elements 0 to 3 are the low three bits of the bytes as they stand, those of 4 to 7 once the word is rotated
-// by four bits; the signs are the bytes' highest bits, of 0 to 3 in the rotated word, of 4 to 7 as it stands.
+// Magnitudes of elements 0 to 3 are the low three bits of the bytes as they stand, those of 4 to 7 once the word is
+// rotated by four bits; the signs are the bytes' highest bits, of 0 to 3 in the rotated word, of 4 to 7 as it stands.
 constexpr uint32_t placed_code(int i, uint32_t code) {
     const int byte = i % 4, sign_bit = i < 4 ? (8 * byte + 11) % 32 : 8 * byte + 7;
     return (code >> 3) << sign_bit | (code & 7) << (8 * byte + i / 4 * 4);
 }
 
-// A packed scale is the exponent field of 1 times the scale. Those up to 128 keep all weights finite, and are all there are.
+// A packed scale is the exponent field of 1 times the scale. Up to 128 all weights are finite; larger ones are not
+// packed.
 constexpr int kScaleToPacked = 0;
 
 __device__ inline Run decode_mxfp4(uint32_t codes, uint32_t packed_scale) {
-    // Scaled 1 and 2. Then bytes that follow from theirs: 1.5's lower, 4's upper, 3's lower, 0.5's upper. All others are the
-    // same as one of these, since a factor of 4 leaves the lower byte as it is.
+    // 1 and 2, scaled; then, from their bytes, 1.5's lower, 4's upper, 3's lower, 0.5's upper byte. All other bytes
+    // equal one of these, since a factor of 4 leaves the lower byte as it is.
     const uint32_t one_two = packed_scale * 0x00800080u + 0x00800000u, others = one_two + 0xff400140u;
     const uint32_t lower03 = permute_bytes(others, one_two, 0x0400020cu);  // 0, 0.5, 1, 1.5
     const uint32_t lower47 = permute_bytes(others, one_two, 0x04000602u);  // 2, 3, 4, 6

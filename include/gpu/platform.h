@@ -1,5 +1,5 @@
-// platform.h: which toolchain compiles a kernel: HIP, CUDA, or g++ for the emulation on a CPU. Kernels include it through
-// gpu/mma.h or gpu/wave.h; host code includes gpu/runtime.h, which names no vendor.
+// platform.h: which toolchain compiles a kernel: HIP, CUDA, or g++ for the emulation on a CPU. Kernels include it
+// through gpu/mma.h or gpu/wave.h; host code includes gpu/runtime.h, which names no vendor.
 #pragma once
 #include <cstdint>
 #include <cstdio>

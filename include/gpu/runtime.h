@@ -1,6 +1,6 @@
-// runtime.h: what host code asks of a device: memory, copies, streams, events, graphs. No vendor's type in here, so that it
-// is compiled by the host's own compiler. A failure is the device's or ours and ends the program with one line, but for
-// allocation, where the caller knows what to tell the user.
+// runtime.h: what host code asks of a device: memory, copies, streams, events, graphs. No vendor's type in here, so
+// that it is compiled by the host's own compiler. A failure is the device's or ours and ends the program with one line,
+// but for allocation, where the caller knows what to tell the user.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,5 @@
-// wave.h: what the lanes of a wave, and the waves of a block, say to each other. Blocks are one-dimensional, whole waves.
+// wave.h: what the lanes of a wave, and the waves of a block, say to each other. Blocks are one-dimensional, whole
+// waves.
 #pragma once
 #include "gpu/mma.h"
 
@@ -41,9 +42,9 @@ __device__ inline float wave_max(float v) {
     return v;
 }
 
-// A kernel launched by GPU_LAUNCH_CHAINED may have its blocks come in while the kernel before it still runs. It must call
-// wait_for_previous() before it touches what that kernel may write or read; let_next_begin() lets the one after it do so.
-// Where a device has no such thing kernels follow each other anyway.
+// A kernel launched by GPU_LAUNCH_CHAINED may have its blocks come in while the kernel before it still runs. It must
+// call wait_for_previous() before it touches what that kernel may write or read; let_next_begin() lets the one after it
+// do so. Where a device has no such thing kernels follow each other anyway.
 __device__ inline void let_next_begin() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.launch_dependents;");
@@ -59,7 +60,8 @@ __device__ inline void block_sync() {
     __syncthreads();
 }
 
-// Sum over the block, the same bits in every thread; scratch (n_waves()) in LDS, free again when the last thread returns.
+// Sum over the block, the same bits in every thread; scratch (n_waves()) in LDS, free again when the last thread
+// returns.
 __device__ inline float block_sum(float v, float* scratch) {
     v = wave_sum(v);
     block_sync();

@@ -1,5 +1,5 @@
-// attention.cpp: one task is one token and one KV head with all query heads that share it, so that a key is loaded once for
-// all of them. Scores of all visible keys first, then softmax, then the values: sums run over absolute positions in
+// attention.cpp: one task is one token and one KV head with all query heads that share it, so that a key is loaded once
+// for all of them. Scores of all visible keys first, then softmax, then the values: sums run over absolute positions in
 // ascending order, whatever chunk or batch the token came in.
 #include "cpu/attention.h"
 
@@ -15,9 +15,9 @@ struct Scratch {
     std::vector<float> scores;  // (R, keys)
 };
 
-// Scores of n keys from position `first` on to weights exp(score - largest), each rounded as a GPU rounds what it gives its
-// matrix cores: relative to the largest score so far, page by page within spans of kSpanPositions. Returns the sum of the
-// unrounded weights.
+// Scores of n keys from position `first` on to weights exp(score - largest), each rounded as a GPU rounds what it gives
+// its matrix cores: relative to the largest score so far, page by page within spans of kSpanPositions. Returns the sum
+// of the unrounded weights.
 double rounded_weights(float* score, int first, int64_t n, float largest) {
     double sum = 0;
     float so_far = 0;

@@ -1,5 +1,5 @@
-// attention_tiles.cpp: cuts a batch's attention into tiles of up to 16 queries: the query heads of one KV head, of as many
-// consecutive tokens of one sequence as fit.
+// attention_tiles.cpp: cuts a batch's attention into tiles of up to 16 queries: the query heads of one KV head, of as
+// many consecutive tokens of one sequence as fit.
 #include <algorithm>
 
 #include "cpu/attention.h"

@@ -1,15 +1,15 @@
 // kernels.h: the inner loops that the CPU path is made of, one set of them for each instruction set.
 //
-// How a product travels from the model to an instruction: moe.cpp and cpu_replica.cpp ask for y = x Wᵀ + b; linear.cpp cuts
-// it into tasks of 64 output features and hands them to threads; a task calls one of the functions below for its rows of W
-// and all tokens. There are two ways to compute it, with a folder each. f32/ multiplies f32 tokens (Kernels): one loop,
-// loops.h, over a vector type for each instruction set. packed/ multiplies tokens that were rounded and re-ordered once
-// before the product (PackedKernels), in the form that one instruction wants: bf16 pairs for AMX, whole numbers for AVX2.
-// kernels.cpp finds out which sets this CPU has.
+// How a product travels from the model to an instruction: moe.cpp and cpu_replica.cpp ask for y = x Wᵀ + b; linear.cpp
+// cuts it into tasks of 64 output features and hands them to threads; a task calls one of the functions below for its
+// rows of W and all tokens. There are two ways to compute it, with a folder each. f32/ multiplies f32 tokens (Kernels):
+// one loop, loops.h, over a vector type for each instruction set. packed/ multiplies tokens that were rounded and
+// re-ordered once before the product (PackedKernels), in the form that one instruction wants: bf16 pairs for AMX, whole
+// numbers for AVX2. kernels.cpp finds out which sets this CPU has.
 //
-// Every sum runs in an order that the shape of one row fixes. In f32: L partial sums, element k in sum k % L, then a fixed
-// tree, where L is the floats of a register (4 with NEON, 8 with AVX2, else 16). How many tokens or rows are computed
-// together changes nothing, bit for bit.
+// Every sum runs in an order that the shape of one row fixes. In f32: L partial sums, element k in sum k % L, then a
+// fixed tree, where L is the floats of a register (4 with NEON, 8 with AVX2, else 16). How many tokens or rows are
+// computed together changes nothing, bit for bit.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -44,13 +44,14 @@ struct AttentionTile {
     const bf16 *next_keys = nullptr, *next_values = nullptr;  // pages to fetch: what the next tile begins with
 };
 
-// Products of packed tokens, for sets with instructions for them: what --precision bf16 runs on. Tokens are rounded once, to
-// bf16 or finer; sums are f32, in an order that the shape of one row fixes. (Sets differ from each other in last bits.)
-// What a panel holds is the set's own affair: pairs of bf16, whole numbers with scales, or floats.
+// Products of packed tokens, for sets with instructions for them: what --precision bf16 runs on. Tokens are rounded
+// once, to bf16 or finer; sums are f32, in an order that the shape of one row fixes. (Sets differ from each other in
+// last bits.) What a panel holds is the set's own affair: pairs of bf16, whole numbers with scales, or floats.
 struct PackedKernels {
-    // Rounds columns [first, first + n_columns) of n <= kPanelRows rows, which begin at x[i], and stores them in a panel of
-    // width · padded(n_in) / kBlock · block_bytes bytes, in the order in which `dot` reads them with weights of that type.
-    // first is a multiple of kBlock; the last columns bring the padding. width: n for a panel that is alone, else kPanelRows.
+    // Rounds columns [first, first + n_columns) of n <= kPanelRows rows, which begin at x[i], and stores them in a
+    // panel of width · padded(n_in) / kBlock · block_bytes bytes, in the order in which `dot` reads them with weights
+    // of that type. first is a multiple of kBlock; the last columns bring the padding. width: n for a panel that is
+    // alone, else kPanelRows.
     void (*pack)(std::byte* panel, const float* const* x, int n, int width, int64_t n_in, int64_t first,
                  int64_t n_columns, DType weights);
 

@@ -6,8 +6,8 @@
 constexpr int64_t kv_element_bytes(Precision precision) {
     return precision == Precision::kF32 ? 4 : 2;
 }
-// What the KV cache may take. Pages cost memory only once they are used, so a generous limit is harmless: nine tenths of
-// what the weights leave.
+// What the KV cache may take. Pages cost memory only once they are used, so a generous limit is harmless: nine tenths
+// of what the weights leave.
 int64_t kv_memory_bytes(const EngineOptions& options, int64_t weight_bytes);
 
 class KvStore {
@@ -25,8 +25,8 @@ class KvStore {
     // One KV head's (kPagePositions, P) in the page that holds `pos` of this sequence, in dtype(); tiled: keys
     // (kPagePositions, padded P), values (padded P, kPagePositions).
     void* page(int layer, Part part, const PageTable& pages, int pos, int kv_head) const;
-    // Before positions are written that begin a page: clears the values of those that follow, whoever left them there,
-    // because a tile multiplies them by weights of zero, and zero times infinity is not zero. Nothing to do if not tiled.
+    // Call before a page's first write, with its first position: zeroes the page's values, because unwritten positions
+    // get weight 0, and 0 × inf is NaN. Does nothing if not tiled.
     void begin_page(int layer, const PageTable& pages, int pos) const;
     // Writes one position: x (G, P) floats.
     void write(int layer, Part part, const PageTable& pages, int pos, const float* x) const;

@@ -29,8 +29,8 @@ class Rows {
     AlignedVector<float> data_;
 };
 
-// (n, dim), rounded and packed for PackedKernels::dot. Rows come in groups that are multiplied by one matrix each: all in one,
-// or one an expert. Of a group, a span of up to kPackedRowsAtOnce is multiplied at once.
+// (n, dim), rounded and packed for PackedKernels::dot. Rows come in groups that are multiplied by one matrix each: all
+// in one, or one an expert. Of a group, a span of up to kPackedRowsAtOnce is multiplied at once.
 class PackedRows {
   public:
     struct Span {
@@ -79,7 +79,8 @@ void multiply(const Kernels& kernels, float* y, int64_t y_stride, const float* x
 void linear_task(const Kernels& kernels, Rows& y, const Rows& x, int64_t t0, int64_t n_tok, const Matrix& w,
                  const Vector& b, int64_t first_bias, int64_t o0, int64_t o1);
 
-// y (T, n_out) = x (T, n_in) Wᵀ + b, for some matrices and one x: one loop for all, so that threads wait for each other once.
+// y (T, n_out) = x (T, n_in) Wᵀ + b, for some matrices and one x: one loop for all, so that threads wait for each other
+// once.
 struct Product {
     Rows& y;
     const Matrix& w;
@@ -88,8 +89,9 @@ struct Product {
 using Products = std::initializer_list<Product>;
 void linear(const Kernels& kernels, const Rows& x, Products products);
 
-// Calls work(task) for each in [0, n_tasks), on all threads: whoever is free takes a run of up to 8 neighbours, because a task
-// fetches what the next one reads. As many runs for one thread as for another, or the last would keep all others waiting.
+// Calls work(task) for each in [0, n_tasks), on all threads: whoever is free takes a run of up to 8 neighbours, because
+// a task fetches what the next one reads. As many runs for one thread as for another, or the last would keep all others
+// waiting.
 template <class F>
 void for_each_in_runs(int64_t n_tasks, F&& work) {
     constexpr int64_t kLongestRun = 8, kFewestRuns = 4;  // a thread
@@ -102,8 +104,8 @@ void for_each_in_runs(int64_t n_tasks, F&& work) {
         for (int64_t task = n_tasks * run / n_runs; task < n_tasks * (run + 1) / n_runs; task++) work(task);
 }
 
-// Calls work(task) for each in [0, n_tasks), on all threads. Few tokens a task: memory is the limit, and each thread gets one
-// long stream of it. Many: as above.
+// Calls work(task) for each in [0, n_tasks), on all threads. Few tokens a task: memory is the limit, and each thread
+// gets one long stream of it. Many: as above.
 template <class F>
 void for_each_task(int64_t n_tasks, int64_t n_tok, F&& work) {
     if (n_tok > kPanelRows) return for_each_in_runs(n_tasks, work);

@@ -47,8 +47,8 @@ class PinnedMemory {
     void* data_;
 };
 
-// Hands out pieces of a block, 256-byte aligned. Without a block it only counts: the same code that lays out memory says
-// beforehand how much it will be.
+// Hands out pieces of a block, 256-byte aligned. Without a block it only counts: the same code that lays out memory
+// says beforehand how much it will be.
 class Layout {
   public:
     Layout() = default;

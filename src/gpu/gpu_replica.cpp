@@ -136,7 +136,8 @@ class GpuReplica : public Replica {
         return lay_out_workspace(config_, capacity_.max_batch_tokens, capacity_.max_batch_tokens, max_spans, layout);
     }
 
-    // (max_batch_tokens), written by the device over the bus: there are few, and a copy would be an operation of its own.
+    // (max_batch_tokens), written by the device over the bus: there are few, and a copy would be an operation of its
+    // own.
     int* sampled_tokens() const { return reinterpret_cast<int*>(sampled_host_->data()); }
 
     void set_spans(StepView& view, const Batch& batch, bool rounded) const {

@@ -7,8 +7,8 @@
 
 namespace {
 
-// Dense bf16 products, TFLOP/s, by the start of the device's name. H200: measured with a library's large product (the vendor
-// says 990); others: compute units × rate × clock.
+// Dense bf16 products, TFLOP/s, by the start of the device's name. H200: measured with a library's large product (the
+// vendor says 990); others: compute units × rate × clock.
 double matrix_tflops(const std::string& name) {
     const std::pair<const char*, double> table[] = {
         {"NVIDIA H200", 811}, {"AMD Instinct MI250", 181}, {"AMD Instinct MI300", 1307}};

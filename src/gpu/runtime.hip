@@ -156,8 +156,8 @@ void destroy_graph(Graph graph) {
     GPU_CHECK(hipGraphExecDestroy(native_graph(graph)));
 }
 
-// AMD gives a launch all the LDS there is; NVIDIA asks to be told of more than 48 KB, on each device. Some of these may be a
-// kernel's static arrays, which are not counted here.
+// AMD gives a launch all the LDS there is; NVIDIA asks to be told of more than 48 KB, on each device. Some of these may
+// be a kernel's static arrays, which are not counted here.
 void allow_lds([[maybe_unused]] const void* kernel, [[maybe_unused]] size_t bytes) {
 #ifdef __CUDACC__
     constexpr size_t kUntold = 32 << 10;

@@ -10,8 +10,8 @@ constexpr int kGpuPrefillChunk = 512;
 // Rows of logits at once: 256 × 201088 floats are 206 MB.
 constexpr int kLogitRowsAtOnce = 256;
 
-// Sizes for which decode steps are recorded: powers of two up to 32, then multiples of 32, so that at most 31 rows, or less
-// than one in two, are padding.
+// Sizes for which decode steps are recorded: powers of two up to 32, then multiples of 32, so that at most 31 rows, or
+// less than one in two, are padding.
 constexpr int decode_bucket(int n_tok) {
     int bucket = 1;
     while (bucket < n_tok && bucket < 32) bucket *= 2;

@@ -1,4 +1,5 @@
-// gemm_dense.hip: the products with bf16 matrices: q, k and v with rotation and cache write; the attention's output; logits.
+// gemm_dense.hip: the products with bf16 matrices: q, k and v with rotation and cache write; the attention's output;
+// logits.
 #include "gemm.h"
 #include "gpu/platform.h"
 
@@ -149,8 +150,8 @@ struct Logits : DenseRows {
     }
 };
 
-// Rows a block takes: the fewest that hold all, while spreading k over waves fills the device better than tiles of many rows
-// do. With few slabs that is so for longer (H200, 256 rows: attention's output 92 -> 58 us, qkv 107 -> 121).
+// Rows a block takes: the fewest that hold all, while spreading k over waves fills the device better than tiles of many
+// rows do. With few slabs that is so for longer (H200, 256 rows: attention's output 92 -> 58 us, qkv 107 -> 121).
 int tile_rows_for(int n_rows, int n_slabs) {
     if (n_rows <= 32) return n_rows <= 16 ? 16 : 32;
     if (n_rows <= (n_slabs <= 128 ? 256 : 128)) return 64;

@@ -1,9 +1,9 @@
 // gemm_group.h: the matrix-product kernel for many tokens where matrix instructions belong to groups of waves
 // (gpu/group_mma.h). It sums in the same order as those of gemm.h, bit for bit.
 //
-// A block is kGroupRows rows of activations and three groups of waves, a wave one tile of 16 rows of weights: two waves share
-// a slab. While the matrix cores are at one half of a depth step, waves decode the weights of the other. LDS holds the
-// activations of three depth steps: one may still be multiplied, the next is, the third arrives.
+// A block is kGroupRows rows of activations and three groups of waves, a wave one tile of 16 rows of weights: two waves
+// share a slab. While the matrix cores are at one half of a depth step, waves decode the weights of the other. LDS
+// holds the activations of three depth steps: one may still be multiplied, the next is, the third arrives.
 #pragma once
 #include "gemm_problem.h"
 #include "gpu/group_mma.h"
@@ -15,8 +15,8 @@ constexpr int kGroupBlockWaves = 12, kGroupBlockSlabs = kGroupBlockWaves / 2, kG
 constexpr int kWavesOfGroup = 4;
 static_assert(kGroupWaves == 0 || kGroupWaves == kWavesOfGroup, "a group is two slabs");
 
-// Sums on their way from the waves that have them to those that store them, for each pair of slabs: (kGroupRows, kSumStride),
-// a row the first tiles' 32 sums, then the second's. The padding keeps a wave's writes on different banks.
+// Sums on their way from the waves that have them to those that store them, for each pair of slabs: (kGroupRows,
+// kSumStride), a row the first tiles' 32 sums, then the second's. The padding keeps a wave's writes on different banks.
 constexpr int kSumStride = 2 * kSlabRows + 4;
 constexpr size_t group_lds_bytes() {
     constexpr size_t kStaged = size_t(kGroupStages) * group_stage_bytes(kGroupRows);
@@ -93,7 +93,7 @@ __device__ void group_product(float* sum, const Problem& problem, const GemmShap
             matrix.commit();
             add = true;
         }
-        // Past the end the last step comes again, to where nobody looks: a branch would cost more.
+        // Past the end the last step is loaded again, into buffers that are never read; cheaper than a branch.
 #pragma unroll
         for (int i = 0; i + 1 < kAhead; i++) w[i] = w[i + 1];
         w[kAhead - 1].load(tiles, scales, step + kAhead < last ? step + kAhead : last, tile, lane);
@@ -123,7 +123,8 @@ __global__ __launch_bounds__(kGroupBlockWaves* kWave, 1) void gemm_group_kernel(
         float sum[kGroupRows / 2] = {};
         group_product<Problem, kSplit>(sum, problem, shape, rows, lds);
 
-        // A group has two slabs. Its waves hold one tile each; they store rows of both slabs, a lane the two tiles of a column.
+        // A group has two slabs. Its waves hold one tile each; they store rows of both slabs, a lane the two tiles of a
+        // column.
         const int lane = lane_id(), wave = wave_id(), group = wave / kWavesOfGroup, of_group = wave % kWavesOfGroup;
         const int slab = int(blockIdx.x) * kGroupBlockSlabs + group * 2 + lane / kTile, col = lane % kTile;
         const float bias[2] = {problem.bias(rows, slab, 0, col), problem.bias(rows, slab, 1, col)};

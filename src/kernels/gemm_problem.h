@@ -1,8 +1,9 @@
-// gemm_problem.h: what the matrix-product kernels (gemm.h, gemm_group.h) are asked: shapes, rows, and what a Problem is.
+// gemm_problem.h: what the matrix-product kernels (gemm.h, gemm_group.h) are asked: shapes, rows, and what a Problem
+// is.
 //
 // All sum the same way, so that a token's result does not depend on how many others there are: k is cut into n_splits
-// spans, fixed by the shape alone; within a span the matrix core adds 32 k at a time in ascending order; the spans' sums
-// are added in ascending order.
+// spans, fixed by the shape alone; within a span the matrix core adds 32 k at a time in ascending order; the spans'
+// sums are added in ascending order.
 //
 // A Problem says what is multiplied:
 //   kMxfp4                                  of the weights

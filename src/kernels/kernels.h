@@ -1,15 +1,16 @@
 // kernels.h: every launcher of a kernel, with shapes: the one header that the forward pass includes.
 //
-// Shape letters as in model.h; Dp is D rounded up to a multiple of 64, as all depths of matrix products are (kDepthStep):
-// activations have zeros there. All pointers are device memory. A launcher stops the program if it is asked for a shape
-// that its kernel was not written for.
+// Shape letters as in model.h; Dp is D rounded up to a multiple of 64, as all depths of matrix products are
+// (kDepthStep): activations have zeros there. All pointers are device memory. A launcher stops the program if it is
+// asked for a shape that its kernel was not written for.
 #pragma once
 #include "bf16.h"
 #include "gpu/runtime.h"
 
 // ---- weights, packed for the matrix cores ----
 
-// Rows of activations a block of gemm_group.h takes: results and spans' sums are 96 registers then, and three groups fit.
+// Rows of activations a block of gemm_group.h takes: results and spans' sums are 96 registers then, and three groups
+// fit.
 constexpr int kGroupRows = 96;
 constexpr int kSlabRows = 32;   // rows of a packed matrix that a wave treats together: two tiles
 constexpr int kDepthStep = 64;  // k that a slab's loop takes at once: two tiles
@@ -46,8 +47,8 @@ enum class SourceType { kF32, kBF16, kMXFP4 };
 constexpr int kLargestPackedScale = 128;  // of MXFP4: 2^1; matrices with larger ones are packed as bf16
 
 // One expert's matrix into its place. source: (n_out, n_in) of the type, (n_in, n_out) if transposed; MXFP4: (n_out,
-// n_in / 32, 16) bytes and source_scales (n_out, n_in / 32). It stays MXFP4 if `scales` is given, all else becomes bf16.
-// head_dim: for kRotated.
+// n_in / 32, 16) bytes and source_scales (n_out, n_in / 32). It stays MXFP4 if `scales` is given, all else becomes
+// bf16. head_dim: for kRotated.
 void pack_matrix(void* tiles, uint32_t* scales, const void* source, const uint8_t* source_scales, SourceType type,
                  bool transposed, int n_out, int n_in, SlabRows rows, int head_dim, gpu::Stream stream);
 
@@ -58,9 +59,9 @@ void widen_vector(float* out, const void* source, SourceType type, int64_t n, gp
 
 constexpr int kKvPagePositions = 32;
 
-// One layer's part of the KV cache. A page of kKvPagePositions positions holds for every layer of its kind and every KV head
-// the keys as packed tiles (2, P / 32) of (16 positions, 32 dims), then the values as packed tiles (P / 16) of (16 dims,
-// 32 positions in the order of k_slot).
+// One layer's part of the KV cache. A page of kKvPagePositions positions holds for every layer of its kind and every KV
+// head the keys as packed tiles (2, P / 32) of (16 positions, 32 dims), then the values as packed tiles (P / 16) of (16
+// dims, 32 positions in the order of k_slot).
 struct KvLayer {
     bf16* base = nullptr;        // page 0, this layer, KV head 0
     int64_t page_stride = 0;     // elements, page to page
@@ -91,8 +92,8 @@ void rmsnorm_rows(bf16* h, const float* x, const int* row_token, const float* ga
                   const float* weight, int n_rows, int hidden_dim, int experts_per_token, float eps,
                   gpu::Stream stream);
 
-// Rotates q and k by position and writes k and v into the cache; bias added before. w: rows H·P of q and G·P of k (kRotated),
-// G·P of v (kPlain): three matrices. cos_sin (positions, P / 2, 2) f32. q (T, H·P) bf16.
+// Rotates q and k by position and writes k and v into the cache; bias added before. w: rows H·P of q and G·P of k
+// (kRotated), G·P of v (kPlain): three matrices. cos_sin (positions, P / 2, 2) f32. q (T, H·P) bf16.
 struct QkvWeights {
     PackedMatrix q, k, v;
 };
@@ -115,8 +116,8 @@ void attention(bf16* att, const bf16* q, const KvLayer& kv, const float* sinks, 
 // x (T, n_out) f32 += att (T, n_in) · wᵀ + bias
 void gemm_residual(float* x, const bf16* att, const PackedMatrix& w, int n_tok, gpu::Stream stream);
 
-// h (T, Dp) = norm of x as rmsnorm; logits = h before rounding (f32) · w_router (E, D)ᵀ + b_router, in f32; expert (T, A):
-// the largest logits, ties to the smaller id, stored in ascending order of id; weight (T, A): softmax over these.
+// h (T, Dp) = norm of x as rmsnorm; logits = h before rounding (f32) · w_router (E, D)ᵀ + b_router, in f32; expert (T,
+// A): the largest logits, ties to the smaller id, stored in ascending order of id; weight (T, A): softmax over these.
 // w_router bf16 or f32 as w_is_f32 says.
 void router(bf16* h, int* expert, float* weight, const float* x, const float* gain, const void* w_router, bool w_is_f32,
             const float* b_router, int n_tok, int hidden_dim, int n_experts, int experts_per_token, float eps,

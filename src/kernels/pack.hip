@@ -1,8 +1,9 @@
 // pack.hip: brings weights into the order in which the matrix cores take them: one pass over each matrix, at load.
 //
 // A matrix becomes slabs of 32 rows, two tiles, so that a wave with both tiles holds the two rows of every pair that an
-// epilogue must see together (SlabRows). bf16: for each 32 k the two packed tiles. MXFP4: for each 64 k the codes of the four
-// tiles (two of k, two of rows), 1 KB, such that 16-byte loads of a wave are contiguous; and a word of four scales a row.
+// epilogue must see together (SlabRows). bf16: for each 32 k the two packed tiles. MXFP4: for each 64 k the codes of
+// the four tiles (two of k, two of rows), 1 KB, such that 16-byte loads of a wave are contiguous; and a word of four
+// scales a row.
 #include "gpu/mxfp4.h"
 #include "kernels.h"
 
@@ -59,8 +60,8 @@ __global__ void pack_bf16_kernel(Run* tiles, Source s, int64_t n_runs, int n_til
     tiles[idx] = run;
 }
 
-// One thread a word of 8 codes. A block's words: (kRuns chunks, kHolders lanes, 4), a lane's words in the order (tile of k,
-// tile of rows, run).
+// One thread a word of 8 codes. A block's words: (kRuns chunks, kHolders lanes, 4), a lane's words in the order (tile
+// of k, tile of rows, run).
 __global__ void pack_codes_kernel(uint32_t* words, Source s, int64_t n_words, int n_steps) {
     const int64_t idx = int64_t(blockIdx.x) * kThreads + threadIdx.x;
     if (idx >= n_words) return;

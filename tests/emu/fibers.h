@@ -15,7 +15,8 @@ struct Launch {
     Order order;  // not kCheck
 };
 
-// Called when all lanes wait at a barrier and when all have returned, with how often it was called for this block before.
+// Called when all lanes wait at a barrier and when all have returned, with how often it was called for this block
+// before.
 using AtBarrier = std::function<void(int barrier, const char* lds)>;
 
 // Runs a block on this OS thread.

@@ -2,8 +2,8 @@
 //
 // Each lane is a fiber. It runs until it comes to a collective of its wave or a barrier of its block, or returns; then
 // another one runs. Blocks are spread over OpenMP threads. What a GPU leaves undefined stops the program with one line:
-// a collective that not all lanes of a wave come to, a barrier that not all lanes of a block come to, a write past the LDS
-// of the launch.
+// a collective that not all lanes of a wave come to, a barrier that not all lanes of a block come to, a write past the
+// LDS of the launch.
 #pragma once
 #include <math.h>
 
@@ -62,11 +62,11 @@ void launch(const Site& site, const dim3& grid, const dim3& block, size_t lds_by
     run_grid(site, grid, block, lds_bytes, [&] { std::apply(kernel, values); });
 }
 
-// In which order blocks, waves and lanes take turns. kRandom is a function of the seed alone, and changes waves not only at
-// barriers. kCheck runs each launch twice from the same device memory, in ascending and in descending order, so that of any
-// two accesses without a barrier between each one comes first once. LDS at every barrier and all device memory at the end
-// must be the same, else the launch has a race, or counts on an order of its blocks.
-// At start: the environment variable EMU_ORDER: empty, check, or a seed.
+// In which order blocks, waves and lanes take turns. kRandom is a function of the seed alone, and changes waves not
+// only at barriers. kCheck runs each launch twice from the same device memory, in ascending and in descending order, so
+// that of any two accesses without a barrier between each one comes first once. LDS at every barrier and all device
+// memory at the end must be the same, else the launch has a race, or counts on an order of its blocks. At start: the
+// environment variable EMU_ORDER: empty, check, or a seed.
 enum class Turns { kAscending, kDescending, kRandom, kCheck };
 struct Order {
     Turns turns = Turns::kAscending;

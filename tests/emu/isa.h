@@ -2,9 +2,9 @@
 // lives: (m, k) → (lane, element). include/gpu/mma_*.h says the inverse, lane → (row, k). Keep it so: two statements of
 // one fact check each other; one statement used twice checks nothing.
 //
-// Sources: AMD Instinct MI200 ISA, V_MFMA_F32_16X16X16_BF16_1K; AMD RDNA3 ISA, 7.9 "Wave Matrix Multiply Accumulate"; NVIDIA
-// PTX ISA, "Matrix fragments for mma.m16n8k16", "wgmma: register fragments and shared memory matrix layout". V_PERM_B32: any
-// of AMD's.
+// Sources: AMD Instinct MI200 ISA, V_MFMA_F32_16X16X16_BF16_1K; AMD RDNA3 ISA, 7.9 "Wave Matrix Multiply Accumulate";
+// NVIDIA PTX ISA, "Matrix fragments for mma.m16n8k16", "wgmma: register fragments and shared memory matrix layout".
+// V_PERM_B32: any of AMD's.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -39,8 +39,8 @@ inline float flushed(float f, bool flush) {
 }
 
 // d[m][n] += Σ_k a[m][k] · b[n][k], k ascending, every addition rounded. Hardware adds in an order of its own.
-// Isa: kM, kN, kK, kFlush (subnormals are zeros), a(m, k), b(n, k), d(m, n). What takes time is to collect the operands:
-// lanes first, so that all else is between small arrays, with loops that the compiler unrolls.
+// Isa: kM, kN, kK, kFlush (subnormals are zeros), a(m, k), b(n, k), d(m, n). What takes time is to collect the
+// operands: lanes first, so that all else is between small arrays, with loops that the compiler unrolls.
 template <class Isa>
 void multiply(void* const* shares) {
     constexpr int kM = Isa::kM, kN = Isa::kN, kK = Isa::kK;
@@ -82,8 +82,8 @@ void multiply(void* const* shares) {
         std::memcpy(static_cast<MatrixShare*>(shares[lane])->d, d_of[lane], sizeof d_of[lane]);
 }
 
-// Each byte of the selector says what the result's byte is: 0 to 7 a byte of {s0, s1}, s1 the lower; 8 to 11 eight times the
-// sign of byte 1, 3, 5 or 7; 12 zero; more than that 0xff.
+// Each byte of the selector says what the result's byte is: 0 to 7 a byte of {s0, s1}, s1 the lower; 8 to 11 eight
+// times the sign of byte 1, 3, 5 or 7; 12 zero; more than that 0xff.
 inline uint32_t v_perm_b32(uint32_t s0, uint32_t s1, uint32_t selector) {
     const uint64_t bytes = uint64_t(s0) << 32 | s1;
     uint32_t result = 0;
@@ -154,8 +154,8 @@ inline void mma_m16n8k16_f32_bf16(float* d, const uint32_t* a, const uint32_t* b
     meet("mma.sync", &share, multiply<Mma16x8x16>);
 }
 
-// A wave's quarter of wgmma.mma_async.m64nNk16 with A in registers: 16 rows. B lies in LDS as core matrices of 8 rows × 16
-// bytes; those of the next 8 k are leading_bytes on, those of the next 8 rows stride_bytes.
+// A wave's quarter of wgmma.mma_async.m64nNk16 with A in registers: 16 rows. B lies in LDS as core matrices of 8 rows ×
+// 16 bytes; those of the next 8 k are leading_bytes on, those of the next 8 rows stride_bytes.
 struct Wgmma {
     float* d;  // n / 2 of a lane
     uint32_t a[4];

@@ -1,5 +1,5 @@
-// test_bench_step.cpp: what the bench of whole steps says of their work, and the profile of their roofs, on a model small
-// enough to be emulated.
+// test_bench_step.cpp: what the bench of whole steps says of their work, and the profile of their roofs, on a model
+// small enough to be emulated.
 #include <gtest/gtest.h>
 
 #include "../../tools/gpu/step_bench.h"
@@ -24,8 +24,8 @@ Config tiny_config() {
     return c;
 }
 
-// Bytes of one layer: q 128 × 64, k and v 64 × 64, o 64 × 128, router 4 × 64, all bf16; experts of 3 × 64 × 64 in MXFP4,
-// 17 bytes for 32 weights. A key and its value: 2 × 64 bf16.
+// Bytes of one layer: q 128 × 64, k and v 64 × 64, o 64 × 128, router 4 × 64, all bf16; experts of 3 × 64 × 64 in
+// MXFP4, 17 bytes for 32 weights. A key and its value: 2 × 64 bf16.
 constexpr double kDense = 2 * (128 * 64 + 2 * 64 * 64 + 64 * 128 + 4 * 64), kExpert = 3 * 64 * 64 * 17 / 32, kKey = 256;
 constexpr double kLogits = 320 * 64 * 2;
 

@@ -1,5 +1,5 @@
-// test_emulator.hip: the emulator itself (tests/emu/): what it runs, what it refuses, which races it finds. Only built for
-// the emulations.
+// test_emulator.hip: the emulator itself (tests/emu/): what it runs, what it refuses, which races it finds. Only built
+// for the emulations.
 #include <gtest/gtest.h>
 
 #include <vector>

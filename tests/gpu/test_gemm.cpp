@@ -1,5 +1,5 @@
-// test_gemm.cpp: packed matrix products against sums in double, at the shapes where they could break, and bit for bit between
-// the kernels for few and for many tokens.
+// test_gemm.cpp: packed matrix products against sums in double, at the shapes where they could break, and bit for bit
+// between the kernels for few and for many tokens.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -212,9 +212,9 @@ TEST(GemmExpertsBits, DoNotDependOnTheTileSize) {
     }
 }
 
-// Every code in every place under every kind of scale: those at which weights become too small for a normal bf16, which are
-// packed as zeros; ordinary ones, odd and even; the largest that stays packed; and those that do not, up to the largest at
-// which 6 is still finite.
+// Every code in every place under every kind of scale: those at which weights become too small for a normal bf16, which
+// are packed as zeros; ordinary ones, odd and even; the largest that stays packed; and those that do not, up to the
+// largest at which 6 is still finite.
 TEST(Mxfp4, EveryCodeAndScale) {
     const float kCode[8] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
     for (const int scale : {0, 1, 2, 3, 60, 126, 127, 128, 129, 130, 200, 251}) {

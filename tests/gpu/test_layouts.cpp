@@ -1,5 +1,5 @@
-// test_layouts.cpp: that what gpu/mma.h says of a device's matrix cores is so: the tables agree with each other, and the
-// instruction agrees with the tables.
+// test_layouts.cpp: that what gpu/mma.h says of a device's matrix cores is so: the tables agree with each other, and
+// the instruction agrees with the tables.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// test_model.cpp: the whole model on a GPU, real or emulated: against transformers in f32, against the CPU's batched path
-// with the same roundings, and that a request's bits do not depend on what runs beside it.
+// test_model.cpp: the whole model on a GPU, real or emulated: against transformers in f32, against the CPU's batched
+// path with the same roundings, and that a request's bits do not depend on what runs beside it.
 #include <algorithm>
 
 #include "checkpoint.h"
@@ -100,9 +100,9 @@ std::vector<double> row_distances(const Answer& got, const Answer& want) {
     return rows;
 }
 
-// The same roundings after sums in another order. Until a sum falls on the other side of a rounding's edge the two agree to
-// 1e-5; from there on the roundings of all that follows differ, which in this model is 6e-3, and once in a while another
-// expert is chosen. So: the typical row.
+// The same roundings after sums in another order. Until a sum falls on the other side of a rounding's edge the two
+// agree to 1e-5; from there on the roundings of all that follows differ, which in this model is 6e-3, and once in a
+// while another expert is chosen. So: the typical row.
 void expect_close_to_cpu(const std::vector<Answer>& got, const std::vector<Answer>& want) {
     for (size_t i = 0; i < got.size(); i++) {
         const std::vector<double> rows = row_distances(got[i], want[i]);
@@ -194,8 +194,8 @@ TEST(GpuModelGeometry, OtherSizesAgreeWithTheCpu) {
     }
 }
 
-// A trained model: a quarter of the rows or more agree to 3e-7; one or two, presumably where the router's choice was close,
-// differ by 7e-2.
+// A trained model: a quarter of the rows or more agree to 3e-7; one or two, presumably where the router's choice was
+// close, differ by 7e-2.
 TEST(GpuTrainedModel, LogitsAreThoseOfTheCpuInBf16) {
     const Model model = open_model("demo");
     std::vector<Prompt> prompts;

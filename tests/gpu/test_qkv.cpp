@@ -116,8 +116,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Qkv,
                                          Case{300, 96, 3, 1, 64, 0, "blocks of more rows, half a step"},
                                          Case{3, 320, 1, 1, 128, 0, "heads of 128, spans"}));
 
-// A token's query and key are the same bits alone, among few, among many: also where a product and a sum could be fused in
-// one kernel and not in another.
+// A token's query and key are the same bits alone, among few, among many: also where a product and a sum could be fused
+// in one kernel and not in another.
 TEST(QkvBits, DoNotDependOnTheNumberOfTokens) {
     constexpr int kHidden = 704, kHeadDim = 64, kMost = 300, kPages = (kMost + kKvPagePositions - 1) / kKvPagePositions;
     const TestMatrix w_q(false, 3 * kHeadDim, kHidden, 1, 1), w_k(false, kHeadDim, kHidden, 1, 2);

@@ -1,9 +1,10 @@
-// bench_kernels.cpp: every kernel at the sizes of gpt-oss, one after the other: time, bytes, operations, share of the roof.
+// bench_kernels.cpp: every kernel at the sizes of gpt-oss, one after the other: time, bytes, operations, share of the
+// roof.
 //
 //   bench_kernels [20b|120b] [T...]      tokens a step, default 1 4 16 64 256 1024 4096
 //
-// Weights are random bits of the right shape. Each launch takes the next of several copies, so that no cache holds what it
-// reads. Medians of kRounds launches.
+// Weights are random bits of the right shape. Each launch takes the next of several copies, so that no cache holds what
+// it reads. Medians of kRounds launches.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

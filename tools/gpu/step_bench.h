@@ -1,5 +1,5 @@
-// step_bench.h: times whole steps of a replica, as the scheduler would ask for them, and says what they take at least. For
-// bench_step.cpp and its test.
+// step_bench.h: times whole steps of a replica, as the scheduler would ask for them, and says what they take at least.
+// For bench_step.cpp and its test.
 #pragma once
 #include <algorithm>
 #include <chrono>
@@ -38,8 +38,8 @@ class StepBench {
 
     int max_sequences() const { return int(pages_.size()); }
 
-    // One token each of n_seq sequences that have context - 1 before it, of which no more than the first was computed: what
-    // keys say takes no time.
+    // One token each of n_seq sequences that have context - 1 before it, of which no more than the first was computed:
+    // what keys say takes no time.
     StepTime decode(int n_seq, int context, int n_rounds) {
         run(batch(n_seq, 0, 1, true));  // tells the replica which pages are whose
         const Batch step = batch(n_seq, context - 1, 1, true);

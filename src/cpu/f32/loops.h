@@ -1,9 +1,9 @@
 // loops.h: the inner loops of Kernels (kernels.h), written once over a vector type `V` of kLanes floats, 4 to 16. Each
 // file beside this one defines such a type with the instructions of one set, and instantiates MakeKernels<V>.
 //
-// V has: zero, set1, load and store of kLanes floats, load_bf16, load_f16, fma, sum (a fixed tree), mxfp4 (16 bytes of codes and a
-// scale → a block, in the order of columns kMxfp4Column), and the tile sizes kRows × kToks: as many partial sums as its
-// registers hold beside a column of the tile's weights or tokens.
+// V has: zero, set1, load and store of kLanes floats, load_bf16, load_f16, fma, sum (a fixed tree), mxfp4 (16 bytes of
+// codes and a scale → a block, in the order of columns kMxfp4Column), and the tile sizes kRows × kToks: as many partial
+// sums as its registers hold beside a column of the tile's weights or tokens.
 //
 // Everything is in an anonymous namespace: the same template, compiled for two instruction sets, must not be merged by
 // the linker into one.
@@ -30,7 +30,8 @@ V load_all(const f16* p) {
     return V::load_f16(p);
 }
 
-// The first n elements (clamped to 0 to kLanes), zeros after them: rows that end inside a vector are rare, and may be slow.
+// The first n elements (clamped to 0 to kLanes), zeros after them: rows that end inside a vector are rare, and may be
+// slow.
 template <class V, class T>
 V load_n(const T* p, int64_t n) {
     T part[V::kLanes] = {};
@@ -59,8 +60,8 @@ Block<V> make_block(F&& load_part) {
     return block;
 }
 
-// Weight rows of a dense dtype. row(o) is a cursor on one of them: load() gives the whole block at column k, load_tail() the
-// n < 32 elements that end the row.
+// Weight rows of a dense dtype. row(o) is a cursor on one of them: load() gives the whole block at column k,
+// load_tail() the n < 32 elements that end the row.
 template <class V, class T>
 struct DenseRows {
     const T* w;

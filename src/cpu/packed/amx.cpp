@@ -60,8 +60,8 @@ void write(float* y, int64_t y_stride, const float* sums, const float* bias, int
             write_tile(y + t * y_stride + r, y_stride, sums, bias + r, n_rows - r, n_tok - t);
 }
 
-// Brings the lines into L1 that a slab's sums will be written to, a token's at a time: a store that waits for its line holds up
-// all that come after it, decoded weights among them.
+// Brings the lines into L1 that a slab's sums will be written to, a token's at a time: a store that waits for its line
+// holds up all that come after it, decoded weights among them.
 class OutputFetcher {
   public:
     OutputFetcher(const float* y, int64_t y_stride, int64_t n_tok) : row_(y), stride_(y_stride), left_(n_tok) {}
@@ -77,7 +77,8 @@ class OutputFetcher {
     int64_t stride_, left_;
 };
 
-// Up to three panels of tokens, in whose products with a slab's first tile tiles 0 to 2 are the sums, and 3 to 5 with its second.
+// Up to three panels of tokens, in whose products with a slab's first tile tiles 0 to 2 are the sums, and 3 to 5 with
+// its second.
 template <int kPanels>
 struct Panels {
     const bf16* x;  // (panels, steps, 16 pairs, width)
@@ -123,9 +124,10 @@ struct Panels {
         finish_stores(sums);
     }
 
-    // The sums += step s of a slab, whose two tiles are at `weights`. Tokens come from L2 and so are loaded once, weights are
-    // in L1. decode(0) to decode(3), a quarter each of what is to be decoded meanwhile, go between the products.
-    // kStay: L1 shall keep the tokens. Many tokens, and their sums, pass but once a slab: loads that say so leave L1 to the weights.
+    // The sums += step s of a slab, whose two tiles are at `weights`. Tokens come from L2 and so are loaded once,
+    // weights are in L1. decode(0) to decode(3), a quarter each of what is to be decoded meanwhile, go between the
+    // products. kStay: L1 shall keep the tokens. Many tokens, and their sums, pass but once a slab: loads that say so
+    // leave L1 to the weights.
     template <bool kStay, class F>
     void multiply(int64_t s, const bf16* weights, F&& decode) const {
         const bf16* a = x + s * kStep * width;
@@ -255,8 +257,8 @@ class SlabWriter {
     int64_t first_ = 0, tile_ = 0, n_tiles_ = 0;
 };
 
-// More panels: by threes, and by twos where threes do not come out, one after the other multiplied by a slab, while the next
-// slab is decoded. Sums wait in memory from slab to slab.
+// More panels: by threes, and by twos where threes do not come out, one after the other multiplied by a slab, while the
+// next slab is decoded. Sums wait in memory from slab to slab.
 template <class Decoder>
 void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Decoder& decoder, int64_t n_steps,
               const float* bias, int64_t o0, int64_t o1) {

@@ -1,8 +1,8 @@
-// amx_attention.cpp: attention of up to 16 queries over one sequence's pages with AMX. Keys are a tile's rows as they lie
-// in the page, values are too because pages hold them transposed, and a query is a lane: no sum crosses lanes.
+// amx_attention.cpp: attention of up to 16 queries over one sequence's pages with AMX. Keys are a tile's rows as they
+// lie in the page, values are too because pages hold them transposed, and a query is a lane: no sum crosses lanes.
 //
-// Pages come in ascending order, each with one update of the running maximum. A page that a query sees nothing of changes
-// no bit of its result, so queries of several positions can share a tile.
+// Pages come in ascending order, each with one update of the running maximum. A page that a query sees nothing of
+// changes no bit of its result, so queries of several positions can share a tile.
 #include <algorithm>
 
 #include "cpu/packed/amx_tiles.h"
@@ -64,8 +64,8 @@ void multiply_keys(float* scores, const bf16* keys, const int32_t* queries, int6
     _tile_stored(1, scores + 16 * kLanes, 64);
 }
 
-// The page after the one at hand. One line in four of it is fetched, ahead of which the hardware then brings the others: as
-// fast as memory, which fetches of all of them are not, as each holds a fill buffer.
+// Prefetches one line in four of the next page; the hardware prefetcher brings the rest. Prefetching all lines would
+// exhaust the fill buffers.
 struct NextPage {
     const bf16 *keys, *values;
     void fetch(int key, int64_t dim) const {
@@ -75,8 +75,8 @@ struct NextPage {
     }
 };
 
-// Scores of the page at position `pos` to weights, (16 pairs of keys, lanes, 2) bf16, relative to the largest score so far.
-// Returns what the sums of the pages before have to be multiplied by. Beside it the next page is fetched.
+// Scores of the page at position `pos` to weights, (16 pairs of keys, lanes, 2) bf16, relative to the largest score so
+// far. Returns what the sums of the pages before have to be multiplied by. Beside it the next page is fetched.
 __m512 weigh(int32_t* weights, const float* scores, Queries& q, int pos, __m512 scale, const NextPage& next,
              int64_t dim) {
     __m512 score[kKeys];

@@ -1,10 +1,10 @@
 // avx2.cpp: products of activations rounded to 16 bits with AVX2, which has no instruction for bf16.
 //
-// MXFP4 weights are small whole numbers times a power of two that a block of 32 shares. Tokens get the same form, a block
-// rounded to whole numbers of 15 bits, and VPMADDWD does twice as many products as a multiply-add. An element's error is
-// at most 2^-14 of its block's largest; bf16's would be 2^-9 of itself. Whole numbers are added up without error, blocks
-// in f32, k ascending. With bf16 weights there is nothing to gain: those of f32/avx2.cpp do, and nothing is
-// rounded.
+// MXFP4 weights are small whole numbers times a power of two that a block of 32 shares. Tokens get the same form, a
+// block rounded to whole numbers of 15 bits, and VPMADDWD does twice as many products as a multiply-add. An element's
+// error is at most 2^-14 of its block's largest; bf16's would be 2^-9 of itself. Whole numbers are added up without
+// error, blocks in f32, k ascending. With bf16 weights there is nothing to gain: those of f32/avx2.cpp do, and nothing
+// is rounded.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -43,12 +43,12 @@ void store_first(float* p, __m256 v, int64_t n) {
 // A panel is (blocks) of (width, 16 pairs) int16 and (width) f32 scales; kPanelBlock elements of 16 bits a token.
 constexpr int64_t kPairs = kBlock / 2, kPanelBlock = kBlock + 2;
 
-// Tokens' numbers are 2^14 at most, weights' values doubled and in an int16's upper byte, 2^8 · 12 at most: 32 products are
-// below 2^31, and 2^9 times too large.
+// Tokens' numbers are 2^14 at most, weights' values doubled and in an int16's upper byte, 2^8 · 12 at most: 32 products
+// are below 2^31, and 2^9 times too large.
 constexpr int kTokenBits = 14, kWeightShift = 9;
 
-// A block of 32 → whole numbers, and what one of them is worth. Pair 4 i + j holds columns 8 j + i and 8 j + i + 4, i and j
-// below 4.
+// A block of 32 → whole numbers, and what one of them is worth. Pair 4 i + j holds columns 8 j + i and 8 j + i + 4, i
+// and j below 4.
 float round_block(int16_t* pairs, const float* x) {
     const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
     __m256i most = _mm256_setzero_si256();
@@ -190,8 +190,8 @@ void decode(Piece& piece, const TileRows& rows, int64_t first, int64_t n) {
     }
 }
 
-// sums (N, 16 rows) += a piece's blocks times N tokens. x: the first's numbers in the first of the blocks, which are `stride`
-// apart, as are their scales.
+// sums (N, 16 rows) += a piece's blocks times N tokens. x: the first's numbers in the first of the blocks, which are
+// `stride` apart, as are their scales.
 template <int N>
 void add_piece(float* sums, const Piece& piece, int64_t n_blocks, const int16_t* x, const int16_t* scales,
                int64_t stride) {
@@ -230,8 +230,8 @@ void add_piece(float* sums, const Piece& piece, int64_t n_blocks, const int16_t*
     }
 }
 
-// One token times up to 8 rows, multiplied as soon as they are decoded. Two rows in a register, four sums of each: whole
-// numbers come to the same in any order.
+// One token times up to 8 rows, multiplied as soon as they are decoded. Two rows in a register, four sums of each:
+// whole numbers come to the same in any order.
 void dot_one(float* y, const int16_t* x, const TileRows& rows, const float* bias, int64_t n_rows) {
     alignas(32) float scale[kPieceBlocks][2][kLanes];
     const int64_t row_bytes = 16 * rows.n_blocks;

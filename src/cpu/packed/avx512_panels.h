@@ -1,5 +1,5 @@
-// avx512_panels.h: what the products of bf16 activations share, with AVX-512 and its BF16: weights of any kind decoded into
-// slabs, the 16 × 16 transposition, exp.
+// avx512_panels.h: what the products of bf16 activations share, with AVX-512 and its BF16: weights of any kind decoded
+// into slabs, the 16 × 16 transposition, exp.
 //
 // A slab is some rows of weights, some steps of 32 columns deep, bf16: (steps, rows, 32). Each row of a step is one
 // register, 64-byte aligned; 16 rows of a step are an AMX tile.
@@ -30,8 +30,8 @@ inline __mmask32 first_words(int64_t n) {
     return n <= 0 ? 0u : n >= 32 ? ~0u : (1u << n) - 1;
 }
 
-// Every E2M1 value under every E8M0 scale, in bf16: exact but for what overflows, or underflows below 2^-133. Twice the 16
-// codes, because the look-up reads 5 bits and the fifth may be anything. Few of its lines are in use at a time.
+// Every E2M1 value under every E8M0 scale, in bf16: exact but for what overflows, or underflows below 2^-133. Twice the
+// 16 codes, because the look-up reads 5 bits and the fifth may be anything. Few of its lines are in use at a time.
 struct Mxfp4Table {
     alignas(64) uint16_t value[256][32] = {};
     constexpr Mxfp4Table() {
@@ -41,8 +41,8 @@ struct Mxfp4Table {
 };
 constexpr Mxfp4Table kMxfp4;
 
-// MXFP4 blocks are decoded into an order of their own, the one that costs least: position 8 i + w holds column 4 w + i, the
-// ith code of 16-bit word w. Activations for such weights are packed in the same order.
+// MXFP4 blocks are decoded into an order of their own, the one that costs least: position 8 i + w holds column 4 w + i,
+// the ith code of 16-bit word w. Activations for such weights are packed in the same order.
 inline __m512i mxfp4_order(__m512i columns) {
     alignas(64) static const uint16_t kColumn[32] = {0, 4, 8,  12, 16, 20, 24, 28, 1, 5, 9,  13, 17, 21, 25, 29,
                                                      2, 6, 10, 14, 18, 22, 26, 30, 3, 7, 11, 15, 19, 23, 27, 31};
@@ -58,8 +58,8 @@ inline __m512i decode_mxfp4(const uint8_t* codes, uint8_t scale) {
                                     _mm512_load_si512(kMxfp4.value[scale]));
 }
 
-// Decoders of a matrix's rows, one for each way of storing them. at() is the place of a step in row o, columns() the kStep
-// columns there r rows further on; kBytes and kScaleBytes are what a row's step takes.
+// Decoders of a matrix's rows, one for each way of storing them. at() is the place of a step in row o, columns() the
+// kStep columns there r rows further on; kBytes and kScaleBytes are what a row's step takes.
 
 // kSteps: steps of a row, 0 if the compiler shall not know; distances between rows that it knows save up to 8 %.
 template <int64_t kSteps>
@@ -145,8 +145,8 @@ void with_decoder(const Matrix& w, F&& work) {
         work(Bf16Decoder(w));
 }
 
-// Rows [o, o + n_rows) of a step, zeros from row `end` on. Rare, so it is not inlined; given values, because addresses would
-// keep a caller's variables in memory.
+// Rows [o, o + n_rows) of a step, zeros from row `end` on. Rare, so not inlined. Arguments are values, because taking a
+// caller's variables by address would keep them in memory.
 template <class Decoder>
 __attribute__((noinline)) void decode_last(bf16* out, Decoder decoder, int64_t o, int64_t n_rows, int64_t end,
                                            int64_t step) {
@@ -155,10 +155,10 @@ __attribute__((noinline)) void decode_last(bf16* out, Decoder decoder, int64_t o
                            o + r < end ? decoder.columns(decoder.at(o + r, step), 0) : _mm512_setzero_si512());
 }
 
-// Decodes the rows of a matrix up to row `end`, slabs of kSlabRows one after the other, and brings into L2 the next slab, as
-// much with every row as it decodes. A line that comes from memory holds one of the core's 16 fill buffers for 150 ns, one
-// that the hardware has fetched already does not. The hardware runs some lines ahead wherever a page is read in order: with
-// four places of the next slab in turn it has four times as long.
+// Decodes the rows of a matrix up to row `end`, slab by slab of kSlabRows, prefetching an equal share of the next slab
+// into L2 with each row. A line that comes from memory holds one of the core's 16 fill buffers for 150 ns; one that the
+// hardware has fetched already does not. The hardware runs some lines ahead of whoever reads a page in order:
+// prefetching from four places of the next slab in turn gives it four times as long.
 template <class Decoder, int kSlabRows>
 class WeightReader {
   public:
@@ -226,7 +226,8 @@ inline __m512i round_step(const float* row, int64_t k, int64_t n_in, DType weigh
     return weights == DType::kMXFP4 ? mxfp4_order(pairs) : pairs;
 }
 
-// row[i] lane j → row[j] lane i, for 16 registers of 16 lanes: 2 × 2 blocks within, then between the registers' quarters.
+// row[i] lane j → row[j] lane i, for 16 registers of 16 lanes: 2 × 2 blocks within, then between the registers'
+// quarters.
 inline void transpose(__m512i (&row)[16]) {
     __m512i pairs[16], fours[16];
 #pragma GCC unroll 8
