@@ -42,8 +42,8 @@ std::string find_model(const Options& options) {
     return from_environment && *from_environment ? from_environment : demo_model();
 }
 
-// Whether the first word is a command of run.sh and no model: `./run demo` runs the demonstration, `./run demo -i Hello`
-// asks the model in demo/.
+// Whether the first word is a command of run.sh and no model: `./run demo` runs the demonstration, `./run demo -i
+// Hello` asks the model in demo/.
 bool is_for_run_sh(int argc, char** argv) {
     const std::string word = argc > 1 ? argv[1] : "";
     if (word == "demo") return argc == 2;

@@ -15,26 +15,26 @@ struct OpenOptions {
 };
 
 // The folder of a model, "openai/gpt-oss-20b", in the cache that Hugging Face's tools download to ($HF_HUB_CACHE, else
-// $HF_HOME/hub, else huggingface/hub in $XDG_CACHE_HOME or ~/.cache): the snapshot that refs/main names, else the newest.
-// Nothing if it is not there; *looked_in becomes the folder that was looked for. Downloads nothing.
+// $HF_HOME/hub, else huggingface/hub in $XDG_CACHE_HOME or ~/.cache): the snapshot that refs/main names, else the
+// newest. Nothing if it is not there; *looked_in becomes the folder that was looked for. Downloads nothing.
 std::optional<std::string> find_in_hub_cache(const std::string& model_id, std::string* looked_in);
 
-// `path`: a file or directory; a directory that holds nothing but the model's one; a file of a snapshot; a model's folder in
-// the cache of Hugging Face's tools; or, if there is nothing by that name, a model that find_in_hub_cache() finds.
-// Maps the checkpoint and checks every size, offset, dtype and shape against the config; reads no weights, so it takes
-// milliseconds. Throws Error.
+// `path`: a file or directory; a directory that holds nothing but the model's one; a file of a snapshot; a model's
+// folder in the cache of Hugging Face's tools; or, if there is nothing by that name, a model that find_in_hub_cache()
+// finds. Maps the checkpoint and checks every size, offset, dtype and shape against the config; reads no weights, so it
+// takes milliseconds. Throws Error.
 Model open_model(const std::string& path, const OpenOptions& options = {});
 
 // Reads what open_model leaves unread: no MXFP4 scale may be 255, the NaN of E8M0. Throws Error with the tensor's name.
 void check_scales(const Model& model);
 
-// Brings what of the model's files is not in memory yet there, front to back: first use would read it in small pieces, in
-// any order. Calls progress(bytes there, bytes in all) as it goes. Does nothing if next to nothing is missing, or if not
-// all of it would fit.
+// Brings what of the model's files is not in memory yet there, front to back: first use would read it in small pieces,
+// in any order. Calls progress(bytes there, bytes in all) as it goes. Does nothing if next to nothing is missing, or if
+// not all of it would fit.
 void read_ahead(const Model& model, const std::function<void(int64_t done, int64_t total)>& progress);
 
-// Files, and directories of files, that belong to an open model, those of its tokenizer included: `tokenizer` is the path
-// that was asked for, "" if it is the model's own. What is written must be none of them.
+// Files, and directories of files, that belong to an open model, those of its tokenizer included: `tokenizer` is the
+// path that was asked for, "" if it is the model's own. What is written must be none of them.
 std::vector<std::string> paths_of(const Model& model, const std::string& tokenizer);
 
 enum class ExportKind {
@@ -56,14 +56,14 @@ struct ExportOptions {
 
 // Writes `model` at `out_path`, where nothing may be yet (for a snapshot or kOriginal, a directory: or an empty one),
 // streaming: memory stays small whatever the size. The final name appears only when all of it is written and synced; an
-// export that fails or is ended by a signal leaves nothing. MXFP4 experts are copied bit for bit where the kind has them;
-// dense tensors keep their dtype in a container and become bf16 in the directory kinds. Throws Error, also when the kind
-// cannot hold the model exactly (legacy has no YaRN betas, say; bf16 cannot hold every f32).
+// export that fails or is ended by a signal leaves nothing. MXFP4 experts are copied bit for bit where the kind has
+// them; dense tensors keep their dtype in a container and become bf16 in the directory kinds. Throws Error, also when
+// the kind cannot hold the model exactly (legacy has no YaRN betas, say; bf16 cannot hold every f32).
 void export_model(const Model& model, const std::string& out_path, const ExportOptions& options);
 
 // Reads all of the model once, front to back, with all cores: every number must be finite, every scale below 255, and a
-// container's checksums right. Calls progress(bytes read, bytes in all), which may be empty. Throws Error with the name of
-// the first tensor that is damaged.
+// container's checksums right. Calls progress(bytes read, bytes in all), which may be empty. Throws Error with the name
+// of the first tensor that is damaged.
 void verify_model(const Model& model, const std::function<void(int64_t done, int64_t total)>& progress);
 
 // Compares a container's tensors with the checksums in it; export_model does so with its source. Throws Error with the

@@ -22,9 +22,9 @@ enum class Finish {
     kCancelled,  // nobody wants the rest
 };
 
-// One request, from the moment it is made to its last token. The on_ functions are called from replicas' threads, those of
-// one job never at the same time; they must not throw. If a replica fails, another goes on with its jobs, each where it
-// was: a job sees every token and every row of logits once.
+// One request, from the moment it is made to its last token. The on_ functions are called from replicas' threads, those
+// of one job never at the same time; they must not throw. If a replica fails, another goes on with its jobs, each where
+// it was: a job sees every token and every row of logits once.
 class Job {
   public:
     virtual ~Job() = default;
@@ -39,12 +39,12 @@ class Job {
     virtual bool on_token(int /*id*/) { return true; }
     // Logits (V) after prompt position `pos`, positions in ascending order. Valid only during the call.
     virtual void on_logits(int /*pos*/, const float* /*logits*/) {}
-    // Asked before every step, from any thread: true ends the job there, with kCancelled, be it waiting, in its prompt or
-    // decoding.
+    // Asked before every step, from any thread: true ends the job there, with kCancelled, be it waiting, in its prompt
+    // or decoding.
     virtual bool cancelled() const { return false; }
     virtual void on_done(Finish finish) = 0;
-    // Instead of on_done, and of what has not come yet: the request cannot run (an id outside the vocabulary, longer than
-    // the context, more KV cache than there is), or not go on. One line.
+    // Instead of on_done, and of what has not come yet: the request cannot run (an id outside the vocabulary, longer
+    // than the context, more KV cache than there is), or not go on. One line.
     virtual void on_error(const std::string& why) = 0;
 };
 
@@ -107,10 +107,10 @@ class Engine {
     ~Engine();
 
     // Runs the jobs that `next` makes, until it returns null, and returns when all are done. `next` is called in this
-    // thread, ahead of need by as many jobs as run at once, and may wait: what runs goes on meanwhile. An exception from it
-    // comes out here, once all jobs made before are done. A replica that fails leaves its jobs to the others. If none is
-    // left, jobs end with kCancelled, `interrupt` is called from another thread, so that a `next` that waits can end, and
-    // EngineFailure is thrown.
+    // thread, ahead of need by as many jobs as run at once, and may wait: what runs goes on meanwhile. An exception
+    // from it comes out here, once all jobs made before are done. A replica that fails leaves its jobs to the others.
+    // If none is left, jobs end with kCancelled, `interrupt` is called from another thread, so that a `next` that waits
+    // can end, and EngineFailure is thrown.
     void run(const std::function<std::unique_ptr<Job>()>& next, const std::function<void()>& interrupt = {});
 
     EngineStats stats() const;

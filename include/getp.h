@@ -1,5 +1,5 @@
-// getp.h: the two halves of getp. The harness (getp_eval.cpp) knows files, formats and reports; the runner (getp_run.cpp)
-// knows the engine.
+// getp.h: the two halves of getp. The harness (getp_eval.cpp) knows files, formats and reports; the runner
+// (getp_run.cpp) knows the engine.
 #pragma once
 #include <functional>
 #include <memory>

@@ -64,8 +64,8 @@ class HarmonyRenderer {
     explicit HarmonyRenderer(const Tokenizer& tokenizer);
 
     // A whole prompt: preamble, the conversation's messages less what history drops, and `<|start|>assistant`.
-    // `messages` holds user, assistant and tool messages, and developer messages that come later. Throws Error for a schema that is not a JSON object, a tool
-    // message without a name, text that is not UTF-8.
+    // `messages` holds user, assistant and tool messages, and developer messages that come later. Throws Error for a
+    // schema that is not a JSON object, a tool message without a name, text that is not UTF-8.
     std::vector<int> render_prompt(const Preamble& preamble, const std::vector<Message>& messages) const;
 
     // One message, as it stands in a conversation, terminator included.
@@ -91,13 +91,14 @@ struct HarmonyHeader;
 // Reads generated ids one by one; begins inside the header of an assistant message, where a prompt ends.
 //
 // Lenient: whatever comes, nothing throws, and all text is found in some message: a header that never came to its
-// `<|message|>` is text, and so is what stands outside any message. Only white space and words of header syntax go ("to=", a
-// name or channel that is repeated, a call cut off in its header), and special tokens where they mean nothing.
+// `<|message|>` is text, and so is what stands outside any message. Only white space and words of header syntax go
+// ("to=", a name or channel that is repeated, a call cut off in its header), and special tokens where they mean
+// nothing.
 class HarmonyParser {
   public:
-    // Keeps a reference to the tokenizer. `tools` are the names that the prompt gave, without "functions.": what the model
-    // makes of them in a header is matched against these. Throws Error if the tokenizer lacks a special token that a prompt
-    // needs.
+    // Keeps a reference to the tokenizer. `tools` are the names that the prompt gave, without "functions.": what the
+    // model makes of them in a header is matched against these. Throws Error if the tokenizer lacks a special token
+    // that a prompt needs.
     explicit HarmonyParser(const Tokenizer& tokenizer, std::vector<std::string> tools = {});
     ~HarmonyParser();
 

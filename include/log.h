@@ -1,15 +1,16 @@
 // log.h: all that goes to stderr: lines, a progress line, reasoning while it streams.
 //
-// The log is never worth the work. Nothing here throws, ends the process or waits for more than a moment: a terminal that
-// has gone, a full disk, a closed stream or a reader that sleeps costs the log and not the answers. Text comes from
-// strangers, so control characters are shown as such: a line stays one line, and none drives the terminal.
+// The log is never worth the work. Nothing here throws, ends the process or waits for more than a moment: a terminal
+// that has gone, a full disk, a closed stream or a reader that sleeps costs the log and not the answers. Text comes
+// from strangers, so control characters are shown as such: a line stays one line, and none drives the terminal.
 #pragma once
 #include <fmt/core.h>
 
 #include <string_view>
 
-// First thing in main(). Streams that the caller closed are held by what cannot be used, so that no file of ours becomes
-// stdout or stderr, and a write to it still fails; a reader that has gone is an error of write() instead of a signal.
+// First thing in main(). Streams that the caller closed are held by what cannot be used, so that no file of ours
+// becomes stdout or stderr, and a write to it still fails; a reader that has gone is an error of write() instead of a
+// signal.
 void prepare_streams();
 
 void log_formatted(fmt::string_view format, fmt::format_args args) noexcept;

@@ -49,11 +49,11 @@ struct Options {
     OpenOptions open;
 };
 
-// What was asked for on the command line. Throws Error for a bad flag or value; prints the help and exits if that is what
-// was asked for.
+// What was asked for on the command line. Throws Error for a bad flag or value; prints the help and exits if that is
+// what was asked for.
 Options parse_command_line(int argc, char** argv);
-// Before a mode runs: verifies the model if that is asked for. On the CPU, spreads memory over NUMA nodes, and reads what
-// of the model is not in memory yet, with a progress line on a terminal.
+// Before a mode runs: verifies the model if that is asked for. On the CPU, spreads memory over NUMA nodes, and reads
+// what of the model is not in memory yet, with a progress line on a terminal.
 void warm_up(const Options& options, const Model& model);
 // `run export SRC DST [--to KIND]` and `run verify MODEL`: argv[0] is "export" or "verify".
 int export_command(int argc, char** argv);

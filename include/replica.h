@@ -8,8 +8,8 @@
 
 #include "engine.h"
 
-// The KV cache is cut into pages of kPagePositions positions. A page of the "full" pool holds them for all full layers, a
-// page of the "ring" pool for all sliding layers, where a sequence's pages are used round and round.
+// The KV cache is cut into pages of kPagePositions positions. A page of the "full" pool holds them for all full layers,
+// a page of the "ring" pool for all sliding layers, where a sequence's pages are used round and round.
 constexpr int kPagePositions = 32;
 
 struct PageTable {
@@ -38,8 +38,8 @@ struct Batch {
     std::vector<Token> tokens;
     std::vector<Seq> seqs;
     std::vector<Row> rows;
-    // If there is one: asked in the midst of a step that takes long. True: nobody wants anything of it any more, and it may
-    // end there, with no results.
+    // If there is one: asked in the midst of a step that takes long. True: nobody wants anything of it any more, and it
+    // may end there, with no results.
     std::function<bool()> unwanted;
 };
 
@@ -75,7 +75,7 @@ constexpr int ring_pages_needed(int sliding_window, int prefill_chunk) {
 
 // Of all layers of one kind, keys and values.
 int64_t kv_page_bytes(const Config& config, LayerKind kind, int64_t element_bytes);
-// How many pages and sequences fit into memory_bytes: what `options` asks for, or what there is. Throws Error if not one
-// sequence fits.
+// How many pages and sequences fit into memory_bytes: what `options` asks for, or what there is. Throws Error if not
+// one sequence fits.
 Capacity plan_capacity(const Config& config, const EngineOptions& options, int64_t memory_bytes, int64_t element_bytes,
                        int max_batch_tokens, int prefill_chunk);

@@ -5,8 +5,8 @@
 //               every line does. More lines than that are ignored with a warning; fewer are an error.
 //   JSON lines  the OpenAI batch format, {"custom_id", "method", "url", "body"} a line, for /v1/chat/completions and
 //               /v1/completions; or the body alone. Blank lines are skipped.
-// Requests are read one at a time, when the engine has room. One that cannot run carries its error to its answer, and the
-// others go on.
+// Requests are read one at a time, when the engine has room. One that cannot run carries its error to its answer, and
+// the others go on.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -78,8 +78,8 @@ enum class Purpose {
 
 class LineReader;
 
-// Reads a file of requests; "-" is stdin. Throws Error if it is neither format, or a text file with fewer lines than it says. What it is
-// given outlives it.
+// Reads a file of requests; "-" is stdin. Throws Error if it is neither format, or a text file with fewer lines than it
+// says. What it is given outlives it.
 class RequestReader {
   public:
     RequestReader(const Options& options, const Config& config, const TextCodec& codec, Purpose purpose);
@@ -90,8 +90,8 @@ class RequestReader {
     int64_t total() const { return total_; }
     // The next request, in order; none at the end. Throws Error if the file cannot be read on.
     std::optional<Request> next();
-    // Positions that the longest request may take, for EngineOptions; 0: the context. Text keeps to --steps, but a line of
-    // JSON may ask for more.
+    // Positions that the longest request may take, for EngineOptions; 0: the context. Text keeps to --steps, but a line
+    // of JSON may ask for more.
     int max_request_positions() const;
 
   private:

@@ -13,7 +13,7 @@ constexpr int kNotFinite = -2;
 // The largest of n logits, ties to the smaller id; or kNotFinite.
 int most_likely(const float* logits, int n);
 
-// Draws a token from logits (vocab_size), or says kNotFinite. `pos` is the position whose logits these are. temperature 0: the largest, ties
-// to the smaller id. Otherwise softmax(logits / temperature), cut to the smallest set of most likely tokens (ties to the
-// smaller id) that holds top_p of the probability.
+// Draws a token from logits (vocab_size), or says kNotFinite. `pos` is the position whose logits these are. temperature
+// 0: the largest, ties to the smaller id. Otherwise softmax(logits / temperature), cut to the smallest set of most
+// likely tokens (ties to the smaller id) that holds top_p of the probability.
 int sample_token(const float* logits, int vocab_size, const Sampling& sampling, uint64_t pos);

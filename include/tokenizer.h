@@ -16,8 +16,8 @@ class Tokenizer {
     // tokenizer.json (Hugging Face), a .tiktoken rank file, the family's tokenizer.bin, or a directory that holds one;
     // recognised by content. Throws Error.
     static Tokenizer open(const std::string& path);
-    // The tokenizer that belongs to `model`: the given path if not empty, else the container's own, else the file beside
-    // the checkpoint. Throws Error if there is none, or if its ids do not fit the model's vocabulary.
+    // The tokenizer that belongs to `model`: the given path if not empty, else the container's own, else the file
+    // beside the checkpoint. Throws Error if there is none, or if its ids do not fit the model's vocabulary.
     static Tokenizer for_model(const Model& model, const std::string& path = "");
 
     // A compact form of the vocabulary, pattern and special tokens: what a container carries. parse() reads it back.

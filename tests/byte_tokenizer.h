@@ -1,7 +1,7 @@
 // byte_tokenizer.h: the smallest tokenizer.json that reads any text: a token a byte, and the special tokens of gpt-oss.
 //
-// A byte's id is its value and a special token's is 256 and up, so that ids in tests can be read, and an expected prompt
-// can be written down as a string.
+// A byte's id is its value and a special token's is 256 and up, so that ids in tests can be read, and an expected
+// prompt can be written down as a string.
 #pragma once
 #include <iterator>
 #include <nlohmann/json.hpp>

@@ -1,5 +1,5 @@
-// demo_golden.h: what Hugging Face transformers answered with the demo model (tools/demo/golden.py), and whether a backend
-// answers the same, letter by letter: a trained model's greedy choices have clear margins.
+// demo_golden.h: what Hugging Face transformers answered with the demo model (tools/demo/golden.py), and whether a
+// backend answers the same, letter by letter: a trained model's greedy choices have clear margins.
 #pragma once
 #include <gtest/gtest.h>
 

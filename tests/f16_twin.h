@@ -14,8 +14,8 @@ inline f16 narrowed(float f) {
     return {uint16_t(sign | (exponent + 14) << 10 | int((2 * fraction - 1) * 1024))};
 }
 
-// Rewrites every bf16 tensor of a snapshot's only file as `dtype`, F16 or F32, with the values that f16 holds. To make the
-// last bits matter, a third of a bf16's is added to each.
+// Rewrites every bf16 tensor of a snapshot's only file as `dtype`, F16 or F32, with the values that f16 holds. To make
+// the last bits matter, a third of a bf16's is added to each.
 inline void rewrite_dense(const std::string& snapshot, const std::string& dtype) {
     const std::string path = snapshot + "/model.safetensors";
     const SafetensorsParts parts(path);

@@ -47,8 +47,8 @@ struct MadeUpWeights {
     }
 };
 
-// Calls work(w, at, want, what) for every MXFP4 code under every scale that can occur: w is one row of 32 columns, zeros but
-// for column `at`, whose value is `want`.
+// Calls work(w, at, want, what) for every MXFP4 code under every scale that can occur: w is one row of 32 columns,
+// zeros but for column `at`, whose value is `want`.
 template <class F>
 void for_each_mxfp4_value(F&& work) {
     const float values[16] = {0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0f, -0.5, -1, -1.5, -2, -3, -4, -6};

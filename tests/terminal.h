@@ -1,4 +1,5 @@
-// terminal.h: a program on a terminal of its own, for tests of what people see and type. Waits for output, never for time.
+// terminal.h: a program on a terminal of its own, for tests of what people see and type. Waits for output, never for
+// time.
 #pragma once
 #include <poll.h>
 #include <pty.h>

@@ -1,5 +1,5 @@
-// test_attention_tiles.cpp: attention in tiles of queries against softmax in double, over pages written by a KvStore; and
-// that a token's result does not depend on the tile or the batch it came in.
+// test_attention_tiles.cpp: attention in tiles of queries against softmax in double, over pages written by a KvStore;
+// and that a token's result does not depend on the tile or the batch it came in.
 #include <gtest/gtest.h>
 
 #include <cmath>

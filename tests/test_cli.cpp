@@ -1,5 +1,5 @@
-// test_cli.cpp: the program as a user meets it, started as a process: what bad usage and bad files say, which exit codes
-// come back, that stdout holds answers alone. What the answers are is tested elsewhere, function by function.
+// test_cli.cpp: the program as a user meets it, started as a process: what bad usage and bad files say, which exit
+// codes come back, that stdout holds answers alone. What the answers are is tested elsewhere, function by function.
 #include <gtest/gtest.h>
 
 #include <algorithm>

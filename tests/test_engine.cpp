@@ -1,5 +1,6 @@
-// test_engine.cpp: jobs from their maker to their end: waiting, cancelled, handed on by a replica that fails. The replicas
-// are fakes, whose tokens are a hash of all that a sequence holds, so that a job that goes on elsewhere must be fed right.
+// test_engine.cpp: jobs from their maker to their end: waiting, cancelled, handed on by a replica that fails. The
+// replicas are fakes, whose tokens are a hash of all that a sequence holds, so that a job that goes on elsewhere must
+// be fed right.
 #include <gtest/gtest.h>
 
 #include <atomic>

@@ -1,5 +1,5 @@
-// test_f16.cpp: weights saved in f16: every value, in every instruction set, and whole models: they compute, bit for bit,
-// what the same values in f32 do.
+// test_f16.cpp: weights saved in f16: every value, in every instruction set, and whole models: they compute, bit for
+// bit, what the same values in f32 do.
 #include <gtest/gtest.h>
 
 #include <limits>

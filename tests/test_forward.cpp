@@ -1,5 +1,5 @@
-// test_forward.cpp: both CPU paths against transformers' answers in f32, against each other on other geometries, and that
-// a request's logits and tokens do not depend on what runs beside it.
+// test_forward.cpp: both CPU paths against transformers' answers in f32, against each other on other geometries, and
+// that a request's logits and tokens do not depend on what runs beside it.
 #include <omp.h>
 
 #include <algorithm>
@@ -178,8 +178,9 @@ TEST_P(ForwardPath, SameBitsWhenTokensArriveAsAPromptOrAreGenerated) {
         EXPECT_EQ(largest_difference(generated[0].logits[p], scored[0].logits[p]), 0);
 }
 
-// In f32 as close to transformers as its own rounding; in bf16: one rounding (2^-9 relative) at each of five inputs a layer.
-// transformers' own bf16 run of these prompts differs from its f32 run by 2.8e-2 in relative l2, and rounds more often.
+// In f32 as close to transformers as its own rounding; in bf16: one rounding (2^-9 relative) at each of five inputs a
+// layer. transformers' own bf16 run of these prompts differs from its f32 run by 2.8e-2 in relative l2, and rounds more
+// often.
 TEST_P(ForwardPath, StaysCloseToTheOracle) {
     const Oracle oracle("tiny");
     for (const char* format : {"mxfp4", "bf16"}) {
@@ -218,8 +219,9 @@ TEST(Forward, RequestLongerThanTheCacheWasSizedFor) {
     expect_same_bits(want, run(tiny.model(), prompts, options));
 }
 
-// GCC's OpenMP lets a team spin at its barriers only while all teams together have no more threads than there are cores: an
-// idle one of the caller's makes every barrier of a step a system call. So none may be left when an answer is computed.
+// GCC's OpenMP lets a team spin at its barriers only while all teams together have no more threads than there are
+// cores: an idle one of the caller's makes every barrier of a step a system call. So none may be left when an answer is
+// computed.
 TEST(Forward, NoThreadsOfTheCallerAreLeftBesideTheEngines) {
     struct CountingJob : Job {
         long* n_threads;
@@ -254,8 +256,8 @@ TEST(Forward, NoThreadsOfTheCallerAreLeftBesideTheEngines) {
     EXPECT_LE(n_threads, 1 + threads_before) << "expected the caller, and the replica with its team";
 }
 
-// The bf16 mode of every instruction set. Random models of odd shapes round worse than `tiny`, and a near-tie of experts
-// may be decided the other way: so the median position of all, and twice the oracle's bound.
+// The bf16 mode of every instruction set. Random models of odd shapes round worse than `tiny`, and a near-tie of
+// experts may be decided the other way: so the median position of all, and twice the oracle's bound.
 void expect_bf16_paths_close(const Model& model, const std::vector<Prompt>& prompts, const std::vector<Answer>& want) {
     for (const Kernels* kernels : available_kernels()) {
         EngineOptions options = options_for(4);

@@ -1,5 +1,5 @@
-// test_getp.cpp: files of requests through the engine, against transformers' greedy continuations of the same random model
-// (tests/golden), and against themselves under other batch sizes and orders.
+// test_getp.cpp: files of requests through the engine, against transformers' greedy continuations of the same random
+// model (tests/golden), and against themselves under other batch sizes and orders.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

@@ -40,8 +40,8 @@ TEST_F(HarmonyParse, ThoughtThenAnswer) {
               (Messages{message_of("analysis", "2 and 2."), message_of("final", "4")}));
 }
 
-// "The recipient might be defined in the role or channel section of the header" (format document); the rest are spellings
-// that the library's own tests list.
+// "The recipient might be defined in the role or channel section of the header" (format document); the rest are
+// spellings that the library's own tests list.
 TEST_F(HarmonyParse, CallsInEveryHeaderOrder) {
     const Message json = message_of("commentary", "{}", "functions.f", "<|constrain|>json");
     const Message plain = message_of("commentary", "{}", "functions.f", "json");
@@ -254,7 +254,8 @@ TEST_F(HarmonyParse, RenderedMessagesComeBack) {
     EXPECT_EQ(parse(ids), messages);
 }
 
-// Streams of every kind of token, headers and terminators oftener than chance: see parse_and_check() for what must hold.
+// Streams of every kind of token, headers and terminators oftener than chance: see parse_and_check() for what must
+// hold.
 TEST_F(HarmonyParse, RandomStreamsLoseNoText) {
     std::mt19937 random(1);
     const std::vector<std::string> words = {"assistant", "user",     "analysis", "final",       " ",   "recipient",

@@ -1,5 +1,5 @@
-// test_log.cpp: the log as a place that fails: what cannot be written is lost, and nothing else is; and what it shows of
-// text that strangers wrote.
+// test_log.cpp: the log as a place that fails: what cannot be written is lost, and nothing else is; and what it shows
+// of text that strangers wrote.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>

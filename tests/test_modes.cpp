@@ -1,5 +1,5 @@
-// test_modes.cpp: score and getp as a user runs them, on all four kinds of checkpoints, against transformers' answers; and
-// what generate and chat print where.
+// test_modes.cpp: score and getp as a user runs them, on all four kinds of checkpoints, against transformers' answers;
+// and what generate and chat print where.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// test_output_faults.cpp: what a disk can do to a write, played by calls of our own in place of the C library's: they are
-// the ones that the whole test program uses, and pass everything on unless a test asks for a fault.
+// test_output_faults.cpp: what a disk can do to a write, played by calls of our own in place of the C library's: they
+// are the ones that the whole test program uses, and pass everything on unless a test asks for a fault.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>

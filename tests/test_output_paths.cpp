@@ -1,5 +1,5 @@
-// test_output_paths.cpp: the program and its output paths: what -o, --logits and export refuse, and what a run leaves that
-// cannot start, or not go on.
+// test_output_paths.cpp: the program and its output paths: what -o, --logits and export refuse, and what a run leaves
+// that cannot start, or not go on.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>

@@ -1,5 +1,5 @@
-// test_packed_products.cpp: products of bf16 activations, for each instruction set that has them, against sums in double; and
-// that neither neighbours nor the cut into panels and rows changes a bit.
+// test_packed_products.cpp: products of bf16 activations, for each instruction set that has them, against sums in
+// double; and that neither neighbours nor the cut into panels and rows changes a bit.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -66,8 +66,8 @@ Rows activations(int64_t n_tok, int64_t n_in) {
     return x;
 }
 
-// x[k] as a set's products with such weights have it: bf16, but for AVX2's, which round blocks of 32 to multiples of 2^-13 of
-// the power of two below their largest if weights are MXFP4, and nothing else.
+// x[k] as a set's products with such weights have it: bf16, but for AVX2's, which round blocks of 32 to multiples of
+// 2^-13 of the power of two below their largest if weights are MXFP4, and nothing else.
 double rounded(const Kernels& kernels, DType weights, const float* x, int64_t k) {
     if (kernels.flag != std::string("avx2")) return to_f32(to_bf16(x[k]));
     if (weights != DType::kMXFP4) return x[k];
@@ -88,7 +88,7 @@ void expect_dot(const Kernels& kernels, Kind kind, const ProductCase& c) {
     std::vector<float> bias, y(size_t(c.n_tok * (c.n_out + 3)), kNan);
     for (int64_t o = 0; o < c.n_out; o++) bias.push_back(noise(5, uint64_t(o)));
     kernels.packed->dot(y.data(), c.n_out + 3, packed.data(packed.spans()[0]), c.n_tok, w.matrix, bias.data(), 0,
-                      c.n_out);
+                        c.n_out);
     for (int64_t t = 0; t < c.n_tok; t++) {
         const float* row = &y[size_t(t * (c.n_out + 3))];
         for (int64_t o = 0; o < c.n_out; o++) {
@@ -128,7 +128,7 @@ TEST(PackedProducts, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
             pack(*kernels->packed, packed, x, w.matrix.dtype);
             std::vector<float> all(size_t(c.n_tok * c.n_out));
             kernels->packed->dot(all.data(), c.n_out, packed.data(packed.spans()[0]), c.n_tok, w.matrix, bias.data(), 0,
-                               c.n_out);
+                                 c.n_out);
             for (const int64_t n_few : {1, 2, 3, 17, 33}) {
                 std::vector<float> by_few(all.size());
                 for (int64_t t = 0; t < c.n_tok; t += n_few) {
@@ -138,8 +138,8 @@ TEST(PackedProducts, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
                     pack(*kernels->packed, packed_few, few, w.matrix.dtype);
                     for (int64_t o = 0; o < c.n_out; o += 5)
                         kernels->packed->dot(&by_few[size_t(t * c.n_out + o)], c.n_out,
-                                           packed_few.data(packed_few.spans()[0]), few.n(), w.matrix, bias.data(), o,
-                                           o + 5);
+                                             packed_few.data(packed_few.spans()[0]), few.n(), w.matrix, bias.data(), o,
+                                             o + 5);
                 }
                 EXPECT_EQ(0, std::memcmp(all.data(), by_few.data(), all.size() * sizeof(float)))
                     << kernels->flag << ", " << n_few << " at once";
@@ -147,7 +147,8 @@ TEST(PackedProducts, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
         }
 }
 
-// Groups of 1, 16, 0, 21 and 150 rows, as experts have: each begins a panel, and panels with others beside them are whole.
+// Groups of 1, 16, 0, 21 and 150 rows, as experts have: each begins a panel, and panels with others beside them are
+// whole.
 TEST(PackedProducts, GroupsOfRowsArePackedApart) {
     PackedRows packed;
     packed.resize(40, {0, 1, 17, 17, 38, 188}, kBlock);
@@ -301,7 +302,8 @@ float flush(float f) {
     return std::fpclassify(f) == FP_SUBNORMAL ? std::copysign(0.0f, f) : f;
 }
 
-// Intel's definition of TDPBF16PS, with exponents over the whole range: what makes a token's sum independent of its tile.
+// Intel's definition of TDPBF16PS, with exponents over the whole range: what makes a token's sum independent of its
+// tile.
 TEST(PackedProducts, AmxSumsInTheDocumentedOrder) {
     if (available_kernels().front()->flag != std::string("amx")) GTEST_SKIP() << "this CPU has no AMX";
     const PackedKernels& amx = *available_kernels().front()->packed;
@@ -337,8 +339,8 @@ TEST(PackedProducts, AmxSumsInTheDocumentedOrder) {
     }
 }
 
-// exp to 2 units, a division and three products: 8 units of the result's last place; 2^-20 covers what exp's argument, up
-// to 12, was rounded by.
+// exp to 2 units, a division and three products: 8 units of the result's last place; 2^-20 covers what exp's argument,
+// up to 12, was rounded by.
 TEST(PackedProducts, SwigluMatchesDouble) {
     for (const Kernels* kernels : sets_with_products())
         for (const int n : {1, 15, 16, 17, 31, 32, 33, 160}) {

@@ -1,4 +1,5 @@
-// test_process.cpp: the program where the machine gives little: few threads, small stacks, a bounded address space, a quota.
+// test_process.cpp: the program where the machine gives little: few threads, small stacks, a bounded address space, a
+// quota.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -55,8 +55,7 @@ TEST(ReadAhead, LeavesAModelLargerThanMemoryAlone) {
     if (missing_bytes(file->data(), kBytes) != kBytes) GTEST_SKIP() << "this file system keeps everything in memory";
     // As many mappings of one file as make it too large, whatever other processes give back meanwhile.
     const int64_t memory_bytes = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
-    while (int64_t(model.mappings.size()) * kBytes <= memory_bytes)
-        model.mappings.push_back(model.mappings[0]);
+    while (int64_t(model.mappings.size()) * kBytes <= memory_bytes) model.mappings.push_back(model.mappings[0]);
     read_ahead(model, [](int64_t, int64_t) { FAIL() << "it began to read"; });
     EXPECT_EQ(missing_bytes(file->data(), kBytes), kBytes);
 }

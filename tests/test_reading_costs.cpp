@@ -144,8 +144,8 @@ TEST(ReadingCosts, AFileOfOneLineTakesAtMostFourTimesTheLine) {
     }
 }
 
-// A name, a shape and two offsets a tensor: they are kept, so the cost grows with the header, as does the time, which was
-// its square: 39 s for this one.
+// A name, a shape and two offsets a tensor: they are kept, so the cost grows with the header, as does the time, which
+// was its square: 39 s for this one.
 TEST(ReadingCosts, AHeaderOfManyTensors) {
     std::string header = "{\"__metadata__\":{}";
     constexpr int kTensors = 32000;

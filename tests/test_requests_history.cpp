@@ -1,4 +1,5 @@
-// test_requests_history.cpp: conversations as people's clients send them back, the model's own malformed answers included.
+// test_requests_history.cpp: conversations as people's clients send them back, the model's own malformed answers
+// included.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -166,7 +167,8 @@ std::string answer_message(const TextCodec& codec, const std::vector<int>& ids, 
 
 }  // namespace
 
-// Whatever the model writes, its answer is taken back, with the same calls, and no call changes the message it stands in.
+// Whatever the model writes, its answer is taken back, with the same calls, and no call changes the message it stands
+// in.
 TEST(History, NoAnswerIsRefused) {
     const TextCodec codec(byte_tokenizer());
     const std::vector<std::string> pieces = {

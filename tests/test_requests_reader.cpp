@@ -1,4 +1,5 @@
-// test_requests_reader.cpp: files of requests in both formats, with the byte tokenizer, whose ids are the bytes of the text.
+// test_requests_reader.cpp: files of requests in both formats, with the byte tokenizer, whose ids are the bytes of the
+// text.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 

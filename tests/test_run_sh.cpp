@@ -1,5 +1,5 @@
-// test_run_sh.cpp: run.sh's own decisions: which command, whether Slurm, what to do without packages. The programs around
-// it are stand-ins that print how they were called, so nothing is built, installed or queued.
+// test_run_sh.cpp: run.sh's own decisions: which command, whether Slurm, what to do without packages. The programs
+// around it are stand-ins that print how they were called, so nothing is built, installed or queued.
 #include <gtest/gtest.h>
 
 #include "subprocess.h"
@@ -9,8 +9,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A copy of run.sh in a folder of its own, with a "run" that prints its arguments and a $PATH that holds only what is put
-// into bin/ and the few tools that run.sh itself is made of.
+// A copy of run.sh in a folder of its own, with a "run" that prints its arguments and a $PATH that holds only what is
+// put into bin/ and the few tools that run.sh itself is made of.
 class RunSh : public testing::Test {
   protected:
     void SetUp() override {
@@ -30,7 +30,8 @@ class RunSh : public testing::Test {
         fs::permissions(path, fs::perms::owner_all);
     }
 
-    // All that `test --quick` calls, and tests for `gpu` that do as `script` says. One core, so that they are one process.
+    // All that `test --quick` calls, and tests for `gpu` that do as `script` says. One core, so that they are one
+    // process.
     void prepare_quick_tests(const std::string& gpu, const std::string& script) {
         fs::create_symlink("/usr/bin/awk", folder_ / "bin/awk");
         fs::remove(folder_ / "bin/nproc");
@@ -199,7 +200,8 @@ TEST_F(RunSh, BuildIsForTheDeviceThatIsHere) {
     builds("GPU=", {});
 }
 
-// What a GoogleTest program prints, as far as run.sh reads it, when it was to run 4 tests and the time was over after two.
+// What a GoogleTest program prints, as far as run.sh reads it, when it was to run 4 tests and the time was over after
+// two.
 constexpr const char* kTwoOfFour =
     "echo \"$@\" >&2; echo '[==========] Running 4 tests from 1 test suite.';"
     "echo '[ RUN      ] Gemm.One'; echo '[       OK ] Gemm.One (1 ms)';"

@@ -133,7 +133,8 @@ TEST(Sampler, DrawsDependOnSeedAndPositionAlone) {
 }
 
 TEST(Sampler, UniformIsUniform) {
-    // Neighbouring seeds and positions, as real requests have them; 16 bins, chi squared, 15 degrees of freedom: 0.1 % at 37.7.
+    // Neighbouring seeds and positions, as real requests have them; 16 bins, chi squared, 15 degrees of freedom: 0.1 %
+    // at 37.7.
     std::vector<double> bins(16);
     double n = 0;
     for (uint64_t seed = 0; seed < 100; seed++)

@@ -1,5 +1,5 @@
-// test_scheduler.cpp: what runs when, and that pages are never shared, lost or too few. The "device" here is a few lines
-// that check every batch and answer with a token derived from the sequence and position.
+// test_scheduler.cpp: what runs when, and that pages are never shared, lost or too few. The "device" here is a few
+// lines that check every batch and answer with a token derived from the sequence and position.
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 

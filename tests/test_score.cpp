@@ -1,5 +1,5 @@
-// test_score.cpp: log-probabilities against the softmax of the logits that transformers computes for the same random model
-// (tests/golden), and the files of scores and logits.
+// test_score.cpp: log-probabilities against the softmax of the logits that transformers computes for the same random
+// model (tests/golden), and the files of scores and logits.
 #include <gtest/gtest.h>
 
 #include <cmath>

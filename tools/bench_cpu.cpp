@@ -95,8 +95,8 @@ __attribute__((target("amx-tile,amx-bf16"))) void multiply_tiles(int rounds) {
     _tile_release();
 }
 
-// Operations a second of AMX on tiles that stay where they are, all cores; needs a CPU with AMX. Only before the first of our
-// products, which rely on it that the tiles keep the shapes they gave them.
+// Operations a second of AMX on tiles that stay where they are, all cores; needs a CPU with AMX. Only before the first
+// of our products, which rely on it that the tiles keep the shapes they gave them.
 double amx_peak() {
     constexpr int kRounds = 200000;
     const double s = time_s([&](int) {

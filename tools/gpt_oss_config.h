@@ -1,5 +1,5 @@
-// gpt_oss_config.h: the shapes of gpt-oss 20b and 120b, for benchmarks and tests that have no checkpoint. They differ in layers
-// and experts.
+// gpt_oss_config.h: the shapes of gpt-oss 20b and 120b, for benchmarks and tests that have no checkpoint. They differ
+// in layers and experts.
 #pragma once
 #include "model/config.h"
 

@@ -1,4 +1,5 @@
-// chat.cpp: a conversation in the terminal, or over a pipe, one turn a line. Ctrl-C stops an answer and not the program.
+// chat.cpp: a conversation in the terminal, or over a pipe, one turn a line. Ctrl-C stops an answer and not the
+// program.
 #include <algorithm>
 
 #include "app/answer.h"
@@ -63,8 +64,8 @@ class Conversation {
     }
 
   private:
-    // The prompt that `messages` make. Where it takes more than three quarters of the positions, so that the answer could
-    // not unfold, the oldest turns go, one by one.
+    // The prompt that `messages` make. Where it takes more than three quarters of the positions, so that the answer
+    // could not unfold, the oldest turns go, one by one.
     std::vector<int> fit(std::vector<Message>& messages) const {
         const int limit = answer_limit(config_, options_.steps);
         std::vector<int> prompt = renderer_.render_prompt(preamble_, messages);
@@ -97,8 +98,8 @@ class Conversation {
     int n_turns_ = 0;
 };
 
-// One turn; false if it failed. Without a person at the keyboard Ctrl-C means the whole, not this answer; with one, it may
-// come a moment too late, and must not end the conversation then.
+// One turn; false if it failed. Without a person at the keyboard Ctrl-C means the whole, not this answer; with one, it
+// may come a moment too late, and must not end the conversation then.
 bool take_turn(Conversation& conversation, const std::string& text, bool is_terminal, const AnswerText& out) {
     bool ok = true;
     catch_interrupts();

@@ -1,9 +1,10 @@
-// process.cpp: cores that are shared, quotas, small stacks, few threads, little memory: each made the best of, or one line.
+// process.cpp: cores that are shared, quotas, small stacks, few threads, little memory: each made the best of, or one
+// line.
 //
-// GCC's OpenMP lets a thread that waits for the others spin for 300,000 rounds, some milliseconds. Where cores are shared,
-// the thread that it waits for does not get that time, barrier after barrier. After 10,000 rounds, a fraction of a
-// millisecond, it sleeps. That is longer than the barriers of an idle machine take; after 1,000 and fewer even these would
-// be system calls.
+// GCC's OpenMP lets a thread that waits for the others spin for 300,000 rounds, some milliseconds. Where cores are
+// shared, the thread that it waits for does not get that time, barrier after barrier. After 10,000 rounds, a fraction
+// of a millisecond, it sleeps. That is longer than the barriers of an idle machine take; after 1,000 and fewer even
+// these would be system calls.
 #include "process.h"
 
 #include <omp.h>

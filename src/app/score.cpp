@@ -1,4 +1,5 @@
-// score.cpp: how likely given text is: the log-probability of every token after those before it, perplexity, raw logits.
+// score.cpp: how likely given text is: the log-probability of every token after those before it, perplexity, raw
+// logits.
 #include <algorithm>
 #include <cmath>
 #include <mutex>
@@ -15,8 +16,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// --logits: float32 in the machine's byte order, (tokens of all requests, V), requests in order of the file. Rows come in
-// any order and from several threads, so each is written at its place; a request that the engine refuses leaves zeros.
+// --logits: float32 in the machine's byte order, (tokens of all requests, V), requests in order of the file. Rows come
+// in any order and from several threads, so each is written at its place; a request that the engine refuses leaves
+// zeros.
 class LogitsFile {
   public:
     LogitsFile(const std::string& path, const KeptFiles& kept, int vocab_size)

@@ -67,7 +67,8 @@ class PipeInput : public TurnInput {
     size_t begin_ = 0, end_ = 0;  // of what has been read and not given
 };
 
-// Ctrl-C is a key here, while the line is edited: it clears the line, and leaves if the line is empty for the second time.
+// Ctrl-C is a key here, while the line is edited: it clears the line, and leaves if the line is empty for the second
+// time.
 class TerminalInput : public TurnInput {
   public:
     TerminalInput() : history_(history_init()) {

@@ -1,10 +1,11 @@
-// cgroup.h: what the container, or the batch job, that this process runs in leaves it: Linux's control groups, both versions.
+// cgroup.h: what the container, or the batch job, that this process runs in leaves it: Linux's control groups, both
+// versions.
 #pragma once
 #include <cstdint>
 #include <string>
 
-// Memory that may still be used, page cache counted as free, by the strictest of the groups that this one is in; INT64_MAX:
-// no limit. `root` stands before /proc and /sys.
+// Memory that may still be used, page cache counted as free, by the strictest of the groups that this one is in;
+// INT64_MAX: no limit. `root` stands before /proc and /sys.
 int64_t cgroup_memory_left(const std::string& root = "");
 
 // CPUs' worth of time that may be used; 0: no limit.

@@ -1,4 +1,5 @@
-// file.h: files as the project reads them: mapped whole, or as a string. Those it writes: output_file.h, staged_output.h.
+// file.h: files as the project reads them: mapped whole, or as a string. Those it writes: output_file.h,
+// staged_output.h.
 #pragma once
 #include <cstdint>
 #include <memory>

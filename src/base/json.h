@@ -58,8 +58,9 @@ class Json {
 // Above any tool schema, and shallow enough for code that recurses.
 constexpr int kMaxJsonDepth = 64;
 
-// All of `text` as one value, RFC 8259 to the letter. Throws Error, which names `name` and the byte: not UTF-8, not JSON,
-// nested deeper than `max_depth`, a number too large for a double. The same key twice is for the reader of an object.
+// All of `text` as one value, RFC 8259 to the letter. Throws Error, which names `name` and the byte: not UTF-8, not
+// JSON, nested deeper than `max_depth`, a number too large for a double. The same key twice is for the reader of an
+// object.
 Json parse_json(std::string_view text, const std::string& name, int max_depth = kMaxJsonDepth);
 Json parse_json(std::string&&, const std::string&, int = 0) = delete;  // the values would outlive their text
 inline Json parse_json(const char* text, const std::string& name, int max_depth = kMaxJsonDepth) {

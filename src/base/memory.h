@@ -3,8 +3,9 @@
 #include <cstdint>
 #include <string>
 
-// What the system can still give, page cache counted as free; what the container's limit leaves if that is less. A model's
-// mapped files are page cache, so they are not missing from it, in memory or not. `root` stands before /proc and /sys.
+// What the system can still give, page cache counted as free; what the container's limit leaves if that is less. A
+// model's mapped files are page cache, so they are not missing from it, in memory or not. `root` stands before /proc
+// and /sys.
 int64_t available_memory_bytes(const std::string& root = "");
 
 // What ulimit -v and -d let this process still map; INT64_MAX: no limit. Files mapped already are no part of it.

@@ -1,5 +1,5 @@
-// mix.h: the finaliser of splitmix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit. For seeds, random
-// streams and hashes that need no secrecy.
+// mix.h: the finaliser of splitmix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit. For seeds,
+// random streams and hashes that need no secrecy.
 #pragma once
 #include <cstdint>
 

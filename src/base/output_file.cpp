@@ -21,7 +21,8 @@ std::string describe(int error) {
     return error == kRemoved ? "it has been removed or replaced during the run" : std::strerror(error);
 }
 
-// The descriptor that a path like /dev/stdout or /proc/self/fd/3 stands for, links to it followed; -1: a path like others.
+// The descriptor that a path like /dev/stdout or /proc/self/fd/3 stands for, links to it followed; -1: a path like
+// others.
 int descriptor_named(std::string path) {
     for (int i = 0; i < kMaxLinks; i++) {
         if (path.empty() || path == "-" || path == "/dev/stdout") return STDOUT_FILENO;
@@ -55,8 +56,8 @@ void wait_until_writable(int fd) {
     poll(&wanted, 1, -1);
 }
 
-// Writes all of it with `write_some(done)`, which is write() or pwrite() from byte `done` on. Returns the bytes written;
-// `error` is 0 if these are all.
+// Writes all of it with `write_some(done)`, which is write() or pwrite() from byte `done` on. Returns the bytes
+// written; `error` is 0 if these are all.
 template <class WriteSome>
 int64_t write_all(int fd, int64_t n_bytes, int& error, WriteSome write_some) {
     int64_t done = 0;

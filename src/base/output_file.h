@@ -1,5 +1,5 @@
-// output_file.h: the one place that opens files which the program writes in place, and what protects those that no output
-// may touch. What gets its name last is in staged_output.h.
+// output_file.h: the one place that opens files which the program writes in place, and what protects those that no
+// output may touch. What gets its name last is in staged_output.h.
 #pragma once
 #include <sys/stat.h>
 
@@ -51,8 +51,8 @@ class OutputFile {
 
     bool failed() const { return error_ != 0; }
     void check() const;  // throws Error if something has failed
-    // Makes sure that all of it has arrived: synced, closed, still under its name, and nobody else's bytes in it. Throws
-    // Error.
+    // Makes sure that all of it has arrived: synced, closed, still under its name, and nobody else's bytes in it.
+    // Throws Error.
     void finish();
 
     int fd() const { return fd_; }

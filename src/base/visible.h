@@ -8,5 +8,6 @@ enum class LineBreaks {
     kKeep,    // and tabs
 };
 
-// Control characters, those that turn the direction of writing, and bytes that are not UTF-8, shown as \n, \x1b, \u202e.
+// Control characters, those that turn the direction of writing, and bytes that are not UTF-8, shown as \n, \x1b,
+// \u202e.
 std::string visible(std::string_view text, LineBreaks breaks);

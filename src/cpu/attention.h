@@ -3,8 +3,8 @@
 #include "cpu/kv_store.h"
 #include "cpu/linear.h"
 
-// out (T, H·P) = softmax(q kᵀ / sqrt(P), sink) v over the keys that each token sees. q (T, H·P) is rotated; the batch's own
-// keys and values are in the store already. Adds to *bytes_read what it read of the store.
+// out (T, H·P) = softmax(q kᵀ / sqrt(P), sink) v over the keys that each token sees. q (T, H·P) is rotated; the batch's
+// own keys and values are in the store already. Adds to *bytes_read what it read of the store.
 void attention(const Kernels& kernels, Rows& out, const Rows& q, const Batch& batch, const KvStore& store,
                const Config& config, int layer, const Vector& sinks, int64_t* bytes_read);
 

@@ -20,9 +20,9 @@
 
 namespace {
 
-// Tokens a step: enough for every expert of 32 to serve 64 of them, so that a prompt's products are bound by arithmetic and
-// not by reading weights, or 128 of them where weights are decoded once for so many; few enough that activations stay below
-// 200 MB.
+// Tokens a step: enough for every expert of 32 to serve 64 of them, so that a prompt's products are bound by arithmetic
+// and not by reading weights, or 128 of them where weights are decoded once for so many; few enough that activations
+// stay below 200 MB.
 constexpr int kMaxBatchTokens = 512, kMaxPackedBatchTokens = 1024;
 constexpr int kPrefillChunk = 512;
 // Rows of logits computed at once, with one reading of lm_head: 64 × 201088 floats are 51 MB.

@@ -33,7 +33,8 @@ KvStore::KvStore(const Config& config, const Capacity& capacity, Precision preci
     const int64_t ring_bytes = pool_bytes(LayerKind::kSliding, capacity.n_ring_pages);
     bytes_ = ring_bytes + pool_bytes(LayerKind::kFull, capacity.n_full_pages);
     void* p = mmap(nullptr, size_t(bytes_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) fail("KV cache: cannot reserve {} MB of memory; --kv-memory asks for less", bytes_ / 1000000 + 1);
+    if (p == MAP_FAILED)
+        fail("KV cache: cannot reserve {} MB of memory; --kv-memory asks for less", bytes_ / 1000000 + 1);
     memory_ = static_cast<char*>(p);
     pool_[int(LayerKind::kSliding)] = memory_;
     pool_[int(LayerKind::kFull)] = memory_ + ring_bytes;

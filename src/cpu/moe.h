@@ -2,7 +2,8 @@
 #pragma once
 #include "cpu/linear.h"
 
-// Which experts each token goes to. A token's experts stand in ascending order of id: the order in which they are added.
+// Which experts each token goes to. A token's experts stand in ascending order of id: the order in which they are
+// added.
 struct Routing {
     int n_experts_per_token = 0;
     std::vector<int> expert;    // (T, A)

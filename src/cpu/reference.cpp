@@ -1,7 +1,7 @@
 // reference.cpp: the forward pass of gpt-oss, to be read from top to bottom. See model.h for the shape letters.
 //
-// Every weight is widened to f32 as it is used and every sum is plain, so what this computes differs from exact arithmetic
-// only by f32 rounding. Nothing here is meant to be fast; OpenMP is one line a loop.
+// Every weight is widened to f32 as it is used and every sum is plain, so what this computes differs from exact
+// arithmetic only by f32 rounding. Nothing here is meant to be fast; OpenMP is one line a loop.
 #include "cpu/reference.h"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // reference.h: the definition of right: gpt-oss one token at a time, f32 throughout, in the order of the equations.
 //
-// Read reference.cpp to learn the model. It is a Replica, so that every mode can run on it (--reference) and every other
-// implementation can be compared with it.
+// Read reference.cpp to learn the model. It is a Replica, so that every mode can run on it (--reference) and every
+// other implementation can be compared with it.
 #pragma once
 #include "model.h"
 #include "replica.h"

@@ -19,8 +19,8 @@
 
 namespace {
 
-// How long a replica that was idle waits for each further job before its first step, so that requests that come together
-// start together.
+// How long a replica that was idle waits for each further job before its first step, so that requests that come
+// together start together.
 constexpr std::chrono::milliseconds kGathering(2);
 
 // One line, of the exception in flight.
@@ -127,8 +127,8 @@ Engine::Engine(const Config& config, std::vector<std::unique_ptr<Replica>> repli
 Engine::~Engine() = default;
 
 void Engine::run(const std::function<std::unique_ptr<Job>()>& next, const std::function<void()>& interrupt) {
-    // An idle team of this thread's would make each of the replicas' barriers a system call (GCC bounds how many threads
-    // spin): 60 us an operation of one token's step instead of 5.
+    // An idle team of this thread's would make each of the replicas' barriers a system call (GCC bounds how many
+    // threads spin): 60 us an operation of one token's step instead of 5.
     omp_pause_resource_all(omp_pause_hard);
     std::vector<size_t> left;
     int room = 0;

@@ -1,4 +1,5 @@
-// engine_stats.cpp: what an engine did between two moments. Every sum of EngineStats stands here, so that none is forgotten.
+// engine_stats.cpp: what an engine did between two moments. Every sum of EngineStats stands here, so that none is
+// forgotten.
 #include <algorithm>
 
 #include "engine.h"

@@ -33,8 +33,8 @@ class JobQueue {
 
     // The next job for a replica that has work already; does not wait longer than `patience`.
     Supply take(QueuedJob& job, std::chrono::milliseconds patience = std::chrono::milliseconds(0));
-    // For a replica that has none: waits for a job. Closed only once no other replica is busy, as what they run comes back
-    // here if they fail.
+    // For a replica that has none: waits for a job. Closed only once no other replica is busy, as what they run comes
+    // back here if they fail.
     Supply take_idle(QueuedJob& job);
     // Jobs of a replica that has failed, to the front; it takes no more.
     void put_back(std::vector<QueuedJob> jobs);

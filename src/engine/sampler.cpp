@@ -27,8 +27,8 @@ int pick(const std::vector<Candidate>& candidates, double target) {
 
 }  // namespace
 
-// Two passes over a block at a time, which stays in cache: for its largest in lanes that do not wait for each other, and for
-// where that is, if it is the largest so far.
+// Two passes over a block at a time, which stays in cache: for its largest in lanes that do not wait for each other,
+// and for where that is, if it is the largest so far.
 int most_likely(const float* logits, int n) {
     constexpr int kBlock = 4096, kLanes = 32;
     constexpr float kMost = std::numeric_limits<float>::max();

@@ -1,5 +1,5 @@
-// scheduler.cpp: admission by pages. A request gets all the pages that it can ever need before its first step, so nothing
-// is preempted and nothing runs out of memory half-way.
+// scheduler.cpp: admission by pages. A request gets all the pages that it can ever need before its first step, so
+// nothing is preempted and nothing runs out of memory half-way.
 #include "engine/scheduler.h"
 
 #include <fmt/core.h>
@@ -59,8 +59,8 @@ std::unique_ptr<Scheduler::Sequence> Scheduler::accept(QueuedJob queued) const {
         job.on_done(Finish::kLength);
         return nullptr;
     }
-    // Whoever sets no limit may mean the whole context, where there is memory for less: the answer ends there. What another
-    // replica has given of it must fit, though, and one token more.
+    // Whoever sets no limit may mean the whole context, where there is memory for less: the answer ends there. What
+    // another replica has given of it must fit, though, and one token more.
     const int64_t room = int64_t(capacity_.n_full_pages) * kPagePositions;
     const int64_t least = int64_t(length) + std::min(sequence->max_new, int(queued.answer.size()) + 1);
     if (least > room)

@@ -1,6 +1,7 @@
-// scheduler.h: which tokens run in the next step of one replica. Continuous batching: a request joins as soon as there is
-// room for all of it and leaves when it is done; every sequence that generates has one token in every step, and prompts fill
-// what is left, in chunks that end at fixed positions. No device word in here: it deals in ids, positions and pages.
+// scheduler.h: which tokens run in the next step of one replica. Continuous batching: a request joins as soon as there
+// is room for all of it and leaves when it is done; every sequence that generates has one token in every step, and
+// prompts fill what is left, in chunks that end at fixed positions. No device word in here: it deals in ids, positions
+// and pages.
 #pragma once
 #include <functional>
 #include <memory>
@@ -13,8 +14,8 @@ class Scheduler {
   public:
     Scheduler(const Config& config, const Capacity& capacity);
 
-    // Ends cancelled jobs, then takes jobs from `next` until there is no room or it has none; a job that can never run gets
-    // its on_error.
+    // Ends cancelled jobs, then takes jobs from `next` until there is no room or it has none; a job that can never run
+    // gets its on_error.
     void admit(const std::function<bool(QueuedJob&)>& next);
     bool idle() const { return active_.empty() && !waiting_; }
     // Tokens for the next step; not empty unless idle(). Valid until the next call.

@@ -119,11 +119,11 @@ __device__ inline void load_frags(Frag (&to)[kTiles], const Run* tiles, int lane
 }
 
 template <int P>
-constexpr int kKeyTiles = kKvPagePositions / kTile * P / kTileDepth;
+constexpr int kKeyTiles = kKvPagePositions / kTile* P / kTileDepth;
 // What a lane's registers have room for: the keys, then the values of a page; all of them, so that the next page's keys
 // can be on their way while this one is summed.
 template <int P>
-constexpr int kPageRegisters = (kKeyTiles<P> + kValueTiles<P>) * kRuns * 4;
+constexpr int kPageRegisters = (kKeyTiles<P> + kValueTiles<P>)*kRuns * 4;
 template <int P>
 constexpr bool kHold = kPageRegisters<P> <= 128;
 template <int P>
@@ -233,7 +233,7 @@ __global__ __launch_bounds__(kWideThreads) void attention_kernel(Problem p, int 
 
 // Partial results: a unit's spans, each o (kDims / 16, kAcc, kWave), m (16), l (16).
 template <int P>
-constexpr int kElements = kTile * kDims<P>;
+constexpr int kElements = kTile* kDims<P>;
 template <int P>
 constexpr int kPartialFloats = kElements<P> + 2 * kTile;
 
@@ -306,7 +306,7 @@ constexpr unsigned blocks(int64_t n, int per_block) {
 
 // Of one span of a tile and a KV head.
 template <int P>
-constexpr int64_t kPartialBytes = int64_t(P / kDims<P>) * kPartialFloats<P> * int64_t(sizeof(float));
+constexpr int64_t kPartialBytes = int64_t(P / kDims<P>) * kPartialFloats<P>* int64_t(sizeof(float));
 
 // Of how many tiles the partial results are held at once.
 int tiles_at_once(int n_tiles, int max_spans, int n_kv_heads) {
@@ -319,7 +319,8 @@ void launch(SpanWork work, Problem p, int max_spans, void* scratch, gpu::Stream 
     if (work == SpanWork::kWalked) {
         const int n = n_units<P>(p), n_threads = n < kWideUnits ? kNarrowThreads : kWideThreads;
         const auto kernel = attention_kernel<P>;
-        GPU_LAUNCH_CHAINED(kernel, dim3(blocks(n, n_threads / device_wave())), dim3(unsigned(n_threads)), 0, stream, p, n);
+        GPU_LAUNCH_CHAINED(kernel, dim3(blocks(n, n_threads / device_wave())), dim3(unsigned(n_threads)), 0, stream, p,
+                           n);
         return;
     }
     const auto span_kernel = attention_span_kernel<P>;

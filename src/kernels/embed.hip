@@ -25,5 +25,6 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(float* x, const bf16* e
 
 void embed(float* x, const bf16* embed, const Tokens& tokens, int hidden_dim, gpu::Stream stream) {
     GPU_REQUIRE(tokens.n > 0 && hidden_dim > 0 && hidden_dim % 32 == 0);
-    GPU_LAUNCH_CHAINED(embed_kernel, dim3(unsigned(tokens.n)), dim3(kThreads), 0, stream, x, embed, tokens.id, hidden_dim);
+    GPU_LAUNCH_CHAINED(embed_kernel, dim3(unsigned(tokens.n)), dim3(kThreads), 0, stream, x, embed, tokens.id,
+                       hidden_dim);
 }

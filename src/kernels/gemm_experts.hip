@@ -126,7 +126,8 @@ void down_to(float* down, const bf16* act, const PackedMatrix& w, const ExpertTi
 void moe_up(bf16* act, const bf16* h, const PackedMatrix& w_up, const ExpertTiles& tiles, int n_slots, int tile_rows,
             int experts_per_token, float limit, float alpha, gpu::Stream stream) {
     GPU_REQUIRE(w_up.n_out % 2 == 0);
-    (w_up.mxfp4 ? up<true> : up<false>)(act, h, w_up, tiles, n_slots, tile_rows, experts_per_token, limit, alpha, stream);
+    (w_up.mxfp4 ? up<true> : up<false>)(act, h, w_up, tiles, n_slots, tile_rows, experts_per_token, limit, alpha,
+                                        stream);
 }
 
 void moe_down(float* down, const bf16* act, const PackedMatrix& w_down, const ExpertTiles& tiles, int n_slots,

@@ -84,6 +84,6 @@ void moe_sort(const ExpertTiles& tiles, const int* expert, int n_slots, int n_ex
               gpu::Stream stream) {
     GPU_REQUIRE(n_slots > 0 && n_slots <= kMaxSlots && n_experts > 0 && n_experts <= kMaxExperts);
     GPU_REQUIRE(tile_rows == 16 || tile_rows == 32 || tile_rows == 64 || tile_rows == kGroupRows || tile_rows == 128);
-    GPU_LAUNCH_CHAINED(moe_sort_kernel, dim3(unsigned(n_experts)), dim3(kThreads), 0, stream, tiles, expert, n_slots, n_experts,
-               tile_rows);
+    GPU_LAUNCH_CHAINED(moe_sort_kernel, dim3(unsigned(n_experts)), dim3(kThreads), 0, stream, tiles, expert, n_slots,
+                       n_experts, tile_rows);
 }

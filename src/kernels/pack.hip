@@ -33,7 +33,8 @@ __device__ int source_row(const Source& s, int slab, int tile, int r) {
 __device__ bf16 decoded(const Source& s, int row, int k) {
     const int64_t at = int64_t(row) * s.n_in + k;
     const int code = static_cast<const uint8_t*>(s.data)[at / 2] >> (4 * (at % 2)) & 15, magnitude = code & 7;
-    const float value = magnitude < 2 ? 0.5f * float(magnitude) : ldexpf(1.0f + 0.5f * float(code & 1), magnitude / 2 - 1);
+    const float value =
+        magnitude < 2 ? 0.5f * float(magnitude) : ldexpf(1.0f + 0.5f * float(code & 1), magnitude / 2 - 1);
     return narrow(ldexpf(code & 8 ? -value : value, int(s.scales[at / kTileDepth]) - 127));
 }
 
@@ -55,7 +56,8 @@ __global__ void pack_bf16_kernel(Run* tiles, Source s, int64_t n_runs, int n_til
     for (int j = 0; j < 4; j++) {
         const At at = weight_pair_at(of_tile % kHolders, of_tile / kHolders, j);
         const int row = source_row(s, slab, int(tile % 2), at.row), k = kTileDepth * tile_k + at.col;
-        if (row < s.n_out && k < s.n_in) run.pair[j] = element(s, row, k).bits | uint32_t(element(s, row, k + 1).bits) << 16;
+        if (row < s.n_out && k < s.n_in)
+            run.pair[j] = element(s, row, k).bits | uint32_t(element(s, row, k + 1).bits) << 16;
     }
     tiles[idx] = run;
 }

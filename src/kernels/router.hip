@@ -81,7 +81,7 @@ struct alignas(16) Eight {
 // Runs of the wave's experts that are asked for before one of them is used.
 template <int kTok, bool kF32>
 struct Ahead {
-    static constexpr int kExperts = kTok == 1 ? 1 : 2;                  // together: a quad read from LDS is used for both
+    static constexpr int kExperts = kTok == 1 ? 1 : 2;  // together: a quad read from LDS is used for both
     static constexpr int kRunsEach = (kTok == 1 ? 6 : 2) / (kF32 ? 2 : 1);
     Eight<kF32> run[kExperts][kRunsEach];
 
@@ -211,5 +211,5 @@ void router(bf16* h, int* expert, float* weight, const float* x, const float* ga
     const Norm norm = {gain, hidden_dim, eps};
     const Experts experts = {w_router, b_router, n_experts, experts_per_token};
     GPU_LAUNCH_CHAINED(kernel, dim3(unsigned((n_tok + block_tokens - 1) / block_tokens)), dim3(kThreads),
-               size_t(block_tokens) * token_bytes, stream, h, expert, weight, x, norm, experts, n_tok);
+                       size_t(block_tokens) * token_bytes, stream, h, expert, weight, x, norm, experts, n_tok);
 }

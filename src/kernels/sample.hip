@@ -15,10 +15,10 @@
 namespace {
 
 constexpr int kThreads = 1024;
-constexpr int kMaxVocab = 1 << 19;   // so that no sum of weights passes 2^63
-constexpr float kOne = 0x1p44f;      // the weight of the largest logit
-constexpr float kDeepest = 31.0f;    // exp(-31) · kOne < 1
-constexpr float kTie = 0x1p-40f;     // of a temperature: logits of a narrower interval count as equal
+constexpr int kMaxVocab = 1 << 19;  // so that no sum of weights passes 2^63
+constexpr float kOne = 0x1p44f;     // the weight of the largest logit
+constexpr float kDeepest = 31.0f;   // exp(-31) · kOne < 1
+constexpr float kTie = 0x1p-40f;    // of a temperature: logits of a narrower interval count as equal
 constexpr float kLargestFloat = 0x1.fffffep127f;
 constexpr int kMaxCandidates = 512;  // tokens that are put in order in LDS
 constexpr int kAhead = 8;            // logits that a thread asks for before it looks at one
@@ -258,5 +258,6 @@ __global__ void __launch_bounds__(kThreads)
 void sample(int* token, const float* logits, const RowSampling* sampling, int n_rows, int vocab_size,
             gpu::Stream stream) {
     GPU_REQUIRE(n_rows > 0 && vocab_size > 0 && vocab_size < kMaxVocab);
-    GPU_LAUNCH_CHAINED(sample_kernel, dim3(unsigned(n_rows)), dim3(kThreads), 0, stream, token, logits, sampling, vocab_size);
+    GPU_LAUNCH_CHAINED(sample_kernel, dim3(unsigned(n_rows)), dim3(kThreads), 0, stream, token, logits, sampling,
+                       vocab_size);
 }

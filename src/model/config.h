@@ -6,7 +6,8 @@
 
 #include "model.h"
 
-// Bounds of what is taken from a file. No product of a tensor's dimensions, layers and 4 bytes exceeds 2^62 within them.
+// Bounds of what is taken from a file. No product of a tensor's dimensions, layers and 4 bytes exceeds 2^62 within
+// them.
 constexpr int kMaxVocab = 1 << 24;
 constexpr int kMaxDim = 1 << 17;  // hidden and intermediate
 constexpr int kMaxLayers = 1 << 10;
@@ -32,7 +33,8 @@ struct HuggingFaceConfig {
 // `text` is JSON, `file` names the source in errors. All of these throw Error.
 HuggingFaceConfig read_huggingface_config(std::string_view text, const std::string& file);
 Config read_original_config(std::string_view text, const std::string& file);
-// Positions that the RoPE of a model can do: all that an original config says, and the least that a legacy header means.
+// Positions that the RoPE of a model can do: all that an original config says, and the least that a legacy header
+// means.
 int original_context(const Config& config);
 // The ids in generation_config.json, if it has any, replace those of config.json; its sampling becomes
 // config.sampling.

@@ -28,7 +28,8 @@ struct OutputTensor {
     int64_t bytes = 0;
     std::function<void(const ByteSink&)> stream;
 };
-// Every tensor of `layout`, dense ones in the dtype they have, or as bf16 unless they are f16. `layout` must outlive the result.
+// Every tensor of `layout`, dense ones in the dtype they have, or as bf16 unless they are f16. `layout` must outlive
+// the result.
 std::vector<OutputTensor> output_tensors(const std::vector<NamedTensor>& layout, bool as_bf16);
 // What a Hugging Face layout of these weights has.
 LayoutOptions layout_options(const Weights& weights);

@@ -21,14 +21,15 @@ void bind_all(Model& model, const std::vector<NamedTensor>& layout, const Tensor
 
 namespace {
 
-// The tensors say how the experts are stored: fine-tunes in bf16 often keep the quantization_config of what they came from,
-// and others have lost it. The config only decides where neither form is there, and what the error is about.
+// The tensors say how the experts are stored: fine-tunes in bf16 often keep the quantization_config of what they came
+// from, and others have lost it. The config only decides where neither form is there, and what the error is about.
 bool has_mxfp4(const HuggingFaceConfig& hf, const TensorFiles& files) {
     const std::string experts = "model.layers.0.mlp.experts.gate_up_proj";
     return files.has(experts + "_blocks") || (hf.quantization == "mxfp4" && !files.has(experts));
 }
 
-// bind_all(), whose errors about names, dtypes and shapes say little of a model in a format that this program cannot read.
+// bind_all(), whose errors about names, dtypes and shapes say little of a model in a format that this program cannot
+// read.
 void bind_quantized(Model& model, const std::vector<NamedTensor>& layout, const TensorFiles& files,
                     const std::string& quantization, const std::string& config_name) {
     try {

@@ -1,4 +1,5 @@
-// tensor.cpp: what the views of model.h do. MXFP4 as in the OCP Microscaling specification 1.0: E2M1 codes, E8M0 scales.
+// tensor.cpp: what the views of model.h do. MXFP4 as in the OCP Microscaling specification 1.0: E2M1 codes, E8M0
+// scales.
 #include "model/tensor.h"
 
 #include <cassert>

@@ -1,5 +1,5 @@
-// verify_model.cpp: reads all of a checkpoint, front to back, and looks for what damage leaves: numbers that are none, and
-// bytes whose checksum is another.
+// verify_model.cpp: reads all of a checkpoint, front to back, and looks for what damage leaves: numbers that are none,
+// and bytes whose checksum is another.
 #include <sys/mman.h>
 #include <unistd.h>
 

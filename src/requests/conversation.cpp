@@ -1,7 +1,8 @@
 // conversation.cpp: OpenAI's chat messages and tools as harmony messages.
 //
-// System and developer messages both become harmony's developer message, as gpt-oss is trained to read what applications
-// call the system prompt. Those that come first are joined by a blank line; a later one stands where it is said.
+// System and developer messages both become harmony's developer message, as gpt-oss is trained to read what
+// applications call the system prompt. Those that come first are joined by a blank line; a later one stands where it is
+// said.
 #include <algorithm>
 
 #include "error.h"
@@ -148,7 +149,8 @@ class MessageReader {
         const std::vector<JsonFields> calls = read_objects(message, "tool_calls");
         std::optional<std::string> content = read_content(message);
         if (!content) content = message.text("refusal");
-        // Text beside calls is a preamble to them. With reasoning and nothing else, or with calls, the turn is not over.
+        // Text beside calls is a preamble to them. With reasoning and nothing else, or with calls, the turn is not
+        // over.
         const bool is_open = !calls.empty() || conversation_.messages.size() > n_before;
         if (content && !(is_open && content->empty()))
             add_assistant(calls.empty() ? "final" : "commentary", std::move(*content));

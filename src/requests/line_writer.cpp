@@ -1,5 +1,5 @@
-// line_writer.cpp: one write() a line. A line that ends in a newline is whole, whenever the program is killed; what stands
-// after the last newline is the rest of one that was being written, and no answer.
+// line_writer.cpp: one write() a line. A line that ends in a newline is whole, whenever the program is killed; what
+// stands after the last newline is the rest of one that was being written, and no answer.
 #include <unistd.h>
 
 #include "base/output_file.h"

@@ -1,5 +1,5 @@
-// request_fields.cpp: the tables. Names are those of OpenAI's API, and of vLLM, SGLang, TGI, llama.cpp's server, Ollama,
-// OpenRouter and LiteLLM, whose clients send them to anybody.
+// request_fields.cpp: the tables. Names are those of OpenAI's API, and of vLLM, SGLang, TGI, llama.cpp's server,
+// Ollama, OpenRouter and LiteLLM, whose clients send them to anybody.
 #include "requests/request_fields.h"
 
 #include <algorithm>
@@ -45,7 +45,8 @@ const Table kDoneInChats = {
 };
 const Table kDoneInCompletions = {{"prompt", kAny}};
 
-// Without effect on the text of an answer: names and bookkeeping, caches, streams, and the parts of what is refused below.
+// Without effect on the text of an answer: names and bookkeeping, caches, streams, and the parts of what is refused
+// below.
 const Table kHarmless = {
     {"user", kAny},
     {"metadata", kAny},

@@ -66,7 +66,8 @@ void bpe_merge_heap(const TokenTable& tokens, std::string_view piece, std::vecto
     };
     const uint32_t end = uint32_t(piece.size());
     std::vector<Part> parts(piece.size());
-    // Smallest first: id in the upper half, position in the lower. An entry is stale once its part's `merged` is another.
+    // Smallest first: id in the upper half, position in the lower. An entry is stale once its part's `merged` is
+    // another.
     using Entry = uint64_t;
     std::vector<Entry> entries;
     const auto find_merge = [&](uint32_t i) {

@@ -174,7 +174,8 @@ class HeaderWords {
             items.erase(items.begin() + long(i));
         }
         if (channel.empty()) channel = std::move(unknown_channel_);
-        // A tool that is named without "to=" is called in a header's own words, not in prose, nor where the model thinks.
+        // A tool that is named without "to=" is called in a header's own words, not in prose, nor where the model
+        // thinks.
         if (is_prose() || channel == "analysis")
             for (Item& item : items)
                 if (item.kind == Item::kNamed) item.kind = Item::kOther;

@@ -1,5 +1,5 @@
-// harmony_names.cpp: models glue names together, repeat them and put punctuation around them. What the request calls its
-// tools decides where a name ends.
+// harmony_names.cpp: models glue names together, repeat them and put punctuation around them. What the request calls
+// its tools decides where a name ends.
 #include "text/harmony_names.h"
 
 #include <algorithm>
@@ -40,7 +40,8 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-// Punctuation in front of a channel's name, which is never part of it: also U+2010 to U+2015 and U+2026, dashes and dots.
+// Punctuation in front of a channel's name, which is never part of it: also U+2010 to U+2015 and U+2026, dashes and
+// dots.
 std::string_view without_punctuation(std::string_view text) {
     while (!text.empty()) {
         const bool wide = starts_with(text, "\xe2\x80") && text.size() > 2 &&

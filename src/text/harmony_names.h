@@ -12,8 +12,8 @@ struct ChannelWord {
 };
 ChannelWord read_channel_word(std::string_view word);
 
-// The recipient that a word names: "functions.NAME" for a tool of the request, or for one that the model made up in that
-// namespace; else the word itself. `glued` is what stood behind the name: "json", "commentary".
+// The recipient that a word names: "functions.NAME" for a tool of the request, or for one that the model made up in
+// that namespace; else the word itself. `glued` is what stood behind the name: "json", "commentary".
 struct RecipientWord {
     std::string recipient;
     std::string glued;

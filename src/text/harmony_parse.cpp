@@ -1,7 +1,7 @@
 // harmony_parse.cpp: generated ids to messages, as they come.
 //
-// Models stray from the format: they repeat a channel, forget `<|message|>` or `<|start|>`, go on after a call. The rules
-// here are those of the harmony library's parser where it has one, and never lose text.
+// Models stray from the format: they repeat a channel, forget `<|message|>` or `<|start|>`, go on after a call. The
+// rules here are those of the harmony library's parser where it has one, and never lose text.
 #include "harmony.h"
 #include "text/harmony_header.h"
 #include "text/harmony_words.h"
@@ -50,8 +50,8 @@ HarmonyParser::Delta HarmonyParser::close_message(bool is_call) {
     return delta;
 }
 
-// In content, the next message has come, without `<|end|>` and `<|start|>`. In a header it is one more part of it, unless
-// what stands there is a message without `<|message|>`.
+// In content, the next message has come, without `<|end|>` and `<|start|>`. In a header it is one more part of it,
+// unless what stands there is a message without `<|message|>`.
 HarmonyParser::Delta HarmonyParser::start_channel() {
     Delta delta;
     if (header_) {

@@ -1,7 +1,7 @@
 // harmony_render.cpp: messages to token ids.
 //
-// Each message becomes `<|start|>` header `<|message|>` content terminator. Text and structure meet only as ids: text is
-// always encoded as ordinary text, whatever it spells.
+// Each message becomes `<|start|>` header `<|message|>` content terminator. Text and structure meet only as ids: text
+// is always encoded as ordinary text, whatever it spells.
 #include <algorithm>
 
 #include "error.h"

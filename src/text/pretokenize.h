@@ -15,8 +15,9 @@ class Pretokenizer {
     // `source`: the file that the pattern is from. Throws Error if it is no regular expression.
     Pretokenizer(const std::string& pattern, const std::string& source);
 
-    // Calls `piece` with the matches of the pattern and with what lies between them, in order: together they are `text`,
-    // which is valid UTF-8. Throws Error if the pattern needs too much backtracking. Safe to call from several threads.
+    // Calls `piece` with the matches of the pattern and with what lies between them, in order: together they are
+    // `text`, which is valid UTF-8. Throws Error if the pattern needs too much backtracking. Safe to call from several
+    // threads.
     void split(std::string_view text, const std::function<void(std::string_view)>& piece) const;
 
   private:

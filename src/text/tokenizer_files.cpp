@@ -8,8 +8,8 @@
 
 namespace {
 
-// o200k_harmony is the ranks of o200k_base and these. Ids up to 201087 without another name are "<|reserved_ID|>"; 200018
-// has both names, since its first one is also that of o200k_base.
+// o200k_harmony is the ranks of o200k_base and these. Ids up to 201087 without another name are "<|reserved_ID|>";
+// 200018 has both names, since its first one is also that of o200k_base.
 constexpr int kHarmonyFirst = 199998, kHarmonyEnd = 201088;
 constexpr struct {
     int id;
@@ -86,8 +86,8 @@ Vocabulary read_rank_file(std::string_view data, const std::string& source) {
     return vocabulary;
 }
 
-// A text file has no NUL among its first four bytes, and no token is 16 MiB long; other binary files hardly go on with a
-// score and a length that fits.
+// A text file has no NUL among its first four bytes, and no token is 16 MiB long; other binary files hardly go on with
+// a score and a length that fits.
 bool looks_like_legacy_tokenizer(std::string_view data) {
     int32_t max_bytes, n_bytes;
     float score;

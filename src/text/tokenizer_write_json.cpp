@@ -34,8 +34,8 @@ std::string byte_level(std::string_view bytes) {
     return text;
 }
 
-// Ranks say which tokens join; this format lists pairs, first come first joined. So it gets every pair that makes a token,
-// in order of what it makes, and the lowest parts first among those of one.
+// Ranks say which tokens join; this format lists pairs, first come first joined. So it gets every pair that makes a
+// token, in order of what it makes, and the lowest parts first among those of one.
 Json merges_of(const TokenTable& tokens) {
     Json merges = Json::array();
     for (int id = 0; id < tokens.id_limit(); id++) {

@@ -1,4 +1,5 @@
-// fuzz_request_files.cpp: any bytes as a file of requests, text or JSON lines; and as the file that --verify compares with.
+// fuzz_request_files.cpp: any bytes as a file of requests, text or JSON lines; and as the file that --verify compares
+// with.
 #include <cstdint>
 #include <optional>
 

@@ -1,5 +1,5 @@
-// numpy_random.h: raw random numbers equal to numpy's: PCG64 seeded by a SeedSequence, so that snapshots made here and by
-// a Python script are the same bytes.
+// numpy_random.h: raw random numbers equal to numpy's: PCG64 seeded by a SeedSequence, so that snapshots made here and
+// by a Python script are the same bytes.
 //
 // PCG64 is O'Neill's PCG XSL-RR 128/64 (pcg-random.org); the seeding is numpy's, after O'Neill's seed_seq_fe.
 #pragma once

@@ -217,7 +217,8 @@ class RandomSnapshot {
 
     void experts(const std::string& name, const std::string& key, int64_t rows, int64_t cols) {
         const int64_t n_experts = n_experts_, n_blocks = cols / kMxBlock;
-        // An E2M1 code drawn evenly has a standard deviation of about 3, hence this mean scale; half, one or two times it.
+        // An E2M1 code drawn evenly has a standard deviation of about 3, hence this mean scale; half, one or two times
+        // it.
         const int base = 127 + int(std::nearbyint(std::log2(1.0 / (3.0 * std::pow(double(cols), 0.5)))));
         const auto scale = [base](Bytes& bytes) { return uint8_t(base - 1 + bytes.next() % 3); };
         const uint32_t seed = spec_.seed;

@@ -1,5 +1,5 @@
-// random_snapshot.h: writes a Hugging Face snapshot of gpt-oss with seeded random weights: names, shapes and dtypes of a
-// real one, the same bytes on every machine. Tests make their models with it, and make_snapshot the demo.
+// random_snapshot.h: writes a Hugging Face snapshot of gpt-oss with seeded random weights: names, shapes and dtypes of
+// a real one, the same bytes on every machine. Tests make their models with it, and make_snapshot the demo.
 #pragma once
 #include <cstdint>
 #include <string>

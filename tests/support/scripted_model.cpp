@@ -1,8 +1,8 @@
 // scripted_model.cpp: weights that map the last eight tokens to the next one.
 //
-// Head r has constant queries and keys, and RoPE turns the keys so that it looks exactly r tokens back; its values are a
-// random image of the token there. The residual stream is then a random code of the eight tokens, and the unembedding is
-// the least-squares map from the codes that occur to what is to follow.
+// Head r has constant queries and keys, and RoPE turns the keys so that it looks exactly r tokens back; its values are
+// a random image of the token there. The residual stream is then a random code of the eight tokens, and the unembedding
+// is the least-squares map from the codes that occur to what is to follow.
 #include "support/scripted_model.h"
 
 #include <cmath>

@@ -3,8 +3,8 @@
 //     const ScriptedModel model("<|channel|>final json<|message|>{}<|return|>");
 //     run_program({built("run"), model.path(), "-i", "Go."});
 //
-// It is a gpt-oss of one layer with the demo's tokenizer (tests run in the project's folder), greedy by a wide margin, so
-// that any temperature up to 1 says the same. It answers every prompt that ends in the user message "Go.", whatever
+// It is a gpt-oss of one layer with the demo's tokenizer (tests run in the project's folder), greedy by a wide margin,
+// so that any temperature up to 1 says the same. It answers every prompt that ends in the user message "Go.", whatever
 // stands before. Special tokens are written by name. An answer that ends in no stop token is followed by `<|return|>`;
 // to cut it off, limit the tokens.
 #pragma once
@@ -18,8 +18,8 @@ struct Script {
     std::string answer;  // after "<|start|>assistant"
 };
 
-// Writes the snapshot into `directory`, which is made. Throws std::logic_error if after the same eight tokens two scripts,
-// or two places of one, go on differently.
+// Writes the snapshot into `directory`, which is made. Throws std::logic_error if after the same eight tokens two
+// scripts, or two places of one, go on differently.
 void write_scripted_snapshot(const std::string& directory, const std::vector<Script>& scripts);
 
 class ScriptedModel {
