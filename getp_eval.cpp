@@ -44,12 +44,12 @@ class ProgressLine {
 // Writes answers as they come, in order of the requests in the text format, and counts.
 class Results : public ResultSink {
   public:
-    Results(const Options& options, const Model& model, const RequestReader& reader, LineWriter& out,
-            Verifier* verifier)
+    Results(const Options& options, const Model& model, RequestReader& reader, LineWriter& out, Verifier* verifier)
         : input_(options.input),
           model_name_(model.path),
           is_text_(reader.is_text()),
           created_(std::time(nullptr)),
+          reader_(reader),
           out_(out),
           verifier_(verifier),
           progress_(reader.total()) {}
@@ -103,6 +103,7 @@ class Results : public ResultSink {
   private:
     void write(std::string line) {
         out_.write(std::move(line));
+        if (out_.failed()) reader_.interrupt();  // it may wait for a pipe
         n_written_++;
     }
 
@@ -115,6 +116,7 @@ class Results : public ResultSink {
     const std::string input_, model_name_;
     const bool is_text_;
     const int64_t created_;
+    RequestReader& reader_;
     std::mutex mutex_;  // guards what follows
     LineWriter& out_;
     Verifier* const verifier_;  // may be null
@@ -159,7 +161,8 @@ int getp(const Options& options, const Model& model) {
         out.check();
         return requests.next();
     };
-    inference(run, next, codec, results);
+    inference(
+        run, next, [&] { reader.interrupt(); }, codec, results);
     out.check();
 
     const EngineStats stats = finish(run);

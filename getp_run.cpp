@@ -39,10 +39,10 @@ GetpRun warm_up(const Model& model, const EngineOptions& options) {
     return run;
 }
 
-void inference(GetpRun& run, const std::function<std::optional<Request>()>& next, const TextCodec& codec,
-               ResultSink& sink) {
+void inference(GetpRun& run, const std::function<std::optional<Request>()>& next,
+               const std::function<void()>& interrupt, const TextCodec& codec, ResultSink& sink) {
     const auto start = std::chrono::steady_clock::now();
-    run.engine->run([&]() -> std::unique_ptr<Job> {
+    const auto next_job = [&]() -> std::unique_ptr<Job> {
         while (std::optional<Request> request = next()) {
             if (request->error.empty()) return make_job(std::move(*request), codec, sink);
             Answer answer;
@@ -50,7 +50,8 @@ void inference(GetpRun& run, const std::function<std::optional<Request>()>& next
             sink.on_answer(*request, std::move(answer));
         }
         return nullptr;
-    });
+    };
+    run.engine->run(next_job, interrupt);
     run.inference_s = seconds_since(start);
 }
 

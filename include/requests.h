@@ -90,6 +90,8 @@ class RequestReader {
     int64_t total() const { return total_; }
     // The next request, in order; none at the end. Throws Error if the file cannot be read on.
     std::optional<Request> next();
+    // From any thread: next() ends soon, also where it waits for a pipe. For when nobody can answer any more.
+    void interrupt();
     // Positions that the longest request may take, for EngineOptions; 0: the context. Text keeps to --steps, but a line
     // of JSON may ask for more.
     int max_request_positions() const;

@@ -149,6 +149,19 @@ TEST_F(OutputPaths, AFullDiskEndsTheRun) {
     EXPECT_EQ(r.err.find("requests:"), std::string::npos) << "no report of answers that are lost: " << r.err;
 }
 
+// What answers is gone, and the pipe says nothing: without an interrupt the run would wait for its next line.
+TEST_F(OutputPaths, AFullDiskEndsARunThatWaitsForAPipe) {
+    for (const char* mode : {"getp", "score"}) {
+        const std::string script = fmt::format(
+            "mkfifo {0}.{3}; exec 7<> {0}.{3}; echo '{{\"prompt\": [65, 66], \"max_tokens\": 2}}' >&7; "
+            "timeout 60 {1} {2} -m {3} -i {0}.{3} -o /dev/full",
+            folder.path("pipe"), built("run"), folder.path("model"), mode);
+        const ProgramResult r = run_program({"bash", "-c", script});
+        EXPECT_EQ(r.code, 2) << mode << ", 124 if it went on waiting: " << r.err;
+        EXPECT_NE(r.err.find("/dev/full: cannot write: No space"), std::string::npos) << mode << ": " << r.err;
+    }
+}
+
 TEST_F(OutputPaths, ExportFromWhereTheFoundingDocumentsSay) {
     EXPECT_EQ(run({"export", "--snapshot", "@model", "-o", "@a.bin"}).code, 0);
     EXPECT_EQ(run({"export", "@model", "@b.bin"}).code, 0);

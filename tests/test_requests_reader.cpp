@@ -1,7 +1,9 @@
 // test_requests_reader.cpp: files of requests in both formats, with the byte tokenizer, whose ids are the bytes of the
 // text.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <thread>
@@ -465,6 +467,24 @@ TEST(LineReader, TooLongALineIsCutAndTheNextOnesGoOn) {
         }
         EXPECT_FALSE(reader.next(line));
     }
+}
+
+TEST(LineReader, AnInterruptEndsTheWaitForAPipe) {
+    const TempFolder folder;
+    const std::string path = folder.path("pipe");
+    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+    const int writer = open(path.c_str(), O_RDWR);  // stays open: the pipe never ends
+    ASSERT_GE(writer, 0);
+    ASSERT_EQ(write(writer, "whole\nbegun", 11), 11);
+    LineReader reader(path);
+    std::string_view line;
+    ASSERT_TRUE(reader.next(line));
+    EXPECT_EQ(line, "whole");
+    std::thread other([&] { reader.interrupt(); });
+    EXPECT_FALSE(reader.next(line)) << line;
+    EXPECT_FALSE(reader.next(line)) << line;
+    other.join();
+    close(writer);
 }
 
 TEST(LineReader, LinesAcrossBlocks) {

@@ -61,7 +61,8 @@ Json perplexity(double log_probability_sum, int64_t n) {
 // Lines out in order of the requests, and sums over all.
 class Scores {
   public:
-    Scores(const std::string& input, LineWriter& out) : input_(input), out_(out) {}
+    Scores(const std::string& input, RequestReader& reader, LineWriter& out)
+        : input_(input), reader_(reader), out_(out) {}
 
     void add(int64_t index, const std::vector<int>& tokens, const std::vector<double>& logprobs) {
         Json list = Json::array({nullptr});  // nothing stands before the first token
@@ -99,13 +100,16 @@ class Scores {
     bool any_failed() const { return n_failed_ > 0; }
     int64_t n_written() const { return n_written_; }
     bool failed() const { return out_.failed(); }  // nothing that is scored now would arrive
+    void stop_reading() { reader_.interrupt(); }   // the input may be a pipe that says nothing
 
   private:
     const std::string input_;
+    RequestReader& reader_;
     std::mutex mutex_;  // guards what follows
     LineWriter& out_;
     InOrder<std::string> lines_{[this](std::string line) {
         out_.write(std::move(line));
+        if (out_.failed()) stop_reading();
         n_written_++;
     }};
     int64_t n_scored_ = 0, n_failed_ = 0, n_logprobs_ = 0, n_written_ = 0;
@@ -132,7 +136,8 @@ class ScoreJob : public Job {
     // A disk that is full, say: what is computed now would be lost.
     bool cancelled() const override { return scores_.failed() || logits_file_.failed(); }
     void on_done(Finish finish) override {
-        if (finish != Finish::kCancelled) scores_.add(index_, prompt, logprobs_);
+        if (finish == Finish::kCancelled) return scores_.stop_reading();
+        scores_.add(index_, prompt, logprobs_);
     }
     void on_error(const std::string& why) override { scores_.add_error(index_, line_, why); }
 
@@ -161,10 +166,10 @@ int score(const Options& options, const Model& model) {
     Engine engine(model, engine_settings);
     log_line("{}", engine.describe());
 
-    Scores scores(options.input, out);
+    Scores scores(options.input, reader, out);
     int64_t n_rows = 0;
     RequestIntake requests(reader);
-    engine.run([&]() -> std::unique_ptr<Job> {
+    const auto next_job = [&]() -> std::unique_ptr<Job> {
         out.check();
         logits_file.check();
         while (std::optional<Request> request = requests.next()) {
@@ -178,7 +183,8 @@ int score(const Options& options, const Model& model) {
                                               scores);
         }
         return nullptr;
-    });
+    };
+    engine.run(next_job, [&] { reader.interrupt(); });
     out.check();
     logits_file.check();
     scores.print_report();

@@ -2,6 +2,8 @@
 #include "requests/line_reader.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,15 +26,37 @@ LineReader::LineReader(const std::string& path, size_t max_line_bytes)
       max_line_bytes_(max_line_bytes),
       fd_(path == "-" ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     if (fd_ < 0) fail("{}: cannot open: {}", path_, std::strerror(errno));
+    interrupt_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (interrupt_fd_ < 0) {
+        close(fd_);
+        fail("{}: cannot wait for it: {}", path_, std::strerror(errno));
+    }
 }
 
 LineReader::~LineReader() {
     close(fd_);
+    close(interrupt_fd_);
+}
+
+void LineReader::interrupt() {
+    eventfd_write(interrupt_fd_, 1);
+}
+
+// Waits until the file can be read. False: interrupt() was called.
+bool LineReader::wait() const {
+    pollfd waited_for[] = {{fd_, POLLIN, 0}, {interrupt_fd_, POLLIN, 0}};
+    while (poll(waited_for, 2, -1) < 0)
+        if (errno != EINTR) fail("{}: cannot wait for it: {}", path_, std::strerror(errno));
+    return waited_for[1].revents == 0;
 }
 
 // Appends a block to the buffer, once what has been given is thrown out of it. False at the end of the file.
 bool LineReader::fill() {
     if (at_end_) return false;
+    if (!wait()) {
+        at_end_ = interrupted_ = true;
+        return false;
+    }
     buffer_.erase(0, begin_);
     begin_ = 0;
     const size_t old_size = buffer_.size();
@@ -66,7 +90,7 @@ bool LineReader::find_line() {
             buffer_.shrink_to_fit();
         }
         if (fill()) continue;
-        if (n_searched == 0) return false;
+        if (n_searched == 0 || interrupted_) return false;
         end = buffer_.size();
         break;
     }

@@ -21,16 +21,21 @@ class LineReader {
     bool next(std::string_view& line);
     bool too_long() const { return too_long_; }  // the line that next() gave
     size_t max_line_bytes() const { return max_line_bytes_; }
-    void again() { again_ = true; }                       // next() gives the same line once more
+    void again() { again_ = true; }  // next() gives the same line once more
+    // From any thread: once the buffer is used up next() gives no more, nor waits for more of a pipe. A line that has only
+    // begun is dropped.
+    void interrupt();
     int64_t line_number() const { return line_number_; }  // of the line that next() gave, from 1
 
   private:
+    bool wait() const;
     bool fill();
     bool find_line();
     const std::string path_;
     const size_t max_line_bytes_;
     int fd_ = -1;
-    bool at_end_ = false;
+    int interrupt_fd_ = -1;  // an eventfd: readable once interrupt() was called
+    bool at_end_ = false, interrupted_ = false;
     std::string buffer_;
     size_t begin_ = 0;  // of what next() has not given yet
     std::string_view line_;

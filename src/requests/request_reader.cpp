@@ -130,6 +130,10 @@ RequestReader::RequestReader(const Options& options, const Config& config, const
 
 RequestReader::~RequestReader() = default;
 
+void RequestReader::interrupt() {
+    lines_->interrupt();
+}
+
 int RequestReader::max_request_positions() const {
     return is_text_ && purpose_ == Purpose::kAnswer ? options_.steps.value_or(kFamilySteps) : 0;
 }
