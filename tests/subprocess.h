@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <stdexcept>
@@ -13,6 +14,12 @@ struct ProgramResult {
     int code;  // exit code; -N if signal N ended it
     std::string out, err;
 };
+
+// In a child process: signals end it, whatever the tests' caller ignores (a shell SIGINT for its background jobs, nohup
+// SIGHUP).
+inline void let_signals_end_this_process() {
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, SIG_DFL);
+}
 
 // Beside the tests: the program, the tools. Tests run in the project's folder.
 inline std::string built(const std::string& name) {

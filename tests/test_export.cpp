@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "checkpoint_checks.h"
 #include "model/checksum.h"
+#include "subprocess.h"
 #include "tokenizer.h"
 
 namespace fs = std::filesystem;
@@ -418,6 +419,7 @@ TEST_F(Export, ASignalLeavesNothing) {
             const pid_t child = fork();
             ASSERT_GE(child, 0);
             if (child == 0) {
+                let_signals_end_this_process();
                 omp_set_num_threads(1);  // the parent's threads do not exist here
                 ExportOptions options = to(kind);
                 options.progress = [&](int64_t done, int64_t total) {

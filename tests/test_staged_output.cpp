@@ -8,6 +8,7 @@
 
 #include "base/staged_output.h"
 #include "error.h"
+#include "subprocess.h"
 #include "temp_folder.h"
 
 namespace fs = std::filesystem;
@@ -25,6 +26,7 @@ template <class Action>
 int status_of_child(Action action) {
     const pid_t child = fork();
     if (child == 0) {
+        let_signals_end_this_process();
         action();
         _exit(0);
     }
