@@ -50,30 +50,6 @@ struct FewRowsIn {
     }
 };
 
-// A wave's span of k: depth steps [begin, end). The weights' first steps are already in w.
-template <class Problem, int kTiles>
-__device__ void few_product(Acc (&acc)[kTiles][2], SlabStep<Problem::kMxfp4> (&w)[kFewInFlight],
-                            const FewRowsIn<Problem, kTiles>& x, const Run* tiles, const uint32_t* scales, int begin,
-                            int end, int lane) {
-    for (int step = begin; step < end; step += kFewInFlight) {
-#pragma unroll
-        for (int i = 0; i < kFewInFlight; i++) {
-            if (step + i >= end) break;
-            Frag in[kTiles][2];
-            x.load(in, step + i, lane);
-#pragma unroll
-            for (int tile_k = 0; tile_k < 2; tile_k++)
-#pragma unroll
-                for (int tile = 0; tile < 2; tile++) {
-                    const WeightFrag of_w = w[i].frag(tile_k, tile);
-#pragma unroll
-                    for (int t = 0; t < kTiles; t++) mma_weights(acc[t][tile], in[t][tile_k], of_w);
-                }
-            if (step + i + kFewInFlight < end) w[i].load(tiles, scales, step + i + kFewInFlight, lane);
-        }
-    }
-}
-
 // Adds the waves' sums, spans in ascending order, and stores the results. partial: (n_splits, kTiles · kAcc, 2, kWave).
 template <class Problem, int kTiles>
 __device__ void store_few(const Problem& problem, const Rows& rows, int slab, const Acc (&acc)[kTiles][2], float bias,
@@ -120,11 +96,28 @@ __global__ __launch_bounds__(kMostSplits* kWave) void gemm_few_kernel(Problem pr
     FewRowsIn<Problem, kTiles> x;
     x.begin(problem, rows, lane);
     Acc acc[kTiles][2] = {};
-    few_product<Problem, kTiles>(acc, w, x, tiles, scales, begin, end, lane);
+    // Here and not in a function of its own, where clang 19 spills 198 registers on gfx1100.
+    for (int step = begin; step < end; step += kFewInFlight) {
+#pragma unroll
+        for (int i = 0; i < kFewInFlight; i++) {
+            if (step + i >= end) break;
+            Frag in[kTiles][2];
+            x.load(in, step + i, lane);
+#pragma unroll
+            for (int tile_k = 0; tile_k < 2; tile_k++)
+#pragma unroll
+                for (int tile = 0; tile < 2; tile++) {
+                    const WeightFrag of_w = w[i].frag(tile_k, tile);
+#pragma unroll
+                    for (int t = 0; t < kTiles; t++) mma_weights(acc[t][tile], in[t][tile_k], of_w);
+                }
+            if (step + i + kFewInFlight < end) w[i].load(tiles, scales, step + i + kFewInFlight, lane);
+        }
+    }
     store_few<Problem, kTiles>(problem, rows, slab, acc, bias, reinterpret_cast<float*>(lds), split, lane);
 }
 
-// ---- many tokens: a block is kRowWaves · 4 tiles of rows and kSlabWaves slabs, a wave 4 tiles of rows and one slab ----
+// ---- many tokens: a block is kRowWaves · 4 tiles of rows and kSlabWaves slabs, a wave 4 tiles and one slab ----
 
 constexpr int kManyTiles = 4;  // tiles of rows a wave
 
