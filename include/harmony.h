@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tokenizer.h"
+#include "utf8_stream.h"
 
 enum class Role { kSystem, kDeveloper, kUser, kAssistant, kTool };
 enum class Effort { kLow, kMedium, kHigh };

@@ -47,14 +47,3 @@ class Tokenizer {
     explicit Tokenizer(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
-
-// Cuts a byte stream into whole UTF-8 characters, for text shown while it is generated: returns what is complete and
-// keeps an unfinished character for the next call. Bytes that can never be UTF-8 come out as U+FFFD.
-class Utf8Stream {
-  public:
-    std::string feed(std::string_view bytes);
-    std::string finish();  // what is left, as U+FFFD
-
-  private:
-    std::string pending_;
-};

@@ -48,8 +48,8 @@ int n_lines(const std::string& text) {
 
 TEST(Process, SettingsReachTheProgram) {
     // Whoever runs the tests may have settings of their own, which win.
-    const ProgramResult r = run_program({"env", "-u", "OMP_NUM_THREADS", "-u", "OMP_WAIT_POLICY", "-u", "GOMP_SPINCOUNT",
-                                         "OMP_DISPLAY_ENV=verbose", built("run"), "--help"});
+    const ProgramResult r = run_program({"env", "-u", "OMP_NUM_THREADS", "-u", "OMP_WAIT_POLICY", "-u",
+                                         "GOMP_SPINCOUNT", "OMP_DISPLAY_ENV=verbose", built("run"), "--help"});
     EXPECT_EQ(r.code, 0) << r.err;
     if (std::thread::hardware_concurrency() == 1) GTEST_SKIP() << "one thread waits for nobody";
     EXPECT_NE(r.err.find("GOMP_SPINCOUNT = '10000'"), std::string::npos) << r.err;

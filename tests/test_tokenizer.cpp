@@ -7,8 +7,9 @@
 
 #include "base/utf8.h"
 #include "test_tokenizer_vocab.h"
-#include "text/bpe.h"
-#include "text/pretokenize.h"
+#include "text/tokenizer/bpe.h"
+#include "text/tokenizer/pretokenize.h"
+#include "utf8_stream.h"
 
 namespace {
 

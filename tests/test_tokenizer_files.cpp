@@ -4,9 +4,9 @@
 #include <fstream>
 #include <functional>
 
+#include "base/base64.h"
 #include "model.h"
 #include "test_tokenizer_vocab.h"
-#include "text/tokenizer_base64.h"
 
 namespace {
 

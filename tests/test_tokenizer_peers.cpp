@@ -8,8 +8,8 @@
 
 #include "base/file.h"
 #include "test_tokenizer_vocab.h"
-#include "text/bpe.h"
-#include "text/tokenizer_vocabulary.h"
+#include "text/tokenizer/bpe.h"
+#include "text/tokenizer/vocabulary.h"
 
 namespace {
 

@@ -5,8 +5,9 @@
 
 #include "base/utf8.h"
 #include "error.h"
-#include "text/tokenizer_vocabulary.h"
+#include "text/tokenizer/vocabulary.h"
 #include "tokenizer.h"
+#include "utf8_stream.h"
 
 namespace {
 

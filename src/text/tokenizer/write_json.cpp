@@ -1,15 +1,15 @@
-// tokenizer_write_json.cpp: a vocabulary as Hugging Face's tokenizer.json, which transformers reads and so do we.
+// write_json.cpp: a vocabulary as Hugging Face's tokenizer.json, which transformers reads and so do we.
 #include <array>
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "text/tokenizer_vocabulary.h"
+#include "text/tokenizer/vocabulary.h"
 
 namespace {
 
 using Json = nlohmann::json;
 
-// Each byte as a character of GPT-2's byte-level alphabet: see tokenizer_json.cpp.
+// Each byte as a character of GPT-2's byte-level alphabet: see read_json.cpp.
 std::array<std::string, 256> byte_level_alphabet() {
     std::array<std::string, 256> letters;
     int next = 0x100;

@@ -1,11 +1,11 @@
-// harmony_names.cpp: models glue names together, repeat them and put punctuation around them. What the request calls
-// its tools decides where a name ends.
-#include "text/harmony_names.h"
+// names.cpp: models glue names together, repeat them and put punctuation around them; the request's tools tell where a
+// name ends.
+#include "text/harmony/names.h"
 
 #include <algorithm>
 #include <iterator>
 
-#include "text/harmony_words.h"
+#include "text/harmony/words.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-// tokenizer_open.cpp: finds the tokenizer that is meant, reads it, and checks it against the model.
+// open.cpp: finds the tokenizer that is meant, reads it, and checks it against the model.
 #include <dirent.h>
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 #include "base/known_file.h"
 #include "error.h"
 #include "model.h"
-#include "text/tokenizer_impl.h"
+#include "text/tokenizer/impl.h"
 
 namespace {
 

@@ -1,5 +1,5 @@
-// tokenizer_base64.cpp: three bytes to four characters and back.
-#include "text/tokenizer_base64.h"
+// base64.cpp: three bytes to four characters and back.
+#include "base/base64.h"
 
 #include <array>
 #include <cstdint>

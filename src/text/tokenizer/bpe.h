@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "text/tokenizer_table.h"
+#include "text/tokenizer/table.h"
 
 // Appends the ids of `piece`. `tokens` holds each of the 256 single bytes.
 void bpe_encode(const TokenTable& tokens, std::string_view piece, std::vector<int>& ids);

@@ -1,4 +1,4 @@
-// harmony_words.h: the words of the chat format that rendering and parsing share.
+// words.h: the words of the chat format that rendering and parsing share.
 #pragma once
 #include <optional>
 #include <string_view>

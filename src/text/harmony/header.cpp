@@ -1,13 +1,13 @@
-// harmony_header.cpp: the words of a header, sorted into author, channel, recipient and content type.
+// header.cpp: the words of a header, sorted into author, channel, recipient and content type.
 //
 // Models give the recipient before or after the channel, twice, without "to=" or glued to what follows; they repeat the
 // channel, and think aloud before `<|message|>`. Whatever is no header syntax stays text.
-#include "text/harmony_header.h"
+#include "text/harmony/header.h"
 
 #include <algorithm>
 
-#include "text/harmony_names.h"
-#include "text/harmony_words.h"
+#include "text/harmony/names.h"
+#include "text/harmony/words.h"
 
 namespace {
 

@@ -1,6 +1,7 @@
-// utf8_stream.cpp: whole characters out of bytes that arrive in any portions.
+// utf8_stream.cpp: keeps the start of a character until its end comes.
+#include "utf8_stream.h"
+
 #include "base/utf8.h"
-#include "tokenizer.h"
 
 std::string Utf8Stream::feed(std::string_view bytes) {
     pending_ += bytes;

@@ -1,11 +1,11 @@
-// tokenizer_impl.h: what a Tokenizer is made of.
+// impl.h: what a Tokenizer is made of.
 #pragma once
 #include <array>
 #include <string_view>
 #include <vector>
 
-#include "text/pretokenize.h"
-#include "text/tokenizer_vocabulary.h"
+#include "text/tokenizer/pretokenize.h"
+#include "text/tokenizer/vocabulary.h"
 #include "tokenizer.h"
 
 struct Tokenizer::Impl {

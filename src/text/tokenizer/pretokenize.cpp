@@ -1,5 +1,5 @@
 // pretokenize.cpp: the splitting pattern, run by PCRE2.
-#include "text/pretokenize.h"
+#include "text/tokenizer/pretokenize.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,10 +1,10 @@
-// harmony_parse.cpp: generated ids to messages, as they come.
+// parse.cpp: generated ids to messages, as they come.
 //
 // Models stray from the format: they repeat a channel, forget `<|message|>` or `<|start|>`, go on after a call. The
 // rules here are those of the harmony library's parser where it has one, and never lose text.
 #include "harmony.h"
-#include "text/harmony_header.h"
-#include "text/harmony_words.h"
+#include "text/harmony/header.h"
+#include "text/harmony/words.h"
 
 HarmonyParser::HarmonyParser(const Tokenizer& tokenizer, std::vector<std::string> tools)
     : tokenizer_(tokenizer), tokens_(tokenizer), tools_(std::move(tools)), header_(std::make_unique<HarmonyHeader>()) {

@@ -1,9 +1,9 @@
-// harmony_tools.cpp: JSON schemas of function tools to TypeScript types.
+// tools.cpp: JSON schemas of function tools to TypeScript types.
 //
 // The model has seen tools in exactly the form that OpenAI's harmony library prints, so that form is reproduced with
 // its oddities: only a tool's own description is cut into comment lines, an object's description is repeated before its
 // brace, `anyOf` and `$ref` are `any`.
-#include "text/harmony_tools.h"
+#include "text/harmony/tools.h"
 
 #include <charconv>
 #include <cstdlib>

@@ -6,9 +6,9 @@
 
 #include "base/utf8.h"
 #include "error.h"
-#include "text/bpe.h"
-#include "text/pretokenize.h"
-#include "text/tokenizer_impl.h"
+#include "text/tokenizer/bpe.h"
+#include "text/tokenizer/impl.h"
+#include "text/tokenizer/pretokenize.h"
 
 namespace {
 

@@ -1,5 +1,5 @@
 // bpe.cpp: two ways to find the next pair to merge.
-#include "text/bpe.h"
+#include "text/tokenizer/bpe.h"
 
 #include <climits>
 #include <cstddef>

@@ -1,4 +1,4 @@
-// harmony_tools.h: function tools as the model was trained to read them.
+// tools.h: function tools as the model was trained to read them.
 #pragma once
 #include <string>
 #include <vector>

@@ -1,4 +1,4 @@
-// tokenizer_table.h: byte strings and their ids, looked up both ways: the hot data structure of encode().
+// table.h: byte strings and their ids, looked up both ways: the hot data structure of encode().
 //
 // All bytes lie in one arena. The hash table is open addressing with linear probing, at most half full; a slot holds 32
 // bits of the hash, so a probe touches the arena only when it is almost surely a hit.

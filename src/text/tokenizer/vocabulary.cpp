@@ -1,11 +1,11 @@
-// tokenizer_vocabulary.cpp: the rules that a vocabulary keeps, whichever file it is from.
-#include "text/tokenizer_vocabulary.h"
+// vocabulary.cpp: the rules that a vocabulary keeps, whichever file it is from.
+#include "text/tokenizer/vocabulary.h"
 
 #include <algorithm>
 
 #include "base/utf8.h"
 #include "error.h"
-#include "text/pretokenize.h"
+#include "text/tokenizer/pretokenize.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-// tokenizer_json.cpp: reads Hugging Face's tokenizer.json: model.vocab, added_tokens and the Split of pre_tokenizer.
+// read_json.cpp: reads Hugging Face's tokenizer.json: model.vocab, added_tokens and the Split of pre_tokenizer.
 //
 // Parsed as a stream of events, without a tree: of the 28 MB that the file of gpt-oss has, most is model.merges, which
 // say nothing that the ids do not, and are passed over. Whatever else would change the ids is refused.
@@ -9,7 +9,7 @@
 
 #include "base/utf8.h"
 #include "error.h"
-#include "text/tokenizer_vocabulary.h"
+#include "text/tokenizer/vocabulary.h"
 
 namespace {
 

@@ -1,11 +1,11 @@
-// tokenizer_vocabulary.h: what a tokenizer file says, whichever kind it is, and the readers of each kind.
+// vocabulary.h: what a tokenizer file says, whichever kind it is, and the readers of each kind.
 #pragma once
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "text/tokenizer_table.h"
+#include "text/tokenizer/table.h"
 
 struct Special {
     int id;
@@ -38,7 +38,7 @@ Vocabulary read_tokenizer_json(std::string_view data, const std::string& source)
 Vocabulary read_rank_file(std::string_view data, const std::string& source);
 // The getp family's tokenizer.bin.
 Vocabulary read_legacy_tokenizer(std::string_view data, const std::string& source);
-// This project's own form, ASCII throughout: see tokenizer_serial.cpp.
+// This project's own form, ASCII throughout: see serialized.cpp.
 Vocabulary read_serialized(std::string_view data, const std::string& source);
 std::string serialize_vocabulary(const Vocabulary& vocabulary);
 // As a tokenizer.json. Of the names of one special token, only the first has a place there.

@@ -1,5 +1,5 @@
-// tokenizer_table.cpp: the hash function, and linear probing around it.
-#include "tokenizer_table.h"
+// table.cpp: the hash function, and linear probing around it.
+#include "text/tokenizer/table.h"
 
 #include <cassert>
 #include <cstring>

@@ -1,4 +1,4 @@
-// harmony_header.h: what the header of a generated message says, however the model has put it.
+// header.h: what the header of a generated message says, however the model has put it.
 #pragma once
 #include <string>
 #include <vector>

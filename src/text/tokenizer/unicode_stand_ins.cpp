@@ -1,4 +1,4 @@
-// pretokenize_stand_ins.cpp: closes the gap between the Unicode of PCRE2 and that of the tokenizers to agree with.
+// unicode_stand_ins.cpp: closes the gap between the Unicode of PCRE2 and that of the tokenizers to agree with.
 //
 // The splitting patterns ask only for general categories. Debian 12's PCRE2 10.42 has those of Unicode 14, tiktoken's
 // regex crate those of Unicode 16, and PCRE2's \s takes U+180E for white space, which it has not been since Unicode
@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "base/utf8.h"
-#include "text/pretokenize.h"
+#include "text/tokenizer/pretokenize.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-// harmony_names.h: the names of channels and tools in a header's words, with what models glue to them.
+// names.h: the names of channels and tools in a header's words, with what models glue to them.
 #pragma once
 #include <string>
 #include <string_view>

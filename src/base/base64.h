@@ -1,4 +1,4 @@
-// tokenizer_base64.h: base64 (RFC 4648, with padding), in which rank files and the serialized form spell bytes.
+// base64.h: base64 (RFC 4648, with padding).
 #pragma once
 #include <string>
 #include <string_view>

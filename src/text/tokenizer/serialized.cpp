@@ -1,4 +1,4 @@
-// tokenizer_serial.cpp: the tokenizer as a container's metadata carries it: short, quick to read, and plain ASCII.
+// serialized.cpp: the tokenizer as a container's metadata carries it: short, quick to read, and plain ASCII.
 //
 //   gpt-oss tokenizer 1
 //   pattern BASE64                 the splitting expression
@@ -6,9 +6,9 @@
 //   tokens BASE64                  for each id from 0 up: the number of its bytes in LEB128 (0: no token), and those
 #include <charconv>
 
+#include "base/base64.h"
 #include "error.h"
-#include "text/tokenizer_base64.h"
-#include "text/tokenizer_vocabulary.h"
+#include "text/tokenizer/vocabulary.h"
 
 namespace {
 

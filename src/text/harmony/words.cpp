@@ -1,5 +1,5 @@
-// harmony_words.cpp: special tokens and role names of the chat format.
-#include "text/harmony_words.h"
+// words.cpp: special tokens and role names of the chat format.
+#include "text/harmony/words.h"
 
 #include "error.h"
 

@@ -1,4 +1,4 @@
-// harmony_render.cpp: messages to token ids.
+// render.cpp: messages to token ids.
 //
 // Each message becomes `<|start|>` header `<|message|>` content terminator. Text and structure meet only as ids: text
 // is always encoded as ordinary text, whatever it spells.
@@ -6,8 +6,8 @@
 
 #include "error.h"
 #include "harmony.h"
-#include "text/harmony_tools.h"
-#include "text/harmony_words.h"
+#include "text/harmony/tools.h"
+#include "text/harmony/words.h"
 
 namespace {
 
