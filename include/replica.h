@@ -1,5 +1,6 @@
-// replica.h: one copy of the weights on one device, as the scheduler drives it: a flat batch of tokens in, one sampled
-// token out for every row that wants one. The CPU and each GPU have one implementation.
+// replica.h: one copy of the weights, as the scheduler drives it: a flat batch of tokens in, one sampled token out for
+// every row that wants one. While one step runs the next may be submitted, before the host knows what the first one
+// sampled. The CPU and GPUs have one implementation each.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -17,10 +18,13 @@ struct PageTable {
     std::vector<int> ring;  // and in ring[p / kPagePositions % ring.size()]
 };
 
+// As a token's id: what its slot's last row sampled, in a step that may not have been collected yet.
+constexpr int kOwnSample = -1;
+
 // One step's work: T tokens, each with its sequence and position; a sequence's tokens are consecutive and ascending.
 struct Batch {
     struct Token {
-        int id;
+        int id;   // or kOwnSample
         int pos;  // absolute
         int seq;  // index into seqs
     };
@@ -32,19 +36,23 @@ struct Batch {
     struct Row {
         int token;  // index into tokens
         bool sample;
-        bool want_logits;  // hand them to the sink
+        bool want_logits;  // hand them to on_logits
         Sampling sampling;
     };
     std::vector<Token> tokens;
     std::vector<Seq> seqs;
     std::vector<Row> rows;
+    // Logits (V) of rows[row], valid during the call, in ascending order of rows; from submit() or collect().
+    std::function<void(int row, const float* logits)> on_logits;
     // If there is one: asked in the midst of a step that takes long. True: nobody wants anything of it any more, and it
     // may end there, with no results.
     std::function<bool()> unwanted;
 };
 
-// Logits (V) of batch.rows[row]; valid during the call.
-using LogitsSink = std::function<void(int row, const float* logits)>;
+struct StepResult {
+    std::vector<int> sampled;  // (rows) the tokens drawn, or kNotFinite (sampler.h); -1 where Row::sample is false
+    int64_t bytes = 0;         // of weights and KV cache that the step read
+};
 
 // What a replica can take.
 struct Capacity {
@@ -54,15 +62,21 @@ struct Capacity {
     int n_full_pages = 0;   // in the pool
     int n_ring_pages = 0;
     int ring_pages_per_seq = 0;  // enough for the window and one chunk
+    int steps_in_flight = 1;     // submitted and not collected, at most
+    // Steps from one that samples a token to one that reads it as kOwnSample, at least: 1 lets every step hold every
+    // sequence; over a chain of n devices, n sets of sequences take turns.
+    int steps_apart = 1;
 };
 
 class Replica {
   public:
     virtual ~Replica() = default;
     virtual const Capacity& capacity() const = 0;
-    // Runs the batch. sampled (rows): the tokens drawn, or kNotFinite (sampler.h); -1 where Row::sample is false.
-    virtual void step(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) = 0;
-    virtual int64_t bytes_read() const = 0;  // weights and KV cache, all steps so far
+    // Begins a step; steps run in the order in which they are submitted. The batch must stay as it is until the step
+    // has been collected; its page tables are read here. If rows want logits this may wait for the whole step.
+    virtual void submit(const Batch& batch) = 0;
+    // Waits for the oldest step that was submitted and not collected, of which there must be one.
+    virtual void collect(StepResult& result) = 0;
     virtual std::vector<EngineStats::Op> ops() const { return {}; }
     virtual std::string describe() const = 0;
 };

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <thread>
 
@@ -28,12 +29,15 @@ int next_token(const std::vector<int>& ids) {
     return int(hash % kVocab);
 }
 
-// Every step is announced to `before_step`, with its number from 0; what that throws, the step throws.
+// chain: how many devices it plays; 0: a CPU. Every step is announced to `before_step`, with its number from 0; what
+// that throws, the step throws.
 class FakeReplica : public Replica {
   public:
     using BeforeStep = std::function<void(int step, const Batch& batch)>;
-    explicit FakeReplica(BeforeStep before_step = {}, int max_sequences = 4)
+    explicit FakeReplica(BeforeStep before_step = {}, int chain = 0, int max_sequences = 4)
         : before_step_(std::move(before_step)), slots_(size_t(max_sequences)) {
+        capacity_.steps_in_flight = chain + 1;
+        capacity_.steps_apart = std::max(chain, 1);
         capacity_.max_sequences = max_sequences;
         capacity_.prefill_chunk = kChunk;
         capacity_.max_batch_tokens = 64;
@@ -42,10 +46,20 @@ class FakeReplica : public Replica {
         capacity_.n_ring_pages = max_sequences * capacity_.ring_pages_per_seq;
     }
     const Capacity& capacity() const override { return capacity_; }
-    int64_t bytes_read() const override { return 0; }
     std::string describe() const override { return "fake"; }
 
-    void step(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) override {
+    void submit(const Batch& batch) override {
+        batches_.push_back(&batch);
+        EXPECT_LE(int(batches_.size()), capacity_.steps_in_flight);
+    }
+    void collect(StepResult& result) override {
+        const Batch* const oldest = batches_.front();
+        batches_.pop_front();
+        step(*oldest, result.sampled);
+    }
+
+  private:
+    void step(const Batch& batch, std::vector<int>& sampled) {
         const bool early = n_steps_ % 2 == 0;  // fail before anything is done, or after rows have been handed out
         if (early) announce(batch);
         sampled.assign(batch.rows.size(), -1);
@@ -56,22 +70,22 @@ class FakeReplica : public Replica {
             std::vector<int>& ids = slots_[size_t(batch.seqs[size_t(token.seq)].slot)];
             if (token.pos == 0) ids.clear();
             EXPECT_EQ(int(ids.size()), token.pos);
-            ids.push_back(token.id);
+            ids.push_back(token.id == kOwnSample ? next_token(ids) : token.id);
             if (row == batch.rows.size() || batch.rows[row].token != int(t)) continue;
-            if (batch.rows[row].want_logits) sink(int(row), logits.data());
+            if (batch.rows[row].want_logits) batch.on_logits(int(row), logits.data());
             if (batch.rows[row].sample) sampled[row] = next_token(ids);
             row++;
         }
         if (!early) announce(batch);
     }
 
-  private:
     void announce(const Batch& batch) {
         const int step = n_steps_++;
         if (before_step_) before_step_(step, batch);
     }
     const BeforeStep before_step_;
     Capacity capacity_;
+    std::deque<const Batch*> batches_;  // submitted
     std::vector<std::vector<int>> slots_;
     int n_steps_ = 0;
 };
@@ -120,9 +134,9 @@ std::vector<int> expected_tokens(int prompt_length, int n) {
     return tokens;
 }
 
-std::vector<std::unique_ptr<Replica>> replicas(std::vector<FakeReplica::BeforeStep> before_steps) {
+std::vector<std::unique_ptr<Replica>> replicas(std::vector<FakeReplica::BeforeStep> before_steps, int chain = 0) {
     std::vector<std::unique_ptr<Replica>> all;
-    for (FakeReplica::BeforeStep& f : before_steps) all.push_back(std::make_unique<FakeReplica>(std::move(f)));
+    for (FakeReplica::BeforeStep& f : before_steps) all.push_back(std::make_unique<FakeReplica>(std::move(f), chain));
     return all;
 }
 
@@ -184,14 +198,15 @@ void expect_all_answered(const std::vector<Fate>& fates, const std::string& when
 }
 
 TEST(Engine, AnyNumberOfReplicasAnswersAll) {
-    for (const int n : {1, 2, 3}) {
-        Engine engine(small_config(), replicas(std::vector<FakeReplica::BeforeStep>(size_t(n))));
-        for (const int n_jobs : {0, 1, 40}) {
-            std::vector<Fate> fates(static_cast<size_t>(n_jobs));
-            run_all(engine, fates);
-            expect_all_answered(fates, std::to_string(n) + " replicas");
+    for (const int n : {1, 2, 3})
+        for (const int chain : {0, 1, 2, 3}) {
+            Engine engine(small_config(), replicas(std::vector<FakeReplica::BeforeStep>(size_t(n)), chain));
+            for (const int n_jobs : {0, 1, 40}) {
+                std::vector<Fate> fates(static_cast<size_t>(n_jobs));
+                run_all(engine, fates);
+                expect_all_answered(fates, std::to_string(n) + " replicas of " + std::to_string(chain));
+            }
         }
-    }
 }
 
 TEST(Engine, AReplicaThatFailsLeavesItsJobsToTheOthers) {
@@ -199,7 +214,7 @@ TEST(Engine, AReplicaThatFailsLeavesItsJobsToTheOthers) {
         for (int step = 0; step < 24; step++) {
             std::vector<FakeReplica::BeforeStep> steps(static_cast<size_t>(n_replicas));
             steps[0] = fail_at(step);
-            Engine engine(small_config(), replicas(steps));
+            Engine engine(small_config(), replicas(steps, step % 4));
             std::vector<Fate> fates(40);
             testing::internal::CaptureStderr();
             run_all(engine, fates);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <deque>
 #include <map>
 #include <set>
 
@@ -50,8 +51,16 @@ Config small_config() {
     return c;
 }
 
-Capacity small_capacity(int max_sequences = 4, int full_pages = 100) {
+// How a replica takes steps: on the CPU, on one GPU, over chains of two and three.
+struct Depth {
+    int steps_in_flight, steps_apart;
+};
+constexpr Depth kDepths[] = {{1, 1}, {2, 1}, {3, 2}, {4, 3}};
+
+Capacity small_capacity(int max_sequences = 4, int full_pages = 100, const Depth& depth = {1, 1}) {
     Capacity c;
+    c.steps_in_flight = depth.steps_in_flight;
+    c.steps_apart = depth.steps_apart;
     c.max_sequences = max_sequences;
     c.prefill_chunk = 64;
     c.max_batch_tokens = 128;
@@ -69,35 +78,47 @@ class Device {
 
     void run(std::vector<std::unique_ptr<Job>> jobs) {
         size_t next = 0;
+        std::deque<std::vector<int>> results;
         for (;;) {
-            scheduler_.admit([&](QueuedJob& queued) {
-                if (next == jobs.size()) return false;
-                queued.job = std::move(jobs[next++]);
-                return true;
-            });
-            if (scheduler_.idle()) break;
-            const Batch& batch = scheduler_.plan();
-            check(batch);
-            std::vector<int> sampled;
-            for (size_t row = 0; row < batch.rows.size(); row++) {
-                const Batch::Row& r = batch.rows[row];
-                const int pos = batch.tokens[size_t(r.token)].pos;
-                const bool bad = pos == not_finite_at && batch.seqs.size() == not_finite_among;
-                const std::vector<float> logits(100, bad ? NAN : 1.0f);
-                if (r.want_logits) scheduler_.logits(int(row), logits.data());
-                sampled.push_back(!r.sample ? -1 : bad ? kNotFinite : pos % 90);
+            while (scheduler_.steps_in_flight() < capacity_.steps_in_flight) {
+                scheduler_.admit([&](QueuedJob& queued) {
+                    if (next == jobs.size()) return false;
+                    queued.job = std::move(jobs[next++]);
+                    return true;
+                });
+                const Batch* const batch = scheduler_.plan();
+                if (!batch) break;
+                check(*batch);
+                results.push_back(step(*batch));
+                n_steps++;
             }
-            scheduler_.apply(sampled);
-            n_steps++;
+            if (scheduler_.idle()) break;
+            ASSERT_FALSE(results.empty()) << "nothing runs, and nothing can";
+            scheduler_.apply(results.front());
+            results.pop_front();
         }
     }
 
     int not_finite_at = -1;  // the position, while that many sequences run
     size_t not_finite_among = 1;
+    int n_run_ahead = 0;  // tokens whose ids were not known yet
     int n_steps = 0, most_tokens = 0, most_sequences = 0;
     std::vector<int> batch_sizes;
 
   private:
+    std::vector<int> step(const Batch& batch) const {
+        std::vector<int> sampled;
+        for (size_t row = 0; row < batch.rows.size(); row++) {
+            const Batch::Row& r = batch.rows[row];
+            const int pos = batch.tokens[size_t(r.token)].pos;
+            const bool bad = pos == not_finite_at && batch.seqs.size() == not_finite_among;
+            const std::vector<float> logits(100, bad ? NAN : 1.0f);
+            if (r.want_logits) batch.on_logits(int(row), logits.data());
+            sampled.push_back(!r.sample ? -1 : bad ? kNotFinite : pos % 90);
+        }
+        return sampled;
+    }
+
     void check(const Batch& batch) {
         ASSERT_FALSE(batch.tokens.empty());
         ASSERT_LE(int(batch.tokens.size()), capacity_.max_batch_tokens);
@@ -125,18 +146,24 @@ class Device {
                 chunk_start_ = t.pos;
             }
             next_pos_[s.slot] = t.pos + 1;
+            if (t.id == kOwnSample) {
+                n_run_ahead++;
+                ASSERT_GE(n_steps - last_sample_[s.slot], capacity_.steps_apart);
+            }
             // What a sliding layer reads for the chunk's first token is not yet overwritten by this chunk.
             const int oldest = std::max(0, chunk_start_ - config_.sliding_window + 1) / kPagePositions;
             if (s.pages->ring.size() < s.pages->full.size()) {
                 ASSERT_LT(t.pos / kPagePositions - oldest, int(s.pages->ring.size()));
             }
         }
+        for (const Batch::Row& r : batch.rows)
+            if (r.sample) last_sample_[batch.seqs[size_t(batch.tokens[size_t(r.token)].seq)].slot] = n_steps;
     }
 
     const Config config_;
     const Capacity capacity_;
     Scheduler scheduler_;
-    std::map<int, int> next_pos_;
+    std::map<int, int> next_pos_, last_sample_;  // of slots
     int chunk_start_ = 0;
 };
 
@@ -191,18 +218,111 @@ TEST(Scheduler, PromptThatEndsOnAChunk) {
 
 TEST(Scheduler, ManyRequestsOfManyLengthsAllFinish) {
     const int n = 200;
-    std::vector<Log> logs(n);
-    std::vector<std::unique_ptr<Job>> jobs;
-    for (int i = 0; i < n; i++)
-        jobs.push_back(std::make_unique<LoggingJob>(logs[size_t(i)], 1 + i * 37 % 300, 1 + i * 11 % 60));
-    Device device(small_config(), small_capacity());
-    device.run(std::move(jobs));
-    EXPECT_EQ(device.most_sequences, 4);
-    for (int i = 0; i < n; i++) {
-        EXPECT_EQ(logs[size_t(i)].done, 1) << i;
-        ASSERT_EQ(int(logs[size_t(i)].tokens.size()), 1 + i * 11 % 60) << i;
-        EXPECT_EQ(logs[size_t(i)].tokens[0], (i * 37 % 300) % 90) << i;
+    for (const Depth& depth : kDepths) {
+        SCOPED_TRACE(depth.steps_in_flight);
+        std::vector<Log> logs(n);
+        std::vector<std::unique_ptr<Job>> jobs;
+        for (int i = 0; i < n; i++) {
+            auto job = std::make_unique<LoggingJob>(logs[size_t(i)], 1 + i * 37 % 300, 1 + i * 11 % 60);
+            if (i % 4 == 1) job->stop_after = 1 + i % 13;
+            if (i % 7 == 2) job->want_logits = true;
+            jobs.push_back(std::move(job));
+        }
+        Device device(small_config(), small_capacity(4, 100, depth));
+        device.run(std::move(jobs));
+        EXPECT_EQ(device.most_sequences, depth.steps_apart == 1 ? 4 : 3);
+        EXPECT_EQ(device.n_run_ahead > 0, depth.steps_in_flight > 1);
+        for (int i = 0; i < n; i++) {
+            const int length = 1 + i * 37 % 300, answer = std::min(1 + i * 11 % 60, i % 4 == 1 ? 1 + i % 13 : 60);
+            EXPECT_EQ(logs[size_t(i)].done, 1) << i;
+            ASSERT_EQ(int(logs[size_t(i)].tokens.size()), answer) << i;
+            for (int t = 0; t < answer; t++) ASSERT_EQ(logs[size_t(i)].tokens[size_t(t)], (length - 1 + t) % 90) << i;
+            ASSERT_EQ(int(logs[size_t(i)].logit_positions.size()), i % 7 == 2 ? length : 0) << i;
+        }
     }
+}
+
+// A scheduler with jobs of 3 tokens' prompt each.
+class Planned {
+  public:
+    Planned(std::vector<Log>& logs, int max_new, const Depth& depth)
+        : config(small_config()), scheduler(config, small_capacity(int(logs.size()), 100, depth)) {
+        size_t next = 0;
+        scheduler.admit([&](QueuedJob& queued) {
+            if (next == logs.size()) return false;
+            queued.job = std::make_unique<LoggingJob>(logs[next++], 3, max_new);
+            queued.job->stop_ids = {99};
+            return true;
+        });
+    }
+    const Config config;
+    Scheduler scheduler;
+};
+
+TEST(Scheduler, StepsArePlannedBeforeTheLastOnesTokenIsKnown) {
+    std::vector<Log> logs(1);
+    Planned p(logs, 4, {2, 1});
+    ASSERT_EQ(p.scheduler.plan()->tokens.size(), 3u);
+    const Batch* const second = p.scheduler.plan();
+    ASSERT_EQ(second->tokens.size(), 1u);
+    EXPECT_EQ(second->tokens[0].id, kOwnSample);
+    EXPECT_EQ(second->tokens[0].pos, 3);
+    p.scheduler.apply({7});
+    EXPECT_EQ(logs[0].tokens, std::vector<int>{7});
+    EXPECT_EQ(p.scheduler.plan()->tokens[0].pos, 4);
+    EXPECT_EQ(p.scheduler.plan()->tokens[0].pos, 5) << "its last token";
+    EXPECT_EQ(p.scheduler.plan(), nullptr) << "where an answer ends by its length, nothing is computed too much";
+    for (const int token : {8, 9, 10}) p.scheduler.apply({token});
+    EXPECT_EQ(logs[0].tokens, (std::vector<int>{7, 8, 9, 10}));
+    EXPECT_TRUE(p.scheduler.idle());
+}
+
+TEST(Scheduler, WhatWasComputedTooMuchIsThrownAway) {
+    for (const int last : {99, kNotFinite}) {
+        std::vector<Log> logs(2);
+        Planned p(logs, 50, {2, 1});
+        p.scheduler.plan();
+        p.scheduler.plan();
+        p.scheduler.apply({last, 7});
+        EXPECT_EQ(logs[0].done, last == 99);
+        EXPECT_EQ(logs[0].error.empty(), last == 99);
+        ASSERT_EQ(p.scheduler.plan()->seqs.size(), 1u) << "it takes part no more";
+        Log third;
+        const auto admit_third = [&] {
+            bool taken = false;
+            p.scheduler.admit([&](QueuedJob& queued) {
+                if (taken) return false;
+                queued.job = std::make_unique<LoggingJob>(third, 3, 5);
+                return taken = true;
+            });
+            return taken;
+        };
+        EXPECT_FALSE(admit_third()) << "a step in flight may still write what it had";
+        p.scheduler.apply({50, 8});
+        EXPECT_TRUE(admit_third());
+        EXPECT_EQ(logs[0].tokens, last == 99 ? std::vector<int>{99} : std::vector<int>{});
+        EXPECT_EQ(logs[0].done, last == 99) << "once";
+        EXPECT_EQ(logs[1].tokens, (std::vector<int>{7, 8}));
+    }
+}
+
+TEST(Scheduler, OverAChainSequencesTakeTurns) {
+    std::vector<Log> logs(5);
+    Planned p(logs, 50, {3, 2});
+    EXPECT_EQ(p.scheduler.plan()->seqs.size(), 5u) << "the prompts";
+    EXPECT_EQ(p.scheduler.plan(), nullptr) << "their tokens are too near";
+    p.scheduler.apply({1, 2, 3, 4, 5});
+    std::vector<std::set<int>> slots;
+    for (int i = 0; i < 20; i++) {
+        if (p.scheduler.steps_in_flight() == 3) p.scheduler.apply({i, i, i});
+        const Batch* const batch = p.scheduler.plan();
+        ASSERT_NE(batch, nullptr);
+        slots.emplace_back();
+        for (const Batch::Seq& s : batch->seqs) slots.back().insert(s.slot);
+        EXPECT_EQ(slots.back().size(), i % 2 ? 2u : 3u);
+        EXPECT_EQ(slots[size_t(i)], slots[size_t(i % 2)]);
+    }
+    EXPECT_NE(slots[0], slots[1]);
 }
 
 TEST(Scheduler, WaitsForPagesAndKeepsTheOrder) {

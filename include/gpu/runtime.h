@@ -45,6 +45,7 @@ void synchronize(Stream stream);
 Event make_event();
 void destroy_event(Event event);
 void record(Event event, Stream stream);
+void wait_for(Event event);              // the host does, for what was recorded last
 float elapsed_ms(Event from, Event to);  // both recorded, the stream synchronized
 
 // All that is launched on `stream` between the two is recorded, not run. The emulation has no graphs.

@@ -128,12 +128,6 @@ class CpuReplica : public Replica {
 
     const Capacity& capacity() const override { return capacity_; }
 
-    int64_t bytes_read() const override {
-        int64_t sum = 0;
-        for (const EngineStats::Op& op : ops_) sum += op.bytes;
-        return sum;
-    }
-
     std::vector<EngineStats::Op> ops() const override { return ops_; }
 
     std::string describe() const override {
@@ -142,20 +136,34 @@ class CpuReplica : public Replica {
                            capacity_.max_sequences);
     }
 
-    void step(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) override {
+    void submit(const Batch& batch) override { batch_ = &batch; }
+
+    void collect(StepResult& result) override {
+        const int64_t bytes_before = bytes_read();
+        result.sampled.assign(batch_->rows.size(), -1);
+        step(*batch_, result.sampled);
+        result.bytes = bytes_read() - bytes_before;
+    }
+
+  private:
+    void step(const Batch& batch, std::vector<int>& sampled) {
         pin_threads();
         embed(batch);
         run(kRope, 0, [&] { turn(batch); });
-        sampled.assign(batch.rows.size(), -1);
         for (int l = 0; l < config_.n_layers; l++) {
             if (batch.unwanted && batch.unwanted()) return;
             attention_block(batch, l);
             expert_block(model_.weights.layers[size_t(l)]);
         }
-        finish_rows(batch, sampled, sink);
+        finish_rows(batch, sampled);
     }
 
-  private:
+    int64_t bytes_read() const {  // weights and KV cache, all steps so far
+        int64_t sum = 0;
+        for (const EngineStats::Op& op : ops_) sum += op.bytes;
+        return sum;
+    }
+
     // Runs and times one operation, which reads `bytes` of weights.
     template <class F>
     void run(Op op, int64_t bytes, F&& work) {
@@ -292,7 +300,7 @@ class CpuReplica : public Replica {
     }
 
     // Logits of the rows that want them, some at a time; samples, and hands logits out.
-    void finish_rows(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) {
+    void finish_rows(const Batch& batch, std::vector<int>& sampled) {
         const auto n_rows = int64_t(batch.rows.size());
         const Matrix& w = model_.weights.unembed;
         for (int64_t r0 = 0; r0 < n_rows; r0 += kLogitRows) {
@@ -316,7 +324,7 @@ class CpuReplica : public Replica {
                     sampled[size_t(r0 + i)] = sample_token(logits_.row(i), config_.vocab_size, row.sampling, pos);
                 }
                 for (int64_t i = 0; i < n; i++)
-                    if (batch.rows[size_t(r0 + i)].want_logits) sink(int(r0 + i), logits_.row(i));
+                    if (batch.rows[size_t(r0 + i)].want_logits) batch.on_logits(int(r0 + i), logits_.row(i));
             });
         }
     }
@@ -329,6 +337,7 @@ class CpuReplica : public Replica {
     const bool bf16_;
     const Capacity capacity_;
     const KvStore store_;
+    const Batch* batch_ = nullptr;
     const std::vector<float> inv_freq_;  // (P/2)
     Rows cos_, sin_;                     // (T, P/2)
     Rows x_;                             // (T, D) residual stream

@@ -164,8 +164,9 @@ Floats Reference::forward(Sequence& sequence, int token, int pos) const {
     return linear(w.unembed, rmsnorm(x, w.g_final, c.norm_eps));
 }
 
-void Reference::step(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) {
-    sampled.assign(batch.rows.size(), -1);
+void Reference::collect(StepResult& result) {
+    const Batch& batch = *batch_;
+    result.sampled.assign(batch.rows.size(), -1);
     size_t row = 0;  // rows are in the order of their tokens
     for (size_t t = 0; t < batch.tokens.size(); t++) {
         const Batch::Token& token = batch.tokens[t];
@@ -174,9 +175,10 @@ void Reference::step(const Batch& batch, std::vector<int>& sampled, const Logits
         const Floats logits = forward(sequence, token.id, token.pos);
         for (; row < batch.rows.size() && batch.rows[row].token == int(t); row++) {
             const Batch::Row& r = batch.rows[row];
-            if (r.want_logits) sink(int(row), logits.data());
+            if (r.want_logits) batch.on_logits(int(row), logits.data());
             if (r.sample)
-                sampled[row] = sample_token(logits.data(), model_.config.vocab_size, r.sampling, uint64_t(token.pos));
+                result.sampled[row] =
+                    sample_token(logits.data(), model_.config.vocab_size, r.sampling, uint64_t(token.pos));
         }
     }
 }

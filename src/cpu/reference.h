@@ -12,8 +12,8 @@ class Reference : public Replica {
     Reference(const Model& model, int max_sequences, int64_t max_positions);
 
     const Capacity& capacity() const override { return capacity_; }
-    void step(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) override;
-    int64_t bytes_read() const override { return 0; }  // speed means nothing here
+    void submit(const Batch& batch) override { batch_ = &batch; }
+    void collect(StepResult& result) override;  // counts no bytes: speed means nothing here
     std::string describe() const override { return "CPU reference, f32, one token at a time"; }
 
   private:
@@ -31,4 +31,5 @@ class Reference : public Replica {
     Capacity capacity_;
     std::vector<float> inv_freq_;      // (P/2)
     std::vector<Sequence> sequences_;  // (max_sequences)
+    const Batch* batch_ = nullptr;
 };

@@ -19,6 +19,8 @@
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // How long a replica that was idle waits for each further job before its first step, so that requests that come
 // together start together.
 constexpr std::chrono::milliseconds kGathering(2);
@@ -60,10 +62,10 @@ struct Engine::Impl {
 
     int n_left() const { return int(std::count(failed.begin(), failed.end(), false)); }
 
-    // Steps until no job is left.
-    void drive(Replica& replica, Scheduler& scheduler, JobQueue& queue) {
-        std::vector<int> sampled;
-        for (;;) {
+    // Takes jobs and submits steps until as many are in flight as may be, or nothing more can run. False: no job is
+    // left.
+    static bool feed(Replica& replica, Scheduler& scheduler, JobQueue& queue, Clock::time_point& since) {
+        while (scheduler.steps_in_flight() < replica.capacity().steps_in_flight) {
             queue.end_cancelled();
             std::chrono::milliseconds patience(0);
             scheduler.admit([&](QueuedJob& job) {
@@ -71,14 +73,25 @@ struct Engine::Impl {
                 patience = kGathering;
                 return queue.take_idle(job) == Supply::kJob;
             });
-            if (scheduler.idle()) return;
-            const Batch& batch = scheduler.plan();
-            const int64_t bytes_before = replica.bytes_read();
-            const auto start = std::chrono::steady_clock::now();
-            replica.step(batch, sampled, [&](int row, const float* logits) { scheduler.logits(row, logits); });
-            const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-            scheduler.apply(sampled);
-            count(scheduler, took.count(), replica.bytes_read() - bytes_before);
+            if (scheduler.idle()) return false;
+            if (scheduler.steps_in_flight() == 0) since = Clock::now();
+            const Batch* const batch = scheduler.plan();
+            if (!batch) break;
+            replica.submit(*batch);
+        }
+        return true;
+    }
+
+    // Steps until no job is left. A step counts from its submission, or from the end of the one before it.
+    void drive(Replica& replica, Scheduler& scheduler, JobQueue& queue) {
+        StepResult result;
+        Clock::time_point since;
+        while (feed(replica, scheduler, queue, since)) {
+            replica.collect(result);
+            const Clock::time_point now = Clock::now();
+            scheduler.apply(result.sampled);
+            count(scheduler, std::chrono::duration<double>(now - since).count(), result.bytes);
+            since = now;
         }
     }
 

@@ -5,7 +5,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cassert>
 #include <numeric>
 
 #include "sampler.h"
@@ -100,7 +99,7 @@ void Scheduler::end(Sequence& sequence, Finish finish) {
 
 void Scheduler::release_ended() {
     const auto over = [&](const std::unique_ptr<Sequence>& sequence) {
-        if (sequence->job) return false;
+        if (sequence->job || sequence->n_steps > 0) return false;
         release(*sequence);
         return true;
     };
@@ -109,7 +108,7 @@ void Scheduler::release_ended() {
 
 void Scheduler::end_cancelled() {
     for (const auto& sequence : active_)
-        if (sequence->job->cancelled()) end(*sequence, Finish::kCancelled);
+        if (sequence->job && sequence->job->cancelled()) end(*sequence, Finish::kCancelled);
     release_ended();
     if (waiting_ && waiting_->job->cancelled()) {
         end(*waiting_, Finish::kCancelled);
@@ -145,47 +144,70 @@ std::vector<QueuedJob> Scheduler::give_up() {
     return left;
 }
 
-void Scheduler::add_tokens(Sequence& sequence, int n) {
-    const int seq = int(batch_.seqs.size());
-    batch_.seqs.push_back({sequence.slot, &sequence.pages});
-    batch_sequences_.push_back(&sequence);
-    for (int i = 0; i < n; i++) {
-        const int pos = sequence.fed + i;
-        const bool sample = pos + 1 == int(sequence.ids.size()) && sequence.max_new > 0;
+void Scheduler::add_tokens(Step& step, Sequence& sequence, int n) const {
+    Batch& batch = step.batch;
+    const int seq = int(batch.seqs.size());
+    batch.seqs.push_back({sequence.slot, &sequence.pages});
+    step.sequences.push_back(&sequence);
+    sequence.n_steps++;
+    for (const int end = sequence.fed + n; sequence.fed < end; sequence.fed++) {
+        const int pos = sequence.fed;
+        const bool sample = pos + 1 == sequence.length() && sequence.max_new > 0;
         const bool want_logits = sequence.job->want_logits && pos < sequence.n_prompt && pos >= sequence.logits_given;
+        const bool known = pos < int(sequence.ids.size());
         if (sample || want_logits)
-            batch_.rows.push_back({int(batch_.tokens.size()), sample, want_logits, sequence.job->sampling});
-        batch_.tokens.push_back({sequence.ids[size_t(pos)], pos, seq});
+            batch.rows.push_back({int(batch.tokens.size()), sample, want_logits, sequence.job->sampling});
+        batch.tokens.push_back({known ? sequence.ids[size_t(pos)] : kOwnSample, pos, seq});
+        if (!sample) continue;
+        sequence.n_awaited++;
+        sequence.last_step = n_planned_;
     }
 }
 
-const Batch& Scheduler::plan() {
-    batch_ = {};
-    batch_sequences_.clear();
-    prompt_tokens_ = 0;
-    for (const auto& sequence : active_)
-        if (!sequence->in_prompt()) add_tokens(*sequence, 1);
+// One token of each sequence that generates; where these must take turns, an equal share of them.
+void Scheduler::add_decoding(Step& step) const {
+    const auto n = std::count_if(active_.begin(), active_.end(), [](const auto& s) { return s->decodes(); });
+    const auto share = (n + capacity_.steps_apart - 1) / capacity_.steps_apart;
     for (const auto& sequence : active_) {
-        if (!sequence->in_prompt()) continue;
+        if (!sequence->decodes() || int64_t(step.batch.seqs.size()) >= share) continue;
+        const bool known = sequence->n_awaited == 0;
+        if (known || n_planned_ - sequence->last_step >= capacity_.steps_apart) add_tokens(step, *sequence, 1);
+    }
+}
+
+void Scheduler::add_prompts(Step& step) const {
+    for (const auto& sequence : active_) {
+        if (!sequence->job || !sequence->in_prompt()) continue;
         // To the next multiple of the chunk: where a prompt is cut depends on nothing but positions.
         const int left = sequence->n_given - sequence->fed;
         const int n = std::min(left, capacity_.prefill_chunk - sequence->fed % capacity_.prefill_chunk);
-        if (int(batch_.tokens.size()) + n > capacity_.max_batch_tokens) continue;
-        add_tokens(*sequence, n);
-        prompt_tokens_ += n;
+        if (int(step.batch.tokens.size()) + n > capacity_.max_batch_tokens) continue;
+        add_tokens(step, *sequence, n);
+        step.prompt_tokens += n;
     }
-    assert(!batch_.tokens.empty() || idle());
-    batch_.unwanted = [this] {
-        return std::all_of(batch_sequences_.begin(), batch_sequences_.end(),
-                           [](const Sequence* sequence) { return sequence->job->cancelled(); });
-    };
-    return batch_;
 }
 
-void Scheduler::logits(int row, const float* logits) {
-    const Batch::Token& token = batch_.tokens[size_t(batch_.rows[size_t(row)].token)];
-    Sequence& sequence = *batch_sequences_[size_t(token.seq)];
-    if (sequence.not_finite_at >= 0) return;
+const Batch* Scheduler::plan() {
+    Step& step = steps_.emplace_back();
+    add_decoding(step);
+    add_prompts(step);
+    if (step.batch.tokens.empty()) {
+        steps_.pop_back();
+        return nullptr;
+    }
+    n_planned_++;
+    step.batch.on_logits = [this, &step](int row, const float* row_logits) { logits(step, row, row_logits); };
+    step.batch.unwanted = [&step] {
+        return std::all_of(step.sequences.begin(), step.sequences.end(),
+                           [](const Sequence* sequence) { return !sequence->job || sequence->job->cancelled(); });
+    };
+    return &step.batch;
+}
+
+void Scheduler::logits(const Step& step, int row, const float* logits) const {
+    const Batch::Token& token = step.batch.tokens[size_t(step.batch.rows[size_t(row)].token)];
+    Sequence& sequence = *step.sequences[size_t(token.seq)];
+    if (!sequence.job || sequence.not_finite_at >= 0) return;
     if (most_likely(logits, config_.vocab_size) == kNotFinite) {
         sequence.not_finite_at = token.pos;
         return;
@@ -213,22 +235,26 @@ void Scheduler::deliver(Sequence& sequence, int token) {
 }
 
 void Scheduler::apply(const std::vector<int>& sampled) {
+    const Step& step = steps_.front();
+    prompt_tokens_ = step.prompt_tokens;
     new_tokens_ = 0;
-    for (const Batch::Token& token : batch_.tokens) batch_sequences_[size_t(token.seq)]->fed++;
-    for (size_t row = 0; row < batch_.rows.size(); row++) {
-        const Batch::Token& token = batch_.tokens[size_t(batch_.rows[row].token)];
-        Sequence& sequence = *batch_sequences_[size_t(token.seq)];
+    for (Sequence* const sequence : step.sequences) sequence->n_steps--;
+    for (size_t row = 0; row < step.batch.rows.size(); row++) {
+        const Batch::Token& token = step.batch.tokens[size_t(step.batch.rows[row].token)];
+        Sequence& sequence = *step.sequences[size_t(token.seq)];
+        if (step.batch.rows[row].sample) sequence.n_awaited--;
         if (!sequence.job) continue;
         if (sequence.not_finite_at >= 0 || sampled[row] == kNotFinite) {
             end_not_finite(sequence, sequence.not_finite_at >= 0 ? sequence.not_finite_at : token.pos);
-        } else if (batch_.rows[row].sample) {
+        } else if (step.batch.rows[row].sample) {
             deliver(sequence, sampled[row]);
             new_tokens_++;
         }
     }
     for (const auto& sequence : active_) {  // scored, with nothing to generate
-        if (!sequence->job || sequence->max_new > 0 || sequence->in_prompt()) continue;
+        if (!sequence->job || sequence->max_new > 0 || sequence->in_prompt() || sequence->n_steps > 0) continue;
         end(*sequence, sequence->job->cancelled() ? Finish::kCancelled : Finish::kLength);
     }
+    steps_.pop_front();
     release_ended();
 }

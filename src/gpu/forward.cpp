@@ -144,7 +144,6 @@ void Forward::logits(const StepView& step, int begin, int n) {
 }
 
 void Forward::sample(const StepView& step, int begin, int n) {
-    timer_.run(kSample, {0, 4 * int64_t(n) * config_.vocab_size, 0}, stream_, [&] {
-        ::sample(step.sampled + begin, work_.logits, step.sampling + begin, n, config_.vocab_size, stream_);
-    });
+    timer_.run(kSample, {0, 4 * int64_t(n) * config_.vocab_size, 0}, stream_,
+               [&] { ::sample(step.sampled, work_.logits, step.sampling + begin, n, config_.vocab_size, stream_); });
 }

@@ -43,7 +43,7 @@ struct StepView {
     const int* row_token = nullptr;  // (n_rows)
     const RowSampling* sampling = nullptr;
     int n_rows = 0;
-    int* sampled = nullptr;  // (n_rows)
+    int* sampled = nullptr;  // (places) rows' tokens go where `sampling` says
 };
 
 struct KvCache {

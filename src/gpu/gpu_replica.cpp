@@ -1,6 +1,7 @@
 // gpu_replica.cpp: one GPU: plans its memory, then runs batches, one copy in, one copy out. Decode steps of a size seen
 // before are replayed from a graph.
 #include <algorithm>
+#include <array>
 #include <map>
 #include <thread>
 
@@ -53,10 +54,14 @@ class GpuReplica : public Replica {
         workspace_ = place(layout);
         gpu::fill(workspace_memory_.data(), 0, workspace_memory_.bytes(), stream_);
         fill_workspace(config_, workspace_, stream_);
-        input_ = std::make_unique<StepInput>(config_, capacity_.max_batch_tokens);
+        step_input_ = DeviceMemory(step_input_bytes(capacity_.max_batch_tokens), "step's input");
+        capacity_.steps_in_flight = kStepsInFlight;
+        for (auto& step : steps_) step = std::make_unique<Step>(config_, capacity_.max_batch_tokens);
+        place_of_slot_.resize(size_t(capacity_.max_sequences));
         kv_ = std::make_unique<PageTables>(config_, capacity_);
         forward_ = std::make_unique<Forward>(config_, weights_, workspace_, kv_->cache(), timer_, stream_);
-        sampled_host_ = std::make_unique<PinnedMemory>(capacity_.max_batch_tokens * int64_t(sizeof(int)));
+        sampled_host_ =
+            std::make_unique<PinnedMemory>(kStepsInFlight * capacity_.max_batch_tokens * int64_t(sizeof(int)));
         logits_host_ = std::make_unique<PinnedMemory>(int64_t(config_.vocab_size) * int64_t(sizeof(float)));
     }
 
@@ -74,8 +79,6 @@ class GpuReplica : public Replica {
         return ops;
     }
 
-    int64_t bytes_read() const override { return timer_.weight_bytes() + replayed_bytes_ + kv_bytes_; }
-
     std::string describe() const override {
         const gpu::DeviceInfo info = gpu::device_info(device_);
         return fmt::format("GPU {}: {}, bf16, {:.1f} GB of weights, {:.1f} GB of KV cache for {} sequences", device_,
@@ -83,29 +86,48 @@ class GpuReplica : public Replica {
                            capacity_.max_sequences);
     }
 
-    void step(const Batch& batch, std::vector<int>& sampled, const LogitsSink& sink) override {
+    void submit(const Batch& batch) override {
         gpu::set_device(device_);
-        const auto n_rows = int(batch.rows.size());
-        sampled.assign(size_t(n_rows), -1);
+        const int turn = n_submitted_++ % kStepsInFlight;
+        Step& step = *steps_[size_t(turn)];
+        step.batch = &batch;
         kv_->update(batch, stream_);
         const bool wants_logits =
             std::any_of(batch.rows.begin(), batch.rows.end(), [](const Batch::Row& r) { return r.want_logits; });
         // One token and one row a sequence.
         const bool decode =
             !wants_logits && batch.tokens.size() == batch.seqs.size() && batch.rows.size() == batch.seqs.size();
-        if (decode && use_graphs_)
-            decode_step(batch);
-        else
-            plain_step(batch, sink);
-        gpu::synchronize(stream_);
+        const bool replayed = decode && use_graphs_;
+        const int n = std::min(decode_bucket(int(batch.tokens.size())), capacity_.max_batch_tokens);
+        const StepSizes sizes = replayed ? StepSizes{n, n, n} : step.input.sizes_of(batch);
+        const int first_place = turn * capacity_.max_batch_tokens;
+        step.input.fill(batch, sizes, first_place, place_of_slot_);
+        step.input.send(sizes, step_input_.data(), stream_);
+        StepView view = view_step_input(sizes, step_input_.data());
+        view.tokens.sampled = view.sampled = sampled();
+        set_spans(view, batch, replayed);
+        step.bytes = key_bytes(view) + (replayed ? run_recorded(view) : run(view, batch));
+        gpu::record(step.done, stream_);
+        timer_.end_step();
+        for (size_t r = 0; r < batch.rows.size(); r++)
+            if (batch.rows[r].sample) place_of_slot_[size_t(seq_of(batch, r).slot)] = first_place + int(r);
+    }
+
+    void collect(StepResult& result) override {
+        gpu::set_device(device_);
+        const int turn = n_collected_++ % kStepsInFlight;
+        const Step& step = *steps_[size_t(turn)];
+        const Batch& batch = *step.batch;
+        gpu::wait_for(step.done);
         timer_.collect();
-        for (int r = 0; r < n_rows; r++) {
-            const Batch::Row& row = batch.rows[size_t(r)];
-            if (row.sample) sampled[size_t(r)] = sampled_tokens()[r];
-            if (sampled_tokens()[r] == kNoToken)
-                kv_->clear(*batch.seqs[size_t(batch.tokens[size_t(row.token)].seq)].pages, stream_);
+        const int* const tokens = sampled() + turn * capacity_.max_batch_tokens;
+        result.sampled.assign(batch.rows.size(), -1);
+        for (size_t r = 0; r < batch.rows.size(); r++) {
+            if (batch.rows[r].sample) result.sampled[r] = tokens[r];
+            // After the step that may already read these pages for the same sequence, before any for another.
+            if (tokens[r] == kNoToken) kv_->clear(*seq_of(batch, r).pages, stream_);
         }
-        count_kv(batch);
+        result.bytes = step.bytes;
     }
 
   private:
@@ -136,9 +158,13 @@ class GpuReplica : public Replica {
         return lay_out_workspace(config_, capacity_.max_batch_tokens, capacity_.max_batch_tokens, max_spans, layout);
     }
 
-    // (max_batch_tokens), written by the device over the bus: there are few, and a copy would be an operation of its
-    // own.
-    int* sampled_tokens() const { return reinterpret_cast<int*>(sampled_host_->data()); }
+    static const Batch::Seq& seq_of(const Batch& batch, size_t row) {
+        return batch.seqs[size_t(batch.tokens[size_t(batch.rows[row].token)].seq)];
+    }
+
+    // (kStepsInFlight, max_batch_tokens), written and read by the device over the bus: there are few, and a copy would
+    // be an operation of its own.
+    int* sampled() const { return reinterpret_cast<int*>(sampled_host_->data()); }
 
     void set_spans(StepView& view, const Batch& batch, bool rounded) const {
         int last = 0;
@@ -164,69 +190,49 @@ class GpuReplica : public Replica {
         }
     }
 
-    void plain_step(const Batch& batch, const LogitsSink& sink) {
-        const StepInput::Sizes sizes = input_->sizes_of(batch);
-        StepView view = input_->fill(batch, sizes, sampled_tokens());
-        set_spans(view, batch, false);
-        input_->send(sizes, stream_);
+    // Launches all, and hands logits out. Returns bytes of weights that it reads.
+    int64_t run(const StepView& view, const Batch& batch) {
+        const int64_t before = timer_.weight_bytes();
         forward_->layers(view);
         for (int begin = 0; begin < view.n_rows; begin += kLogitRowsAtOnce) {
-            const int n = std::min(kLogitRowsAtOnce, view.n_rows - begin);
-            forward_->logits(view, begin, n);
-            forward_->sample(view, begin, n);
-            for (int r = begin; r < begin + n; r++)
-                if (batch.rows[size_t(r)].want_logits) hand_out_logits(r, r - begin, sink);
+            const int end = std::min(begin + kLogitRowsAtOnce, view.n_rows);
+            forward_->logits(view, begin, end - begin);
+            forward_->sample(view, begin, end - begin);
+            for (int r = begin; r < std::min(end, int(batch.rows.size())); r++)
+                if (batch.rows[size_t(r)].want_logits) hand_out_logits(batch, r, r - begin);
         }
+        return timer_.weight_bytes() - before;
     }
 
-    void hand_out_logits(int row, int in_workspace, const LogitsSink& sink) {
+    void hand_out_logits(const Batch& batch, int row, int in_workspace) {
         const int64_t v = config_.vocab_size;
         gpu::copy_to_host(logits_host_->data(), workspace_.logits + in_workspace * v, v * int64_t(sizeof(float)),
                           stream_);
         gpu::synchronize(stream_);
-        sink(row, reinterpret_cast<const float*>(logits_host_->data()));
-    }
-
-    void launch_decode(const StepInput::Sizes& sizes, const StepView& view) {
-        input_->send(sizes, stream_);
-        forward_->layers(view);
-        for (int begin = 0; begin < view.n_rows; begin += kLogitRowsAtOnce) {
-            const int n = std::min(kLogitRowsAtOnce, view.n_rows - begin);
-            forward_->logits(view, begin, n);
-            forward_->sample(view, begin, n);
-        }
+        batch.on_logits(row, reinterpret_cast<const float*>(logits_host_->data()));
     }
 
     // The first step of a size runs plainly, which also loads its kernels; the second is recorded.
-    void decode_step(const Batch& batch) {
-        const int n = std::min(decode_bucket(int(batch.tokens.size())), capacity_.max_batch_tokens);
-        const StepInput::Sizes sizes{n, n, n};
-        StepView view = input_->fill(batch, sizes, sampled_tokens());
-        set_spans(view, batch, true);
-        const auto [entry, is_new] = graphs_.try_emplace({n, view.full_spans});
-        if (is_new) {
-            launch_decode(sizes, view);
-            return;
-        }
+    int64_t run_recorded(const StepView& view) {
+        const auto [entry, is_new] = graphs_.try_emplace({view.tokens.n, view.full_spans});
+        if (is_new) return run(view, {});
         Recorded& recorded = entry->second;
         if (!recorded.graph) {
-            recorded.weight_bytes = -timer_.weight_bytes();
             gpu::begin_capture(stream_);
-            launch_decode(sizes, view);
+            recorded.weight_bytes = run(view, {});
             recorded.graph = gpu::end_capture(stream_);
-            recorded.weight_bytes += timer_.weight_bytes();
-        } else {
-            replayed_bytes_ += recorded.weight_bytes;
         }
         gpu::launch_graph(recorded.graph, stream_);
+        return recorded.weight_bytes;
     }
 
-    void count_kv(const Batch& batch) {
-        const int64_t key_bytes = int64_t(config_.n_kv_heads) * config_.head_dim * 2 * int64_t(sizeof(bf16));
-        for (const Batch::Token& token : batch.tokens)
-            for (const LayerKind kind : config_.layer_kind)
-                kv_bytes_ += key_bytes * (kind == LayerKind::kFull ? token.pos + 1
-                                                                   : std::min(token.pos + 1, config_.sliding_window));
+    // Of the KV cache, read by the step.
+    int64_t key_bytes(const StepView& view) {
+        const int64_t full = std::count(config_.layer_kind.begin(), config_.layer_kind.end(), LayerKind::kFull);
+        const int64_t keys = full * view.full_keys.read + (config_.n_layers - full) * view.ring_keys.read;
+        const int64_t bytes = keys * config_.n_kv_heads * config_.head_dim * 2 * int64_t(sizeof(bf16));
+        kv_bytes_ += bytes;
+        return bytes;
     }
 
     const Config config_;
@@ -238,7 +244,7 @@ class GpuReplica : public Replica {
     DeviceModel weights_;
     DeviceMemory workspace_memory_;
     Workspace workspace_;
-    std::unique_ptr<StepInput> input_;
+    DeviceMemory step_input_;
     std::unique_ptr<PageTables> kv_;
     std::unique_ptr<Forward> forward_;
     std::unique_ptr<PinnedMemory> sampled_host_, logits_host_;
@@ -247,7 +253,18 @@ class GpuReplica : public Replica {
         int64_t weight_bytes = 0;  // that one replay reads
     };
     std::map<std::pair<int, int>, Recorded> graphs_;  // (tokens, spans)
-    int64_t kv_bytes_ = 0, replayed_bytes_ = 0;
+    struct Step {
+        Step(const Config& config, int max_tokens) : input(config, max_tokens), done(gpu::make_event()) {}
+        ~Step() { gpu::destroy_event(done); }
+        StepInput input;
+        gpu::Event done;
+        const Batch* batch = nullptr;
+        int64_t bytes = 0;
+    };
+    std::array<std::unique_ptr<Step>, kStepsInFlight> steps_;  // take turns
+    int n_submitted_ = 0, n_collected_ = 0;
+    std::vector<int> place_of_slot_;  // of what is sampled, each slot's last token
+    int64_t kv_bytes_ = 0;
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// op_timer.cpp: a pair of events around each operation; they are used again in the next step.
+// op_timer.cpp: a pair of events around each operation; they are used again in later steps.
 #include "gpu/op_timer.h"
 
 #include "log.h"
@@ -9,12 +9,19 @@ OpTimer::OpTimer(bool enabled, bool synchronous, const Roofs& roofs, const std::
 }
 
 OpTimer::~OpTimer() {
-    for (const gpu::Event event : events_) gpu::destroy_event(event);
+    for (const gpu::Event event : free_) gpu::destroy_event(event);
+    for (const Pending& p : pending_) {
+        gpu::destroy_event(p.begin);
+        gpu::destroy_event(p.end);
+    }
 }
 
-void OpTimer::mark(gpu::Stream stream) {
-    if (n_events_ == events_.size()) events_.push_back(gpu::make_event());
-    gpu::record(events_[n_events_++], stream);
+gpu::Event OpTimer::mark(gpu::Stream stream) {
+    if (free_.empty()) free_.push_back(gpu::make_event());
+    const gpu::Event event = free_.back();
+    free_.pop_back();
+    gpu::record(event, stream);
+    return event;
 }
 
 // The name goes out first: if the device hangs or fails here, it is the last thing on the screen.
@@ -24,10 +31,15 @@ void OpTimer::wait(int op, gpu::Stream stream) const {
 }
 
 void OpTimer::collect() {
-    for (size_t i = 0; i < pending_.size(); i++)
-        ops_[size_t(pending_[i])].seconds += 1e-3 * double(gpu::elapsed_ms(events_[2 * i], events_[2 * i + 1]));
-    pending_.clear();
-    n_events_ = 0;
+    const size_t n = steps_.front();
+    steps_.pop_front();
+    for (size_t& end : steps_) end -= n;
+    for (size_t i = 0; i < n; i++) {
+        const Pending& p = pending_.front();
+        ops_[size_t(p.op)].seconds += 1e-3 * double(gpu::elapsed_ms(p.begin, p.end));
+        free_.insert(free_.end(), {p.begin, p.end});
+        pending_.pop_front();
+    }
 }
 
 int64_t OpTimer::weight_bytes() const {

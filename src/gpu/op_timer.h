@@ -1,5 +1,6 @@
 // op_timer.h: how long each operation takes on the device, for --profile 1; and a wait after each, for --sync.
 #pragma once
+#include <deque>
 #include <utility>
 #include <vector>
 
@@ -26,27 +27,29 @@ class OpTimer {
     void run(int op, const Work& work, gpu::Stream stream, F&& launch) {
         ops_[size_t(op)].bytes += work.bytes;
         ops_[size_t(op)].roof_seconds += roofs_.seconds(double(work.bytes + work.activations), work.flop);
-        if (enabled_) mark(stream);
+        const gpu::Event begin = enabled_ ? mark(stream) : nullptr;
         launch();
-        if (enabled_) {
-            mark(stream);
-            pending_.push_back(op);
-        }
+        if (enabled_) pending_.push_back({op, begin, mark(stream)});
         if (synchronous_) wait(op, stream);
     }
-    // Once the stream has been synchronized: adds up what ran since the last call.
+    // A step is launched. collect(): the oldest such one is done on the device; adds up what it took.
+    void end_step() { steps_.push_back(pending_.size()); }
     void collect();
     const std::vector<EngineStats::Op>& ops() const { return ops_; }
     int64_t weight_bytes() const;  // read by all that run() launched
 
   private:
-    void mark(gpu::Stream stream);
+    gpu::Event mark(gpu::Stream stream);
     void wait(int op, gpu::Stream stream) const;
 
     const bool enabled_, synchronous_;
     const Roofs roofs_;
     std::vector<EngineStats::Op> ops_;
-    std::vector<gpu::Event> events_;  // two for each of pending_, then unused ones
-    size_t n_events_ = 0;
-    std::vector<int> pending_;
+    struct Pending {
+        int op;
+        gpu::Event begin, end;
+    };
+    std::deque<Pending> pending_;   // launched and not added up, oldest first
+    std::deque<size_t> steps_;      // up to which of pending_ each step goes
+    std::vector<gpu::Event> free_;  // events to be used again
 };

@@ -129,6 +129,9 @@ void destroy_event(Event event) {
 void record(Event event, Stream stream) {
     GPU_CHECK(hipEventRecord(native_event(event), native(stream)));
 }
+void wait_for(Event event) {
+    GPU_CHECK(hipEventSynchronize(native_event(event)));
+}
 float elapsed_ms(Event from, Event to) {
     float ms = 0;
     GPU_CHECK(hipEventElapsedTime(&ms, native_event(from), native_event(to)));

@@ -10,6 +10,9 @@ constexpr int kGpuPrefillChunk = 512;
 // Rows of logits at once: 256 × 201088 floats are 206 MB.
 constexpr int kLogitRowsAtOnce = 256;
 
+// One runs, one waits for it on the device, while the host reads the tokens of the one before.
+constexpr int kStepsInFlight = 2;
+
 // Sizes for which decode steps are recorded: powers of two up to 32, then multiples of 32, so that at most 31 rows, or
 // less than one in two, are padding.
 constexpr int decode_bucket(int n_tok) {

@@ -6,11 +6,13 @@ namespace {
 
 constexpr int kThreads = 256;
 
-__global__ void __launch_bounds__(kThreads) embed_kernel(float* x, const bf16* embed, const int* id, int hidden_dim) {
+__global__ void __launch_bounds__(kThreads)
+    embed_kernel(float* x, const bf16* embed, const int* ids, const int* sampled, int hidden_dim) {
     let_next_begin();
     wait_for_previous();
     const int t = int(blockIdx.x);
-    const auto* from = reinterpret_cast<const Run*>(embed + int64_t(id[t]) * hidden_dim);
+    const int id = ids[t] >= 0 ? ids[t] : max(sampled[-1 - ids[t]], 0);
+    const auto* from = reinterpret_cast<const Run*>(embed + int64_t(id) * hidden_dim);
     auto* to = reinterpret_cast<Quad*>(x + int64_t(t) * hidden_dim);
     for (int r = int(threadIdx.x); r < hidden_dim / 8; r += kThreads) {
         const Run run = from[r];
@@ -26,5 +28,5 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(float* x, const bf16* e
 void embed(float* x, const bf16* embed, const Tokens& tokens, int hidden_dim, gpu::Stream stream) {
     GPU_REQUIRE(tokens.n > 0 && hidden_dim > 0 && hidden_dim % 32 == 0);
     GPU_LAUNCH_CHAINED(embed_kernel, dim3(unsigned(tokens.n)), dim3(kThreads), 0, stream, x, embed, tokens.id,
-                       hidden_dim);
+                       tokens.sampled, hidden_dim);
 }

@@ -73,9 +73,10 @@ struct KvLayer {
 
 struct Tokens {
     int n = 0;
-    const int* id = nullptr;    // (T)
-    const int* pos = nullptr;   // (T)
-    const int* slot = nullptr;  // (T) which sequence's row of the page tables; -1: padding, which writes no KV
+    const int* id = nullptr;       // (T); -1 - i: what stands in sampled[i]
+    const int* pos = nullptr;      // (T)
+    const int* slot = nullptr;     // (T) which sequence's row of the page tables; -1: padding, which writes no KV
+    const int* sampled = nullptr;  // of earlier steps; kNoToken counts as token 0: nobody wants what follows it
 };
 
 // ---- what happens to a token, in order ----
@@ -151,10 +152,11 @@ void gemm_logits(float* logits, const bf16* h, const PackedMatrix& w, int n_rows
 struct RowSampling {
     float temperature, top_p;
     uint64_t seed, pos;
+    int place = 0;  // of the row's token
 };
 constexpr int kNoToken = -2;  // logits with a NaN or +infinity, or without any number
-// token (n_rows): as sample_token (sampler.h): temperature 0 the largest, ties to the smaller id; else a draw from the
-// softmax cut to top_p with the number random_uniform(seed, pos). Or kNoToken.
+// token[place of each row]: as sample_token (sampler.h): temperature 0 the largest, ties to the smaller id; else a draw
+// from the softmax cut to top_p with the number random_uniform(seed, pos). Or kNoToken.
 void sample(int* token, const float* logits, const RowSampling* sampling, int n_rows, int vocab_size,
             gpu::Stream stream);
 

@@ -250,7 +250,7 @@ __global__ void __launch_bounds__(kThreads)
     const float* row = logits + int64_t(blockIdx.x) * n;
     int id = most_likely(row, n, scratch);
     if (id != kNoToken && of_row.temperature > 0) id = draw({row, n, row[id], of_row.temperature}, of_row, scratch);
-    if (threadIdx.x == 0) token[blockIdx.x] = id;
+    if (threadIdx.x == 0) token[of_row.place] = id;
 }
 
 }  // namespace

@@ -130,6 +130,7 @@ void destroy_event(Event event) {
 void record(Event event, Stream) {
     *static_cast<Clock::time_point*>(event) = Clock::now();
 }
+void wait_for(Event) {}
 float elapsed_ms(Event from, Event to) {
     const auto time = *static_cast<Clock::time_point*>(to) - *static_cast<Clock::time_point*>(from);
     return std::chrono::duration<float, std::milli>(time).count();

@@ -16,13 +16,17 @@ namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity(), kNaN = std::numeric_limits<float>::quiet_NaN();
 
-std::vector<int> run(const std::vector<float>& logits, const std::vector<RowSampling>& sampling) {
+// Rows' tokens, which are stored in descending order of rows.
+std::vector<int> run(const std::vector<float>& logits, std::vector<RowSampling> sampling) {
+    for (size_t r = 0; r < sampling.size(); r++) sampling[r].place = int(sampling.size() - 1 - r);
     const Guarded<float> d_logits(logits);
     const Guarded<RowSampling> d_sampling(sampling);
     const Guarded<int> token(sampling.size());
     sample(token.data(), d_logits.data(), d_sampling.data(), int(sampling.size()), int(logits.size() / sampling.size()),
            nullptr);
-    return token.download("token");
+    std::vector<int> tokens = token.download("token");
+    std::reverse(tokens.begin(), tokens.end());
+    return tokens;
 }
 
 // How far a draw is from giving another token, as a fraction of all weight: from the drawn number to the ends of its

@@ -162,7 +162,7 @@ class Bench {
         int* at = i(sorted_ints);
         const int most = n_slots + s.n_experts;
         const ExpertTiles sorted{at, at + 64, at + 64 + most, at + 64 + 2 * most, at + 64 + 3 * most};
-        const std::vector<RowSampling> greedy(static_cast<size_t>(n_rows));
+        const std::vector<RowSampling> greedy(static_cast<size_t>(n_rows));  // all in one place
         const DeviceMemory d_greedy = send(greedy.data(), greedy.size() * sizeof(RowSampling));
         const DeviceMemory token(4 * n_rows, "tokens"), d_expert(4 * n_slots, "experts"),
             router_b(4 * s.n_experts, "bias");

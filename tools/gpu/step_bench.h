@@ -77,7 +77,8 @@ class StepBench {
     }
 
     void run(const Batch& b) {
-        replica_->step(b, sampled_, [](int, const float*) {});
+        replica_->submit(b);
+        replica_->collect(result_);
     }
 
     StepTime timed(int n_rounds, const std::vector<const Batch*>& steps) {
@@ -122,5 +123,5 @@ class StepBench {
     const Config config_;
     std::unique_ptr<Replica> replica_;
     std::vector<PageTable> pages_;
-    std::vector<int> sampled_;
+    StepResult result_;
 };
