@@ -149,12 +149,14 @@ TEST(TokenizerFiles, Json) {
         expect_error(changed(change), expected);
     };
     error([](Json& j) { j["model"]["type"] = "Unigram"; }, "model.type: expected BPE");
-    error([](Json& j) { j["model"].erase("vocab"); }, "model.vocab: expected tokens and their ids, found none");
-    error([](Json& j) { j["model"]["vocab"] = Json::array({"a"}); }, "vocab: expected an object, found an array");
+    error([](Json& j) { j["model"].erase("vocab"); },
+          "model.vocab: expected an object of tokens and their ids, found nothing");
+    error([](Json& j) { j["model"]["vocab"] = Json::array({"a"}); },
+          "model.vocab: expected an object of tokens and their ids, found an array of 1");
     error([](Json& j) { j["model"]["vocab"]["a"] = "1"; }, "model.vocab: expected integer ids");
     error([](Json& j) { j["model"]["vocab"]["a"] = 1.5; }, "model.vocab: expected integer ids");
     error([](Json& j) { j["model"]["vocab"]["a"] = nullptr; }, "model.vocab: expected integer ids");
-    error([](Json& j) { j["model"]["vocab"]["a"] = Json::array(); }, "model.vocab: expected an id for each token");
+    error([](Json& j) { j["model"]["vocab"]["a"] = Json::array(); }, "model.vocab: expected integer ids, found []");
     error([](Json& j) { j["model"]["vocab"]["xyz"] = -1; }, "token id: expected 0..1048575, found -1");
     error([](Json& j) { j["model"]["vocab"]["xyz"] = UINT64_MAX; }, "model.vocab: expected integer ids");
     error([](Json& j) { j["model"]["vocab"]["xyz"] = 7; }, "token 7: expected one token of this id, found two");
@@ -174,7 +176,7 @@ TEST(TokenizerFiles, Json) {
           "special token 260: expected a name of 1..65536 bytes");
     error([](Json& j) { j["added_tokens"][1]["content"] = "<|a|>"; },
           "special tokens 260 and 261: expected different names");
-    error([](Json& j) { j["added_tokens"] = Json::object(); }, "added_tokens: expected an array, found an object");
+    error([](Json& j) { j["added_tokens"] = Json::object(); }, "added_tokens: expected an array, found {}");
     error([](Json& j) { j["normalizer"] = {{"type", "NFC"}}; }, "normalizer: expected null");
     error([](Json& j) { j.erase("pre_tokenizer"); },
           "pre_tokenizer: expected a Split with a Regex pattern, found none");
@@ -184,22 +186,25 @@ TEST(TokenizerFiles, Json) {
         },
         "pre_tokenizer: expected a Split with a Regex pattern");
     error([&](Json& j) { split(j)["pattern"]["Regex"] = "(a"; }, "pattern: at byte 2: missing closing parenthesis");
-    error([&](Json& j) { split(j)["behavior"] = "Removed"; }, "pre_tokenizer: behavior: expected Isolated");
-    error([&](Json& j) { split(j)["invert"] = true; }, "pre_tokenizer: invert: expected false, found true");
+    error([&](Json& j) { split(j)["behavior"] = "Removed"; },
+          "pre_tokenizer.pretokenizers[].behavior: expected Isolated, found \"Removed\"");
+    error([&](Json& j) { split(j)["invert"] = true; },
+          "pre_tokenizer.pretokenizers[].invert: expected false, found true");
     error([&](Json& j) { j["pre_tokenizer"]["pretokenizers"].push_back(split(j)); },
-          "pre_tokenizer: expected one Split");
+          "pre_tokenizer.pretokenizers[].pattern: expected one Split in all");
     error([](Json& j) { j["pre_tokenizer"]["pretokenizers"][1]["use_regex"] = true; },
-          "pre_tokenizer: use_regex: expected false");
+          "pre_tokenizer.pretokenizers[].use_regex: expected false");
 }
 
 TEST(TokenizerFiles, NotJson) {
     const std::string good = tokenizer_json(kVocab).dump();
-    expect_error(good.substr(0, good.size() / 2), "byte ");
-    expect_error(good + "x", "byte ");
-    expect_error("{\"model\": \"\xff\"}", "byte 12: expected JSON");
-    expect_error("{\"extra\": " + std::string(1'000'000, '['), "expected JSON at most 64 levels deep");
-    expect_error("{\"added_tokens\": [[]]}", "array element: expected an object, found an array");
-    expect_error("{}", "model.vocab: expected tokens and their ids, found none");
+    expect_error(good.substr(0, good.size() / 2), "expected JSON, found the end of the text at byte ");
+    expect_error(good + "x", "expected JSON, found something after its end at byte ");
+    expect_error("{\"model\": \"\xff\"}", "expected JSON, found invalid UTF-8 at byte 12");
+    expect_error("{\"extra\": " + std::string(1'000'000, '['), "expected JSON nested at most 64 levels deep");
+    expect_error(changed([](Json& j) { j["added_tokens"].push_back(Json::array()); }),
+                 "added_tokens[]: expected an object, found []");
+    expect_error("{}", "model: expected an object, found nothing");
 }
 
 TEST(TokenizerFiles, SerializedFormIsAscii) {

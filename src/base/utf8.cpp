@@ -23,6 +23,10 @@ Utf8 utf8_next(std::string_view text, size_t* length) {
 size_t utf8_valid_prefix(std::string_view text) {
     size_t i = 0;
     while (i < text.size()) {
+        if (static_cast<signed char>(text[i]) > 0) {  // most of most texts
+            i++;
+            continue;
+        }
         size_t length;
         if (utf8_next(text.substr(i), &length) != Utf8::kWhole) return i;
         i += length;

@@ -1,34 +1,22 @@
 // write_json.cpp: a vocabulary as Hugging Face's tokenizer.json, which transformers reads and so do we.
-#include <array>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/utf8.h"
+#include "text/tokenizer/byte_level.h"
 #include "text/tokenizer/vocabulary.h"
 
 namespace {
 
 using Json = nlohmann::json;
 
-// Each byte as a character of GPT-2's byte-level alphabet: see read_json.cpp.
-std::array<std::string, 256> byte_level_alphabet() {
-    std::array<std::string, 256> letters;
-    int next = 0x100;
-    for (int byte = 0; byte < 256; byte++) {
-        const bool is_printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad);
-        const int code_point = is_printable ? byte : next++;
-        std::string& letter = letters[size_t(byte)];
-        if (code_point < 0x80) {
-            letter = static_cast<char>(code_point);
-        } else {
-            letter = static_cast<char>(0xc0 | code_point >> 6);
-            letter += static_cast<char>(0x80 | (code_point & 0x3f));
-        }
-    }
-    return letters;
-}
-
 std::string byte_level(std::string_view bytes) {
-    static const std::array<std::string, 256> letters = byte_level_alphabet();
+    static const std::array<std::string, 256> letters = [] {
+        std::array<std::string, 256> all;
+        for (size_t c = 0; c < kByteOf.size(); c++)
+            if (kByteOf[c] >= 0) append_utf8(all[size_t(kByteOf[c])], uint32_t(c));
+        return all;
+    }();
     std::string text;
     for (const char c : bytes) text += letters[static_cast<unsigned char>(c)];
     return text;
