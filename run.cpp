@@ -68,7 +68,7 @@ int run(int argc, char** argv) {
     if (argc > 1 && std::string_view(argv[1]) == "verify") return verify_command(argc - 1, argv + 1);
     const Options options = parse_command_line(argc, argv);
     const Model model = open_model(find_model(options), options.open);
-    warm_up(options, model);
+    prepare_model(options, model);
     if (options.mode == "chat") return chat(options, model);
     if (options.mode == "getp") return getp(options, model);
     if (options.mode == "score") return score(options, model);

@@ -8,33 +8,20 @@
 
 #include "checkpoint.h"
 #include "engine.h"
-#include "harmony.h"
 #include "model.h"
+#include "requests.h"
 
-// -n, -T and -p of getp's text format where they are not given.
-constexpr int kFamilySteps = 1024;
-constexpr float kFamilyTemperature = 0, kFamilyTopP = 0.9f;
-
-struct Options {
-    std::string mode = "generate";     // -m: generate, chat, getp, score
-    std::string model;                 // positional or -c; "": $GETP_MODEL, else the demo model
-    std::string tokenizer;             // -z; "": the model's own
-    std::string input;                 // -i: prompt (generate, chat) or file of requests (getp, score)
-    std::string output;                // -o: getp and score write here; "" is stdout for score
-    std::string instructions;          // -y: developer message
-    std::optional<int> steps;          // -n: prompt + generated tokens at most; 0, or absent: the model's context
-    std::optional<float> temperature;  // -T
-    std::optional<float> top_p;        // -p
-    uint64_t seed = 0;                 // -s, after 0 has been replaced by the clock
-    int max_requests = -1;             // -t: getp and score use only the first so many; -1: all
-    int max_in_flight = 0;             // -b; 0: 32 on the CPU, 512 on a GPU
-    bool profile = false;              // -f
-    std::string verify;                // -v: getp compares its token ids with those in this file
-    int n_gpus = 0;                    // -g: 0 is all
-    Effort effort = Effort::kMedium;
-    bool strict_fields = false;  // getp, score: a field of a JSON line that nobody knows is an error
-    bool raw = false;            // generate: continue the text as it stands, no harmony
-    bool chat_template = false;  // getp text format: each line is a user message
+// -i, -t, -y, -n, -T, -p and -s are RequestOptions'; generate and chat go by these too: the input is their prompt.
+struct Options : RequestOptions {
+    std::string mode = "generate";  // -m: generate, chat, getp, score
+    std::string model;              // positional or -c; "": $GETP_MODEL, else the demo model
+    std::string tokenizer;          // -z; "": the model's own
+    std::string output;             // -o: getp and score write here; "" is stdout for score
+    int max_in_flight = 0;          // -b; 0: 32 on the CPU, 512 on a GPU
+    bool profile = false;           // -f
+    std::string verify;             // -v: getp compares its token ids with those in this file
+    int n_gpus = 0;                 // -g: 0 is all
+    bool raw = false;               // generate: continue the text as it stands, no harmony
     bool show_reasoning = true;
     std::string logits;                  // score: raw logits go here
     std::optional<Precision> precision;  // absent: the device's fast one
@@ -54,7 +41,7 @@ struct Options {
 Options parse_command_line(int argc, char** argv);
 // Before a mode runs: verifies the model if that is asked for. On the CPU, spreads memory over NUMA nodes, and reads
 // what of the model is not in memory yet, with a progress line on a terminal.
-void warm_up(const Options& options, const Model& model);
+void prepare_model(const Options& options, const Model& model);
 // `run export SRC DST [--to KIND]` and `run verify MODEL`: argv[0] is "export" or "verify".
 int export_command(int argc, char** argv);
 int verify_command(int argc, char** argv);

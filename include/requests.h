@@ -19,7 +19,6 @@
 
 #include "engine.h"
 #include "harmony.h"
-#include "options.h"
 #include "tokenizer.h"
 
 // The tokenizer and the chat format, or the reason why there is none: requests made of token ids do without.
@@ -76,13 +75,30 @@ enum class Purpose {
     kScore,  // max_new_tokens stays 0, and a prompt may fill the context
 };
 
+// Where requests come from, and what holds for those that do not say it themselves.
+struct RequestOptions {
+    std::string input;           // the file; "-": stdin
+    int max_requests = -1;       // only the first so many; -1: all
+    bool strict_fields = false;  // a field of a JSON line that nobody knows is an error
+    bool chat_template = false;  // text format: each line is a user message
+    std::string instructions;    // developer message
+    Effort effort = Effort::kMedium;
+    std::optional<int> steps;  // prompt + generated tokens at most; 0, or absent: the model's context
+    std::optional<float> temperature, top_p;
+    uint64_t seed = 0;  // of the run; a request's own follows from it and from its index
+};
+
+// What the text format takes for absent steps, temperature and top_p.
+constexpr int kFamilySteps = 1024;
+constexpr float kFamilyTemperature = 0, kFamilyTopP = 0.9f;
+
 class LineReader;
 
-// Reads a file of requests; "-" is stdin. Throws Error if it is neither format, or a text file with fewer lines than it
+// Reads a file of requests. Throws Error if it is neither format, or a text file with fewer lines than it
 // says. What it is given outlives it.
 class RequestReader {
   public:
-    RequestReader(const Options& options, const Config& config, const TextCodec& codec, Purpose purpose);
+    RequestReader(const RequestOptions& options, const Config& config, const TextCodec& codec, Purpose purpose);
     ~RequestReader();
 
     bool is_text() const { return is_text_; }
@@ -103,7 +119,7 @@ class RequestReader {
     void read_json(Request& request, std::string_view line);
     int room_for_answer(size_t n_prompt, std::optional<int> max_tokens) const;
 
-    const Options& options_;
+    const RequestOptions& options_;
     const Config& config_;
     const TextCodec& codec_;
     const Purpose purpose_;
@@ -168,31 +184,6 @@ std::string token_line(const std::vector<int>& ids);
 std::string answer_line(const Request& request, const Answer& answer, const std::string& model, int64_t created);
 // Of one answer's ids. Their sum over a run, modulo 2^64, is a hash of the run that no order of completion changes.
 uint64_t answer_hash(int64_t index, const std::vector<int>& ids);
-
-class KeptFiles;
-class OutputFile;
-
-// What no output may be: the model, its tokenizer, and the files that are read.
-KeptFiles kept_files(const Options& options, const Model& model);
-
-// Writes lines to --output, each at once. The old content stays until there is a line, or finish() says that there is
-// none. Remembers a failure instead of throwing, for the sake of the replicas' threads. See base/output_file.h.
-class LineWriter {
-  public:
-    LineWriter(const Options& options, const Model& model);  // throws Error
-    ~LineWriter();
-    LineWriter(const LineWriter&) = delete;
-    LineWriter& operator=(const LineWriter&) = delete;
-
-    void write(std::string line);  // adds the newline
-    bool failed() const;           // nothing that is written now would arrive
-    void check() const;            // throws Error if something has failed
-    void finish();                 // throws Error unless all lines have arrived
-    int fd() const;
-
-  private:
-    std::unique_ptr<OutputFile> file_;
-};
 
 // Hands values on in the order of their index, as soon as one and all before it are there.
 template <class T>

@@ -5,8 +5,8 @@
 
 #include "../tools/gpt_oss_config.h"
 #include "model/config.h"
-#include "model/layout.h"
 #include "model/legacy.h"
+#include "model/named_tensors.h"
 #include "model/safetensors.h"
 #include "model/tensor.h"
 
@@ -132,13 +132,13 @@ TEST(Tensors, SizesOfThePublishedModels) {
     for (const auto& m : models) {
         const Config c = gpt_oss_config(m.large);
         Weights w = shaped_weights(c);
-        EXPECT_EQ(huggingface_layout(c, w, {}).size(), m.n_tensors);
-        EXPECT_EQ(total_bytes(huggingface_layout(c, w, {})), m.mxfp4);
-        EXPECT_EQ(original_layout(c, w).size(), m.n_original);
-        EXPECT_EQ(total_bytes(original_layout(c, w)), m.mxfp4);
-        LayoutOptions dense;
+        EXPECT_EQ(huggingface_tensors(c, w, {}).size(), m.n_tensors);
+        EXPECT_EQ(total_bytes(huggingface_tensors(c, w, {})), m.mxfp4);
+        EXPECT_EQ(original_tensors(c, w).size(), m.n_original);
+        EXPECT_EQ(total_bytes(original_tensors(c, w)), m.mxfp4);
+        TensorOptions dense;
         dense.mxfp4 = false;
-        EXPECT_EQ(total_bytes(huggingface_layout(c, w, dense)), m.dense);
+        EXPECT_EQ(total_bytes(huggingface_tensors(c, w, dense)), m.dense);
         EXPECT_EQ(legacy_bytes(c, DType::kF32), m.legacy_f32);
         EXPECT_EQ(legacy_bytes(c, DType::kBF16), m.legacy_bf16);
     }

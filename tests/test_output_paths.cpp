@@ -204,7 +204,7 @@ TEST(RequestIntake, AnInputThatShrinksIsNoticed) {
     config.max_context = 100'000;
     const TextCodec codec(Tokenizer::open("demo/tokenizer.json"));
     for (const std::string& content : {json, text}) {
-        Options options;
+        RequestOptions options;
         options.input = folder.write("requests", content);
         RequestReader reader(options, config, codec, Purpose::kAnswer);
         RequestIntake intake(reader);
@@ -222,7 +222,7 @@ TEST(RequestIntake, AnInputThatShrinksIsNoticed) {
 
 TEST(RequestIntake, AnswersThatAreMissingAreNoticed) {
     const TempFolder folder;
-    Options options;
+    RequestOptions options;
     options.input = folder.write("requests", "{\"prompt\": [1]}\n{\"prompt\": [2]}\n");
     Config config;
     config.vocab_size = 10;

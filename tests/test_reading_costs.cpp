@@ -122,7 +122,7 @@ TEST(ReadingCosts, AFileOfOneLineTakesAtMostFourTimesTheLine) {
     Config config;
     config.vocab_size = 300;
     config.max_context = 1000;
-    Options options;
+    RequestOptions options;
     options.input = folder.path("requests");
     const std::string user = R"({"role":"user","content":")";
     const std::vector<std::string> lines = {

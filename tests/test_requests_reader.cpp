@@ -67,7 +67,7 @@ class RequestFile : public testing::Test {
     }
 
     TempFolder folder;
-    Options options;
+    RequestOptions options;
     Config config;
     const TextCodec* codec = &bytes_codec();
     bool is_text = false;

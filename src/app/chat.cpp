@@ -19,10 +19,9 @@ Message user_message(const std::string& text) {
 }
 
 // Turns so far. A turn that fails, or is interrupted before it says anything, leaves no trace.
-class Conversation {
+class ChatSession {
   public:
-    Conversation(const Options& options, const Model& model, const Tokenizer& tokenizer, Engine& engine,
-                 AnswerText& out)
+    ChatSession(const Options& options, const Model& model, const Tokenizer& tokenizer, Engine& engine, AnswerText& out)
         : options_(options),
           config_(model.config),
           tokenizer_(tokenizer),
@@ -100,11 +99,11 @@ class Conversation {
 
 // One turn; false if it failed. Without a person at the keyboard Ctrl-C means the whole, not this answer; with one, it
 // may come a moment too late, and must not end the conversation then.
-bool take_turn(Conversation& conversation, const std::string& text, bool is_terminal, const AnswerText& out) {
+bool take_turn(ChatSession& session, const std::string& text, bool is_terminal, const AnswerText& out) {
     bool ok = true;
     catch_interrupts();
     try {
-        conversation.turn(text);
+        session.turn(text);
     } catch (const Error& e) {  // too long, not UTF-8: the conversation goes on
         out.check();            // but not without stdout
         log_line("run: {}", e.what());
@@ -123,7 +122,7 @@ int chat(const Options& options, const Model& model) {
     const Tokenizer tokenizer = Tokenizer::for_model(model, options.tokenizer);
     Engine engine(model, engine_options(options, /*max_sequences=*/1));
     AnswerText out;
-    Conversation conversation(options, model, tokenizer, engine, out);
+    ChatSession session(options, model, tokenizer, engine, out);
     const std::unique_ptr<TurnInput> input = open_turn_input();
     log_line("{}", engine.describe());
     log_line("/new forgets the conversation, /quit or Ctrl-D leaves, Ctrl-C stops an answer or clears the line.");
@@ -134,9 +133,9 @@ int chat(const Options& options, const Model& model) {
     std::optional<std::string> line = has_first ? options.input : input->next();
     for (; line && *line != "/quit"; line = input->next()) {
         if (*line == "/new")
-            conversation.clear();
+            session.clear();
         else if (!line->empty())
-            failed = !take_turn(conversation, *line, input->is_terminal(), out) || failed;
+            failed = !take_turn(session, *line, input->is_terminal(), out) || failed;
     }
     if (options.profile) print_profile(engine.stats());
     return failed ? kExitRequestFailed : kExitOk;

@@ -200,7 +200,7 @@ Options parse_command_line(int argc, char** argv) {
     return o;
 }
 
-void warm_up(const Options& options, const Model& model) {
+void prepare_model(const Options& options, const Model& model) {
     if (options.verify_model) verify_model(model, show_progress);
     log_clear_status();
     if (engine_options(options, 1).gpu) return;  // its loader reads everything in order

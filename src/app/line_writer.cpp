@@ -1,9 +1,10 @@
 // line_writer.cpp: one write() a line. A line that ends in a newline is whole, whenever the program is killed; what
 // stands after the last newline is the rest of one that was being written, and no answer.
+#include "line_writer.h"
+
 #include <unistd.h>
 
 #include "base/output_file.h"
-#include "requests.h"
 
 KeptFiles kept_files(const Options& options, const Model& model) {
     KeptFiles kept;

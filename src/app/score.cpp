@@ -7,10 +7,10 @@
 
 #include "base/output_file.h"
 #include "error.h"
+#include "line_writer.h"
 #include "log.h"
 #include "options.h"
 #include "profile.h"
-#include "requests.h"
 
 namespace {
 

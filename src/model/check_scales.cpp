@@ -4,7 +4,7 @@
 
 #include "checkpoint.h"
 #include "error.h"
-#include "model/layout.h"
+#include "model/named_tensors.h"
 
 namespace {
 
@@ -28,8 +28,8 @@ void check_scales(const Model& model) {
     Weights weights = model.weights;
     if (weights.layers[0].w_up.first.dtype != DType::kMXFP4) return;
     const std::vector<NamedTensor> layout = model.kind == CheckpointKind::kOriginal
-                                                ? original_layout(model.config, weights)
-                                                : huggingface_layout(model.config, weights, {});
+                                                ? original_tensors(model.config, weights)
+                                                : huggingface_tensors(model.config, weights, {});
     for (const NamedTensor& tensor : layout) {
         if (tensor.holds != NamedTensor::Holds::kScales) continue;
         const int64_t per_expert = tensor.shape[1] * tensor.shape[2], n = tensor.shape[0] * per_expert;

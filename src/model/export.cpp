@@ -47,8 +47,8 @@ Existing existing(const ExportOptions& options) {
     return options.overwrite ? Existing::kReplace : Existing::kRefuse;
 }
 
-LayoutOptions layout_options(const Weights& weights) {
-    LayoutOptions options;
+TensorOptions tensor_options(const Weights& weights) {
+    TensorOptions options;
     options.mxfp4 = weights.layers[0].w_up.first.dtype == DType::kMXFP4;
     options.attention_bias = weights.layers[0].b_q.data != nullptr;
     return options;

@@ -2,7 +2,7 @@
 #pragma once
 #include "base/staged_output.h"
 #include "checkpoint.h"
-#include "model/layout.h"
+#include "model/named_tensors.h"
 #include "model/safetensors.h"
 #include "model/tensor_stream.h"
 
@@ -32,7 +32,7 @@ struct OutputTensor {
 // the result.
 std::vector<OutputTensor> output_tensors(const std::vector<NamedTensor>& layout, bool as_bf16);
 // What a Hugging Face layout of these weights has.
-LayoutOptions layout_options(const Weights& weights);
+TensorOptions tensor_options(const Weights& weights);
 
 void export_directory(const Model& model, const std::string& out_path, const ExportOptions& options);
 void export_container(const Model& model, const std::string& out_path, const ExportOptions& options);

@@ -49,8 +49,8 @@ std::string serialized_tokenizer(const Model& model, const ExportOptions& option
 
 void export_container(const Model& model, const std::string& out_path, const ExportOptions& options) {
     Weights weights = model.weights;
-    const LayoutOptions layout = layout_options(weights);
-    const std::vector<NamedTensor> named = huggingface_layout(model.config, weights, layout);
+    const TensorOptions kinds = tensor_options(weights);
+    const std::vector<NamedTensor> named = huggingface_tensors(model.config, weights, kinds);
     const std::vector<OutputTensor> tensors = aligned(output_tensors(named, /*as_bf16=*/false));
     const std::string tokenizer = serialized_tokenizer(model, options);
     AtomicFile file(out_path, existing(options));  // before the long work, so that a bad path is found at once
@@ -73,7 +73,7 @@ void export_container(const Model& model, const std::string& out_path, const Exp
     std::map<std::string, std::string> metadata = {
         {"format", "pt"},  // readers of safetensors expect it
         {kContainerVersionKey, kContainerVersion},
-        {kContainerConfigKey, huggingface_config_json(model.config, layout.attention_bias, layout.mxfp4).dump()},
+        {kContainerConfigKey, huggingface_config_json(model.config, kinds.attention_bias, kinds.mxfp4).dump()},
         {kContainerGenerationKey, generation_config_json(model.config).dump()},
         {kContainerChecksumsKey, checksums.dump()},
     };

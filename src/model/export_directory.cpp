@@ -78,8 +78,8 @@ void check_no_f16(const std::vector<NamedTensor>& layout) {
     }
 }
 
-nlohmann::json snapshot_config(const Model& model, const LayoutOptions& layout) {
-    nlohmann::json json = huggingface_config_json(model.config, layout.attention_bias, layout.mxfp4);
+nlohmann::json snapshot_config(const Model& model, const TensorOptions& kinds) {
+    nlohmann::json json = huggingface_config_json(model.config, kinds.attention_bias, kinds.mxfp4);
     if (model.weights.embed.dtype == DType::kF16) json["torch_dtype"] = "float16";  // else its readers would round
     return json;
 }
@@ -88,14 +88,14 @@ nlohmann::json snapshot_config(const Model& model, const LayoutOptions& layout) 
 
 void export_directory(const Model& model, const std::string& out_path, const ExportOptions& options) {
     Weights weights = model.weights;
-    LayoutOptions layout = layout_options(weights);
-    if (options.kind == ExportKind::kDequantised) layout.mxfp4 = false;
+    TensorOptions kinds = tensor_options(weights);
+    if (options.kind == ExportKind::kDequantised) kinds.mxfp4 = false;
     const bool original = options.kind == ExportKind::kOriginal;
     if (original) check_published(model.config, "original");
-    if (original && !layout.mxfp4)
+    if (original && !kinds.mxfp4)
         fail("original: experts: expected MXFP4, which is all that this kind of checkpoint holds, found dense ones");
     const std::vector<NamedTensor> named =
-        original ? original_layout(model.config, weights) : huggingface_layout(model.config, weights, layout);
+        original ? original_tensors(model.config, weights) : huggingface_tensors(model.config, weights, kinds);
     if (original) check_no_f16(named);
     const std::vector<OutputTensor> tensors = output_tensors(named, /*as_bf16=*/true);
 
@@ -103,7 +103,7 @@ void export_directory(const Model& model, const std::string& out_path, const Exp
     put_tokenizer(model, directory, options);
     write_text(directory.file("generation_config.json"), generation_config(model.config, original));
     write_text(directory.file("config.json"),
-               (original ? original_config_json(model.config) : snapshot_config(model, layout)).dump(2));
+               (original ? original_config_json(model.config) : snapshot_config(model, kinds)).dump(2));
 
     int64_t total = 0;
     std::vector<NamedTensorInfo> infos;

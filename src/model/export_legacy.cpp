@@ -24,7 +24,7 @@ void export_legacy(const Model& model, const std::string& out_path, const Export
     };
     sink(&header, sizeof header);
     Weights weights = model.weights;
-    for (const LegacyPart& part : legacy_layout(weights)) {
+    for (const LegacyPart& part : legacy_parts(weights)) {
         if (part.vector) stream_vector(*part.vector, dtype, sink, part.name);
         if (part.matrix) stream_matrix(*part.matrix, dtype, false, sink, part.name);
         for (int e = 0; part.experts && e < part.experts->n_experts; e++)

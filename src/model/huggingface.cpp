@@ -47,12 +47,12 @@ Model huggingface_model(const HuggingFaceConfig& hf, const TensorFiles& files, c
     Model model;
     model.config = hf.config;
     model.weights = shaped_weights(hf.config);
-    LayoutOptions options;
+    TensorOptions options;
     options.mxfp4 = has_mxfp4(hf, files);
     options.attention_bias = hf.attention_bias;
     options.tied_embeddings = hf.tied_embeddings;
     if (options.mxfp4) check_mxfp4_shape(hf.config, config_name);
-    bind_quantized(model, huggingface_layout(hf.config, model.weights, options), files, hf.quantization, config_name);
+    bind_quantized(model, huggingface_tensors(hf.config, model.weights, options), files, hf.quantization, config_name);
     if (hf.tied_embeddings) model.weights.unembed = model.weights.embed;
     if (files.has(fmt::format("model.layers.{}.input_layernorm.weight", hf.config.n_layers)))
         fail("{}: num_hidden_layers: expected as many as there are tensors for, found {}, and tensors for more",

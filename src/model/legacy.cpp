@@ -27,7 +27,7 @@ int64_t part_elements(const LegacyPart& part) {
 
 }  // namespace
 
-std::vector<LegacyPart> legacy_layout(Weights& w) {
+std::vector<LegacyPart> legacy_parts(Weights& w) {
     std::vector<LegacyPart> parts;
     const auto vectors = [&](const char* name, Vector LayerWeights::*member) {
         for (LayerWeights& layer : w.layers) parts.push_back({name, &(layer.*member), nullptr, nullptr});
@@ -63,7 +63,7 @@ std::vector<LegacyPart> legacy_layout(Weights& w) {
 int64_t legacy_bytes(const Config& config, DType dtype) {
     Weights weights = shaped_weights(config);
     int64_t n = 0;
-    for (const LegacyPart& part : legacy_layout(weights)) n += part_elements(part);
+    for (const LegacyPart& part : legacy_parts(weights)) n += part_elements(part);
     return int64_t(sizeof(LegacyHeader)) + n * element_bytes(dtype);
 }
 
@@ -141,7 +141,7 @@ Model open_legacy(const std::string& path, const OpenOptions& options) {
     const DType dtype = file->size() == f32_bytes ? DType::kF32 : DType::kBF16;
     model.weights = shaped_weights(model.config);
     const uint8_t* data = file->data() + sizeof header;
-    for (const LegacyPart& part : legacy_layout(model.weights)) {
+    for (const LegacyPart& part : legacy_parts(model.weights)) {
         if (part.vector) {
             part.vector->dtype = dtype;
             part.vector->data = data;

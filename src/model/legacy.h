@@ -23,7 +23,7 @@ struct LegacyPart {
     Matrix* matrix = nullptr;
     ExpertMatrices* experts = nullptr;
 };
-std::vector<LegacyPart> legacy_layout(Weights& weights);
+std::vector<LegacyPart> legacy_parts(Weights& weights);
 
 // Of the whole file; `config` within the bounds of model/config.h.
 int64_t legacy_bytes(const Config& config, DType dtype);

@@ -1,5 +1,5 @@
-// layout.cpp: the names and shapes of the published checkpoints.
-#include "model/layout.h"
+// named_tensors.cpp: the names and shapes of the published checkpoints.
+#include "model/named_tensors.h"
 
 #include "error.h"
 #include "model/tensor.h"
@@ -67,7 +67,7 @@ Weights shaped_weights(const Config& c) {
     return {matrix(vocab, dim), std::vector<LayerWeights>(size_t(c.n_layers), layer), vector(dim), matrix(vocab, dim)};
 }
 
-std::vector<NamedTensor> huggingface_layout(const Config& c, Weights& w, const LayoutOptions& options) {
+std::vector<NamedTensor> huggingface_tensors(const Config& c, Weights& w, const TensorOptions& options) {
     Table table;
     table.matrix("model.embed_tokens.weight", {&w.embed});
     for (int l = 0; l < c.n_layers; l++) {
@@ -102,7 +102,7 @@ std::vector<NamedTensor> huggingface_layout(const Config& c, Weights& w, const L
     return table.take();
 }
 
-std::vector<NamedTensor> original_layout(const Config& c, Weights& w) {
+std::vector<NamedTensor> original_tensors(const Config& c, Weights& w) {
     Table table;
     table.matrix("embedding.weight", {&w.embed});
     for (int l = 0; l < c.n_layers; l++) {

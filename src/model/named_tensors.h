@@ -1,4 +1,4 @@
-// layout.h: which named tensor of a checkpoint is which part of Weights: one table a layout, for reading and writing.
+// named_tensors.h: which named tensor of a checkpoint is which part of Weights, for reading and for writing.
 #pragma once
 #include <string>
 #include <vector>
@@ -22,7 +22,7 @@ struct NamedTensor {
 };
 
 // What decides which tensors there are, beside Config.
-struct LayoutOptions {
+struct TensorOptions {
     bool mxfp4 = true;             // how the experts are stored
     bool attention_bias = true;    // q, k, v and o have biases
     bool tied_embeddings = false;  // no unembedding
@@ -32,5 +32,5 @@ struct LayoutOptions {
 Weights shaped_weights(const Config& config);
 
 // All tensors, in the order in which a forward pass uses them. The pointers are into `weights`, which has its shapes.
-std::vector<NamedTensor> huggingface_layout(const Config& config, Weights& weights, const LayoutOptions& options);
-std::vector<NamedTensor> original_layout(const Config& config, Weights& weights);
+std::vector<NamedTensor> huggingface_tensors(const Config& config, Weights& weights, const TensorOptions& options);
+std::vector<NamedTensor> original_tensors(const Config& config, Weights& weights);

@@ -12,7 +12,7 @@ Model open_original(const std::string& directory) {
     check_mxfp4_shape(model.config, config);
     model.weights = shaped_weights(model.config);
     const TensorFiles files = TensorFiles::in_directory(directory, true);
-    bind_all(model, original_layout(model.config, model.weights), files);
+    bind_all(model, original_tensors(model.config, model.weights), files);
     if (files.has(fmt::format("block.{}.attn.norm.scale", model.config.n_layers)))
         fail("{}: num_hidden_layers: expected as many as there are tensors for, found {}, and tensors for more", config,
              model.config.n_layers);

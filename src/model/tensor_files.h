@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/file.h"
-#include "model/layout.h"
+#include "model/named_tensors.h"
 #include "model/safetensors.h"
 
 class TensorFiles {

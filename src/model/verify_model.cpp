@@ -72,7 +72,7 @@ Span span_of(const NamedTensor& tensor) {
 std::vector<Span> legacy_spans(Weights& weights) {
     std::vector<Span> spans;
     std::map<std::string, int> n_parts;  // of a name: one a layer
-    for (const LegacyPart& part : legacy_layout(weights)) {
+    for (const LegacyPart& part : legacy_parts(weights)) {
         const Matrix* matrix = part.matrix ? part.matrix : part.experts ? &part.experts->first : nullptr;
         Span span{fmt::format("{} {}", part.name, n_parts[part.name]++), {}, Span::Holds::kBytes, nullptr, 1};
         if (part.experts) span.shape.push_back(part.experts->n_experts);
@@ -94,11 +94,11 @@ std::vector<Span> spans_of(const Model& model) {
     if (model.kind == CheckpointKind::kLegacy) {
         spans = legacy_spans(weights);
     } else {
-        LayoutOptions options = layout_options(weights);
+        TensorOptions options = tensor_options(weights);
         options.tied_embeddings = weights.unembed.data == weights.embed.data;
         const std::vector<NamedTensor> layout = model.kind == CheckpointKind::kOriginal
-                                                    ? original_layout(model.config, weights)
-                                                    : huggingface_layout(model.config, weights, options);
+                                                    ? original_tensors(model.config, weights)
+                                                    : huggingface_tensors(model.config, weights, options);
         for (const NamedTensor& tensor : layout) spans.push_back(span_of(tensor));
     }
     spans.erase(std::remove_if(spans.begin(), spans.end(), [](const Span& span) { return !span.data; }), spans.end());

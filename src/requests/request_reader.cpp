@@ -95,7 +95,8 @@ std::vector<int> both(std::vector<int> a, const std::vector<int>& b) {
 
 }  // namespace
 
-RequestReader::RequestReader(const Options& options, const Config& config, const TextCodec& codec, Purpose purpose)
+RequestReader::RequestReader(const RequestOptions& options, const Config& config, const TextCodec& codec,
+                             Purpose purpose)
     : options_(options), config_(config), codec_(codec), purpose_(purpose) {
     const std::string& path = options.input;
     if (path != "-" && is_directory(path)) fail("{}: expected a file of requests, found a directory", path);

@@ -14,7 +14,7 @@ constexpr int kRequests = 20;
 
 void read_requests(const std::string& path, bool chat) {
     static const TextCodec codec(byte_tokenizer());
-    Options options;
+    RequestOptions options;
     options.input = path;
     options.chat_template = chat;
     options.max_requests = kRequests;

@@ -1,0 +1,31 @@
+// line_writer.h: the file of answers that --output names.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "options.h"
+
+class KeptFiles;
+class OutputFile;
+
+// What no output may be: the model, its tokenizer, and the files that are read.
+KeptFiles kept_files(const Options& options, const Model& model);
+
+// Writes lines, each at once. The old content stays until there is a line, or finish() says that there is
+// none. Remembers a failure instead of throwing, for the sake of the replicas' threads. See base/output_file.h.
+class LineWriter {
+  public:
+    LineWriter(const Options& options, const Model& model);  // throws Error
+    ~LineWriter();
+    LineWriter(const LineWriter&) = delete;
+    LineWriter& operator=(const LineWriter&) = delete;
+
+    void write(std::string line);  // adds the newline
+    bool failed() const;           // nothing that is written now would arrive
+    void check() const;            // throws Error if something has failed
+    void finish();                 // throws Error unless all lines have arrived
+    int fd() const;
+
+  private:
+    std::unique_ptr<OutputFile> file_;
+};
