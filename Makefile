@@ -125,8 +125,11 @@ $(OBJ)/src/cpu/%/avx512.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx51
 $(OBJ)/src/cpu/%/avx512bf16.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma
 $(OBJ)/src/cpu/packed/amx.o $(OBJ)/src/cpu/packed/amx_attention.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma -mprfchw -mamx-tile -mamx-bf16
 endif
+# Tests spend their time in the library: optimising them takes longer than it saves, with sanitizers several times.
+TEST_FLAGS := $(if $(filter asan,$(MODE)),-O0,-O1)
+$(OBJ)/tests/%.o: FILE_FLAGS := $(TEST_FLAGS)
 ifneq ($(MODE),fuzz)
-$(OBJ)/tests/fuzz/%.o: FILE_FLAGS = -DLLVMFuzzerTestOneInput=$(*F)
+$(OBJ)/tests/fuzz/%.o: FILE_FLAGS = $(TEST_FLAGS) -DLLVMFuzzerTestOneInput=$(*F)
 endif
 
 $(OBJ)/%.o: %.cpp $(OBJ)/flags

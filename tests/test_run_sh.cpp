@@ -16,6 +16,8 @@ class RunSh : public testing::Test {
     void SetUp() override {
         fs::create_directory(folder_);
         fs::copy_file("run.sh", folder_ / "run.sh");
+        fs::create_directory(folder_ / "tools");
+        fs::copy("tools/shell", folder_ / "tools/shell");
         fs::create_directory(folder_ / "bin");
         for (const char* tool : {"bash", "cat", "dirname", "env", "mkdir", "mv", "nproc", "timeout"})
             for (const char* place : {"/usr/bin", "/bin"})

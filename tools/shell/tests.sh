@@ -1,0 +1,218 @@
+# tests.sh: every test, their count, and where the time went; fuzzing. Read by run.sh.
+
+PASSED=0 FAILED=0 CHOSEN=0 # of GoogleTests, how many were to run
+STAGE='' STAGE_START=0 TIMES=()
+
+# stage NAME [MORE]: says what begins, and notes how long the stage before it took.
+stage() {
+    [[ -z $STAGE ]] || TIMES+=("$(printf '%6d s  %s' $((SECONDS - STAGE_START)) "$STAGE")")
+    STAGE=$1 STAGE_START=$SECONDS
+    [[ -z $STAGE ]] || say "$*"
+}
+
+# finish_tests: where the time went, then the count and with it the exit code.
+finish_tests() {
+    stage ''
+    say "where the time went"
+    printf '%s\n' "${TIMES[@]}" >&2
+    printf '%6d s  in all\n' "$SECONDS" >&2
+    echo "$PASSED passed, $FAILED failed"
+    ((FAILED == 0))
+}
+
+# check NAME COMMAND...: one test that is a command; shows what it printed only if it failed.
+check() {
+    local name=$1 log
+    log=$LOGS/$(tr -c 'a-z0-9\n' _ <<< "$name")
+    if "${@:2}" &> "$log"; then
+        PASSED=$((PASSED + 1)) && echo "ok      $name" >&2
+    else
+        FAILED=$((FAILED + 1)) && echo "FAILED  $name" >&2
+        cat "$log" >&2
+    fi
+}
+
+# Reads the output of a GoogleTest process; shows failed tests with what they printed, then "passed failed skipped
+# chosen" on stdout. A process that died counts as one failure, the test in which it died.
+count_tests() {
+    awk '
+        /\[ RUN      \]/ { block = "" }
+        { block = block $0 "\n" }
+        /\[       OK \]/ { passed++; block = "" }
+        /\[  SKIPPED \].* ms\)$/ { skipped++; printf "%s", block > "/dev/stderr"; block = "" }
+        /\[  FAILED  \].* ms\)$/ { failed++; printf "%s", block > "/dev/stderr"; block = "" }
+        /^\[==========\] Running / { chosen = $3 }
+        /^\[==========\] .* ran\./ || /^time is over/ { finished = 1; block = "" }
+        END {
+            if (!finished) {
+                failed++
+                printf "%sthe test process died here; the tests after it did not run\n", block > "/dev/stderr"
+            }
+            print passed + 0, failed + 0, skipped + 0, chosen + 0
+        }' "$1"
+}
+
+# run_gtest PROGRAM [FLAGS]: all its GoogleTests, on each core one process of one thread at a time; tests of threads ask
+# for more themselves. Several shares a core, so that one whose share was short takes another; one in all with JOBS=1.
+run_gtest() {
+    local i n_shards=$((JOBS > 1 ? 4 * JOBS : 1)) passed failed skipped chosen all_skipped=0
+    for ((i = 0; i < n_shards; i++)); do
+        ((i < JOBS)) || wait -n || true
+        GTEST_TOTAL_SHARDS=$n_shards GTEST_SHARD_INDEX=$i OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
+            "$@" --gtest_color=no &> "$LOGS/tests.$i" &
+    done
+    wait
+    for ((i = 0; i < n_shards; i++)); do
+        read -r passed failed skipped chosen < <(count_tests "$LOGS/tests.$i")
+        PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) CHOSEN=$((CHOSEN + chosen))
+        all_skipped=$((all_skipped + skipped))
+    done
+    ((all_skipped == 0)) || say "$all_skipped tests skipped, see above"
+}
+
+# run_gpu_tests MODE BUILD: kernels, and the whole model on them, on the CPU with each layout of matrix cores. Kernels
+# run in two orders of lanes and blocks at once, of which the first is the usual one: that finds races (EMU_ORDER,
+# tests/emu/hip_runtime.h). The demo's text is written in full with the first layout, in part with the others.
+run_gpu_tests() {
+    local gpu left_out='GpuDemo.WritesPartOfTheGoldenText'
+    [[ $1 == default ]] || left_out='GpuDemo*'
+    for gpu in emulate-cdna emulate-rdna3 emulate-sm80; do
+        stage "kernels, $gpu: build"
+        if ! make -j"$JOBS" MODE="$1" BUILD="$2" GPU=$gpu gpu-tests >&2; then
+            FAILED=$((FAILED + 1))
+            continue
+        fi
+        stage "kernels, $gpu: the whole model"
+        run_gtest "$2/$gpu/gpu_tests" --gtest_filter="Gpu*:*/Gpu*:Emulator*:*/Emulator*:-$left_out"
+        stage "kernels, $gpu: one by one"
+        EMU_ORDER=check run_gtest "$2/$gpu/gpu_tests" --gtest_filter='-Gpu*:*/Gpu*:Emulator*:*/Emulator*'
+        if [[ $gpu == emulate-sm80 ]]; then # a device without instructions of wave groups
+            EMU_GROUPS=0 run_gtest "$2/$gpu/gpu_tests" --gtest_filter='*Gemm*:*Qkv*'
+        fi
+        [[ $1 != default ]] || left_out='GpuDemo.WritesTheGoldenText'
+    done
+}
+
+# quick_target: make's GPU= for the quick tests: gpu_target's, else the emulation nearest to $GPU_ARCH.
+quick_target() {
+    local gpu
+    if [[ -z ${GPU:-} ]]; then
+        case ${GPU_ARCH:-} in
+        gfx9*) [[ -e /dev/kfd ]] || { echo emulate-cdna && return; } ;;
+        gfx1*) [[ -e /dev/kfd ]] || { echo emulate-rdna3 && return; } ;;
+        sm_*) nvidia-smi &> /dev/null || { echo emulate-sm80 && return; } ;;
+        esac
+    fi
+    gpu=$(gpu_target)
+    echo "${gpu:-emulate-cdna}"
+}
+
+# run_quick_tests [-t SECONDS]: of the GPU's tests those of one kernel each. On a device one process has it to itself.
+run_quick_tests() {
+    local seconds gpu
+    seconds=$(seconds_of "test --quick" 30 "$@")
+    gpu=$(quick_target)
+    need "${NEEDED_TO_BUILD[@]}" "${NEEDED_TO_TEST_KERNELS[@]}"
+    cd "$ROOT"
+    mkdir -p "$LOGS"
+    say "kernels: building their tests for $gpu (the first time 2 to 5 minutes on 2 cores)"
+    make -j"$JOBS" "GPU=$gpu" gpu-tests >&2
+    [[ $gpu == emulate-* ]] || JOBS=1
+    GPU_TESTS_SECONDS=$seconds run_gtest "build/$gpu/gpu_tests" \
+        --gtest_filter='-Gpu*:*/Gpu*:Emulator*:*/Emulator*'
+    say "$((PASSED + FAILED)) of $CHOSEN tests ran on $gpu"
+    echo "$PASSED passed, $FAILED failed"
+    ((FAILED == 0 && PASSED > 0))
+}
+
+# run_all_tests MODE BUILD
+run_all_tests() {
+    local mode=$1 build=$2
+    need "${NEEDED_TO_BUILD[@]}" "${NEEDED_TO_TEST[@]}"
+    check "include rules: the checker itself" python3 tools/check_includes.py --self-test
+    check "include rules, file sizes, first lines" python3 tools/check_includes.py
+    check "what kernels cost: the reader of code objects itself" python3 tools/isa_report.py --self-test
+    stage "build" "(the first time about 5 minutes on 2 cores)"
+    make -j"$JOBS" MODE="$mode" BUILD="$build" GPU= tests >&2 || {
+        echo "$PASSED passed, $((FAILED + 1)) failed"
+        exit 1
+    }
+    if [[ $mode == default && $(uname -m) == x86_64 ]]; then
+        stage "other CPUs, emulated"
+        need "${NEEDED_FOR_OTHER_CPUS[@]}"
+        check "objects of single instruction sets" tools/check_isa_objects.sh "$build/obj/src/cpu"
+        check "an answer on a CPU without AVX" bash -c \
+            "[[ \$(qemu-x86_64 -cpu Westmere $build/run -i 'What is 347 + 586?') == '347 + 586 = 933' ]]"
+        check "kernels for aarch64" tools/check_aarch64.sh -j "$JOBS"
+    fi
+    stage "other tokenizers, asked about our test text" "(npm; the first time 1 to 2 minutes)"
+    check "tokenizer peers" make peers
+    stage "tests of the CPU"
+    run_gtest "$build/tests"
+    run_gpu_tests "$mode" "$build"
+    if [[ $mode == default && $(uname -m) == x86_64 ]]; then
+        stage "kernels compiled for gfx90a, gfx942, gfx1100 and gfx1151" "(1 to 3 minutes on 2 cores)"
+        need "${NEEDED_FOR_AMD[@]}"
+        check "kernels for AMD devices: no spills, matrix instructions where they belong" tools/amd/check.sh -j "$JOBS"
+    fi
+}
+
+# run_ci_checks: what every test leaves out: the format, another compiler, the CPU's tests under the sanitizers.
+run_ci_checks() {
+    stage "format"
+    need "${NEEDED_FOR_CI[@]}"
+    check "include rules and format" make check
+    stage "build with clang 19 and sanitizers" "(the first time 3 to 5 minutes on 2 cores)"
+    if make -j"$JOBS" MODE=asan CXX=clang++-19 BUILD=build/clang-asan GPU= tests >&2; then
+        stage "tests of the CPU with sanitizers"
+        run_gtest build/clang-asan/tests
+    else
+        FAILED=$((FAILED + 1))
+    fi
+}
+
+run_tests() {
+    local how=${1:-}
+    case $how in
+    -t*)
+        run_quick_tests "$@"
+        return
+        ;;
+    --quick)
+        run_quick_tests "${@:2}"
+        return
+        ;;
+    '' | --asan | --ci) (($# <= 1)) || die "test: expected nothing after $how, found \"$2\"" ;;
+    *) die "test: expected nothing, --asan, --ci or --quick, found \"$how\"" ;;
+    esac
+    cd "$ROOT"
+    mkdir -p "$LOGS"
+    if [[ $how == --asan ]]; then
+        run_all_tests asan build/asan
+    else
+        run_all_tests default build
+    fi
+    [[ $how != --ci ]] || run_ci_checks
+    finish_tests
+}
+
+fuzz() {
+    local seconds targets target what bad=0
+    seconds=$(seconds_of fuzz 60 "$@")
+    need "${NEEDED_TO_BUILD[@]}" "${NEEDED_TO_FUZZ[@]}"
+    cd "$ROOT"
+    say "building the fuzz targets (the first time about 2 minutes on 2 cores)"
+    make -j"$JOBS" MODE=fuzz fuzz >&2
+    targets=(tests/fuzz/fuzz_*.cpp)
+    for target in "${targets[@]}"; do
+        what=$(basename "$target" .cpp)
+        local corpus=tests/fuzz/corpus/${what#fuzz_} found=build/fuzz/found/${what#fuzz_}
+        mkdir -p "$found" "$corpus"
+        say "$what"
+        # What fails goes to the corpus, where the tests replay it; other finds stay in build/.
+        "build/fuzz/$what" -max_total_time=$((seconds / ${#targets[@]} + 1)) -timeout=10 -rss_limit_mb=2048 \
+            -verbosity=0 -print_final_stats=1 -artifact_prefix="$corpus/" "$found" "$corpus" >&2 || bad=1
+    done
+    ((bad == 0)) || die "an input failed; it is now in tests/fuzz/corpus/: mend the reader and commit the input with it"
+    say "nothing failed"
+}
