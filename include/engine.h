@@ -61,12 +61,16 @@ struct EngineOptions {
     std::string cpu_isa;     // amx, avx512-bf16, avx512, avx2, neon, portable; "": the best that this CPU has
     bool reference = false;  // the plain f32 path of src/cpu/reference.cpp: slow, the definition of right
 
-    bool gpu = false;          // on GPUs, in bf16; needs usable_gpus() > 0
-    int n_gpus = 0;            // that many replicas; 0: all
-    double gpu_memory = 0.9;   // share of a GPU's free memory for weights, KV cache and workspace
-    bool graphs = true;        // decode steps as recorded graphs
-    bool synchronous = false;  // wait after every kernel, to see which one fails
-    bool profile = false;      // time every kernel (slower); the CPU always does
+    bool gpu = false;              // on GPUs, in bf16; needs usable_gpus() > 0
+    int n_gpus = 0;                // that many of them; 0: all
+    std::vector<int> gpus;         // which ones; empty: the first n_gpus
+    int gpus_per_replica = 0;      // a chain of so many holds the model; 0: as few as can
+    bool peer_copies = true;       // straight from GPU to GPU where these can, else through host memory
+    double gpu_memory = 0.9;       // share of a GPU's free memory for weights, KV cache and workspace
+    int64_t gpu_memory_bytes = 0;  // instead of a share; 0: the share
+    bool graphs = true;            // decode steps as recorded graphs
+    bool synchronous = false;      // wait after every kernel, to see which one fails
+    bool profile = false;          // time every kernel (slower); the CPU always does
 };
 
 // GPUs that this program can use: 0 in one built without; then gpu_trouble() is one line that says why.
@@ -91,6 +95,9 @@ struct EngineStats {
     EngineStats& operator-=(const EngineStats& before);  // leaves what came after `before`, of the same engine
 };
 
+// Adds what others say of the same operations, in the same order.
+void add_ops(std::vector<EngineStats::Op>& sum, const std::vector<EngineStats::Op>& more);
+
 class Replica;
 
 // No replica is left to run jobs.
@@ -114,7 +121,6 @@ class Engine {
     void run(const std::function<std::unique_ptr<Job>()>& next, const std::function<void()>& interrupt = {});
 
     EngineStats stats() const;
-    const Config& config() const;
     std::string describe() const;  // "CPU, 2 threads, AVX-512, f32, 1.2 GB KV": one line for the log
 
   private:

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "checkpoint.h"
 #include "engine.h"
@@ -20,7 +21,9 @@ struct Options : RequestOptions {
     int max_in_flight = 0;          // -b; 0: 32 on the CPU, 512 on a GPU
     bool profile = false;           // -f
     std::string verify;             // -v: getp compares its token ids with those in this file
-    int n_gpus = 0;                 // -g: 0 is all
+    int n_gpus = 0;                 // -g N: 0 is all
+    std::vector<int> gpus;          // -g LIST: which ones; empty: the first n_gpus
+    int gpus_per_replica = 0;       // 0: as few as can hold the model
     bool raw = false;               // generate: continue the text as it stands, no harmony
     bool show_reasoning = true;
     std::string logits;                  // score: raw logits go here
@@ -28,6 +31,8 @@ struct Options : RequestOptions {
     std::string device = "auto";         // auto, cpu, gpu
     std::string cpu_isa;                 // "": the best that this CPU has
     float gpu_memory = 0.9f;             // share of a GPU's free memory
+    int64_t gpu_memory_bytes = 0;        // or so many; 0: the share
+    bool peer_copies = true;             // false: --no-peer-copies
     int64_t kv_memory = 0;               // bytes of KV cache on a device; 0: what fits
     bool graphs = true;                  // false: --no-graph
     bool synchronous = false;            // --sync: wait after every kernel

@@ -83,6 +83,12 @@ TEST_F(CommandLine, BadFlagsAreNamed) {
         {"negative number of requests", {"@model", "-m", "getp", "-t", "-2"}, {"--requests", "-2"}},
         {"profile neither 0 nor 1", {"@model", "-f", "2"}, {"--profile"}},
         {"GPUs that this build cannot use", {"@model", "-g", "1"}, {"--gpus"}},
+        {"GPUs by number that this build cannot use", {"@model", "-g", "0,"}, {"--gpus", "expected at most 0"}},
+        {"a GPU twice", {"@model", "-g", "0,2,0"}, {"--gpus", "0 is there twice"}},
+        {"no GPU in a list", {"@model", "-g", "0,,1"}, {"--gpus", "0,2"}},
+        {"a chain without GPUs", {"@model", "--gpus-per-replica", "2"}, {"--gpus-per-replica", "no GPU"}},
+        {"bytes of a GPU that no model fits in", {"@model", "--gpu-memory", "64"}, {"--gpu-memory", "64GB"}},
+        {"bytes of a GPU that are no number", {"@model", "--gpu-memory", "xGB"}, {"--gpu-memory", "64GB", "\"x\""}},
         {"a GPU for a build without", {"@model", "--device", "gpu"}, {"--device gpu", "built without"}},
         {"a device that does not exist", {"@model", "--device", "tpu"}, {"--device", "cpu", "tpu"}},
         {"more than all of a GPU's memory", {"@model", "--gpu-memory", "1.5"}, {"--gpu-memory", "1.5"}},
@@ -174,12 +180,14 @@ TEST_F(CommandLine, HelpGoesToStdoutAndListsEveryFlag) {
         const ProgramResult r = run({flag});
         EXPECT_EQ(r.code, 0);
         EXPECT_EQ(r.err, "");
-        for (const char* name :
-             {"--mode",        "--input",     "--output",     "--tokenizer", "--instructions", "--steps",
-              "--temperature", "--top-p",     "--seed",       "--requests",  "--in-flight",    "--profile",
-              "--verify",      "--gpus",      "--reasoning",  "--raw",       "--chat",         "--no-reasoning",
-              "--logits",      "--precision", "--checkpoint", "--device",    "--gpu-memory",   "--kv-memory",
-              "--no-graph",    "--sync",      "export"})
+        for (const char* name : {"--mode",         "--input",        "--output",           "--tokenizer",
+                                 "--instructions", "--steps",        "--temperature",      "--top-p",
+                                 "--seed",         "--requests",     "--in-flight",        "--profile",
+                                 "--verify",       "--gpus",         "--reasoning",        "--raw",
+                                 "--chat",         "--no-reasoning", "--logits",           "--precision",
+                                 "--checkpoint",   "--device",       "--gpu-memory",       "--kv-memory",
+                                 "--no-graph",     "--sync",         "--gpus-per-replica", "--no-peer-copies",
+                                 "export"})
             EXPECT_NE(r.out.find(name), std::string::npos) << name;
     }
 }

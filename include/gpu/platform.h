@@ -33,7 +33,7 @@
 // GPU_LAUNCH_CHAINED: for kernels that call wait_for_previous(), see gpu/wave.h.
 #ifdef GPU_EMULATE
 #define GPU_LAUNCH(kernel, grid, block, lds_bytes, stream, ...) \
-    (static_cast<void>(stream), emu::launch({#kernel, __FILE__, __LINE__}, grid, block, lds_bytes, kernel, __VA_ARGS__))
+    emu::launch({#kernel, __FILE__, __LINE__}, stream, grid, block, lds_bytes, kernel, __VA_ARGS__)
 #define GPU_LAUNCH_CHAINED GPU_LAUNCH
 #define GPU_LDS(name) char* const name = emu::dynamic_lds()
 #else

@@ -1,4 +1,5 @@
 // command_line.cpp: the flags of `run`, their checks and their help.
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdio>
@@ -15,6 +16,9 @@ namespace {
 // Requests at once: enough for a CPU to read weights once for many; for a GPU to fill its matrix cores.
 constexpr int kDefaultInFlightCpu = 32, kDefaultInFlightGpu = 512;
 
+constexpr int kMostGpus = 1024;
+constexpr const char* kBytesExpected = "a number of bytes above 0, such as 500M or 4G";
+
 // Parses all of `text` as a number in [low, high], or says what was expected.
 template <class T>
 T parse_number(const std::string& flag, const std::string& text, T low, T high, const std::string& expected) {
@@ -27,8 +31,7 @@ T parse_number(const std::string& flag, const std::string& text, T low, T high, 
 }
 
 // "4G" and the like; powers of 1024, as memory is counted.
-int64_t parse_bytes(const std::string& flag, const std::string& text) {
-    const char* const expected = "a number of bytes above 0, such as 500M or 4G";
+int64_t parse_bytes(const std::string& flag, const std::string& text, const std::string& expected) {
     const std::string units = "KMGT";
     const size_t unit = text.empty() ? std::string::npos : units.find(char(std::toupper(text.back())));
     const int shift = unit == std::string::npos ? 0 : 10 * int(unit + 1);
@@ -47,6 +50,73 @@ void add_number(CLI::App& app, const std::string& names, const std::string& flag
            },
            help)
         ->type_name("N");
+}
+
+// "0.8" is a share, "64e9" and "64GB" (of 1000 MB) are bytes, as is what parse_bytes() takes.
+void parse_gpu_memory(Options& o, const std::string& text) {
+    const std::string expected = "a share from 0.01 to 1, or bytes, such as 64e9, 64GB or 60G";
+    o.gpu_memory_bytes = 0;
+    const bool decimal =
+        text.size() > 2 && (text.substr(text.size() - 2) == "GB" || text.substr(text.size() - 2) == "MB");
+    const bool number = text.find_first_not_of("0123456789.eE+") == std::string::npos;
+    if (!number && !decimal) {
+        o.gpu_memory_bytes = parse_bytes("--gpu-memory", text, expected);
+        return;
+    }
+    const double unit = !decimal ? 1 : text[text.size() - 2] == 'G' ? 1e9 : 1e6;
+    const double value =
+        parse_number("--gpu-memory", decimal ? text.substr(0, text.size() - 2) : text, 1e-2, 1e15, expected);
+    if (value <= 1 && !decimal)
+        o.gpu_memory = float(value);
+    else if (value * unit >= 1e6)
+        o.gpu_memory_bytes = int64_t(value * unit);
+    else
+        fail("--gpu-memory: expected {}, found \"{}\"", expected, text);
+}
+
+// "2" is how many, "0,2" is which ones, and "2," the third alone.
+void parse_gpus(Options& o, const std::string& text) {
+    const std::string expected = "how many, or numbers of GPUs with a comma, such as 0,2";
+    o.gpus.clear();
+    o.n_gpus = 0;
+    if (text.find(',') == std::string::npos) {
+        o.n_gpus = parse_number("--gpus", text, 0, kMostGpus, expected);
+        return;
+    }
+    for (size_t begin = 0; begin < text.size();) {
+        const size_t end = std::min(text.find(',', begin), text.size());
+        const int gpu = parse_number("--gpus", text.substr(begin, end - begin), 0, kMostGpus, expected);
+        if (std::find(o.gpus.begin(), o.gpus.end(), gpu) != o.gpus.end()) fail("--gpus: {} is there twice", gpu);
+        o.gpus.push_back(gpu);
+        begin = end + 1;
+    }
+    if (o.gpus.empty()) fail("--gpus: expected {}, found \"{}\"", expected, text);
+}
+
+void add_gpu_flags(CLI::App& app, Options& o) {
+    app.add_option_function<std::string>(
+           "-g,--gpus", [&o](const std::string& text) { parse_gpus(o, text); },
+           "How many GPUs, 0: all (default); or which ones: 0,2 and so on")
+        ->type_name("N|LIST");
+    add_number(app, "--gpus-per-replica", "--gpus-per-replica", o.gpus_per_replica, 1, kMostGpus,
+               "an integer of at least 1",
+               "A chain of N GPUs holds the model, with some layers each (default: as few as its weights and\n"
+               "the KV cache of a long request need)");
+}
+
+void add_device_memory_flags(CLI::App& app, Options& o) {
+    app.add_option_function<std::string>(
+           "--gpu-memory", [&o](const std::string& text) { parse_gpu_memory(o, text); },
+           "Of a GPU's free memory, what may be used: a share (default 0.9) or bytes, such as 64GB")
+        ->type_name("SHARE|BYTES");
+    app.add_option_function<std::string>(
+           "--kv-memory",
+           [&o](const std::string& text) { o.kv_memory = parse_bytes("--kv-memory", text, kBytesExpected); },
+           "KV cache on a device, at most: bytes, or with K, M, G or T (default: what fits)")
+        ->type_name("BYTES");
+    app.add_flag("!--no-peer-copies", o.peer_copies, "GPU: between the GPUs of a chain, copy through host memory");
+    app.add_flag("!--no-graph", o.graphs, "GPU: launch every kernel by itself, also in steps seen before");
+    app.add_flag("--sync", o.synchronous, "GPU: wait after every kernel, to see which one fails");
 }
 
 // What the modes have flags for. A flag of another mode is an error: ignored, it would be taken for done.
@@ -139,8 +209,7 @@ Options parse_command_line(int argc, char** argv) {
                "getp, score: only the first N requests");
     add_number(app, "-b,--in-flight", "--in-flight", o.max_in_flight, 1, 65536, "an integer from 1 to 65536",
                "getp, score: requests at once on a device (default 32 on the CPU, 512 on a GPU)");
-    add_number(app, "-g,--gpus", "--gpus", o.n_gpus, 0, any, "an integer of at least 0",
-               "Number of GPUs; 0: all (default)");
+    add_gpu_flags(app, o);
     add_choice(app, "-f,--profile", "--profile", o.profile, {{"0", false}, {"1", true}},
                "1, or alone: print where the time went");
     app.add_option("-v,--verify", o.verify, "getp: compare the token ids with this file's")->type_name("PATH");
@@ -168,14 +237,7 @@ Options parse_command_line(int argc, char** argv) {
                 {"neon", "neon"},
                 {"portable", "portable"}},
                "CPU: amx, avx512-bf16, avx512, avx2, neon or portable (default: the best it has)");
-    add_number(app, "--gpu-memory", "--gpu-memory", o.gpu_memory, 0.01f, 1.0f, "a number from 0.01 to 1",
-               "Share of a GPU's free memory that may be used (default 0.9)");
-    app.add_option_function<std::string>(
-           "--kv-memory", [&o](const std::string& text) { o.kv_memory = parse_bytes("--kv-memory", text); },
-           "KV cache on a device, at most: bytes, or with K, M, G or T (default: what fits)")
-        ->type_name("BYTES");
-    app.add_flag("!--no-graph", o.graphs, "GPU: launch every kernel by itself, also in steps seen before");
-    app.add_flag("--sync", o.synchronous, "GPU: wait after every kernel, to see which one fails");
+    add_device_memory_flags(app, o);
     app.add_flag("--reference", o.reference, "Compute with the plain reference code: slow, the definition of right");
     app.add_flag("--swap-embeddings", o.open.swap_legacy_embeddings,
                  "legacy .bin: the unembedding stands before the embedding");
@@ -217,15 +279,21 @@ EngineOptions engine_options(const Options& options, int max_sequences) {
         if (usable_gpus() == 0) fail("--device gpu: {}", gpu_trouble());
     }
     e.gpu = !cpu_only && usable_gpus() > 0;
-    if (options.n_gpus > 0 && (cpu_only || options.n_gpus > usable_gpus()))
-        fail("--gpus: expected at most {}, found {}", cpu_only ? 0 : usable_gpus(), options.n_gpus);
+    const int n_gpus = std::max(options.n_gpus, int(options.gpus.size()));
+    if (n_gpus > 0 && (cpu_only || n_gpus > usable_gpus()))
+        fail("--gpus: expected at most {}, found {}", cpu_only ? 0 : usable_gpus(), n_gpus);
+    if (options.gpus_per_replica > 0 && !e.gpu) fail("--gpus-per-replica: there is no GPU to run on");
     e.n_gpus = options.n_gpus;
+    e.gpus = options.gpus;
+    e.gpus_per_replica = options.gpus_per_replica;
+    e.peer_copies = options.peer_copies;
     e.precision = options.precision;
     e.max_sequences = max_sequences > 0           ? max_sequences
                       : options.max_in_flight > 0 ? options.max_in_flight
                                                   : (e.gpu ? kDefaultInFlightGpu : kDefaultInFlightCpu);
     e.max_request_positions = options.steps.value_or(0);
     e.gpu_memory = double(options.gpu_memory);
+    e.gpu_memory_bytes = options.gpu_memory_bytes;
     e.kv_bytes = options.kv_memory;
     e.graphs = options.graphs;
     e.synchronous = options.synchronous;

@@ -171,21 +171,8 @@ void Engine::run(const std::function<std::unique_ptr<Job>()>& next, const std::f
 EngineStats Engine::stats() const {
     const std::lock_guard<std::mutex> lock(impl_->mutex);
     EngineStats stats = impl_->stats;
-    for (const auto& replica : impl_->replicas) {
-        const std::vector<EngineStats::Op> ops = replica->ops();
-        stats.ops.resize(std::max(stats.ops.size(), ops.size()));
-        for (size_t i = 0; i < ops.size(); i++) {
-            stats.ops[i].name = ops[i].name;
-            stats.ops[i].seconds += ops[i].seconds;
-            stats.ops[i].bytes += ops[i].bytes;
-            stats.ops[i].roof_seconds += ops[i].roof_seconds;
-        }
-    }
+    for (const auto& replica : impl_->replicas) add_ops(stats.ops, replica->ops());
     return stats;
-}
-
-const Config& Engine::config() const {
-    return impl_->config;
 }
 
 std::string Engine::describe() const {

@@ -1,5 +1,5 @@
-// engine_stats.cpp: what an engine did between two moments. Every sum of EngineStats stands here, so that none is
-// forgotten.
+// engine_stats.cpp: what an engine did between two moments, and what several did together. Every sum of EngineStats
+// stands here, so that none is forgotten.
 #include <algorithm>
 
 #include "engine.h"
@@ -20,4 +20,14 @@ EngineStats& EngineStats::operator-=(const EngineStats& before) {
         ops[i].roof_seconds -= before.ops[i].roof_seconds;
     }
     return *this;
+}
+
+void add_ops(std::vector<EngineStats::Op>& sum, const std::vector<EngineStats::Op>& more) {
+    sum.resize(std::max(sum.size(), more.size()));
+    for (size_t i = 0; i < more.size(); i++) {
+        sum[i].name = more[i].name;
+        sum[i].seconds += more[i].seconds;
+        sum[i].bytes += more[i].bytes;
+        sum[i].roof_seconds += more[i].roof_seconds;
+    }
 }

@@ -1,5 +1,7 @@
-// device_model.cpp: which tensor goes where, in which slab order. Run twice: to count, then to copy.
+// device_model.cpp: which tensor goes where, in which slab order: to be counted, then to be copied.
 #include "gpu/device_model.h"
+
+#include <numeric>
 
 #include "gpu/uploader.h"
 
@@ -25,30 +27,26 @@ std::vector<float> rotation_table(const Config& config) {
     return table;
 }
 
-void lay_out(DeviceModel& device, const Model& model, const std::vector<float>& rotation, Uploader& up) {
-    const Weights& w = model.weights;
-    device.embed = up.rows(w.embed);
-    device.layers.assign(w.layers.size(), {});
-    for (size_t l = 0; l < w.layers.size(); l++) {
-        const LayerWeights& from = w.layers[l];
-        DeviceLayer& to = device.layers[l];
-        const int head_dim = model.config.head_dim;
-        to.g_attn = up.vector(from.g_attn, true);
-        to.qkv.q = up.matrix(from.w_q, from.b_q, SlabRows::kRotated, head_dim);
-        to.qkv.k = up.matrix(from.w_k, from.b_k, SlabRows::kRotated, head_dim);
-        to.qkv.v = up.matrix(from.w_v, from.b_v, SlabRows::kPlain, head_dim);
-        to.sinks = up.vector(from.sinks, true);
-        to.o = up.matrix(from.w_o, from.b_o, SlabRows::kPlain, head_dim);
-        to.g_mlp = up.vector(from.g_mlp, true);
-        to.w_router = up.router(from.w_router);
-        to.router_is_f32 = from.w_router.dtype != DType::kBF16;  // f16 travels as f32
-        to.b_router = up.vector(from.b_router, true);
-        to.up = up.experts(from.w_up, from.b_up, SlabRows::kGated);
-        to.down = up.experts(from.w_down, from.b_down, SlabRows::kPlain);
-    }
+DeviceLayer lay_out(const LayerWeights& from, int head_dim, Uploader& up) {
+    DeviceLayer to;
+    to.g_attn = up.vector(from.g_attn, true);
+    to.qkv.q = up.matrix(from.w_q, from.b_q, SlabRows::kRotated, head_dim);
+    to.qkv.k = up.matrix(from.w_k, from.b_k, SlabRows::kRotated, head_dim);
+    to.qkv.v = up.matrix(from.w_v, from.b_v, SlabRows::kPlain, head_dim);
+    to.sinks = up.vector(from.sinks, true);
+    to.o = up.matrix(from.w_o, from.b_o, SlabRows::kPlain, head_dim);
+    to.g_mlp = up.vector(from.g_mlp, true);
+    to.w_router = up.router(from.w_router);
+    to.router_is_f32 = from.w_router.dtype != DType::kBF16;  // f16 travels as f32
+    to.b_router = up.vector(from.b_router, true);
+    to.up = up.experts(from.w_up, from.b_up, SlabRows::kGated);
+    to.down = up.experts(from.w_down, from.b_down, SlabRows::kPlain);
+    return to;
+}
+
+void lay_out_head(DeviceModel& device, const Weights& w, Uploader& up) {
     device.g_final = up.vector(w.g_final, true);
     device.unembed = up.matrix(w.unembed, {}, SlabRows::kPlain, 0);
-    device.cos_sin = up.floats(rotation);
 }
 
 int64_t largest_transposed(const Weights& w) {
@@ -61,19 +59,45 @@ int64_t largest_transposed(const Weights& w) {
 
 }  // namespace
 
-int64_t device_weight_bytes(const Model& model) {
-    DeviceModel device;
-    Uploader up;
-    const Config& c = model.config;
-    lay_out(device, model, std::vector<float>(size_t(int64_t(c.max_context) * c.head_dim)), up);
-    return up.used();
+Config config_of(const Config& config, const Span& span) {
+    Config part = config;
+    part.n_layers = span.end - span.first;
+    part.layer_kind.assign(config.layer_kind.begin() + span.first, config.layer_kind.begin() + span.end);
+    return part;
 }
 
-DeviceModel load_weights(const Model& model) {
+int64_t WeightBytes::of(const Span& span) const {
+    const int64_t sum = std::accumulate(layers.begin() + span.first, layers.begin() + span.end, rotation);
+    return sum + (span.embeds ? embed : 0) + (span.samples ? head : 0);
+}
+
+WeightBytes device_weight_bytes(const Model& model) {
     DeviceModel device;
-    device.memory = DeviceMemory(device_weight_bytes(model), "weights");
+    const Config& c = model.config;
+    const auto counted = [](auto&& lay) {
+        Uploader up;
+        lay(up);
+        return up.used();
+    };
+    WeightBytes bytes;
+    bytes.embed = counted([&](Uploader& up) { up.rows(model.weights.embed); });
+    for (const LayerWeights& layer : model.weights.layers)
+        bytes.layers.push_back(counted([&](Uploader& up) { lay_out(layer, c.head_dim, up); }));
+    bytes.head = counted([&](Uploader& up) { lay_out_head(device, model.weights, up); });
+    bytes.rotation =
+        counted([&](Uploader& up) { up.floats(std::vector<float>(size_t(int64_t(c.max_context) * c.head_dim))); });
+    return bytes;
+}
+
+DeviceModel load_weights(const Model& model, const Span& span, int64_t bytes) {
+    DeviceModel device;
+    device.memory = DeviceMemory(bytes, "weights");
     Uploader up(device.memory.data(), largest_transposed(model.weights));
-    lay_out(device, model, rotation_table(model.config), up);
+    if (span.embeds) device.embed = up.rows(model.weights.embed);
+    for (int l = span.first; l < span.end; l++)
+        device.layers.push_back(lay_out(model.weights.layers[size_t(l)], model.config.head_dim, up));
+    if (span.samples) lay_out_head(device, model.weights, up);
+    device.cos_sin = up.floats(rotation_table(model.config));
     up.finish();
     return device;
 }

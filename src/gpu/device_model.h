@@ -1,4 +1,4 @@
-// device_model.h: the weights on one GPU, packed for its matrix cores: the only copy there.
+// device_model.h: weights of some layers on one GPU, packed for its matrix cores: the only copy there.
 #pragma once
 #include <vector>
 
@@ -18,16 +18,30 @@ struct DeviceLayer {
     PackedMatrix up, down;
 };
 
+// Consecutive layers of a model, [first, end), with the embedding before them and the head behind if these are theirs.
+struct Span {
+    int first = 0, end = 0;
+    bool embeds = false, samples = false;
+};
+// The model's config as it is for the layers of a span alone.
+Config config_of(const Config& config, const Span& span);
+
 struct DeviceModel {
-    const bf16* embed = nullptr;  // (V, D)
-    std::vector<DeviceLayer> layers;
-    const float* g_final = nullptr;  // (D)
+    const bf16* embed = nullptr;      // (V, D), if the span embeds
+    std::vector<DeviceLayer> layers;  // of the span
+    const float* g_final = nullptr;   // (D), if it samples
     PackedMatrix unembed;
     const float* cos_sin = nullptr;  // (max_context, P / 2, 2)
     DeviceMemory memory;             // holds all of the above
 };
 
 // What load_weights() will allocate.
-int64_t device_weight_bytes(const Model& model);
-// Copies and packs; the current device's. Throws Error if memory runs out.
-DeviceModel load_weights(const Model& model);
+struct WeightBytes {
+    std::vector<int64_t> layers;
+    int64_t embed = 0, head = 0, rotation = 0;  // rotation: of every span
+
+    int64_t of(const Span& span) const;
+};
+WeightBytes device_weight_bytes(const Model& model);
+// Copies and packs; the current device's. bytes: WeightBytes::of(span). Throws Error if memory runs out.
+DeviceModel load_weights(const Model& model, const Span& span, int64_t bytes);

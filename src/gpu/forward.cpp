@@ -24,14 +24,13 @@ Work product_work(int64_t bytes, int64_t n_rows, int64_t n_out, int64_t n_in, in
     return {bytes, n_rows * (2 * n_in + out_bytes * n_out), 2.0 * double(n_rows) * double(n_out) * double(n_in)};
 }
 
-}  // namespace
-
-Workspace lay_out_workspace(const Config& config, int max_tokens, int max_rows, int max_spans, Layout& layout) {
+Workspace lay_out(const Config& config, const Span& span, int max_tokens, Layout& layout) {
     const int64_t t = max_tokens, slots = t * config.experts_per_token;
     const int64_t padded_hidden = round_up(config.hidden_dim, kDepthStep);
     const int64_t heads = int64_t(config.n_attn_heads) * config.head_dim;
     const int64_t n_tiles = max_expert_tiles(int(slots), config.n_experts, 16);
-    const int64_t rows = std::min(max_rows, kLogitRowsAtOnce);
+    const int64_t rows = span.samples ? std::min(max_tokens, kLogitRowsAtOnce) : 0;
+    const int max_spans = spans_of(config.max_context);
     Workspace w;
     w.x = layout.take<float>(t * config.hidden_dim);
     w.h = layout.take<bf16>(t * padded_hidden);
@@ -52,6 +51,23 @@ Workspace lay_out_workspace(const Config& config, int max_tokens, int max_rows, 
     w.rows_h = layout.take<bf16>(rows * padded_hidden);
     w.logits = layout.take<float>(rows * config.vocab_size);
     return w;
+}
+
+}  // namespace
+
+Workspace lay_out_workspace(const Config& config, const Span& span, int max_tokens, char* base) {
+    Layout layout(base);
+    return lay_out(config, span, max_tokens, layout);
+}
+
+int64_t workspace_bytes(const Config& config, const Span& span, int max_tokens) {
+    Layout layout;
+    lay_out(config, span, max_tokens, layout);
+    return layout.used();
+}
+
+int64_t residual_bytes(const Config& config, int n_tokens) {
+    return int64_t(n_tokens) * config.hidden_dim * int64_t(sizeof(float));
 }
 
 void fill_workspace(const Config& config, const Workspace& workspace, gpu::Stream stream) {
@@ -77,12 +93,18 @@ Work Forward::norm_work(int n_rows, bool adds_experts) const {
 
 void Forward::layers(const StepView& step) {
     const int64_t embedded = int64_t(step.tokens.n) * config_.hidden_dim;
-    timer_.run(kEmbed, {2 * embedded, 4 * embedded, 0}, stream_,
-               [&] { embed(work_.x, model_.embed, step.tokens, config_.hidden_dim, stream_); });
+    if (span_.embeds)
+        timer_.run(kEmbed, {2 * embedded, 4 * embedded, 0}, stream_,
+                   [&] { embed(work_.x, model_.embed, step.tokens, config_.hidden_dim, stream_); });
     for (int l = 0; l < config_.n_layers; l++) {
         attention_block(step, l);
         expert_block(step, model_.layers[size_t(l)]);
     }
+    if (span_.samples) return;
+    timer_.run(kNorm, norm_work(step.tokens.n, true), stream_, [&] {  // for what it adds to x; nobody reads h
+        rmsnorm(work_.h, work_.x, model_.layers.back().g_mlp, work_.down, work_.weight, step.tokens.n,
+                config_.hidden_dim, config_.experts_per_token, config_.norm_eps, stream_);
+    });
 }
 
 void Forward::attention_block(const StepView& step, int l) {

@@ -1,4 +1,4 @@
-// forward.h: one step of the model on one GPU: which kernels run on which buffers, in order.
+// forward.h: one step of a span of layers on one GPU: which kernels run on which buffers, in order.
 #pragma once
 #include <vector>
 
@@ -7,7 +7,7 @@
 #include "model.h"
 #include "replica.h"
 
-// Device buffers of activations, for up to max_tokens tokens and max_rows rows of logits.
+// Device buffers of activations, for up to a number of tokens.
 struct Workspace {
     float* x = nullptr;         // (T, D) residual stream
     bf16* h = nullptr;          // (T, Dp) normed
@@ -23,8 +23,10 @@ struct Workspace {
     bf16* rows_h = nullptr;   // (kLogitRowsAtOnce, Dp)
     float* logits = nullptr;  // (kLogitRowsAtOnce, V)
 };
-// Run once to count, once to place.
-Workspace lay_out_workspace(const Config& config, int max_tokens, int max_rows, int max_spans, Layout& layout);
+// config: of the span alone. Without logits if it does not sample. In workspace_bytes() from `base` on.
+Workspace lay_out_workspace(const Config& config, const Span& span, int max_tokens, char* base);
+int64_t workspace_bytes(const Config& config, const Span& span, int max_tokens);
+int64_t residual_bytes(const Config& config, int n_tokens);
 
 // What never changes.
 void fill_workspace(const Config& config, const Workspace& workspace, gpu::Stream stream);
@@ -52,17 +54,20 @@ struct KvCache {
 
 class Forward {
   public:
-    Forward(const Config& config, const DeviceModel& model, const Workspace& workspace, const KvCache& kv,
-            OpTimer& timer, gpu::Stream stream)
+    // config: of the span alone. On the current device.
+    Forward(const Config& config, const Span& span, const DeviceModel& model, const Workspace& workspace,
+            const KvCache& kv, OpTimer& timer, bool wave_groups, gpu::Stream stream)
         : config_(config),
+          span_(span),
           model_(model),
           work_(workspace),
           kv_(kv),
           timer_(timer),
           stream_(stream),
-          wave_groups_(gpu::device_info(0).wave_groups) {}
+          wave_groups_(wave_groups) {}
 
-    // All layers: leaves x and the last layer's experts' results.
+    // All layers. The residual x is made here if the span embeds, else it is there. Leaves x and the last layer's
+    // experts' results, which are added to x if the span does not sample.
     void layers(const StepView& step);
     // Logits of rows [begin, begin + n), n at most kLogitRowsAtOnce, into the workspace.
     void logits(const StepView& step, int begin, int n);
@@ -75,6 +80,7 @@ class Forward {
     void expert_block(const StepView& step, const DeviceLayer& w);
 
     const Config& config_;
+    const Span span_;
     const DeviceModel& model_;
     const Workspace& work_;
     const KvCache& kv_;

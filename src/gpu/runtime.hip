@@ -63,7 +63,6 @@ DeviceInfo device_info(int device) {
     info.wave = properties.warpSize;
     info.wave_groups = info.target == "sm_90";
     info.n_units = properties.multiProcessorCount;
-    info.memory_bytes = int64_t(total);
     info.free_bytes = int64_t(free);
     return info;
 }
@@ -86,7 +85,7 @@ void release(void* device_memory) {
 }
 void* allocate_pinned(int64_t bytes) {
     void* p = nullptr;
-    GPU_CHECK(hipHostMalloc(&p, size_t(bytes), hipHostMallocDefault));
+    GPU_CHECK(hipHostMalloc(&p, size_t(bytes), hipHostMallocPortable));
     return p;
 }
 void release_pinned(void* host_memory) {
@@ -98,6 +97,20 @@ void copy_to_device(void* device_to, const void* host_from, int64_t bytes, Strea
 }
 void copy_to_host(void* host_to, const void* device_from, int64_t bytes, Stream stream) {
     GPU_CHECK(hipMemcpyAsync(host_to, device_from, size_t(bytes), hipMemcpyDeviceToHost, native(stream)));
+}
+bool open_peers(int from_device, int to_device) {
+    int can = 0, before = 0;
+    GPU_CHECK(hipDeviceCanAccessPeer(&can, from_device, to_device));
+    if (!can) return false;
+    GPU_CHECK(hipGetDevice(&before));
+    GPU_CHECK(hipSetDevice(from_device));
+    const hipError_t status = hipDeviceEnablePeerAccess(to_device, 0);
+    (void)hipGetLastError();  // it would be the next launch's
+    GPU_CHECK(hipSetDevice(before));
+    return status == hipSuccess || status == hipErrorPeerAccessAlreadyEnabled;
+}
+void copy_to_peer(void* to, int to_device, const void* from, int from_device, int64_t bytes, Stream stream) {
+    GPU_CHECK(hipMemcpyPeerAsync(to, to_device, from, from_device, size_t(bytes), native(stream)));
 }
 void copy_on_device(void* device_to, const void* device_from, int64_t bytes, Stream stream) {
     GPU_CHECK(hipMemcpyAsync(device_to, device_from, size_t(bytes), hipMemcpyDeviceToDevice, native(stream)));
@@ -131,6 +144,9 @@ void record(Event event, Stream stream) {
 }
 void wait_for(Event event) {
     GPU_CHECK(hipEventSynchronize(native_event(event)));
+}
+void wait_for(Event event, Stream stream) {
+    GPU_CHECK(hipStreamWaitEvent(native(stream), native_event(event), 0));
 }
 float elapsed_ms(Event from, Event to) {
     float ms = 0;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "gpu/tune.h"
+
 namespace {
 
 struct Arrays {
@@ -13,15 +15,15 @@ struct Arrays {
     int64_t bytes;
 };
 
-Arrays lay_out(const StepSizes& sizes, char* base) {
+Arrays lay_out(const StepShape& shape, char* base) {
     Layout layout(base);
     Arrays a;
-    a.id = layout.take<int>(sizes.n_tokens);
-    a.pos = layout.take<int>(sizes.n_tokens);
-    a.slot = layout.take<int>(sizes.n_tokens);
-    a.tiles = layout.take<QueryTile>(sizes.n_tiles);
-    a.row_token = layout.take<int>(sizes.n_rows);
-    a.sampling = layout.take<RowSampling>(sizes.n_rows);
+    a.id = layout.take<int>(shape.n_tokens);
+    a.pos = layout.take<int>(shape.n_tokens);
+    a.slot = layout.take<int>(shape.n_tokens);
+    a.tiles = layout.take<QueryTile>(shape.n_tiles);
+    a.row_token = layout.take<int>(shape.n_rows);
+    a.sampling = layout.take<RowSampling>(shape.n_rows);
     a.bytes = layout.used();
     return a;
 }
@@ -41,39 +43,77 @@ void each_tile(const Batch& batch, int most, F&& visit) {
 }  // namespace
 
 int64_t step_input_bytes(int max_tokens) {
-    return lay_out({max_tokens, max_tokens, max_tokens}, nullptr).bytes;
+    return lay_out({max_tokens, max_tokens, max_tokens, false, 0, 0, {}, {}}, nullptr).bytes;
 }
 
-StepView view_step_input(const StepSizes& sizes, char* device) {
-    const Arrays arrays = lay_out(sizes, device);
+StepView view_step_input(const StepShape& shape, char* device) {
+    const Arrays arrays = lay_out(shape, device);
     StepView view;
-    view.tokens = {sizes.n_tokens, arrays.id, arrays.pos, arrays.slot, nullptr};
+    view.tokens = {shape.n_tokens, arrays.id, arrays.pos, arrays.slot, nullptr};
     view.tiles = arrays.tiles;
-    view.n_tiles = sizes.n_tiles;
+    view.n_tiles = shape.n_tiles;
     view.row_token = arrays.row_token;
     view.sampling = arrays.sampling;
-    view.n_rows = sizes.n_rows;
+    view.n_rows = shape.n_rows;
+    view.full_spans = shape.full_spans;
+    view.ring_spans = shape.ring_spans;
+    view.full_keys = shape.full_keys;
+    view.ring_keys = shape.ring_keys;
     return view;
 }
 
 StepInput::StepInput(const Config& config, int max_tokens)
-    : tokens_per_tile_(std::max(1, 16 / (config.n_attn_heads / config.n_kv_heads))),
+    : max_tokens_(max_tokens),
+      tokens_per_tile_(std::max(1, 16 / (config.n_attn_heads / config.n_kv_heads))),
+      window_(config.sliding_window),
       pinned_(step_input_bytes(max_tokens)) {}
 
-StepSizes StepInput::sizes_of(const Batch& batch) const {
-    int n_tiles = 0;
-    each_tile(batch, tokens_per_tile_, [&](int, int) { n_tiles++; });
-    return {int(batch.tokens.size()), n_tiles, int(batch.rows.size())};
+StepShape StepInput::shape_of(const Batch& batch, bool graphs) const {
+    const bool wants_logits =
+        std::any_of(batch.rows.begin(), batch.rows.end(), [](const Batch::Row& r) { return r.want_logits; });
+    StepShape shape;
+    // One token and one row a sequence.
+    shape.recorded =
+        graphs && !wants_logits && batch.tokens.size() == batch.seqs.size() && batch.rows.size() == batch.seqs.size();
+    if (shape.recorded) {
+        shape.n_tokens = shape.n_tiles = shape.n_rows = std::min(decode_bucket(int(batch.tokens.size())), max_tokens_);
+    } else {
+        shape.n_tokens = int(batch.tokens.size());
+        each_tile(batch, tokens_per_tile_, [&](int, int) { shape.n_tiles++; });
+        shape.n_rows = int(batch.rows.size());
+    }
+    int last = 0;
+    for (const Batch::Token& token : batch.tokens) last = std::max(last, token.pos);
+    shape.full_spans = shape.recorded ? span_bucket(spans_of(last + 1)) : spans_of(last + 1);
+    // A window and the tokens of one tile, wherever they begin.
+    shape.ring_spans = std::min(shape.full_spans, (window_ + 16 - 3) / kSplitKeys + 2);
+    count_keys(shape, batch);
+    return shape;
 }
 
-void StepInput::send(const StepSizes& sizes, char* device, gpu::Stream stream) const {
-    gpu::copy_to_device(device, pinned_.data(), lay_out(sizes, nullptr).bytes, stream);
+void StepInput::count_keys(StepShape& shape, const Batch& batch) const {
+    int of_seq = 0;
+    for (size_t t = 0; t < batch.tokens.size(); t++) {
+        const Batch::Token& token = batch.tokens[t];
+        const int keys = token.pos + 1;
+        of_seq++;
+        shape.full_keys.seen += keys;
+        shape.ring_keys.seen += std::min(keys, window_);
+        if (t + 1 < batch.tokens.size() && batch.tokens[t + 1].seq == token.seq) continue;
+        shape.full_keys.read += keys;
+        shape.ring_keys.read += std::min(keys, window_ - 1 + of_seq);
+        of_seq = 0;
+    }
 }
 
-void StepInput::fill(const Batch& batch, const StepSizes& sizes, int first_place,
+void StepInput::send(const StepShape& shape, char* device, gpu::Stream stream) const {
+    gpu::copy_to_device(device, pinned_.data(), lay_out(shape, nullptr).bytes, stream);
+}
+
+void StepInput::fill(const Batch& batch, const StepShape& shape, int first_place,
                      const std::vector<int>& place_of_slot) {
-    const Arrays host = lay_out(sizes, pinned_.data());
-    for (int t = 0; t < sizes.n_tokens; t++) {
+    const Arrays host = lay_out(shape, pinned_.data());
+    for (int t = 0; t < shape.n_tokens; t++) {
         const bool real = t < int(batch.tokens.size());
         const Batch::Token token = real ? batch.tokens[size_t(t)] : Batch::Token{0, 0, 0};
         const int slot = real ? batch.seqs[size_t(token.seq)].slot : -1;
@@ -83,10 +123,10 @@ void StepInput::fill(const Batch& batch, const StepSizes& sizes, int first_place
     }
     int n_tiles = 0;
     each_tile(batch, tokens_per_tile_, [&](int first, int n) { host.tiles[n_tiles++] = {first, n}; });
-    for (int t = int(batch.tokens.size()); n_tiles < sizes.n_tiles; t++) host.tiles[n_tiles++] = {t, 1};
-    for (int r = 0; r < sizes.n_rows; r++) {
+    for (int t = int(batch.tokens.size()); n_tiles < shape.n_tiles; t++) host.tiles[n_tiles++] = {t, 1};
+    for (int r = 0; r < shape.n_rows; r++) {
         const bool real = r < int(batch.rows.size());
-        const Batch::Row row = real ? batch.rows[size_t(r)] : Batch::Row{sizes.n_tokens - 1, false, false, {}};
+        const Batch::Row row = real ? batch.rows[size_t(r)] : Batch::Row{shape.n_tokens - 1, false, false, {}};
         host.row_token[r] = row.token;
         host.sampling[r] = {row.sampling.temperature, row.sampling.top_p, row.sampling.seed,
                             uint64_t(host.pos[row.token]), first_place + r};

@@ -10,8 +10,11 @@ constexpr int kGpuPrefillChunk = 512;
 // Rows of logits at once: 256 × 201088 floats are 206 MB.
 constexpr int kLogitRowsAtOnce = 256;
 
-// One runs, one waits for it on the device, while the host reads the tokens of the one before.
-constexpr int kStepsInFlight = 2;
+// One step runs on each device of a chain, and one more waits behind them, while the host reads the tokens of the one
+// before.
+constexpr int steps_in_flight(int n_devices) {
+    return n_devices + 1;
+}
 
 // Sizes for which decode steps are recorded: powers of two up to 32, then multiples of 32, so that at most 31 rows, or
 // less than one in two, are padding.
@@ -19,6 +22,9 @@ constexpr int decode_bucket(int n_tok) {
     int bucket = 1;
     while (bucket < n_tok && bucket < 32) bucket *= 2;
     return bucket >= n_tok ? bucket : (n_tok + 31) / 32 * 32;
+}
+constexpr int spans_of(int n_keys) {
+    return (n_keys + kSplitKeys - 1) / kSplitKeys;
 }
 // Grids of recorded attention steps are sized for a power of two of spans.
 constexpr int span_bucket(int n_spans) {

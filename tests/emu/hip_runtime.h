@@ -51,15 +51,15 @@ struct Site {
 };
 
 // Runs `body` in every lane of a grid. Returns when all is done: a stream has nothing to wait for.
-void run_grid(const Site& site, const dim3& grid, const dim3& block, size_t lds_bytes,
+void run_grid(const Site& site, void* stream, const dim3& grid, const dim3& block, size_t lds_bytes,
               const std::function<void()>& body);
 
 // As on a device, arguments are taken once, by value, as the types of the kernel's parameters.
 template <class... Params, class... Args>
-void launch(const Site& site, const dim3& grid, const dim3& block, size_t lds_bytes, void (*kernel)(Params...),
-            const Args&... args) {
+void launch(const Site& site, void* stream, const dim3& grid, const dim3& block, size_t lds_bytes,
+            void (*kernel)(Params...), const Args&... args) {
     const std::tuple<Params...> values(args...);
-    run_grid(site, grid, block, lds_bytes, [&] { std::apply(kernel, values); });
+    run_grid(site, stream, grid, block, lds_bytes, [&] { std::apply(kernel, values); });
 }
 
 // In which order blocks, waves and lanes take turns. kRandom is a function of the seed alone, and changes waves not

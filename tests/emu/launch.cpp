@@ -99,8 +99,9 @@ void set_order(const Order& order) {
     current_order() = order;
 }
 
-void run_grid(const Site& site, const dim3& grid, const dim3& block, size_t lds_bytes,
+void run_grid(const Site& site, void* stream, const dim3& grid, const dim3& block, size_t lds_bytes,
               const std::function<void()>& body) {
+    const OnDevice on_device(site, stream);
     const Order order = current_order();
     const auto in = [&](const Order& o) { return Launch{site, grid, block, lds_bytes, body, o}; };
     if (order.turns == Turns::kCheck)

@@ -1,11 +1,24 @@
-// memory.h: the emulated device's memory, for whoever must look at all of it.
+// memory.h: the emulated devices' memory, for whoever must look at all of it, and who may touch it.
 #pragma once
 #include <cstdint>
 #include <map>
+#include <mutex>
+
+#include "emu/hip_runtime.h"
 
 namespace emu {
 
-// Every allocation of try_allocate() that is not released: address, bytes.
+// Every allocation of try_allocate() on the current device that is not released: address, bytes.
 std::map<char*, int64_t> device_memory();
+
+// While it lives, where there are several devices: this thread alone uses any, and a touch of another one's memory than
+// the current one's ends the program with a line that names `site`. stream: must be the current device's.
+class OnDevice {
+  public:
+    OnDevice(const Site& site, void* stream);
+
+  private:
+    std::unique_lock<std::recursive_mutex> lock_;
+};
 
 }  // namespace emu

@@ -1,11 +1,14 @@
-// runtime.cpp: gpu/runtime.h for the emulation: device memory is the host's, and all is done when it is asked for.
+// runtime.cpp: gpu/runtime.h for the emulation: device memory is the host's, and all is done when it is asked for. Of
+// several devices one at a time does something, and the others' memory is closed meanwhile.
 #include "gpu/runtime.h"
 
+#include <sys/mman.h>
+
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 
 #include "emu/hip_runtime.h"
 #include "emu/memory.h"
@@ -14,18 +17,105 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kMemoryBytes = int64_t(16) << 30;
-constexpr size_t kAlignment = 256;
+constexpr int64_t kMemoryBytes = int64_t(16) << 30;  // of each device; EMU_MEMORY: other bytes
+constexpr size_t kAlignment = 256, kPage = 4096;
 constexpr int kUnset = 0xff;  // memory before it is written: NaN as f32 and as bf16
 
+int64_t number_of_environment(const char* name, int64_t otherwise) {
+    const char* const text = std::getenv(name);
+    return text && *text ? std::strtoll(text, nullptr, 10) : otherwise;
+}
+
+// EMU_DEVICES=3: three of them. EMU_PEERS=0: none copies straight to another.
+int n_devices() {
+    return int(number_of_environment("EMU_DEVICES", 1));
+}
+int64_t memory_bytes() {
+    return number_of_environment("EMU_MEMORY", kMemoryBytes);
+}
+
+struct Block {
+    int64_t bytes;
+    int device;
+};
 struct Memory {
-    std::mutex mutex;
-    std::map<char*, int64_t> blocks;
-    int64_t used = 0;
+    std::recursive_mutex mutex;
+    std::map<char*, Block> blocks;
+    std::map<int, int64_t> used;  // by device
+    int open = -1;                // the one device whose memory can be touched; -1: all
+    emu::Site site = {"", "", 0};
 };
 Memory& memory() {
     static Memory m;
     return m;
+}
+thread_local int current_device = 0;
+
+[[noreturn]] void die(const char* what) {
+    std::fprintf(stderr, "emu: %s\n", what);
+    std::abort();
+}
+
+void on_segv(int signal, siginfo_t* info, void*) {
+    const char* const at = static_cast<char*>(info->si_addr);
+    for (const auto& [data, block] : memory().blocks)
+        if (at >= data && at < data + block.bytes) {
+            std::fprintf(stderr, "emu: %s:%d: %s: device %d touches memory of device %d\n", memory().site.file,
+                         memory().site.line, memory().site.kernel, memory().open, block.device);
+            std::abort();
+        }
+    std::signal(signal, SIG_DFL);
+}
+
+// Pages of several devices' blocks can be closed one by one.
+int64_t rounded(int64_t bytes) {
+    return (bytes + int64_t(kPage) - 1) / int64_t(kPage) * int64_t(kPage);
+}
+
+// The memory of one device, or (-1) of all can be touched from here on.
+void open_device(int device) {
+    Memory& m = memory();
+    if (m.open == device) return;
+    if (m.open < 0) {
+        struct sigaction action = {};
+        action.sa_sigaction = on_segv;
+        action.sa_flags = SA_SIGINFO;
+        sigaction(SIGSEGV, &action, nullptr);
+    }
+    for (const auto& [data, block] : m.blocks) {
+        const bool may = device < 0 || block.device == device;
+        if (mprotect(data, size_t(rounded(block.bytes)), may ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
+            die("mprotect failed");
+    }
+    m.open = device;
+}
+
+// A stream, and whose it is.
+struct Queue {
+    int device;
+};
+
+// The device of the allocation that p lies in.
+int owner(const void* p, const char* what) {
+    const auto after = memory().blocks.upper_bound(static_cast<char*>(const_cast<void*>(p)));
+    if (after != memory().blocks.begin()) {
+        const auto& [data, block] = *std::prev(after);
+        if (static_cast<const char*>(p) < data + block.bytes) return block.device;
+    }
+    die(what);
+}
+
+// From here on all memory can be touched, or at least what p points to: a copy knows whose it copies. To close a
+// device's memory and to open it takes long, so nothing is done without need.
+std::unique_lock<std::recursive_mutex> open_all() {
+    std::unique_lock lock(memory().mutex);
+    open_device(-1);
+    return lock;
+}
+std::unique_lock<std::recursive_mutex> open_for(const void* p) {
+    std::unique_lock lock(memory().mutex);
+    if (memory().open >= 0 && owner(p, "a copy to or from no device memory") != memory().open) open_device(-1);
+    return lock;
 }
 
 // EMU_GROUPS=0: an older device of the same maker.
@@ -38,26 +128,40 @@ bool has_wave_groups() {
 
 std::map<char*, int64_t> emu::device_memory() {
     const std::lock_guard lock(memory().mutex);
-    return memory().blocks;
+    std::map<char*, int64_t> own;
+    for (const auto& [data, block] : memory().blocks)
+        if (block.device == current_device) own[data] = block.bytes;
+    return own;
+}
+
+emu::OnDevice::OnDevice(const Site& site, void* stream) {
+    if (n_devices() == 1) return;
+    lock_ = std::unique_lock(memory().mutex);
+    if (stream && static_cast<Queue*>(stream)->device != current_device)
+        die("a kernel on a stream of another device than the current one");
+    memory().site = site;
+    open_device(current_device);
 }
 
 namespace gpu {
 
 int device_count() {
-    return 1;
+    return n_devices();
 }
 
-void set_device(int) {}
+void set_device(int device) {
+    if (device < 0 || device >= n_devices()) die("no such device");
+    current_device = device;
+}
 
-DeviceInfo device_info(int) {
+DeviceInfo device_info(int device) {
     const std::lock_guard lock(memory().mutex);
     DeviceInfo info;
     info.name = info.target = std::string("emulated ") + emu::kTarget;
     info.wave = emu::kWaveLanes;
     info.wave_groups = has_wave_groups();
     info.n_units = 4;
-    info.memory_bytes = kMemoryBytes;
-    info.free_bytes = kMemoryBytes - memory().used;
+    info.free_bytes = memory_bytes() - memory().used[device];
     return info;
 }
 
@@ -66,24 +170,25 @@ std::string unusable(int) {
 }
 
 void* try_allocate(int64_t bytes) {
-    const std::lock_guard lock(memory().mutex);
+    const auto lock = open_all();
     void* p = nullptr;
-    if (bytes > kMemoryBytes - memory().used || posix_memalign(&p, kAlignment, size_t(bytes)) != 0) return nullptr;
+    int64_t& used = memory().used[current_device];
+    const bool several = n_devices() > 1;
+    if (bytes > memory_bytes() - used ||
+        posix_memalign(&p, several ? kPage : kAlignment, size_t(several ? rounded(bytes) : bytes)) != 0)
+        return nullptr;
     std::memset(p, kUnset, size_t(bytes));
-    memory().blocks[static_cast<char*>(p)] = bytes;
-    memory().used += bytes;
+    memory().blocks[static_cast<char*>(p)] = {bytes, current_device};
+    used += bytes;
     return p;
 }
 
 void release(void* device_memory) {
     if (!device_memory) return;
-    const std::lock_guard lock(memory().mutex);
+    const auto lock = open_all();
     const auto found = memory().blocks.find(static_cast<char*>(device_memory));
-    if (found == memory().blocks.end()) {
-        std::fprintf(stderr, "emu: release of what is no device memory, or twice\n");
-        std::abort();
-    }
-    memory().used -= found->second;
+    if (found == memory().blocks.end()) die("release of what is no device memory, or twice");
+    memory().used[found->second.device] -= found->second.bytes;
     memory().blocks.erase(found);
     std::free(device_memory);
 }
@@ -97,27 +202,46 @@ void release_pinned(void* host_memory) {
 }
 
 void copy_to_device(void* device_to, const void* host_from, int64_t bytes, Stream) {
+    const auto lock = open_for(device_to);
     if (bytes > 0) std::memcpy(device_to, host_from, size_t(bytes));
 }
 
 void copy_to_host(void* host_to, const void* device_from, int64_t bytes, Stream) {
+    const auto lock = open_for(device_from);
     if (bytes > 0) std::memcpy(host_to, device_from, size_t(bytes));
 }
 
 void copy_on_device(void* device_to, const void* device_from, int64_t bytes, Stream) {
+    const auto lock = open_for(device_to);
+    if (owner(device_to, "a copy to no device memory") != owner(device_from, "a copy from no device memory"))
+        die("a copy on a device touches two");
     if (bytes > 0) std::memmove(device_to, device_from, size_t(bytes));
 }
 
+bool open_peers(int, int) {
+    return number_of_environment("EMU_PEERS", 1) != 0;
+}
+
+void copy_to_peer(void* to, int to_device, const void* from, int from_device, int64_t bytes, Stream) {
+    const auto lock = open_all();
+    if (number_of_environment("EMU_PEERS", 1) == 0) die("a copy to a device that is no peer");
+    if (owner(to, "a copy to no device memory") != to_device ||
+        owner(from, "a copy from no device memory") != from_device)
+        die("a copy to a peer: the memory is another device's");
+    if (bytes > 0) std::memcpy(to, from, size_t(bytes));
+}
+
 void fill(void* device_memory, int byte, int64_t bytes, Stream) {
+    const auto lock = open_for(device_memory);
     if (bytes > 0) std::memset(device_memory, byte, size_t(bytes));
 }
 
 // Handles that ASan can see the end of.
 Stream make_stream() {
-    return new char;
+    return new Queue{current_device};
 }
 void destroy_stream(Stream stream) {
-    delete static_cast<char*>(stream);
+    delete static_cast<Queue*>(stream);
 }
 void synchronize(Stream) {}
 
@@ -131,6 +255,7 @@ void record(Event event, Stream) {
     *static_cast<Clock::time_point*>(event) = Clock::now();
 }
 void wait_for(Event) {}
+void wait_for(Event, Stream) {}
 float elapsed_ms(Event from, Event to) {
     const auto time = *static_cast<Clock::time_point*>(to) - *static_cast<Clock::time_point*>(from);
     return std::chrono::duration<float, std::milli>(time).count();

@@ -220,7 +220,8 @@ class EmulatorDeath : public testing::Test {
 template <class Kernel>
 void run_one_block(Kernel kernel, size_t lds_bytes = 1024) {
     Guarded<int> out(size_t(2 * kWave));
-    emu::run_grid({"a kernel", __FILE__, __LINE__}, dim3(1), kTwoWaves, lds_bytes, [&] { kernel(out.data()); });
+    emu::run_grid({"a kernel", __FILE__, __LINE__}, nullptr, dim3(1), kTwoWaves, lds_bytes,
+                  [&] { kernel(out.data()); });
 }
 
 TEST_F(EmulatorDeath, LaneReturnsBeforeACollective) {
@@ -364,8 +365,9 @@ TEST_F(EmulatorRace, BothWriteTheSameWord) {
 TEST_F(EmulatorRace, BlocksWriteTheSameWord) {
     const auto kernel = [](int* out) { *out = int(blockIdx.x); };
     Guarded<int> out(1);
-    EXPECT_DEATH(emu::run_grid({"a kernel", __FILE__, __LINE__}, dim3(20), kTwoWaves, 0, [&] { kernel(out.data()); }),
-                 "byte 25[6-9] of the 516");
+    EXPECT_DEATH(
+        emu::run_grid({"a kernel", __FILE__, __LINE__}, nullptr, dim3(20), kTwoWaves, 0, [&] { kernel(out.data()); }),
+        "byte 25[6-9] of the 516");
 }
 
 TEST_F(EmulatorRace, ReadsWhatIsOverwrittenTooEarly) {
@@ -378,6 +380,22 @@ TEST_F(EmulatorRace, ReadsWhatIsOverwrittenTooEarly) {
         out[threadIdx.x] = read;
     };
     EXPECT_DEATH(run_one_block(kernel), "depends on the order of lanes");
+}
+
+// Memory of a device that a kernel on another one reads.
+TEST_F(EmulatorDeath, MemoryOfAnotherDevice) {
+    const auto kernel = [](int* out) { out[threadIdx.x] = 0; };
+    const auto touch = [&](int device) {
+        setenv("EMU_DEVICES", "2", 1);
+        gpu::set_device(1);
+        Guarded<int> on_second(size_t(2 * kWave));
+        gpu::set_device(device);
+        emu::run_grid({"a kernel", __FILE__, __LINE__}, nullptr, dim3(1), kTwoWaves, 0,
+                      [&] { kernel(on_second.data()); });
+        std::exit(0);
+    };
+    EXPECT_DEATH(touch(0), "a kernel: device 0 touches memory of device 1");
+    EXPECT_EXIT(touch(1), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(EmulatorDeath, SaysWhichRandomOrder) {

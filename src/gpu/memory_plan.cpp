@@ -1,0 +1,186 @@
+// memory_plan.cpp: weights, then workspace; the KV cache gets the rest. Over a chain the fullest device says how many
+// pages there are.
+#include "gpu/memory_plan.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <optional>
+
+#include "error.h"
+#include "gpu/forward.h"
+#include "gpu/runtime.h"
+#include "gpu/tune.h"
+
+namespace {
+
+// All layers as n_spans spans whose largest cost is least. cost (L): of a layer, with what comes with it.
+std::vector<Span> even_spans(const std::vector<int64_t>& cost, int n_spans) {
+    const int n_layers = int(cost.size());
+    std::vector<int64_t> before(1, 0);
+    for (const int64_t c : cost) before.push_back(before.back() + c);
+    // largest[k][l]: of the best k spans over the first l layers, and where the last of these begins.
+    constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+    std::vector<std::vector<int64_t>> largest(size_t(n_spans) + 1, std::vector<int64_t>(size_t(n_layers) + 1, kNever));
+    std::vector<std::vector<int>> begin(size_t(n_spans) + 1, std::vector<int>(size_t(n_layers) + 1, 0));
+    largest[0][0] = 0;
+    for (int k = 1; k <= n_spans; k++)
+        for (int l = k; l <= n_layers; l++)
+            for (int b = k - 1; b < l; b++) {
+                const int64_t cut = largest[size_t(k - 1)][size_t(b)];
+                const int64_t most = cut == kNever ? cut : std::max(cut, before[size_t(l)] - before[size_t(b)]);
+                if (most >= largest[size_t(k)][size_t(l)]) continue;
+                largest[size_t(k)][size_t(l)] = most;
+                begin[size_t(k)][size_t(l)] = b;
+            }
+    std::vector<Span> spans(static_cast<size_t>(n_spans));
+    for (int k = n_spans, end = n_layers; k > 0; k--) {
+        const int b = begin[size_t(k)][size_t(end)];
+        spans[size_t(k - 1)] = {b, end, k == 1, k == n_spans};
+        end = b;
+    }
+    return spans;
+}
+
+std::vector<Span> spans_by_weight(const WeightBytes& weights, int n_spans) {
+    std::vector<int64_t> cost = weights.layers;
+    cost.front() += weights.embed;
+    cost.back() += weights.head;
+    return even_spans(cost, n_spans);
+}
+
+int max_step_tokens(const EngineOptions& options) {
+    return std::max(kMaxStepTokens, options.max_sequences + kGpuPrefillChunk);
+}
+
+int64_t megabytes(int64_t bytes) {
+    return (bytes + 999999) / 1000000;
+}
+
+std::string layers_of(const Span& span) {
+    return fmt::format("layers {} to {}", span.first, span.end - 1);
+}
+
+int64_t pool_bytes(const Config& config, const Capacity& capacity) {
+    return capacity.n_full_pages * kv_page_bytes(config, LayerKind::kFull, sizeof(bf16)) +
+           capacity.n_ring_pages * kv_page_bytes(config, LayerKind::kSliding, sizeof(bf16));
+}
+
+// Of what two stages have room for, what both have.
+Capacity common(const Capacity& a, const Capacity& b) {
+    Capacity both = a;
+    both.max_sequences = std::min(a.max_sequences, b.max_sequences);
+    both.n_full_pages = std::min(a.n_full_pages, b.n_full_pages);
+    both.n_ring_pages = std::min(a.n_ring_pages, b.n_ring_pages);
+    return both;
+}
+
+// Whether the longest request that may come has its pages.
+bool holds_a_request(const Config& config, const EngineOptions& options, const ReplicaPlan& plan) {
+    const int positions = options.max_request_positions > 0
+                              ? std::min(options.max_request_positions, config.max_context)
+                              : config.max_context;
+    return options.kv_bytes > 0 || int64_t(plan.capacity.n_full_pages) * kPagePositions >= positions;
+}
+
+std::optional<ReplicaPlan> try_plan(const Config& config, const WeightBytes& weights, const EngineOptions& options,
+                                    const std::vector<Room>& rooms) {
+    try {
+        return plan_replica(config, weights, options, rooms);
+    } catch (const Error&) {
+        return {};
+    }
+}
+
+// The fewest devices that hold a replica; if none do, all of them.
+int fewest_devices(const Config& config, const WeightBytes& weights, const EngineOptions& options,
+                   const std::vector<Room>& rooms) {
+    const int most = std::min(int(rooms.size()), config.n_layers);
+    for (const bool wants_request : {true, false})
+        for (int n = 1; n <= most; n++) {
+            const auto plan = try_plan(config, weights, options, {rooms.begin(), rooms.begin() + n});
+            if (plan && (!wants_request || holds_a_request(config, options, *plan))) return n;
+        }
+    return most;
+}
+
+// How many devices like the first would do, as advice.
+std::string what_would_fit(const Config& config, const WeightBytes& weights, const EngineOptions& options,
+                           const Room& room) {
+    for (int n = 1; n <= config.n_layers; n++)
+        if (try_plan(config, weights, options, std::vector<Room>(size_t(n), room)))
+            return fmt::format("; {} such GPUs hold it: --gpus-per-replica {}", n, n);
+    return "; no number of such GPUs holds it";
+}
+
+}  // namespace
+
+Room room_on(int device, const EngineOptions& options) {
+    Room room;
+    room.device = device;
+    room.free_bytes = gpu::device_info(device).free_bytes;
+    room.usable_bytes = options.gpu_memory_bytes > 0 ? std::min(options.gpu_memory_bytes, room.free_bytes)
+                                                     : int64_t(double(room.free_bytes) * options.gpu_memory);
+    return room;
+}
+
+ReplicaPlan plan_replica(const Config& config, const WeightBytes& weights, const EngineOptions& options,
+                         const std::vector<Room>& rooms) {
+    const int n = int(rooms.size()), max_tokens = max_step_tokens(options);
+    ReplicaPlan plan;
+    for (const Span& span : spans_by_weight(weights, n)) {
+        StagePlan stage;
+        stage.span = span;
+        stage.room = rooms[plan.stages.size()];
+        const Config part = config_of(config, span);
+        stage.weight_bytes = weights.of(span);
+        stage.workspace_bytes = workspace_bytes(part, span, max_tokens);
+        const int64_t between = (int(!span.embeds) + int(!span.samples)) * residual_bytes(config, max_tokens);
+        const int64_t left = stage.room.usable_bytes - stage.weight_bytes - stage.workspace_bytes - between;
+        if (left < 0)
+            fail(
+                "GPU {}: {} need {} MB of weights and {} MB of workspace, and {} MB of {} MB free are usable; {} MB "
+                "are missing",
+                stage.room.device, layers_of(span), megabytes(stage.weight_bytes),
+                megabytes(stage.workspace_bytes + between), stage.room.usable_bytes / 1000000,
+                stage.room.free_bytes / 1000000, megabytes(-left));
+        stage.kv_bytes = options.kv_bytes > 0 ? std::min(options.kv_bytes, left) : left;
+        const Capacity capacity =
+            plan_capacity(part, options, stage.kv_bytes, sizeof(bf16), max_tokens, kGpuPrefillChunk);
+        plan.capacity = plan.stages.empty() ? capacity : common(plan.capacity, capacity);
+        plan.stages.push_back(stage);
+    }
+    for (StagePlan& stage : plan.stages) stage.kv_bytes = pool_bytes(config_of(config, stage.span), plan.capacity);
+    plan.capacity.steps_in_flight = steps_in_flight(n);
+    plan.capacity.steps_apart = n;
+    return plan;
+}
+
+std::vector<ReplicaPlan> plan_replicas(const Config& config, const WeightBytes& weights, const EngineOptions& options,
+                                       const std::vector<Room>& rooms) {
+    const int n =
+        options.gpus_per_replica > 0 ? options.gpus_per_replica : fewest_devices(config, weights, options, rooms);
+    if (n > int(rooms.size())) fail("--gpus-per-replica: expected at most {}, found {}", rooms.size(), n);
+    if (n > config.n_layers)
+        fail("--gpus-per-replica: expected at most {}, a layer each, found {}", config.n_layers, n);
+    std::vector<ReplicaPlan> plans;
+    for (size_t first = 0; first + size_t(n) <= rooms.size(); first += size_t(n)) {
+        const std::vector<Room> own(rooms.begin() + long(first), rooms.begin() + long(first) + n);
+        try {
+            plans.push_back(plan_replica(config, weights, options, own));
+        } catch (const Error& e) {
+            fail("{}{}", e.what(), what_would_fit(config, weights, options, own[0]));
+        }
+    }
+    return plans;
+}
+
+std::string describe(const StagePlan& stage) {
+    const auto gb = [](int64_t bytes) { return double(bytes) * 1e-9; };
+    return fmt::format(
+        "GPU {}, {}: {:.1f} GB of weights, {:.1f} GB of workspace, {:.1f} GB of KV cache; {:.1f} GB usable",
+        stage.room.device, layers_of(stage.span), gb(stage.weight_bytes), gb(stage.workspace_bytes), gb(stage.kv_bytes),
+        gb(stage.room.usable_bytes));
+}

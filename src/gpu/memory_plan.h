@@ -1,0 +1,35 @@
+// memory_plan.h: how GPUs and their memory are shared out among replicas, before anything is loaded.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "gpu/device_model.h"
+#include "replica.h"
+
+struct Room {
+    int device = 0;
+    int64_t free_bytes = 0, usable_bytes = 0;
+};
+
+struct StagePlan {
+    Room room;
+    Span span;
+    int64_t weight_bytes = 0, workspace_bytes = 0, kv_bytes = 0;
+};
+struct ReplicaPlan {
+    std::vector<StagePlan> stages;
+    Capacity capacity;
+};
+
+// What `options` lets this program take of a device.
+Room room_on(int device, const EngineOptions& options);
+// One replica on as many devices as there are rooms, layers by weight bytes. Throws Error, with the numbers, if a
+// device cannot hold its share and a little KV cache.
+ReplicaPlan plan_replica(const Config& config, const WeightBytes& weights, const EngineOptions& options,
+                         const std::vector<Room>& rooms);
+// As many replicas as there is room for, of options.gpus_per_replica devices, or of the fewest that hold the weights
+// and a request of the longest kind. Throws Error as plan_replica() does, and says what would fit.
+std::vector<ReplicaPlan> plan_replicas(const Config& config, const WeightBytes& weights, const EngineOptions& options,
+                                       const std::vector<Room>& rooms);
+// "GPU 0, layers 0 to 17: 32.7 GB of weights, ..."
+std::string describe(const StagePlan& stage);

@@ -1,0 +1,114 @@
+// stage.cpp: one copy in, a list of launches. Decode steps of a size seen before are replayed from a graph.
+#include "gpu/stage.h"
+
+#include <algorithm>
+
+#include "gpu/ops.h"
+#include "gpu/tune.h"
+
+namespace {
+
+// In a member's place: what is made next is made on this device.
+int current(int device) {
+    gpu::set_device(device);
+    return device;
+}
+
+}  // namespace
+
+Stage::Stage(const Model& model, const EngineOptions& options, const StagePlan& plan, const Capacity& capacity,
+             int* sampled)
+    : config_(config_of(model.config, plan.span)),
+      span_(plan.span),
+      device_(current(plan.room.device)),
+      timer_(options.profile, options.synchronous, options.profile ? measure_roofs(device_, nullptr) : Roofs{},
+             gpu_op_names()),
+      weights_(load_weights(model, span_, plan.weight_bytes)),
+      stream_(gpu::make_stream()),
+      workspace_memory_(plan.workspace_bytes, "workspace"),
+      step_input_(step_input_bytes(capacity.max_batch_tokens), "step's input"),
+      workspace_(lay_out_workspace(config_, span_, capacity.max_batch_tokens, workspace_memory_.data())),
+      kv_(config_, capacity),
+      forward_(config_, span_, weights_, workspace_, kv_.cache(), timer_, gpu::device_info(device_).wave_groups,
+               stream_),
+      sampled_(sampled) {
+    gpu::fill(workspace_memory_.data(), 0, workspace_memory_.bytes(), stream_);
+    fill_workspace(config_, workspace_, stream_);
+    if (span_.samples)
+        logits_host_ = std::make_unique<PinnedMemory>(int64_t(config_.vocab_size) * int64_t(sizeof(float)));
+}
+
+Stage::~Stage() {
+    gpu::set_device(device_);
+    gpu::synchronize(stream_);
+    for (const auto& [key, recorded] : graphs_)
+        if (recorded.graph) gpu::destroy_graph(recorded.graph);
+    gpu::destroy_stream(stream_);
+}
+
+void Stage::begin(const Batch& batch, const StepInput& input, const StepShape& shape) {
+    gpu::set_device(device_);
+    kv_.update(batch, stream_);
+    input.send(shape, step_input_.data(), stream_);
+}
+
+int64_t Stage::run(const Batch& batch, const StepShape& shape) {
+    gpu::set_device(device_);
+    StepView view = view_step_input(shape, step_input_.data());
+    view.tokens.sampled = view.sampled = sampled_;
+    const int64_t weight_bytes = shape.recorded ? launch_recorded(view) : launch(view, batch);
+    timer_.end_step();
+    kv_bytes_ += key_bytes(shape);
+    return weight_bytes + key_bytes(shape);
+}
+
+int64_t Stage::launch(const StepView& view, const Batch& batch) {
+    const int64_t before = timer_.weight_bytes();
+    forward_.layers(view);
+    for (int begin = 0; span_.samples && begin < view.n_rows; begin += kLogitRowsAtOnce) {
+        const int end = std::min(begin + kLogitRowsAtOnce, view.n_rows);
+        forward_.logits(view, begin, end - begin);
+        forward_.sample(view, begin, end - begin);
+        for (int r = begin; r < std::min(end, int(batch.rows.size())); r++)
+            if (batch.rows[size_t(r)].want_logits) hand_out_logits(batch, r, r - begin);
+    }
+    return timer_.weight_bytes() - before;
+}
+
+// The first step of a size runs plainly, which also loads its kernels; the second is recorded.
+int64_t Stage::launch_recorded(const StepView& view) {
+    const auto [entry, is_new] = graphs_.try_emplace({view.tokens.n, view.full_spans});
+    if (is_new) return launch(view, {});
+    Recorded& recorded = entry->second;
+    if (!recorded.graph) {
+        gpu::begin_capture(stream_);
+        recorded.weight_bytes = launch(view, {});
+        recorded.graph = gpu::end_capture(stream_);
+    }
+    gpu::launch_graph(recorded.graph, stream_);
+    return recorded.weight_bytes;
+}
+
+void Stage::hand_out_logits(const Batch& batch, int row, int in_workspace) {
+    const int64_t v = config_.vocab_size;
+    gpu::copy_to_host(logits_host_->data(), workspace_.logits + in_workspace * v, v * int64_t(sizeof(float)), stream_);
+    gpu::synchronize(stream_);
+    batch.on_logits(row, reinterpret_cast<const float*>(logits_host_->data()));
+}
+
+void Stage::clear(const PageTable& pages) {
+    gpu::set_device(device_);
+    kv_.clear(pages, stream_);
+}
+
+int64_t Stage::key_bytes(const StepShape& shape) const {
+    const int64_t full = std::count(config_.layer_kind.begin(), config_.layer_kind.end(), LayerKind::kFull);
+    const int64_t keys = full * shape.full_keys.read + (config_.n_layers - full) * shape.ring_keys.read;
+    return keys * config_.n_kv_heads * config_.head_dim * 2 * int64_t(sizeof(bf16));
+}
+
+std::vector<EngineStats::Op> Stage::ops() const {
+    std::vector<EngineStats::Op> ops = timer_.ops();
+    ops[kAttention].bytes = kv_bytes_;
+    return ops;
+}

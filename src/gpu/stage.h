@@ -1,0 +1,60 @@
+// stage.h: what a replica has on one device: weights of a span of layers, workspace, KV pages, and the forward pass
+// over them.
+#pragma once
+#include <map>
+#include <memory>
+
+#include "gpu/forward.h"
+#include "gpu/memory_plan.h"
+#include "gpu/page_tables.h"
+#include "gpu/step_input.h"
+
+class Stage {
+  public:
+    // Loads the weights. sampled: in pinned memory; tokens by their places in it. Throws Error.
+    Stage(const Model& model, const EngineOptions& options, const StagePlan& plan, const Capacity& capacity,
+          int* sampled);
+    ~Stage();
+    Stage(const Stage&) = delete;
+    Stage& operator=(const Stage&) = delete;
+
+    int device() const { return device_; }
+    gpu::Stream stream() const { return stream_; }
+    float* residual() const { return workspace_.x; }  // (T, D): of the stage before, then this one's
+
+    // These make the device current, and put all their work on the stream.
+    void begin(const Batch& batch, const StepInput& input, const StepShape& shape);  // pages and input
+    // All launches of the step, which has begun. A stage that samples hands out logits, and waits for them. Returns
+    // bytes of weights and KV cache that are read.
+    int64_t run(const Batch& batch, const StepShape& shape);
+    // Zeros in a sequence's pages, after all steps so far: there are NaNs.
+    void clear(const PageTable& pages);
+
+    void collect() { timer_.collect(); }  // the oldest step not collected is done
+    std::vector<EngineStats::Op> ops() const;
+
+  private:
+    int64_t launch(const StepView& view, const Batch& batch);
+    int64_t launch_recorded(const StepView& view);
+    void hand_out_logits(const Batch& batch, int row, int in_workspace);
+    int64_t key_bytes(const StepShape& shape) const;
+
+    const Config config_;  // of the span alone
+    const Span span_;
+    const int device_;
+    OpTimer timer_;
+    DeviceModel weights_;
+    const gpu::Stream stream_;
+    DeviceMemory workspace_memory_, step_input_;
+    Workspace workspace_;
+    PageTables kv_;
+    Forward forward_;
+    int* const sampled_;
+    std::unique_ptr<PinnedMemory> logits_host_;  // (V)
+    struct Recorded {
+        gpu::Graph graph = nullptr;
+        int64_t weight_bytes = 0;  // that one replay reads
+    };
+    std::map<std::pair<int, int>, Recorded> graphs_;  // (tokens, spans)
+    int64_t kv_bytes_ = 0;
+};
