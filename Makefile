@@ -31,7 +31,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wold-style-cast -Wno-unknown-pragmas $(if $(
 override CXXFLAGS := -std=c++17 -O2 $(WARNINGS) -fopenmp -ffp-contract=off -fno-math-errno -Iinclude -Isrc -Itests \
     $(if $(filter asan fuzz,$(MODE)),-g) $(CXXFLAGS)
 LDLIBS := -lpcre2-8 -lfmt -ledit -lpthread
-SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DSANITIZED
 
 ifeq ($(MODE),fast)
 override CXXFLAGS += -march=native

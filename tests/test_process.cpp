@@ -83,7 +83,7 @@ TEST(Process, ThreadsThatCannotBeHadAreOneLine) {
 
 // From what it cannot even start in to plenty: an answer, or one line. Sanitizers need terabytes of addresses.
 TEST(Process, AnyAddressSpaceIsEnoughOrSaidNotToBe) {
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef SANITIZED
     GTEST_SKIP();
 #endif
     bool answered = false;
