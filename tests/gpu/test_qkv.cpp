@@ -26,11 +26,40 @@ std::vector<float> turns(int head_dim) {
     return table;
 }
 
+// What comes out of hidden states `h` (T, hidden) at positions `pos` (T).
+struct Expected {
+    int hidden, head_dim;
+    const std::vector<bf16>& h;
+    const std::vector<float>& table;
+    const std::vector<int>& pos;
+
+    // Rounding to bf16 once; the sums' own bound; the rotation's three roundings.
+    void check(bf16 got, const Sum& a, const Sum& b, float cos, float sin, const std::string& where) const {
+        const double want = a.value * cos + b.value * sin;
+        const double error = std::ldexp(std::fabs(want), -8) + bound(a, hidden) + bound(b, hidden) +
+                             std::ldexp(std::fabs(a.value) + std::fabs(b.value), -22);
+        ASSERT_NEAR(to_f32(got), want, error) << where;
+    }
+    void plain(const TestMatrix& w, int t, int row, bf16 got, const std::string& where) const {
+        check(got, product(w, 0, row, &h[size_t(t) * size_t(hidden)]), {0, 0}, 1, 0, where);
+    }
+    void rotated(const TestMatrix& w, int t, int row, bf16 got, const std::string& where) const {
+        const int half = head_dim / 2, i = row % head_dim % half, low = row - row % head_dim + i;
+        const bf16* x = &h[size_t(t) * size_t(hidden)];
+        const float* turn = &table[size_t((pos[size_t(t)] * half + i) * 2)];
+        const Sum a = product(w, 0, low, x), b = product(w, 0, low + half, x);
+        if (row % head_dim < half)
+            check(got, a, b, turn[0], -turn[1], where);
+        else
+            check(got, b, a, turn[0], turn[1], where);
+    }
+};
+
 class Qkv : public testing::TestWithParam<Case> {};
 
 TEST_P(Qkv, RotatesAndStores) {
     const Case& c = GetParam();
-    const int P = c.head_dim, half = P / 2;
+    const int P = c.head_dim;
     const TestMatrix w_q(false, c.n_heads * P, c.hidden, 1, 1), w_k(false, c.n_kv_heads * P, c.hidden, 1, 2);
     const TestMatrix w_v(false, c.n_kv_heads * P, c.hidden, 1, 3);
     const OnDevice d_q(w_q, SlabRows::kRotated, P), d_k(w_k, SlabRows::kRotated, P), d_v(w_v, SlabRows::kPlain, P);
@@ -63,28 +92,12 @@ TEST_P(Qkv, RotatesAndStores) {
     qkv(q.data(), kv, dh.data(), {d_q.matrix, d_k.matrix, d_v.matrix}, d_table.data(),
         {c.n_tok, d_ids.data(), d_pos.data(), d_slot.data()}, P, nullptr);
 
-    // Rounding to bf16 once; the sums' own bound; the rotation's three roundings.
-    const auto check = [&](bf16 got, const Sum& a, const Sum& b, float cos, float sin, const std::string& where) {
-        const double want = a.value * cos + b.value * sin;
-        const double error = std::ldexp(std::fabs(want), -8) + bound(a, c.hidden) + bound(b, c.hidden) +
-                             std::ldexp(std::fabs(a.value) + std::fabs(b.value), -22);
-        ASSERT_NEAR(to_f32(got), want, error) << where;
-    };
-    const auto rotated = [&](const TestMatrix& w, int t, int row, bf16 got, const std::string& where) {
-        const int i = row % P % half, low = row - row % P + i;
-        const bf16* x = &h[size_t(t) * size_t(c.hidden)];
-        const float* turn = &table[size_t((pos[size_t(t)] * half + i) * 2)];
-        const Sum a = product(w, 0, low, x), b = product(w, 0, low + half, x);
-        if (row % P < half)
-            check(got, a, b, turn[0], -turn[1], where);
-        else
-            check(got, b, a, turn[0], turn[1], where);
-    };
+    const Expected expected{c.hidden, P, h, table, pos};
     const std::vector<bf16> got_q = q.download("q");
     for (int t = 0; t < c.n_tok; t++)
         for (int row = 0; row < c.n_heads * P; row++)
-            rotated(w_q, t, row, got_q[size_t(t) * size_t(c.n_heads * P) + size_t(row)],
-                    "q of token " + std::to_string(t) + ", row " + std::to_string(row));
+            expected.rotated(w_q, t, row, got_q[size_t(t) * size_t(c.n_heads * P) + size_t(row)],
+                             "q of token " + std::to_string(t) + ", row " + std::to_string(row));
 
     cache.download("cache");
     for (int s = 0; s < 2; s++)
@@ -92,17 +105,14 @@ TEST_P(Qkv, RotatesAndStores) {
             Guarded<bf16> keys(size_t(kMaxPosition * P)), values(size_t(kMaxPosition * P));
             kv_read(keys.data(), values.data(), kv, s, kMaxPosition, g, P);
             const std::vector<bf16> k = keys.download("keys"), v = values.download("values");
-            for (int t = 0; t < c.n_tok; t++) {
-                if (slot[size_t(t)] != s) continue;
-                for (int d = 0; d < P; d++) {
+            for (int t = 0; t < c.n_tok; t++)
+                for (int d = 0; slot[size_t(t)] == s && d < P; d++) {
                     const size_t at = size_t(pos[size_t(t)] * P + d);
                     const std::string where =
                         "token " + std::to_string(t) + ", KV head " + std::to_string(g) + ", dim " + std::to_string(d);
-                    rotated(w_k, t, g * P + d, k[at], "k of " + where);
-                    check(v[at], product(w_v, 0, g * P + d, &h[size_t(t) * size_t(c.hidden)]), {0, 0}, 1, 0,
-                          "v of " + where);
+                    expected.rotated(w_k, t, g * P + d, k[at], "k of " + where);
+                    expected.plain(w_v, t, g * P + d, v[at], "v of " + where);
                 }
-            }
         }
 }
 
