@@ -84,6 +84,9 @@ struct EngineStats {
     double prefill_s = 0, decode_s = 0;
     int64_t prefill_new_tokens = 0;               // of new_tokens, those sampled in prefill steps
     int64_t prefill_bytes = 0, decode_bytes = 0;  // of weights and KV cache read
+    // Where replicas' time went while they had jobs: the host's at work and waiting for a step; devices' at work and
+    // idle between two steps.
+    double host_s = 0, host_wait_s = 0, device_s = 0, device_idle_s = 0;
     struct Op {
         std::string name;
         double seconds = 0;

@@ -52,6 +52,9 @@ struct Batch {
 struct StepResult {
     std::vector<int> sampled;  // (rows) the tokens drawn, or kNotFinite (sampler.h); -1 where Row::sample is false
     int64_t bytes = 0;         // of weights and KV cache that the step read
+    // Of the device, or of a chain's on average: how long the step kept it busy, and how long it had been idle between
+    // the step before and this one. Zeros if nobody measures.
+    double busy_s = 0, idle_s = 0;
 };
 
 // What a replica can take.

@@ -56,6 +56,8 @@ class FakeReplica : public Replica {
         const Batch* const oldest = batches_.front();
         batches_.pop_front();
         step(*oldest, result.sampled);
+        result.busy_s = 1;
+        result.idle_s = 0.5;
     }
 
   private:
@@ -207,6 +209,20 @@ TEST(Engine, AnyNumberOfReplicasAnswersAll) {
                 expect_all_answered(fates, std::to_string(n) + " replicas of " + std::to_string(chain));
             }
         }
+}
+
+TEST(Engine, CountsWhatDevicesDidBetweenTheirFirstStepAndTheirLast) {
+    Engine engine(small_config(), replicas({{}}));
+    for (int run = 1; run <= 2; run++) {
+        Fate fate;
+        bool given = false;
+        engine.run([&]() -> std::unique_ptr<Job> {
+            if (std::exchange(given, true)) return nullptr;
+            return std::make_unique<FakeJob>(fate, 5, 9);
+        });
+        EXPECT_EQ(engine.stats().device_s, 9.0 * run);
+        EXPECT_EQ(engine.stats().device_idle_s, 0.5 * 8 * run) << "before the first step there was nothing to do";
+    }
 }
 
 TEST(Engine, AReplicaThatFailsLeavesItsJobsToTheOthers) {

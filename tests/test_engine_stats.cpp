@@ -17,6 +17,10 @@ EngineStats numbered(int scale) {
     s.prefill_new_tokens = 7 * scale;
     s.prefill_bytes = 8 * scale;
     s.decode_bytes = 9 * scale;
+    s.host_s = 16 * scale;
+    s.host_wait_s = 17 * scale;
+    s.device_s = 18 * scale;
+    s.device_idle_s = 19 * scale;
     s.ops = {{"attention", 10.0 * scale, 11 * scale, 12.0 * scale}, {"moe", 13.0 * scale, 14 * scale, 15.0 * scale}};
     return s;
 }
@@ -31,6 +35,10 @@ void expect_equal(const EngineStats& a, const EngineStats& b) {
     EXPECT_EQ(a.prefill_new_tokens, b.prefill_new_tokens);
     EXPECT_EQ(a.prefill_bytes, b.prefill_bytes);
     EXPECT_EQ(a.decode_bytes, b.decode_bytes);
+    EXPECT_EQ(a.host_s, b.host_s);
+    EXPECT_EQ(a.host_wait_s, b.host_wait_s);
+    EXPECT_EQ(a.device_s, b.device_s);
+    EXPECT_EQ(a.device_idle_s, b.device_idle_s);
     ASSERT_EQ(a.ops.size(), b.ops.size());
     for (size_t i = 0; i < a.ops.size(); i++) {
         EXPECT_EQ(a.ops[i].name, b.ops[i].name);

@@ -49,32 +49,45 @@ struct Engine::Impl {
     std::vector<bool> failed;  // of replicas
     std::string last_failure;
 
-    void count(const Scheduler& scheduler, double seconds, int64_t bytes) {
+    // What a replica's thread remembers from step to step.
+    struct Pace {
+        Clock::time_point since;  // the next step counts from: its submission, or the end of the step before
+        bool rested = true;       // there were no jobs before it
+    };
+
+    void count(const Scheduler& scheduler, const StepResult& result, const Pace& pace, Clock::time_point waited,
+               Clock::time_point done) {
+        const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
         const std::lock_guard<std::mutex> lock(mutex);
         const bool prefill = scheduler.prompt_tokens() > 0;
         stats.prompt_tokens += scheduler.prompt_tokens();
         stats.new_tokens += scheduler.new_tokens();
         if (prefill) stats.prefill_new_tokens += scheduler.new_tokens();
         (prefill ? stats.prefill_steps : stats.decode_steps) += 1;
-        (prefill ? stats.prefill_s : stats.decode_s) += seconds;
-        (prefill ? stats.prefill_bytes : stats.decode_bytes) += bytes;
+        (prefill ? stats.prefill_s : stats.decode_s) += seconds(done - pace.since);
+        (prefill ? stats.prefill_bytes : stats.decode_bytes) += result.bytes;
+        stats.host_s += seconds(waited - pace.since);
+        stats.host_wait_s += seconds(done - waited);
+        stats.device_s += result.busy_s;
+        if (!pace.rested) stats.device_idle_s += result.idle_s;
     }
 
     int n_left() const { return int(std::count(failed.begin(), failed.end(), false)); }
 
     // Takes jobs and submits steps until as many are in flight as may be, or nothing more can run. False: no job is
     // left.
-    static bool feed(Replica& replica, Scheduler& scheduler, JobQueue& queue, Clock::time_point& since) {
+    static bool feed(Replica& replica, Scheduler& scheduler, JobQueue& queue, Pace& pace) {
         while (scheduler.steps_in_flight() < replica.capacity().steps_in_flight) {
             queue.end_cancelled();
             std::chrono::milliseconds patience(0);
             scheduler.admit([&](QueuedJob& job) {
                 if (!scheduler.idle()) return queue.take(job, patience) == Supply::kJob;
                 patience = kGathering;
+                pace.rested = true;
                 return queue.take_idle(job) == Supply::kJob;
             });
             if (scheduler.idle()) return false;
-            if (scheduler.steps_in_flight() == 0) since = Clock::now();
+            if (scheduler.steps_in_flight() == 0) pace.since = Clock::now();
             const Batch* const batch = scheduler.plan();
             if (!batch) break;
             replica.submit(*batch);
@@ -82,16 +95,17 @@ struct Engine::Impl {
         return true;
     }
 
-    // Steps until no job is left. A step counts from its submission, or from the end of the one before it.
+    // Steps until no job is left.
     void drive(Replica& replica, Scheduler& scheduler, JobQueue& queue) {
         StepResult result;
-        Clock::time_point since;
-        while (feed(replica, scheduler, queue, since)) {
+        Pace pace;
+        while (feed(replica, scheduler, queue, pace)) {
+            const Clock::time_point waited = Clock::now();
             replica.collect(result);
-            const Clock::time_point now = Clock::now();
+            const Clock::time_point done = Clock::now();
             scheduler.apply(result.sampled);
-            count(scheduler, std::chrono::duration<double>(now - since).count(), result.bytes);
-            since = now;
+            count(scheduler, result, pace, waited, done);
+            pace = {done, false};
         }
     }
 

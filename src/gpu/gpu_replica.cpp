@@ -106,8 +106,13 @@ class GpuReplica : public Replica {
             // After the step that may already read these pages for the same sequence, before any for another.
             for (const auto& stage : stages_) stage->clear(*seq_of(batch, r).pages);
         }
-        for (const auto& stage : stages_) stage->collect();
         result.bytes = step.bytes;
+        result.busy_s = result.idle_s = 0;
+        for (const auto& stage : stages_) {
+            const Timeline::Share share = stage->collect();
+            result.busy_s += share.busy_s / double(stages_.size());
+            result.idle_s += share.idle_s / double(stages_.size());
+        }
     }
 
   private:

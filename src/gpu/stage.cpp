@@ -31,6 +31,7 @@ Stage::Stage(const Model& model, const EngineOptions& options, const StagePlan& 
       kv_(config_, capacity),
       forward_(config_, span_, weights_, workspace_, kv_.cache(), timer_, gpu::device_info(device_).wave_groups,
                stream_),
+      timeline_(capacity.steps_in_flight),
       sampled_(sampled) {
     gpu::fill(workspace_memory_.data(), 0, workspace_memory_.bytes(), stream_);
     fill_workspace(config_, workspace_, stream_);
@@ -56,7 +57,9 @@ int64_t Stage::run(const Batch& batch, const StepShape& shape) {
     gpu::set_device(device_);
     StepView view = view_step_input(shape, step_input_.data());
     view.tokens.sampled = view.sampled = sampled_;
+    timeline_.begin(stream_);
     const int64_t weight_bytes = shape.recorded ? launch_recorded(view) : launch(view, batch);
+    timeline_.end(stream_);
     timer_.end_step();
     kv_bytes_ += key_bytes(shape);
     return weight_bytes + key_bytes(shape);
@@ -94,6 +97,11 @@ void Stage::hand_out_logits(const Batch& batch, int row, int in_workspace) {
     gpu::copy_to_host(logits_host_->data(), workspace_.logits + in_workspace * v, v * int64_t(sizeof(float)), stream_);
     gpu::synchronize(stream_);
     batch.on_logits(row, reinterpret_cast<const float*>(logits_host_->data()));
+}
+
+Timeline::Share Stage::collect() {
+    timer_.collect();
+    return timeline_.collect();
 }
 
 void Stage::clear(const PageTable& pages) {

@@ -8,6 +8,7 @@
 #include "gpu/memory_plan.h"
 #include "gpu/page_tables.h"
 #include "gpu/step_input.h"
+#include "gpu/timeline.h"
 
 class Stage {
   public:
@@ -30,7 +31,8 @@ class Stage {
     // Zeros in a sequence's pages, after all steps so far: there are NaNs.
     void clear(const PageTable& pages);
 
-    void collect() { timer_.collect(); }  // the oldest step not collected is done
+    // The oldest step not collected is done.
+    Timeline::Share collect();
     std::vector<EngineStats::Op> ops() const;
 
   private:
@@ -49,6 +51,7 @@ class Stage {
     Workspace workspace_;
     PageTables kv_;
     Forward forward_;
+    Timeline timeline_;
     int* const sampled_;
     std::unique_ptr<PinnedMemory> logits_host_;  // (V)
     struct Recorded {

@@ -35,6 +35,8 @@ TEST(GpuBenchStep, DecodeReadsWhatItMust) {
     ASSERT_EQ(bench.max_sequences(), 3);
     const StepTime one = bench.decode(1, 40, 1), three = bench.decode(3, 40, 1);
     EXPECT_GT(one.seconds, 0);
+    EXPECT_GE(one.idle, 0);
+    EXPECT_LT(one.idle, 1);
     EXPECT_EQ(one.n_tokens, 1);
     EXPECT_DOUBLE_EQ(one.bytes, 2 * (kDense + 2 * kExpert) + kLogits + kKey * (16 + 40)) << "a window, and all";
     EXPECT_DOUBLE_EQ(three.bytes, 2 * (kDense + 3.5 * kExpert) + kLogits + 3 * kKey * (16 + 40))

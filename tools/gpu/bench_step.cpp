@@ -1,4 +1,5 @@
-// bench_step.cpp: whole steps at the sizes of gpt-oss: time, tokens, bytes, operations, share of the roof that binds.
+// bench_step.cpp: whole steps at the sizes of gpt-oss: time, tokens, bytes, operations, share of the roof that binds,
+// share of time that the device is idle between steps.
 //
 //   bench_step [20b|120b] [CONTEXT]      positions of each sequence when decoding, default 256
 //
@@ -18,9 +19,9 @@ namespace {
 constexpr int kDecodeRounds = 30, kPrefillRounds = 5, kPrompt = 2048;
 
 void print(const std::string& what, const StepTime& t, const Roofs& roofs) {
-    std::printf("%-28s %9.3f %10.0f %8.2f %8.0f %9.1f %6.1f%%\n", what.c_str(), 1e3 * t.seconds, t.n_tokens / t.seconds,
-                t.bytes * 1e-9, t.bytes * 1e-9 / t.seconds, t.flop * 1e-12 / t.seconds,
-                100 * roofs.seconds(t.bytes, t.flop) / t.seconds);
+    std::printf("%-28s %9.3f %10.0f %8.2f %8.0f %9.1f %6.1f%% %6.2f%%\n", what.c_str(), 1e3 * t.seconds,
+                t.n_tokens / t.seconds, t.bytes * 1e-9, t.bytes * 1e-9 / t.seconds, t.flop * 1e-12 / t.seconds,
+                100 * roofs.seconds(t.bytes, t.flop) / t.seconds, 100 * t.idle);
     std::fflush(stdout);
 }
 
@@ -30,7 +31,8 @@ void bench(bool large, int context) {
                 large ? "120b" : "20b", roofs.bytes_per_s * 1e-9, roofs.flop_per_s * 1e-12);
     const SyntheticModel synthetic(gpt_oss_config(large));
     StepBench steps(synthetic.model(), 512, std::max(context, kPrompt));
-    std::printf("%-28s %9s %10s %8s %8s %9s %7s\n", "step", "ms", "tok/s", "GB", "GB/s", "TFLOP/s", "of roof");
+    std::printf("%-28s %9s %10s %8s %8s %9s %7s %7s\n", "step", "ms", "tok/s", "GB", "GB/s", "TFLOP/s", "of roof",
+                "idle");
     for (const int n_seq : {1, 4, 16, 64, 256, 512}) {
         const std::string what = "decode " + std::to_string(n_seq) + " at " + std::to_string(context);
         if (n_seq <= steps.max_sequences())

@@ -9,7 +9,8 @@
 #include "engine/gpus.h"
 
 struct StepTime {
-    double seconds = 0;          // median, from the call to the tokens in host memory
+    double seconds = 0;          // with as many in flight as the replica takes
+    double idle = 0;             // share of the device's time, between steps
     double bytes = 0, flop = 0;  // of weights and KV cache; of products
     int n_tokens = 0;
 };
@@ -81,17 +82,30 @@ class StepBench {
         replica_->collect(result_);
     }
 
+    // Collects until no more than `most` steps are in flight; adds up what the device did.
+    void collect_to(int most, StepTime& time) {
+        for (; in_flight_ > most; in_flight_--) {
+            replica_->collect(result_);
+            busy_s_ += result_.busy_s;
+            time.idle += result_.idle_s;
+        }
+    }
+
     StepTime timed(int n_rounds, const std::vector<const Batch*>& steps) {
         using Clock = std::chrono::steady_clock;
-        std::vector<double> seconds;
-        for (int i = 0; i < n_rounds; i++) {
-            const Clock::time_point begin = Clock::now();
-            for (const Batch* step : steps) run(*step);
-            seconds.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
-        }
-        std::nth_element(seconds.begin(), seconds.begin() + n_rounds / 2, seconds.end());
         StepTime time;
-        time.seconds = seconds[size_t(n_rounds / 2)];
+        run(*steps[0]);  // from its end on the device is busy, or idle
+        busy_s_ = 0;
+        const Clock::time_point begin = Clock::now();
+        for (int i = 0; i < n_rounds; i++)
+            for (const Batch* step : steps) {
+                collect_to(replica_->capacity().steps_in_flight - 1, time);
+                replica_->submit(*step);
+                in_flight_++;
+            }
+        collect_to(0, time);
+        time.seconds = std::chrono::duration<double>(Clock::now() - begin).count() / n_rounds;
+        time.idle /= std::max(time.idle + busy_s_, 1e-9);
         for (const Batch* step : steps) add_work(time, *step);
         return time;
     }
@@ -124,4 +138,6 @@ class StepBench {
     std::unique_ptr<Replica> replica_;
     std::vector<PageTable> pages_;
     StepResult result_;
+    int in_flight_ = 0;
+    double busy_s_ = 0;
 };
