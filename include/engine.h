@@ -55,7 +55,7 @@ enum class Precision {
 
 struct EngineOptions {
     std::optional<Precision> precision;  // absent: bf16 where that is faster: GPUs, CPUs with products of it
-    int max_sequences = 32;              // requests in flight a replica
+    int max_sequences = 32;              // requests in flight a replica, at most
     int max_request_positions = 0;       // prompt + answer of the longest request; 0: the model's context
     int64_t kv_bytes = 0;    // KV cache a replica; 0: what max_sequences full-length requests need, or what fits
     std::string cpu_isa;     // amx, avx512-bf16, avx512, avx2, neon, portable; "": the best that this CPU has
@@ -82,7 +82,8 @@ struct EngineStats {
     int64_t prompt_tokens = 0, new_tokens = 0;
     int64_t prefill_steps = 0, decode_steps = 0;
     double prefill_s = 0, decode_s = 0;
-    int64_t prefill_new_tokens = 0;               // of new_tokens, those sampled in prefill steps
+    int64_t put_back = 0;            // requests, for want of KV pages; what they had so far was computed again
+    int64_t prefill_new_tokens = 0;  // of new_tokens, those sampled in prefill steps
     int64_t prefill_bytes = 0, decode_bytes = 0;  // of weights and KV cache read
     // Where replicas' time went while they had jobs: the host's at work and waiting for a step; devices' at work and
     // idle between two steps.

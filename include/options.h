@@ -18,7 +18,7 @@ struct Options : RequestOptions {
     std::string model;              // positional or -c; "": $GETP_MODEL, else the demo model
     std::string tokenizer;          // -z; "": the model's own
     std::string output;             // -o: getp and score write here; "" is stdout for score
-    int max_in_flight = 0;          // -b; 0: 32 on the CPU, 512 on a GPU
+    int max_in_flight = 0;          // -b; 0: 32 on the CPU, 4096 on a GPU
     bool profile = false;           // -f
     std::string verify;             // -v: getp compares its token ids with those in this file
     int n_gpus = 0;                 // -g N: 0 is all

@@ -9,13 +9,14 @@
 
 #include "engine.h"
 
-// The KV cache is cut into pages of kPagePositions positions. A page of the "full" pool holds them for all full layers,
-// a page of the "ring" pool for all sliding layers, where a sequence's pages are used round and round.
+// The KV cache is one pool of pages. A page holds kPagePositions positions for all full layers or for all sliding ones:
+// how memory divides between the two depends on lengths that nobody knows ahead.
 constexpr int kPagePositions = 32;
 
 struct PageTable {
-    std::vector<int> full;  // position p lies in full[p / kPagePositions]
-    std::vector<int> ring;  // and in ring[p / kPagePositions % ring.size()]
+    std::vector<int> full;     // position p lies in full[p / kPagePositions]
+    std::vector<int> sliding;  // and in sliding[p / kPagePositions - first_sliding_page], while a window sees it
+    int first_sliding_page = 0;
 };
 
 // As a token's id: what its slot's last row sampled, in a step that may not have been collected yet.
@@ -31,6 +32,7 @@ struct Batch {
     struct Seq {
         int slot;  // which of the replica's sequences, in [0, max_sequences); its own while the request lasts
         const PageTable* pages;
+        bool begins = false;  // the slot's first step: until now it was another sequence's
     };
     // A token whose logits are needed; rows stand in the order of their tokens.
     struct Row {
@@ -62,10 +64,10 @@ struct Capacity {
     int max_sequences = 0;
     int max_batch_tokens = 0;
     int prefill_chunk = 0;  // a prompt is cut at multiples of this, which divides max_batch_tokens
-    int n_full_pages = 0;   // in the pool
-    int n_ring_pages = 0;
-    int ring_pages_per_seq = 0;  // enough for the window and one chunk
-    int steps_in_flight = 1;     // submitted and not collected, at most
+    int n_pages = 0;        // in the pool
+    // Of all prompts together in a step that decodes too, so that those who read wait little; at least a chunk.
+    int max_prefill_tokens_beside_decode = 0;
+    int steps_in_flight = 1;  // submitted and not collected, at most
     // Steps from one that samples a token to one that reads it as kOwnSample, at least: 1 lets every step hold every
     // sequence; over a chain of n devices, n sets of sequences take turns.
     int steps_apart = 1;
@@ -84,14 +86,17 @@ class Replica {
     virtual std::string describe() const = 0;
 };
 
-// Pages that hold the window and a chunk wherever the chunk starts: a run of n positions touches at most
-// (n - 2) / kPagePositions + 2 pages, and n is window - 1 older keys plus the chunk.
-constexpr int ring_pages_needed(int sliding_window, int prefill_chunk) {
-    return (sliding_window + prefill_chunk - 3) / kPagePositions + 2;
+constexpr int pages_for(int64_t positions) {
+    return int((positions + kPagePositions - 1) / kPagePositions);
+}
+// Sliding pages that hold the window and n new positions wherever these start: a run of m positions touches at most
+// (m - 2) / kPagePositions + 2 pages, and m is window - 1 older keys plus the new ones.
+constexpr int sliding_pages_needed(int sliding_window, int n) {
+    return (sliding_window + n - 3 + kPagePositions) / kPagePositions + 1;
 }
 
-// Of all layers of one kind, keys and values.
-int64_t kv_page_bytes(const Config& config, LayerKind kind, int64_t element_bytes);
+// Keys and values of kPagePositions positions, of all layers of one kind or of the other, whichever are more.
+int64_t kv_page_bytes(const Config& config, int64_t element_bytes);
 // How many pages and sequences fit into memory_bytes: what `options` asks for, or what there is. Throws Error if not
 // one sequence fits.
 Capacity plan_capacity(const Config& config, const EngineOptions& options, int64_t memory_bytes, int64_t element_bytes,

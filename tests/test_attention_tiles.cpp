@@ -42,9 +42,9 @@ struct Sequence {
         config.sliding_window = c.window;
         config.layer_kind = {c.window > 0 ? LayerKind::kSliding : LayerKind::kFull};
         Capacity capacity;
-        capacity.n_full_pages = capacity.n_ring_pages = (c.length + kPagePositions - 1) / kPagePositions;
-        for (int i = capacity.n_full_pages - 1; i >= 0; i--) pages.full.push_back(i);
-        pages.ring = pages.full;
+        capacity.n_pages = pages_for(c.length);
+        for (int i = capacity.n_pages - 1; i >= 0; i--) pages.full.push_back(i);
+        pages.sliding = pages.full;
         store = std::make_unique<KvStore>(config, capacity, Precision::kBF16, true);
         uint64_t i = 0;
         for (Rows* rows : {&q, &k, &v}) {

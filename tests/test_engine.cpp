@@ -6,9 +6,11 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <thread>
 
+#include "paged_memory.h"
 #include "replica.h"
 
 namespace {
@@ -20,6 +22,7 @@ Config small_config() {
     c.vocab_size = kVocab;
     c.max_context = 500;
     c.sliding_window = kWindow;
+    c.layer_kind = {LayerKind::kSliding, LayerKind::kFull};
     return c;
 }
 
@@ -34,34 +37,47 @@ int next_token(const std::vector<int>& ids) {
 class FakeReplica : public Replica {
   public:
     using BeforeStep = std::function<void(int step, const Batch& batch)>;
-    explicit FakeReplica(BeforeStep before_step = {}, int chain = 0, int max_sequences = 4)
-        : before_step_(std::move(before_step)), slots_(size_t(max_sequences)) {
-        capacity_.steps_in_flight = chain + 1;
-        capacity_.steps_apart = std::max(chain, 1);
-        capacity_.max_sequences = max_sequences;
-        capacity_.prefill_chunk = kChunk;
-        capacity_.max_batch_tokens = 64;
-        capacity_.n_full_pages = 100;
-        capacity_.ring_pages_per_seq = ring_pages_needed(kWindow, kChunk);
-        capacity_.n_ring_pages = max_sequences * capacity_.ring_pages_per_seq;
-    }
+    explicit FakeReplica(BeforeStep before_step = {}, int chain = 0, int max_sequences = 4, int n_pages = 200)
+        : before_step_(std::move(before_step)),
+          capacity_(make_capacity(chain, max_sequences, n_pages)),
+          memory_(small_config(), capacity_) {}
     const Capacity& capacity() const override { return capacity_; }
     std::string describe() const override { return "fake"; }
 
     void submit(const Batch& batch) override {
-        batches_.push_back(&batch);
-        EXPECT_LE(int(batches_.size()), capacity_.steps_in_flight);
+        Submitted step{&batch, {}};
+        for (const Batch::Seq& seq : batch.seqs) step.pages.push_back(*seq.pages);
+        steps_.push_back(std::move(step));
+        EXPECT_LE(int(steps_.size()), capacity_.steps_in_flight);
     }
     void collect(StepResult& result) override {
-        const Batch* const oldest = batches_.front();
-        batches_.pop_front();
-        step(*oldest, result.sampled);
+        const Submitted oldest = std::move(steps_.front());
+        steps_.pop_front();
+        step(oldest, result.sampled);
         result.busy_s = 1;
         result.idle_s = 0.5;
     }
 
   private:
-    void step(const Batch& batch, std::vector<int>& sampled) {
+    struct Submitted {
+        const Batch* batch;
+        std::vector<PageTable> pages;  // of its sequences, as they were
+    };
+
+    static Capacity make_capacity(int chain, int max_sequences, int n_pages) {
+        Capacity c;
+        c.steps_in_flight = chain + 1;
+        c.steps_apart = std::max(chain, 1);
+        c.max_sequences = max_sequences;
+        c.prefill_chunk = kChunk;
+        c.max_batch_tokens = max_sequences + 60;
+        c.n_pages = n_pages;
+        c.max_prefill_tokens_beside_decode = kChunk;
+        return c;
+    }
+
+    void step(const Submitted& submitted, std::vector<int>& sampled) {
+        const Batch& batch = *submitted.batch;
         const bool early = n_steps_ % 2 == 0;  // fail before anything is done, or after rows have been handed out
         if (early) announce(batch);
         sampled.assign(batch.rows.size(), -1);
@@ -69,13 +85,12 @@ class FakeReplica : public Replica {
         size_t row = 0;
         for (size_t t = 0; t < batch.tokens.size(); t++) {
             const Batch::Token& token = batch.tokens[t];
-            std::vector<int>& ids = slots_[size_t(batch.seqs[size_t(token.seq)].slot)];
-            if (token.pos == 0) ids.clear();
-            EXPECT_EQ(int(ids.size()), token.pos);
-            ids.push_back(token.id == kOwnSample ? next_token(ids) : token.id);
+            const PageTable& pages = submitted.pages[size_t(token.seq)];
+            int& last_sampled = last_sampled_[batch.seqs[size_t(token.seq)].slot];
+            memory_.write(pages, token.pos, token.id == kOwnSample ? last_sampled : token.id);
             if (row == batch.rows.size() || batch.rows[row].token != int(t)) continue;
             if (batch.rows[row].want_logits) batch.on_logits(int(row), logits.data());
-            if (batch.rows[row].sample) sampled[row] = next_token(ids);
+            if (batch.rows[row].sample) sampled[row] = last_sampled = next_token(memory_.read(pages, token.pos));
             row++;
         }
         if (!early) announce(batch);
@@ -86,9 +101,10 @@ class FakeReplica : public Replica {
         if (before_step_) before_step_(step, batch);
     }
     const BeforeStep before_step_;
-    Capacity capacity_;
-    std::deque<const Batch*> batches_;  // submitted
-    std::vector<std::vector<int>> slots_;
+    const Capacity capacity_;
+    PagedMemory memory_;
+    std::deque<Submitted> steps_;
+    std::map<int, int> last_sampled_;  // of slots
     int n_steps_ = 0;
 };
 
@@ -441,6 +457,41 @@ TEST(Engine, AStepOfCancelledJobsMayEndEarly) {
     });
     EXPECT_EQ(a.finish, Finish::kCancelled);
     EXPECT_EQ(b.finish, Finish::kCancelled);
+}
+
+// Ends where the model says so, nobody knows when: at one id of 125 that it says.
+class OpenJob : public FakeJob {
+  public:
+    OpenJob(Fate& fate, int prompt_length) : FakeJob(fate, prompt_length, kVocab) {
+        for (int id = 1; id < kVocab; id += 500) stop_ids.push_back(id);
+    }
+};
+
+TEST(Engine, ManyRequestsOfUnknownLengthInAPoolThatIsTooSmall) {
+    for (const int chain : {0, 1, 2}) {
+        std::vector<std::unique_ptr<Replica>> two;
+        for (int i = 0; i < 2; i++)
+            two.push_back(std::make_unique<FakeReplica>(FakeReplica::BeforeStep(), chain, 64, /*n_pages=*/50));
+        Engine engine(small_config(), std::move(two));
+        std::vector<Fate> fates(chain == 0 ? 10000 : 2000);
+        size_t n = 0;
+        engine.run([&]() -> std::unique_ptr<Job> {
+            if (n == fates.size()) return nullptr;
+            auto job = std::make_unique<OpenJob>(fates[n], prompt_length(int(n)));
+            job->want_logits = n % 5 == 0;
+            n++;
+            return job;
+        });
+        EXPECT_GT(engine.stats().put_back, 0);
+        for (size_t i = 0; i < fates.size(); i++) {
+            ASSERT_EQ(fates[i].n_ends, 1) << i;
+            const int n_tokens = int(fates[i].tokens.size());
+            const bool stopped = fates[i].tokens.back() % 500 == 1;
+            ASSERT_TRUE(stopped || prompt_length(int(i)) + n_tokens == small_config().max_context) << i;
+            ASSERT_EQ(fates[i].tokens, expected_tokens(prompt_length(int(i)), n_tokens)) << i;
+            ASSERT_EQ(int(fates[i].logit_positions.size()), i % 5 == 0 ? prompt_length(int(i)) : 0) << i;
+        }
+    }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "engine/scheduler.h"
+#include "paged_memory.h"
 #include "sampler.h"
 
 namespace {
@@ -48,6 +49,7 @@ Config small_config() {
     c.vocab_size = 100;
     c.max_context = 1000;
     c.sliding_window = 40;
+    c.layer_kind = {LayerKind::kSliding, LayerKind::kFull};
     return c;
 }
 
@@ -57,16 +59,15 @@ struct Depth {
 };
 constexpr Depth kDepths[] = {{1, 1}, {2, 1}, {3, 2}, {4, 3}};
 
-Capacity small_capacity(int max_sequences = 4, int full_pages = 100, const Depth& depth = {1, 1}) {
+Capacity small_capacity(int max_sequences = 4, int n_pages = 200, const Depth& depth = {1, 1}) {
     Capacity c;
     c.steps_in_flight = depth.steps_in_flight;
     c.steps_apart = depth.steps_apart;
     c.max_sequences = max_sequences;
     c.prefill_chunk = 64;
     c.max_batch_tokens = 128;
-    c.n_full_pages = full_pages;
-    c.ring_pages_per_seq = ring_pages_needed(40, 64);
-    c.n_ring_pages = max_sequences * c.ring_pages_per_seq;
+    c.n_pages = n_pages;
+    c.max_prefill_tokens_beside_decode = c.max_batch_tokens;
     return c;
 }
 
@@ -74,7 +75,7 @@ Capacity small_capacity(int max_sequences = 4, int full_pages = 100, const Depth
 class Device {
   public:
     Device(const Config& config, const Capacity& capacity)
-        : config_(config), capacity_(capacity), scheduler_(config_, capacity_) {}
+        : config_(config), capacity_(capacity), scheduler_(config_, capacity_), memory_(config, capacity) {}
 
     void run(std::vector<std::unique_ptr<Job>> jobs) {
         size_t next = 0;
@@ -98,6 +99,8 @@ class Device {
             results.pop_front();
         }
     }
+
+    int64_t n_put_back() const { return scheduler_.n_put_back(); }
 
     int not_finite_at = -1;  // the position, while that many sequences run
     size_t not_finite_among = 1;
@@ -126,35 +129,31 @@ class Device {
         most_tokens = std::max(most_tokens, int(batch.tokens.size()));
         most_sequences = std::max(most_sequences, int(batch.seqs.size()));
         batch_sizes.push_back(int(batch.tokens.size()));
-        std::set<int> slots, full, ring;
+        std::set<int> slots, pages;
         for (const Batch::Seq& s : batch.seqs) {
             ASSERT_TRUE(slots.insert(s.slot).second) << "a slot twice";
-            for (const int p : s.pages->full)
-                ASSERT_TRUE(full.insert(p).second && p >= 0 && p < capacity_.n_full_pages);
-            for (const int p : s.pages->ring)
-                ASSERT_TRUE(ring.insert(p).second && p >= 0 && p < capacity_.n_ring_pages);
+            for (const auto* of_kind : {&s.pages->full, &s.pages->sliding})
+                for (const int p : *of_kind)
+                    ASSERT_TRUE(pages.insert(p).second && p >= 0 && p < capacity_.n_pages) << "a page twice";
         }
         for (size_t i = 0; i < batch.tokens.size(); i++) {
             const Batch::Token& t = batch.tokens[i];
             const Batch::Seq& s = batch.seqs[size_t(t.seq)];
-            ASSERT_LT(size_t(t.pos / kPagePositions), s.pages->full.size()) << "a position without a page";
             // Positions follow one another; a slot's first token is at 0 or where the last step ended.
             if (i > 0 && batch.tokens[i - 1].seq == t.seq) {
                 ASSERT_EQ(t.pos, batch.tokens[i - 1].pos + 1);
             } else {
-                ASSERT_TRUE(t.pos == 0 || t.pos == next_pos_[s.slot]);
-                chunk_start_ = t.pos;
+                ASSERT_EQ(s.begins, t.pos == 0);
+                ASSERT_TRUE(s.begins || t.pos == next_pos_[s.slot]);
             }
             next_pos_[s.slot] = t.pos + 1;
             if (t.id == kOwnSample) {
                 n_run_ahead++;
                 ASSERT_GE(n_steps - last_sample_[s.slot], capacity_.steps_apart);
             }
-            // What a sliding layer reads for the chunk's first token is not yet overwritten by this chunk.
-            const int oldest = std::max(0, chunk_start_ - config_.sliding_window + 1) / kPagePositions;
-            if (s.pages->ring.size() < s.pages->full.size()) {
-                ASSERT_LT(t.pos / kPagePositions - oldest, int(s.pages->ring.size()));
-            }
+            memory_.write(*s.pages, t.pos, t.pos);
+            const std::vector<int> ids = memory_.read(*s.pages, t.pos);
+            for (int p = 0; p <= t.pos; p++) ASSERT_EQ(ids[size_t(p)], p);
         }
         for (const Batch::Row& r : batch.rows)
             if (r.sample) last_sample_[batch.seqs[size_t(batch.tokens[size_t(r.token)].seq)].slot] = n_steps;
@@ -163,8 +162,8 @@ class Device {
     const Config config_;
     const Capacity capacity_;
     Scheduler scheduler_;
+    PagedMemory memory_;
     std::map<int, int> next_pos_, last_sample_;  // of slots
-    int chunk_start_ = 0;
 };
 
 std::vector<std::unique_ptr<Job>> one(std::unique_ptr<Job> job) {
@@ -228,7 +227,7 @@ TEST(Scheduler, ManyRequestsOfManyLengthsAllFinish) {
             if (i % 7 == 2) job->want_logits = true;
             jobs.push_back(std::move(job));
         }
-        Device device(small_config(), small_capacity(4, 100, depth));
+        Device device(small_config(), small_capacity(4, 200, depth));
         device.run(std::move(jobs));
         EXPECT_EQ(device.most_sequences, depth.steps_apart == 1 ? 4 : 3);
         EXPECT_EQ(device.n_run_ahead > 0, depth.steps_in_flight > 1);
@@ -326,11 +325,11 @@ TEST(Scheduler, OverAChainSequencesTakeTurns) {
 }
 
 TEST(Scheduler, WaitsForPagesAndKeepsTheOrder) {
-    // Each needs 4 of 7 pages: one at a time.
+    // Each needs 7 of 13 pages: one at a time.
     std::vector<Log> logs(3);
     std::vector<std::unique_ptr<Job>> jobs;
     for (Log& log : logs) jobs.push_back(std::make_unique<LoggingJob>(log, 100, 20));
-    Device device(small_config(), small_capacity(4, 7));
+    Device device(small_config(), small_capacity(4, 13));
     device.run(std::move(jobs));
     EXPECT_EQ(device.most_sequences, 1);
     for (const Log& log : logs) EXPECT_EQ(log.done, 1);
@@ -338,15 +337,15 @@ TEST(Scheduler, WaitsForPagesAndKeepsTheOrder) {
 
 TEST(Scheduler, RefusesWhatCanNeverRun) {
     struct {
-        int prompt, max_new, full_pages;
+        int prompt, max_new, n_pages;
         const char* says;
-    } cases[] = {{0, 5, 100, "empty"}, {1001, 5, 100, "context"}, {100, 100, 3, "KV cache"}};
+    } cases[] = {{0, 5, 100, "empty"}, {1001, 5, 100, "context"}, {100, 100, 6, "KV cache"}};
     for (const auto& c : cases) {
         Log bad, good;
         std::vector<std::unique_ptr<Job>> jobs;
         jobs.push_back(std::make_unique<LoggingJob>(bad, c.prompt, c.max_new));
         jobs.push_back(std::make_unique<LoggingJob>(good, 5, 3));
-        Device(small_config(), small_capacity(4, c.full_pages)).run(std::move(jobs));
+        Device(small_config(), small_capacity(4, c.n_pages)).run(std::move(jobs));
         EXPECT_NE(bad.error.find(c.says), std::string::npos) << bad.error;
         EXPECT_EQ(bad.done, 0);
         EXPECT_EQ(good.done, 1) << "the others go on";
@@ -372,7 +371,7 @@ TEST(Scheduler, AnswerEndsAtTheContext) {
 
 TEST(Scheduler, AnswerEndsWhereTheKvCacheEnds) {
     Log log;
-    Device(small_config(), small_capacity(4, 3)).run(one(std::make_unique<LoggingJob>(log, 50, 500)));
+    Device(small_config(), small_capacity(4, 6)).run(one(std::make_unique<LoggingJob>(log, 50, 500)));
     EXPECT_EQ(log.tokens.size(), 3u * kPagePositions - 50);
     EXPECT_EQ(log.finish, Finish::kLength);
     EXPECT_EQ(log.error, "");
@@ -422,16 +421,95 @@ TEST(Scheduler, LogitsThatAreNotFiniteFailTheirRequest) {
     }
 }
 
-TEST(Scheduler, RingHoldsTheWindowWhateverTheSizes) {
+TEST(Scheduler, SlidingPagesHoldTheWindowWhateverTheSizes) {
     for (const int window : {1, 2, 31, 32, 33, 127, 128, 129})
-        for (const int chunk : {1, 32, 64, 256}) {
-            // Keys [first - window + 1, first + chunk - 1] for the worst alignment of `first`.
+        for (const int n : {1, 2, 32, 64, 256}) {
+            // Keys [first - window + 1, first + n - 1] for the worst alignment of `first`.
             int worst = 0;
             for (int first = window; first < window + kPagePositions; first++)
-                worst =
-                    std::max(worst, (first + chunk - 1) / kPagePositions - (first - window + 1) / kPagePositions + 1);
-            EXPECT_GE(ring_pages_needed(window, chunk), worst) << window << " " << chunk;
+                worst = std::max(worst, (first + n - 1) / kPagePositions - (first - window + 1) / kPagePositions + 1);
+            EXPECT_EQ(sliding_pages_needed(window, n), worst) << window << " " << n;
         }
+}
+
+// Requests of which nobody knows how long their answers will be: each is longer than those before it.
+std::vector<std::unique_ptr<Job>> unknown_lengths(std::vector<Log>& logs) {
+    std::vector<std::unique_ptr<Job>> jobs;
+    for (size_t i = 0; i < logs.size(); i++) {
+        auto job = std::make_unique<LoggingJob>(logs[i], 1 + int(i) * 37 % 150, 900);
+        job->stop_ids = {99};
+        job->stop_after = 1 + int(i) * 4;
+        job->want_logits = i % 5 == 0;
+        jobs.push_back(std::move(job));
+    }
+    return jobs;
+}
+
+void expect_unknown_lengths(const std::vector<Log>& logs) {
+    for (int i = 0; i < int(logs.size()); i++) {
+        const Log& log = logs[size_t(i)];
+        const int length = 1 + i * 37 % 150, answer = 1 + i * 4;
+        ASSERT_EQ(log.done, 1) << i;
+        ASSERT_EQ(int(log.tokens.size()), answer) << i;
+        for (int t = 0; t < answer; t++) ASSERT_EQ(log.tokens[size_t(t)], (length - 1 + t) % 90) << i;
+        ASSERT_EQ(int(log.logit_positions.size()), i % 5 == 0 ? length : 0) << i;
+        for (int p = 0; p < int(log.logit_positions.size()); p++) ASSERT_EQ(log.logit_positions[size_t(p)], p) << i;
+    }
+}
+
+TEST(Scheduler, APoolThatIsFarTooSmallAnswersAll) {
+    for (const Depth& depth : kDepths)
+        for (const int n_pages : {16, 17, 23, 40}) {
+            SCOPED_TRACE(fmt::format("{} steps in flight, {} pages", depth.steps_in_flight, n_pages));
+            std::vector<Log> logs(60);
+            Device device(small_config(), small_capacity(16, n_pages, depth));
+            device.run(unknown_lengths(logs));
+            EXPECT_GT(device.n_put_back(), 0);
+            EXPECT_GT(device.most_sequences, 1);
+            expect_unknown_lengths(logs);
+        }
+}
+
+TEST(Scheduler, PagesAreTakenAsAnswersGrow) {
+    // At their longest each would take 33 of 64 pages.
+    std::vector<Log> logs(8);
+    std::vector<std::unique_ptr<Job>> jobs;
+    for (Log& log : logs) {
+        auto job = std::make_unique<LoggingJob>(log, 20, 900);
+        job->stop_ids = {99};
+        job->stop_after = 60;
+        jobs.push_back(std::move(job));
+    }
+    Device device(small_config(), small_capacity(8, 64));
+    device.run(std::move(jobs));
+    EXPECT_EQ(device.most_sequences, 8);
+    EXPECT_EQ(device.n_put_back(), 0);
+}
+
+TEST(Scheduler, WhereLengthsAreKnownNobodyIsPutBack) {
+    std::vector<Log> logs(40);
+    std::vector<std::unique_ptr<Job>> jobs;
+    for (size_t i = 0; i < logs.size(); i++)
+        jobs.push_back(std::make_unique<LoggingJob>(logs[i], 1 + int(i) * 7 % 50, 1 + int(i) * 31 % 150));
+    Device device(small_config(), small_capacity(16, 40));
+    device.run(std::move(jobs));
+    EXPECT_EQ(device.n_put_back(), 0);
+    EXPECT_GT(device.most_sequences, 3);
+    for (const Log& log : logs) EXPECT_EQ(log.done, 1);
+}
+
+TEST(Scheduler, LongPromptsTakeTurnsWithDecoding) {
+    Log reader, prompts[3];
+    std::vector<std::unique_ptr<Job>> jobs = one(std::make_unique<LoggingJob>(reader, 1, 10));
+    for (Log& log : prompts) jobs.push_back(std::make_unique<LoggingJob>(log, 640, 1));
+    Capacity capacity = small_capacity();
+    capacity.max_batch_tokens = 256;
+    capacity.max_prefill_tokens_beside_decode = 64;
+    Device device(small_config(), capacity);
+    device.run(std::move(jobs));
+    EXPECT_EQ(device.batch_sizes[0], 1 + 3 * 64);
+    for (int step = 1; step < 10; step++) EXPECT_EQ(device.batch_sizes[size_t(step)], 65) << "a chunk, and the reader";
+    EXPECT_EQ(device.batch_sizes[10], 2 * 64) << "nobody waits any more";
 }
 
 }  // namespace

@@ -222,11 +222,11 @@ class Bench {
         config.n_layers = 2;
         config.layer_kind.resize(2);
         Capacity capacity;
-        capacity.n_full_pages = capacity.n_ring_pages = capacity.ring_pages_per_seq = (n_tok + 31) / 32;
+        capacity.n_pages = pages_for(n_tok);
         const KvStore store(config, capacity, Precision::kBF16, true);
         PageTable pages;
-        for (int i = 0; i < capacity.n_full_pages; i++) pages.full.push_back(i);
-        pages.ring = pages.full;
+        for (int i = 0; i < capacity.n_pages; i++) pages.full.push_back(i);
+        pages.sliding = pages.full;
         Batch batch;
         batch.seqs.push_back({0, &pages});
         Rows q(config.n_attn_heads * config.head_dim), out(q.dim()), k(config.n_kv_heads * config.head_dim);

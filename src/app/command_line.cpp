@@ -13,8 +13,9 @@
 
 namespace {
 
-// Requests at once: enough for a CPU to read weights once for many; for a GPU to fill its matrix cores.
-constexpr int kDefaultInFlightCpu = 32, kDefaultInFlightGpu = 512;
+// Requests at once, at most: enough for a CPU to read weights once for many; on a GPU, where as many run as their KV
+// pages fit, what a step holds. Its workspace grows with them, and throughput does not any more.
+constexpr int kDefaultInFlightCpu = 32, kDefaultInFlightGpu = 4096;
 
 constexpr int kMostGpus = 1024;
 constexpr const char* kBytesExpected = "a number of bytes above 0, such as 500M or 4G";
@@ -208,7 +209,8 @@ Options parse_command_line(int argc, char** argv) {
     add_number(app, "-t,--requests", "--requests", o.max_requests, 0, any, "an integer of at least 0",
                "getp, score: only the first N requests");
     add_number(app, "-b,--in-flight", "--in-flight", o.max_in_flight, 1, 65536, "an integer from 1 to 65536",
-               "getp, score: requests at once on a device (default 32 on the CPU, 512 on a GPU)");
+               "getp, score: requests at once on a device, at most (default 32 on the CPU, 4096 on a GPU);\n"
+               "fewer run if their KV cache does not fit");
     add_gpu_flags(app, o);
     add_choice(app, "-f,--profile", "--profile", o.profile, {{"0", false}, {"1", true}},
                "1, or alone: print where the time went");

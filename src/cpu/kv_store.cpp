@@ -1,4 +1,4 @@
-// kv_store.cpp: page layout, (page, layer of its kind, key|value, G, kPagePositions, P).
+// kv_store.cpp: page layout, (page, layer of the page's kind, key|value, G, kPagePositions, P).
 #include "cpu/kv_store.h"
 
 #include <sys/mman.h>
@@ -24,20 +24,13 @@ KvStore::KvStore(const Config& config, const Capacity& capacity, Precision preci
       element_bytes_(kv_element_bytes(precision)),
       head_bytes_(int64_t(kPagePositions) * (tiled ? padded(config.head_dim) : config.head_dim) * element_bytes_) {
     int64_t seen[2] = {0, 0};
-    for (const LayerKind kind : config.layer_kind) layer_in_pool_.push_back(seen[int(kind)]++);
-    std::copy(seen, seen + 2, n_layers_of_);
-
-    const auto pool_bytes = [&](LayerKind kind, int n_pages) {
-        return n_pages * n_layers_of_[int(kind)] * 2 * config.n_kv_heads * head_bytes_;
-    };
-    const int64_t ring_bytes = pool_bytes(LayerKind::kSliding, capacity.n_ring_pages);
-    bytes_ = ring_bytes + pool_bytes(LayerKind::kFull, capacity.n_full_pages);
+    for (const LayerKind kind : config.layer_kind) layer_in_page_.push_back(seen[int(kind)]++);
+    page_bytes_ = std::max(seen[0], seen[1]) * 2 * config.n_kv_heads * head_bytes_;
+    bytes_ = capacity.n_pages * page_bytes_;
     void* p = mmap(nullptr, size_t(bytes_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         fail("KV cache: cannot reserve {} MB of memory; --kv-memory asks for less", bytes_ / 1000000 + 1);
     memory_ = static_cast<char*>(p);
-    pool_[int(LayerKind::kSliding)] = memory_;
-    pool_[int(LayerKind::kFull)] = memory_ + ring_bytes;
 }
 
 KvStore::~KvStore() {
@@ -45,11 +38,12 @@ KvStore::~KvStore() {
 }
 
 void* KvStore::page(int layer, Part part, const PageTable& pages, int pos, int kv_head) const {
-    const int kind = int(config_.layer_kind[size_t(layer)]);
-    const size_t index = size_t(pos / kPagePositions);
-    const int64_t id = LayerKind(kind) == LayerKind::kFull ? pages.full[index] : pages.ring[index % pages.ring.size()];
-    const int64_t block = (id * n_layers_of_[kind] + layer_in_pool_[size_t(layer)]) * 2 + part;
-    return pool_[kind] + (block * config_.n_kv_heads + kv_head) * head_bytes_;
+    const int index = pos / kPagePositions;
+    const int64_t id = config_.layer_kind[size_t(layer)] == LayerKind::kFull
+                           ? pages.full[size_t(index)]
+                           : pages.sliding[size_t(index - pages.first_sliding_page)];
+    const int64_t block = (layer_in_page_[size_t(layer)] * 2 + part) * config_.n_kv_heads + kv_head;
+    return memory_ + id * page_bytes_ + block * head_bytes_;
 }
 
 void KvStore::begin_page(int layer, const PageTable& pages, int pos) const {

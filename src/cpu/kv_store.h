@@ -36,9 +36,8 @@ class KvStore {
     DType dtype_;
     bool tiled_;
     int64_t element_bytes_, head_bytes_;  // head_bytes_: of one KV head in one page
-    std::vector<int64_t> layer_in_pool_;  // (L) index among the layers of its kind
-    int64_t n_layers_of_[2];              // by LayerKind
-    char* pool_[2] = {nullptr, nullptr};  // by LayerKind
+    std::vector<int64_t> layer_in_page_;  // (L) index among the layers of its kind
+    int64_t page_bytes_ = 0;
     char* memory_ = nullptr;
     int64_t bytes_ = 0;
 };

@@ -63,14 +63,12 @@ float swiglu(float gate, float linear_half, const Config& config) {
 Reference::Reference(const Model& model, int max_sequences, int64_t max_positions)
     : model_(model), inv_freq_(rope_inv_freq(model.config)), sequences_(size_t(max_sequences)) {
     // It keeps its own growing caches, and takes pages only because a scheduler counts in them.
-    const int64_t pages = (max_positions + kPagePositions - 1) / kPagePositions * max_sequences;
     constexpr int kChunk = 1;  // steps gain nothing from more, and a short one can be stopped sooner
     capacity_.max_sequences = max_sequences;
     capacity_.prefill_chunk = kChunk;
     capacity_.max_batch_tokens = max_sequences + kChunk;
-    capacity_.n_full_pages = int(pages);
-    capacity_.n_ring_pages = max_sequences;
-    capacity_.ring_pages_per_seq = 1;
+    capacity_.n_pages = 2 * pages_for(max_positions) * max_sequences;
+    capacity_.max_prefill_tokens_beside_decode = kChunk;
 }
 
 // Softmax attention over the visible keys of this token, with a learned logit a head, the sink, in the denominator.

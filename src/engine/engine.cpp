@@ -114,6 +114,8 @@ struct Engine::Impl {
         Scheduler scheduler(config, replicas[index]->capacity());
         try {
             drive(*replicas[index], scheduler, queue);
+            const std::lock_guard<std::mutex> lock(mutex);
+            stats.put_back += scheduler.n_put_back();
         } catch (...) {
             const std::string why = current_failure();
             bool others = true;

@@ -1,30 +1,21 @@
-// scheduler.cpp: admission by pages. A request gets all the pages that it can ever need before its first step, so
-// nothing is preempted and nothing runs out of memory half-way.
+// scheduler.cpp: admission by what requests are expected to need; pages by what they turn out to need.
 #include "engine/scheduler.h"
 
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "sampler.h"
 
 namespace {
 
-// n, n - 1, ..., 0: taken from the back, so the smallest id comes first.
-std::vector<int> all_ids(int n) {
-    std::vector<int> ids(static_cast<size_t>(n));
-    std::iota(ids.rbegin(), ids.rend(), 0);
-    return ids;
-}
-
-void take(std::vector<int>& free_ids, std::vector<int>& out, int n) {
-    out.assign(free_ids.rbegin(), free_ids.rbegin() + n);
-    free_ids.resize(free_ids.size() - static_cast<size_t>(n));
-}
-
-int pages_for(int positions) {
-    return (positions + kPagePositions - 1) / kPagePositions;
+// The oldest first.
+template <class Sequences, class Pointer>
+void insert_by_age(Sequences& sequences, Pointer sequence) {
+    const auto older = [](const Pointer& a, const Pointer& b) { return a->number < b->number; };
+    sequences.insert(std::upper_bound(sequences.begin(), sequences.end(), sequence, older), std::move(sequence));
 }
 
 }  // namespace
@@ -32,9 +23,11 @@ int pages_for(int positions) {
 Scheduler::Scheduler(const Config& config, const Capacity& capacity)
     : config_(config),
       capacity_(capacity),
-      free_full_(all_ids(capacity.n_full_pages)),
-      free_ring_(all_ids(capacity.n_ring_pages)),
-      free_slots_(all_ids(capacity.max_sequences)) {}
+      slides_(std::count(config.layer_kind.begin(), config.layer_kind.end(), LayerKind::kSliding) > 0),
+      pool_(capacity.n_pages),
+      free_slots_(size_t(capacity.max_sequences)) {
+    std::iota(free_slots_.rbegin(), free_slots_.rend(), 0);  // taken from the back: the smallest comes first
+}
 
 // Checks a job, and answers those that need no step. Null: the job is over.
 std::unique_ptr<Scheduler::Sequence> Scheduler::accept(QueuedJob queued) const {
@@ -60,7 +53,7 @@ std::unique_ptr<Scheduler::Sequence> Scheduler::accept(QueuedJob queued) const {
     }
     // Whoever sets no limit may mean the whole context, where there is memory for less: the answer ends there. What
     // another replica has given of it must fit, though, and one token more.
-    const int64_t room = int64_t(capacity_.n_full_pages) * kPagePositions;
+    const int64_t room = most_positions();
     const int64_t least = int64_t(length) + std::min(sequence->max_new, int(queued.answer.size()) + 1);
     if (least > room)
         return refuse(
@@ -69,67 +62,158 @@ std::unique_ptr<Scheduler::Sequence> Scheduler::accept(QueuedJob queued) const {
     sequence->ids = job.prompt;
     sequence->ids.insert(sequence->ids.end(), queued.answer.begin(), queued.answer.end());
     sequence->n_prompt = length;
-    sequence->n_given = int(sequence->ids.size());
     sequence->logits_given = queued.logits_given;
     sequence->job = std::move(queued.job);
     return sequence;
 }
 
-bool Scheduler::take_pages(Sequence& sequence) {
-    const int n_full = pages_for(sequence.n_prompt + sequence.max_new);
-    const int n_ring = std::min(n_full, capacity_.ring_pages_per_seq);
-    if (free_slots_.empty() || int(free_full_.size()) < n_full || int(free_ring_.size()) < n_ring) return false;
-    take(free_full_, sequence.pages.full, n_full);
-    take(free_ring_, sequence.pages.ring, n_ring);
-    sequence.slot = free_slots_.back();
+// Of a request that has the pool for itself.
+int64_t Scheduler::most_positions() const {
+    if (!slides_) return int64_t(capacity_.n_pages) * kPagePositions;
+    const int sliding = sliding_pages_needed(config_.sliding_window, capacity_.prefill_chunk);
+    return int64_t(std::max(capacity_.n_pages / 2, capacity_.n_pages - sliding)) * kPagePositions;
+}
+
+// Tokens that the answer is expected to get. Whoever has no end to watch for takes all it asked for; others take as
+// many as those before them took, and once they have them, a page more.
+int Scheduler::n_left(const Sequence& sequence) const {
+    const int n_answer = int(sequence.ids.size()) - sequence.n_prompt, most = sequence.max_new - n_answer;
+    if (sequence.job->stop_ids.empty()) return most;
+    return std::min(most, std::max(int(answer_length_) - n_answer, kPagePositions));
+}
+
+Forecast::Request Scheduler::expected(const Sequence& sequence) const {
+    const int n = int(sequence.ids.size()), left = n_left(sequence);
+    const int sliding = slides_ ? std::min(pages_for(n + left), sliding_pages_needed(config_.sliding_window, 1)) : 0;
+    return {pages_for(n) + sliding, left};
+}
+
+bool Scheduler::has_room(const Forecast& forecast, const Sequence& sequence) const {
+    const int chunk = std::min(capacity_.prefill_chunk, int(sequence.ids.size()));
+    const int reading = slides_ ? pages_for(chunk) : 0;  // sliding pages, until the window has passed
+    return !free_slots_.empty() &&
+           (active_.empty() || forecast.peak_with(expected(sequence)) + reading <= pool_.n_pages());
+}
+
+void Scheduler::activate(std::unique_ptr<Sequence> sequence) {
+    sequence->n_given = int(sequence->ids.size());
+    sequence->slot = free_slots_.back();
     free_slots_.pop_back();
+    insert_by_age(active_, std::move(sequence));
+}
+
+// Frees sliding pages of which no further token sees anything.
+void Scheduler::drop_passed(Sequence& sequence) {
+    PageTable& pages = sequence.pages;
+    const int first = std::max(0, sequence.fed - config_.sliding_window + 1) / kPagePositions;
+    const int n = std::min(first - pages.first_sliding_page, int(pages.sliding.size()));
+    if (n <= 0) return;
+    for (int i = 0; i < n; i++) pool_.release(pages.sliding[size_t(i)]);
+    pages.sliding.erase(pages.sliding.begin(), pages.sliding.begin() + n);
+    pages.first_sliding_page += n;
+}
+
+// Takes the pages that n more tokens need; younger requests are put back for them. False: not in this step.
+bool Scheduler::grow(Sequence& sequence, int n) {
+    drop_passed(sequence);
+    PageTable& pages = sequence.pages;
+    const int end = pages_for(sequence.fed + n);
+    const int n_full = end - int(pages.full.size());
+    const int n_sliding = slides_ ? end - pages.first_sliding_page - int(pages.sliding.size()) : 0;
+    if (pool_.n_free() < n_full + n_sliding) {
+        make_room(sequence, n_full + n_sliding);
+        return false;
+    }
+    for (int i = 0; i < n_full; i++) pages.full.push_back(pool_.take());
+    for (int i = 0; i < n_sliding; i++) pages.sliding.push_back(pool_.take());
     return true;
 }
 
-void Scheduler::release(const Sequence& sequence) {
-    free_full_.insert(free_full_.end(), sequence.pages.full.rbegin(), sequence.pages.full.rend());
-    free_ring_.insert(free_ring_.end(), sequence.pages.ring.rbegin(), sequence.pages.ring.rend());
+// Puts the youngest back until n pages are free, or will be once steps in flight are done. If there is none younger,
+// the request itself is put back.
+void Scheduler::make_room(const Sequence& sequence, int n) {
+    int n_free = pool_.n_free();
+    for (size_t i = active_.size(); n_free < n && i-- > 0;) {
+        Sequence& youngest = *active_[i];
+        n_free += int(youngest.pages.full.size() + youngest.pages.sliding.size());
+        youngest.put_back = true;
+        if (&youngest == &sequence) break;
+    }
+}
+
+void Scheduler::release(Sequence& sequence) {
+    for (const int page : sequence.pages.full) pool_.release(page);
+    for (const int page : sequence.pages.sliding) pool_.release(page);
+    sequence.pages = {};
+    sequence.fed = 0;
+    sequence.begun = sequence.put_back = false;
     free_slots_.push_back(sequence.slot);
+    full_ = false;
 }
 
 void Scheduler::end(Sequence& sequence, Finish finish) {
+    if (finish != Finish::kCancelled && !sequence.job->stop_ids.empty()) {
+        constexpr int kRemembered = 256;
+        n_ended_ = std::min(n_ended_ + 1, kRemembered);
+        answer_length_ += (double(sequence.ids.size()) - sequence.n_prompt - answer_length_) / n_ended_;
+    }
     sequence.job->on_done(finish);
     sequence.job.reset();
 }
 
 void Scheduler::release_ended() {
-    const auto over = [&](const std::unique_ptr<Sequence>& sequence) {
-        if (sequence->job || sequence->n_steps > 0) return false;
+    for (size_t i = active_.size(); i-- > 0;) {
+        std::unique_ptr<Sequence>& sequence = active_[i];
+        if ((sequence->job && !sequence->put_back) || sequence->n_steps > 0) continue;
         release(*sequence);
-        return true;
-    };
-    active_.erase(std::remove_if(active_.begin(), active_.end(), over), active_.end());
+        if (!sequence->job) {
+            sequence.reset();
+            continue;
+        }
+        insert_by_age(waiting_, std::move(sequence));
+        n_put_back_++;
+    }
+    active_.erase(std::remove(active_.begin(), active_.end(), nullptr), active_.end());
 }
 
 void Scheduler::end_cancelled() {
     for (const auto& sequence : active_)
         if (sequence->job && sequence->job->cancelled()) end(*sequence, Finish::kCancelled);
     release_ended();
-    if (waiting_ && waiting_->job->cancelled()) {
-        end(*waiting_, Finish::kCancelled);
-        waiting_.reset();
-    }
+    const auto over = [&](const std::unique_ptr<Sequence>& sequence) {
+        if (!sequence->job->cancelled()) return false;
+        end(*sequence, Finish::kCancelled);
+        full_ = false;
+        return true;
+    };
+    waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), over), waiting_.end());
 }
 
 void Scheduler::admit(const std::function<bool(QueuedJob&)>& next) {
     end_cancelled();
-    while (!free_slots_.empty()) {
-        while (!waiting_) {
+    if (full_ || free_slots_.empty()) return;
+    std::vector<Forecast::Request> running;
+    for (const auto& sequence : active_)
+        if (sequence->job) running.push_back(expected(*sequence));
+    Forecast forecast(std::move(running));
+    for (;;) {
+        while (waiting_.empty()) {
             QueuedJob queued;
-            if (!next(queued)) return;
+            if (free_slots_.empty() || !next(queued)) return;
             if (queued.job->cancelled())
                 queued.job->on_done(Finish::kCancelled);
-            else
-                waiting_ = accept(std::move(queued));
+            else if (std::unique_ptr<Sequence> sequence = accept(std::move(queued))) {
+                sequence->number = n_accepted_++;
+                waiting_.push_back(std::move(sequence));
+            }
         }
-        if (!take_pages(*waiting_)) return;  // in order: no later, smaller request overtakes it
-        active_.push_back(std::move(waiting_));
+        // In order: no later, smaller request overtakes it.
+        if (!has_room(forecast, *waiting_.front())) break;
+        forecast.add(expected(*waiting_.front()));
+        activate(std::move(waiting_.front()));
+        waiting_.pop_front();
     }
+    full_ = true;
 }
 
 std::vector<QueuedJob> Scheduler::give_up() {
@@ -138,16 +222,16 @@ std::vector<QueuedJob> Scheduler::give_up() {
         if (s.job) left.push_back({std::move(s.job), {s.ids.begin() + s.n_prompt, s.ids.end()}, s.logits_given});
     };
     for (const auto& sequence : active_) add(*sequence);
-    if (waiting_) add(*waiting_);
+    for (const auto& sequence : waiting_) add(*sequence);
     active_.clear();
-    waiting_.reset();
+    waiting_.clear();
     return left;
 }
 
 void Scheduler::add_tokens(Step& step, Sequence& sequence, int n) const {
     Batch& batch = step.batch;
     const int seq = int(batch.seqs.size());
-    batch.seqs.push_back({sequence.slot, &sequence.pages});
+    batch.seqs.push_back({sequence.slot, &sequence.pages, !std::exchange(sequence.begun, true)});
     step.sequences.push_back(&sequence);
     sequence.n_steps++;
     for (const int end = sequence.fed + n; sequence.fed < end; sequence.fed++) {
@@ -165,33 +249,42 @@ void Scheduler::add_tokens(Step& step, Sequence& sequence, int n) const {
 }
 
 // One token of each sequence that generates; where these must take turns, an equal share of them.
-void Scheduler::add_decoding(Step& step) const {
+void Scheduler::add_decoding(Step& step) {
     const auto n = std::count_if(active_.begin(), active_.end(), [](const auto& s) { return s->decodes(); });
     const auto share = (n + capacity_.steps_apart - 1) / capacity_.steps_apart;
     for (const auto& sequence : active_) {
         if (!sequence->decodes() || int64_t(step.batch.seqs.size()) >= share) continue;
         const bool known = sequence->n_awaited == 0;
-        if (known || n_planned_ - sequence->last_step >= capacity_.steps_apart) add_tokens(step, *sequence, 1);
+        if (!known && n_planned_ - sequence->last_step < capacity_.steps_apart) continue;
+        if (grow(*sequence, 1)) add_tokens(step, *sequence, 1);
     }
 }
 
-void Scheduler::add_prompts(Step& step) const {
+void Scheduler::add_prompts(Step& step) {
+    const int n_decoding = int(step.batch.tokens.size());
+    int room = capacity_.max_batch_tokens - n_decoding;
+    if (n_decoding > 0) room = std::min(room, capacity_.max_prefill_tokens_beside_decode);
     for (const auto& sequence : active_) {
-        if (!sequence->job || !sequence->in_prompt()) continue;
+        if (!sequence->reads()) continue;
         // To the next multiple of the chunk: where a prompt is cut depends on nothing but positions.
         const int left = sequence->n_given - sequence->fed;
         const int n = std::min(left, capacity_.prefill_chunk - sequence->fed % capacity_.prefill_chunk);
-        if (int(step.batch.tokens.size()) + n > capacity_.max_batch_tokens) continue;
+        if (n > room || !grow(*sequence, n)) continue;
         add_tokens(step, *sequence, n);
         step.prompt_tokens += n;
+        room -= n;
     }
 }
 
 const Batch* Scheduler::plan() {
     Step& step = steps_.emplace_back();
-    add_decoding(step);
-    add_prompts(step);
-    if (step.batch.tokens.empty()) {
+    for (;;) {
+        add_decoding(step);
+        add_prompts(step);
+        if (!step.batch.tokens.empty()) break;
+        const int64_t n_put_back = n_put_back_;
+        if (steps_.size() == 1) release_ended();  // with no step in flight, those just put back are
+        if (n_put_back != n_put_back_) continue;
         steps_.pop_back();
         return nullptr;
     }

@@ -1,15 +1,18 @@
-// scheduler.h: which tokens run in the next step of one replica. Continuous batching: a request joins as soon as there
-// is room for all of it and leaves when it is done; every sequence that generates has one token in every step, and
-// prompts fill what is left, in chunks that end at fixed positions. Steps are planned before it is known what those
-// ahead of them sampled: sequences count positions, and an id may be "what you sampled last". No device word in here:
-// it deals in ids, positions and pages.
+// scheduler.h: which tokens run in the next step of one replica. Continuous batching: a request joins when there is
+// room for what it is expected to need and leaves when it is done; every sequence that generates has one token in every
+// step, and prompts fill what is left, in chunks that end at fixed positions. Pages are taken as answers grow; if they
+// run out, the youngest requests are put back and computed again later, to the same bits. Steps are planned before it
+// is known what those ahead of them sampled: sequences count positions, and an id may be "what you sampled last". No
+// device word in here: it deals in ids, positions and pages.
 #pragma once
 #include <deque>
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include "engine/forecast.h"
 #include "engine/job_queue.h"
+#include "engine/page_pool.h"
 #include "replica.h"
 
 class Scheduler {
@@ -19,7 +22,7 @@ class Scheduler {
     // Ends cancelled jobs, then takes jobs from `next` until there is no room or it has none; a job that can never run
     // gets its on_error.
     void admit(const std::function<bool(QueuedJob&)>& next);
-    bool idle() const { return active_.empty() && !waiting_; }
+    bool idle() const { return active_.empty() && waiting_.empty(); }
     // The next step, which is then in flight until its result is applied; it stays where it is until then. Null:
     // nothing can run before that of another step is known, or at all.
     const Batch* plan();
@@ -33,17 +36,22 @@ class Scheduler {
     // Of the step of the last apply(): its prompts' tokens, and the sequences that got a token.
     int prompt_tokens() const { return prompt_tokens_; }
     int new_tokens() const { return new_tokens_; }
+    // Requests put back so far.
+    int64_t n_put_back() const { return n_put_back_; }
 
   private:
     struct Sequence {
         std::unique_ptr<Job> job;  // null: over
+        int64_t number = 0;        // the older, the smaller
         PageTable pages;
         int slot = 0;
         int max_new = 0;
         std::vector<int> ids;  // the prompt and what has been generated
         int n_prompt = 0;
-        int n_given = 0;         // ids that were there when it came: they are read in chunks
+        int n_given = 0;         // ids that were there when it was admitted: they are read in chunks
         int fed = 0;             // positions in the cache, or on their way there
+        bool begun = false;      // has been in a step since it was admitted
+        bool put_back = false;   // will wait, once no step in flight holds tokens of it
         int n_awaited = 0;       // tokens that steps in flight sample
         int n_steps = 0;         // in flight that hold tokens of it
         int last_step = 0;       // the number of the last one that samples
@@ -51,7 +59,8 @@ class Scheduler {
         int not_finite_at = -1;  // the first position with such logits, if there is one
         bool in_prompt() const { return fed < n_given; }
         int length() const { return int(ids.size()) + n_awaited; }
-        bool decodes() const { return job && !in_prompt() && length() < n_prompt + max_new; }
+        bool reads() const { return job && !put_back && in_prompt(); }
+        bool decodes() const { return job && !put_back && !in_prompt() && length() < n_prompt + max_new; }
     };
     struct Step {
         Batch batch;
@@ -60,24 +69,38 @@ class Scheduler {
     };
 
     std::unique_ptr<Sequence> accept(QueuedJob queued) const;
-    bool take_pages(Sequence& sequence);
-    void release(const Sequence& sequence);
+    int64_t most_positions() const;
+    int n_left(const Sequence& sequence) const;
+    Forecast::Request expected(const Sequence& sequence) const;
+    bool has_room(const Forecast& forecast, const Sequence& sequence) const;
+    void activate(std::unique_ptr<Sequence> sequence);
+    void drop_passed(Sequence& sequence);
+    bool grow(Sequence& sequence, int n);
+    void make_room(const Sequence& sequence, int n);
+    void release(Sequence& sequence);
     void end_cancelled();
     void release_ended();
     void add_tokens(Step& step, Sequence& sequence, int n) const;
-    void add_decoding(Step& step) const;
-    void add_prompts(Step& step) const;
+    void add_decoding(Step& step);
+    void add_prompts(Step& step);
     void logits(const Step& step, int row, const float* logits) const;
-    static void end(Sequence& sequence, Finish finish);
+    void end(Sequence& sequence, Finish finish);
     static void end_not_finite(Sequence& sequence, int pos);
-    static void deliver(Sequence& sequence, int token);
+    void deliver(Sequence& sequence, int token);
 
     const Config& config_;
     const Capacity capacity_;
-    std::vector<int> free_full_, free_ring_, free_slots_;
-    std::vector<std::unique_ptr<Sequence>> active_;  // in order of arrival
-    std::unique_ptr<Sequence> waiting_;              // the next to run, when its pages are free
-    std::deque<Step> steps_;                         // in flight, oldest first
+    const bool slides_;  // some layers do
+    PagePool pool_;
+    std::vector<int> free_slots_;
+    std::vector<std::unique_ptr<Sequence>> active_;  // the oldest first
+    // Those put back, the oldest first; and at most one that has not run yet.
+    std::deque<std::unique_ptr<Sequence>> waiting_;
+    bool full_ = false;       // nothing was freed since there was no room for the first of them
+    std::deque<Step> steps_;  // in flight, oldest first
     int n_planned_ = 0;
     int prompt_tokens_ = 0, new_tokens_ = 0;
+    int64_t n_accepted_ = 0, n_put_back_ = 0;
+    int n_ended_ = 0;           // answers of which nobody knew how long they would be
+    double answer_length_ = 0;  // the mean of the last of them, in tokens
 };

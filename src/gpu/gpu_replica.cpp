@@ -100,12 +100,8 @@ class GpuReplica : public Replica {
         gpu::wait_for(step.done);
         const int* const tokens = sampled() + turn * capacity_.max_batch_tokens;
         result.sampled.assign(batch.rows.size(), -1);
-        for (size_t r = 0; r < batch.rows.size(); r++) {
+        for (size_t r = 0; r < batch.rows.size(); r++)
             if (batch.rows[r].sample) result.sampled[r] = tokens[r];
-            if (tokens[r] != kNoToken) continue;
-            // After the step that may already read these pages for the same sequence, before any for another.
-            for (const auto& stage : stages_) stage->clear(*seq_of(batch, r).pages);
-        }
         result.bytes = step.bytes;
         result.busy_s = result.idle_s = 0;
         for (const auto& stage : stages_) {

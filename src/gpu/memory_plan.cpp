@@ -64,16 +64,14 @@ std::string layers_of(const Span& span) {
 }
 
 int64_t pool_bytes(const Config& config, const Capacity& capacity) {
-    return capacity.n_full_pages * kv_page_bytes(config, LayerKind::kFull, sizeof(bf16)) +
-           capacity.n_ring_pages * kv_page_bytes(config, LayerKind::kSliding, sizeof(bf16));
+    return capacity.n_pages * kv_page_bytes(config, sizeof(bf16));
 }
 
 // Of what two stages have room for, what both have.
 Capacity common(const Capacity& a, const Capacity& b) {
     Capacity both = a;
     both.max_sequences = std::min(a.max_sequences, b.max_sequences);
-    both.n_full_pages = std::min(a.n_full_pages, b.n_full_pages);
-    both.n_ring_pages = std::min(a.n_ring_pages, b.n_ring_pages);
+    both.n_pages = std::min(a.n_pages, b.n_pages);
     return both;
 }
 
@@ -82,7 +80,9 @@ bool holds_a_request(const Config& config, const EngineOptions& options, const R
     const int positions = options.max_request_positions > 0
                               ? std::min(options.max_request_positions, config.max_context)
                               : config.max_context;
-    return options.kv_bytes > 0 || int64_t(plan.capacity.n_full_pages) * kPagePositions >= positions;
+    const int n_full = pages_for(positions);
+    const int n_sliding = std::min(n_full, sliding_pages_needed(config.sliding_window, kGpuPrefillChunk));
+    return options.kv_bytes > 0 || plan.capacity.n_pages >= n_full + n_sliding;
 }
 
 std::optional<ReplicaPlan> try_plan(const Config& config, const WeightBytes& weights, const EngineOptions& options,
@@ -155,6 +155,7 @@ ReplicaPlan plan_replica(const Config& config, const WeightBytes& weights, const
     for (StagePlan& stage : plan.stages) stage.kv_bytes = pool_bytes(config_of(config, stage.span), plan.capacity);
     plan.capacity.steps_in_flight = steps_in_flight(n);
     plan.capacity.steps_apart = n;
+    plan.capacity.max_prefill_tokens_beside_decode = kMaxPrefillBesideDecode;
     return plan;
 }
 

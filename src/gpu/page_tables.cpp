@@ -1,59 +1,83 @@
-// page_tables.cpp: two pools of pages; a page is (layers of its kind, G, keys and values).
+// page_tables.cpp: one pool of pages; a page is (layers of a kind, G, keys and values).
 #include "gpu/page_tables.h"
 
 #include <algorithm>
+#include <cstring>
 
 static_assert(kPagePositions == kKvPagePositions, "the scheduler's pages are the kernels'");
 
 PageTables::PageTables(const Config& config, const Capacity& capacity)
-    : full_stride_(std::min(capacity.n_full_pages, (config.max_context + kPagePositions - 1) / kPagePositions)),
-      ring_stride_(capacity.ring_pages_per_seq),
-      full_page_bytes_(kv_page_bytes(config, LayerKind::kFull, sizeof(bf16))),
-      ring_page_bytes_(kv_page_bytes(config, LayerKind::kSliding, sizeof(bf16))),
-      pools_(capacity.n_full_pages * full_page_bytes_ + capacity.n_ring_pages * ring_page_bytes_, "KV cache"),
-      host_tables_(int64_t(capacity.max_sequences) * (full_stride_ + ring_stride_) * int64_t(sizeof(int))),
-      tables_(int64_t(capacity.max_sequences) * (full_stride_ + ring_stride_) * int64_t(sizeof(int)), "page tables"),
-      max_sequences_(capacity.max_sequences) {
-    // Attention multiplies what it must not see by zero: nothing there may be a NaN.
-    gpu::fill(pools_.data(), 0, pools_.bytes(), nullptr);
+    : full_stride_(std::min(capacity.n_pages, pages_for(config.max_context))),
+      sliding_stride_(std::min(full_stride_, sliding_pages_needed(config.sliding_window, capacity.prefill_chunk))),
+      max_sequences_(capacity.max_sequences),
+      page_bytes_(kv_page_bytes(config, sizeof(bf16))),
+      slides_(std::count(config.layer_kind.begin(), config.layer_kind.end(), LayerKind::kSliding) > 0),
+      pool_(capacity.n_pages * page_bytes_, "KV cache"),
+      tables_(int64_t(max_sequences_) * (full_stride_ + sliding_stride_) * int64_t(sizeof(int)), "page tables"),
+      sent_(size_t(capacity.steps_in_flight)) {
     gpu::fill(tables_.data(), 0, tables_.bytes(), nullptr);
     gpu::synchronize(nullptr);
 
     const int* full_table = reinterpret_cast<int*>(tables_.data());
-    const int* ring_table = full_table + int64_t(max_sequences_) * full_stride_;
-    ring_pool_ = pools_.data() + capacity.n_full_pages * full_page_bytes_;
     const int64_t layer_elements = int64_t(config.n_kv_heads) * 2 * kPagePositions * config.head_dim;
     int64_t n_before[2] = {0, 0};
     for (const LayerKind kind : config.layer_kind) {
         const bool full = kind == LayerKind::kFull;
         KvLayer layer;
-        layer.base =
-            reinterpret_cast<bf16*>(full ? pools_.data() : ring_pool_) + n_before[int(kind)]++ * layer_elements;
-        layer.page_stride = kv_page_bytes(config, kind, 1);
-        layer.table = full ? full_table : ring_table;
-        layer.table_stride = full ? full_stride_ : ring_stride_;
-        layer.ring_pages = full ? 0 : ring_stride_;
+        layer.base = reinterpret_cast<bf16*>(pool_.data()) + n_before[int(kind)]++ * layer_elements;
+        layer.page_stride = page_bytes_ / int64_t(sizeof(bf16));
+        layer.table = full ? full_table : full_table + int64_t(max_sequences_) * full_stride_;
+        layer.table_stride = full ? full_stride_ : sliding_stride_;
+        layer.ring_pages = full ? 0 : sliding_stride_;
         layer.window = full ? 0 : config.sliding_window;
         cache_.layers.push_back(layer);
     }
 }
 
-void PageTables::clear(const PageTable& pages, gpu::Stream stream) const {
-    for (const int page : pages.full) gpu::fill(pools_.data() + page * full_page_bytes_, 0, full_page_bytes_, stream);
-    for (const int page : pages.ring) gpu::fill(ring_pool_ + page * ring_page_bytes_, 0, ring_page_bytes_, stream);
+// A sequence's page n, of both kinds.
+void PageTables::add_page(const Batch::Seq& seq, int n) {
+    const PageTable& pages = *seq.pages;
+    if (n < int(pages.full.size())) entries_.push_back({seq.slot * full_stride_ + n, pages.full[size_t(n)]});
+    const int sliding = n - pages.first_sliding_page;
+    if (slides_ && sliding >= 0)
+        entries_.push_back({max_sequences_ * full_stride_ + seq.slot * sliding_stride_ + n % sliding_stride_,
+                            pages.sliding[size_t(sliding)]});
+}
+
+void PageTables::add_all(const Batch::Seq& seq) {
+    for (int n = 0; n < int(seq.pages->full.size()); n++) add_page(seq, n);
 }
 
 void PageTables::update(const Batch& batch, gpu::Stream stream) {
-    auto* const host = reinterpret_cast<int*>(host_tables_.data());
+    entries_.clear();
+    begun_.clear();
+    for (const Batch::Seq& seq : batch.seqs)
+        if (seq.begins) add_all(seq);
     for (const Batch::Token& token : batch.tokens) {
-        if (token.pos != 0) continue;
+        if (token.pos % kPagePositions != 0) continue;
         const Batch::Seq& seq = batch.seqs[size_t(token.seq)];
-        const auto send = [&](const std::vector<int>& pages, int64_t at) {
-            std::copy(pages.begin(), pages.end(), host + at);
-            gpu::copy_to_device(tables_.data() + at * int64_t(sizeof(int)), host + at,
-                                int64_t(pages.size() * sizeof(int)), stream);
-        };
-        send(seq.pages->full, int64_t(seq.slot) * full_stride_);
-        send(seq.pages->ring, int64_t(max_sequences_) * full_stride_ + int64_t(seq.slot) * ring_stride_);
+        const size_t before = entries_.size();
+        add_page(seq, token.pos / kPagePositions);
+        for (size_t i = before; i < entries_.size(); i++) begun_.push_back(entries_[i].page);
     }
+    if (entries_.empty()) return;
+
+    const auto entry_bytes = int64_t(entries_.size() * sizeof(PageEntry));
+    const auto begun_bytes = int64_t(begun_.size() * sizeof(int));
+    const int64_t bytes = entry_bytes + begun_bytes;
+    Sent& sent = sent_[turn_++ % sent_.size()];
+    if (bytes > sent.bytes || bytes > received_.bytes()) {
+        gpu::synchronize(stream);
+        sent.bytes = std::max(sent.bytes, 2 * bytes);
+        sent.memory = std::make_unique<PinnedMemory>(sent.bytes);
+        if (bytes > received_.bytes()) received_ = DeviceMemory(2 * bytes, "page tables");
+    }
+    std::memcpy(sent.memory->data(), entries_.data(), size_t(entry_bytes));
+    if (begun_bytes > 0) std::memcpy(sent.memory->data() + entry_bytes, begun_.data(), size_t(begun_bytes));
+    gpu::copy_to_device(received_.data(), sent.memory->data(), bytes, stream);
+    set_page_entries(reinterpret_cast<int*>(tables_.data()), reinterpret_cast<PageEntry*>(received_.data()),
+                     int(entries_.size()), stream);
+    if (!begun_.empty())
+        clear_pages(pool_.data(), reinterpret_cast<int*>(received_.data() + entry_bytes), int(begun_.size()),
+                    page_bytes_, stream);
 }

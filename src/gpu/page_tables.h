@@ -1,5 +1,6 @@
 // page_tables.h: the KV cache in device memory, and which of its pages belong to which sequence.
 #pragma once
+#include <memory>
 #include <vector>
 
 #include "gpu/device_memory.h"
@@ -10,20 +11,34 @@ class PageTables {
   public:
     PageTables(const Config& config, const Capacity& capacity);
 
-    // Sends the table rows of sequences that begin with this batch: a request's pages stay the same until it is done.
+    // Tells the device of pages that are new to their sequences with this batch, and clears those that no sequence
+    // wrote: attention multiplies what it must not see by zero, and nothing there may be a NaN. At most
+    // capacity.steps_in_flight batches may not have run yet.
     void update(const Batch& batch, gpu::Stream stream);
-    // Zeros in a sequence's pages, which hold NaNs that the next one must not multiply by zero.
-    void clear(const PageTable& pages, gpu::Stream stream) const;
     const KvCache& cache() const { return cache_; }
-    int64_t bytes() const { return pools_.bytes(); }
+    int64_t bytes() const { return pool_.bytes(); }
 
   private:
-    const int full_stride_, ring_stride_;  // pages a sequence at most
-    const int64_t full_page_bytes_, ring_page_bytes_;
-    DeviceMemory pools_;  // all full pages, then all ring pages
-    char* ring_pool_ = nullptr;
-    PinnedMemory host_tables_;  // (max_sequences, full_stride), then (max_sequences, ring_stride)
-    DeviceMemory tables_;
+    void add_page(const Batch::Seq& seq, int n);
+    void add_all(const Batch::Seq& seq);
+
+    const int full_stride_, sliding_stride_;  // pages that a sequence has at once, at most
     const int max_sequences_;
+    const int64_t page_bytes_;
+    const bool slides_;
+    DeviceMemory pool_;
+    // (max_sequences, full_stride), then (max_sequences, sliding_stride), where a sequence's page n is entry n %
+    // sliding_stride: what the window has passed is overwritten.
+    DeviceMemory tables_;
+    std::vector<PageEntry> entries_;  // of this batch
+    std::vector<int> begun_;
+    // What is on its way to the device, in turns.
+    struct Sent {
+        std::unique_ptr<PinnedMemory> memory;
+        int64_t bytes = 0;
+    };
+    std::vector<Sent> sent_;  // (steps_in_flight)
+    size_t turn_ = 0;
+    DeviceMemory received_;
     KvCache cache_;
 };

@@ -104,11 +104,6 @@ Timeline::Share Stage::collect() {
     return timeline_.collect();
 }
 
-void Stage::clear(const PageTable& pages) {
-    gpu::set_device(device_);
-    kv_.clear(pages, stream_);
-}
-
 int64_t Stage::key_bytes(const StepShape& shape) const {
     const int64_t full = std::count(config_.layer_kind.begin(), config_.layer_kind.end(), LayerKind::kFull);
     const int64_t keys = full * shape.full_keys.read + (config_.n_layers - full) * shape.ring_keys.read;

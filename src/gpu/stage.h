@@ -28,8 +28,6 @@ class Stage {
     // All launches of the step, which has begun. A stage that samples hands out logits, and waits for them. Returns
     // bytes of weights and KV cache that are read.
     int64_t run(const Batch& batch, const StepShape& shape);
-    // Zeros in a sequence's pages, after all steps so far: there are NaNs.
-    void clear(const PageTable& pages);
 
     // The oldest step not collected is done.
     Timeline::Share collect();

@@ -5,8 +5,11 @@
 // Tokens a step. 4096 keep 128 rows a block full for 32 experts with 4 of them a token (512 rows each); activations are
 // 0.5 GB then.
 constexpr int kMaxStepTokens = 4096;
-// Of one prompt at a time: short enough for a small ring of pages (window + chunk), so that more sequences fit.
+// Of one prompt at a time: short enough that few sliding pages (window + chunk) are enough for it.
 constexpr int kGpuPrefillChunk = 512;
+// Of all prompts in a step that decodes too: half of a step, so that whoever reads an answer waits at most twice as long
+// for a token as without prompts; and enough rows for every expert's block.
+constexpr int kMaxPrefillBesideDecode = 2048;
 // Rows of logits at once: 256 × 201088 floats are 206 MB.
 constexpr int kLogitRowsAtOnce = 256;
 

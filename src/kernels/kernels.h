@@ -59,7 +59,7 @@ void widen_vector(float* out, const void* source, SourceType type, int64_t n, gp
 
 constexpr int kKvPagePositions = 32;
 
-// One layer's part of the KV cache. A page of kKvPagePositions positions holds for every layer of its kind and every KV
+// One layer's part of the KV cache. A page of kKvPagePositions positions holds for every layer of a kind and every KV
 // head the keys as packed tiles (2, P / 32) of (16 positions, 32 dims), then the values as packed tiles (P / 16) of (16
 // dims, 32 positions in the order of k_slot).
 struct KvLayer {
@@ -67,8 +67,9 @@ struct KvLayer {
     int64_t page_stride = 0;     // elements, page to page
     const int* table = nullptr;  // (slots, table_stride): the pages of a sequence
     int table_stride = 0;
-    int ring_pages = 0;  // 0: position p is in page p / 32 of the sequence; else in page p / 32 % ring_pages
-    int window = 0;      // keys that a token sees, itself included; 0: all before it
+    int ring_pages =
+        0;           // 0: page n of a sequence is entry n of its row; else n % ring_pages, and only the last are there
+    int window = 0;  // keys that a token sees, itself included; 0: all before it
 };
 
 struct Tokens {
@@ -78,6 +79,14 @@ struct Tokens {
     const int* slot = nullptr;     // (T) which sequence's row of the page tables; -1: padding, which writes no KV
     const int* sampled = nullptr;  // of earlier steps; kNoToken counts as token 0: nobody wants what follows it
 };
+
+// table[entries[i].at] = entries[i].page, before the kernels that read it.
+struct PageEntry {
+    int at, page;
+};
+void set_page_entries(int* table, const PageEntry* entries, int n, gpu::Stream stream);
+// Zeros in pages (n) of page_bytes, a multiple of 16, each.
+void clear_pages(void* pool, const int* pages, int n, int64_t page_bytes, gpu::Stream stream);
 
 // ---- what happens to a token, in order ----
 

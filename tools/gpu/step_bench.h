@@ -27,12 +27,16 @@ class StepBench {
         options.max_request_positions = max_context;
         replica_ = std::move(make_gpu_replicas(model, options)[0]);
         const Capacity& has = replica_->capacity();
-        const int full_each = (max_context + kPagePositions - 1) / kPagePositions;
-        const int n = std::min(has.max_sequences, has.n_full_pages / full_each);
+        const int full_each = pages_for(max_context);
+        const int sliding_each = std::min(full_each, sliding_pages_needed(config_.sliding_window, has.prefill_chunk));
+        const int each = full_each + sliding_each;
+        const int n = std::min(has.max_sequences, has.n_pages / each);
         for (int s = 0; s < n; s++) {
-            PageTable table;
-            for (int p = 0; p < full_each; p++) table.full.push_back(s * full_each + p);
-            for (int p = 0; p < has.ring_pages_per_seq; p++) table.ring.push_back(s * has.ring_pages_per_seq + p);
+            PageTable table;  // a page that the window has passed is used again
+            for (int p = 0; p < full_each; p++) {
+                table.full.push_back(s * each + p);
+                table.sliding.push_back(s * each + full_each + p % sliding_each);
+            }
             pages_.push_back(table);
         }
     }
@@ -42,7 +46,9 @@ class StepBench {
     // One token each of n_seq sequences that have context - 1 before it, of which no more than the first was computed:
     // what keys say takes no time.
     StepTime decode(int n_seq, int context, int n_rounds) {
-        run(batch(n_seq, 0, 1, true));  // tells the replica which pages are whose
+        Batch first = batch(n_seq, 0, 1, true);
+        for (Batch::Seq& seq : first.seqs) seq.begins = true;  // tells the replica which pages are whose
+        run(first);
         const Batch step = batch(n_seq, context - 1, 1, true);
         for (int i = 0; i < 3; i++) run(step);  // loads kernels, records, replays
         return timed(n_rounds, {&step});

@@ -1,0 +1,71 @@
+// test_pages.cpp: answers of a real model do not depend on how many pages of KV cache there are.
+#include <gtest/gtest.h>
+
+#include "bf16.h"
+#include "demo_golden.h"
+#include "replica.h"
+
+namespace {
+
+struct Result {
+    std::vector<int> ids;
+    std::vector<std::vector<float>> logits;  // of the prompt, where they are wanted
+};
+
+// A golden prompt, and an answer whose length cannot be known, at a high temperature.
+class WildJob : public Job {
+  public:
+    WildJob(Result& result, int i, const Model& model) : result_(result), vocab_size_(model.config.vocab_size) {
+        prompt = golden()[size_t(i)]["prompt"].get<std::vector<int>>();
+        max_new_tokens = 50 + 15 * i;
+        stop_ids = {model.config.vocab_size - 1};  // nobody knows that it never comes
+        want_logits = i % 4 == 0;
+        if (i % 3 != 0) sampling = {1.5f, 0.95f, uint64_t(i)};
+    }
+    bool on_token(int id) override {
+        result_.ids.push_back(id);
+        return true;
+    }
+    void on_logits(int pos, const float* logits) override {
+        EXPECT_EQ(size_t(pos), result_.logits.size()) << "each once, in order";
+        result_.logits.emplace_back(logits, logits + vocab_size_);
+    }
+    void on_done(Finish) override {}
+    void on_error(const std::string& why) override { ADD_FAILURE() << why; }
+
+  private:
+    Result& result_;
+    const int vocab_size_;
+};
+
+std::vector<Result> answer(const Model& model, const EngineOptions& options, EngineStats& stats) {
+    Engine engine(model, options);
+    std::vector<Result> results(12);
+    int next = 0;
+    engine.run([&]() -> std::unique_ptr<Job> {
+        if (next == int(results.size())) return nullptr;
+        const int i = next++;
+        return std::make_unique<WildJob>(results[size_t(i)], i, model);
+    });
+    stats = engine.stats();
+    return results;
+}
+
+TEST(Pages, ATinyPoolChangesNoBit) {
+    const Model model = open_model("demo");
+    EngineOptions options;
+    options.max_sequences = 16;
+    EngineStats stats;
+    options.precision = Precision::kBF16;
+    const std::vector<Result> large = answer(model, options, stats);
+    EXPECT_EQ(stats.put_back, 0);
+    options.kv_bytes = 30 * kv_page_bytes(model.config, sizeof(bf16));
+    const std::vector<Result> tiny = answer(model, options, stats);
+    EXPECT_GT(stats.put_back, 0);
+    for (size_t i = 0; i < large.size(); i++) {
+        EXPECT_EQ(large[i].ids, tiny[i].ids) << i;
+        EXPECT_EQ(large[i].logits, tiny[i].logits) << i;
+    }
+}
+
+}  // namespace
