@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "engine/job_queue.h"
 #include "paged_memory.h"
 #include "replica.h"
 
@@ -291,7 +292,7 @@ TEST(Engine, AnIdleReplicaWaitsForWhatMayComeBack) {
 }
 
 TEST(Engine, WithoutAnyReplicaLeftThereIsOneError) {
-    Engine engine(small_config(), replicas({fail_at(5), fail_at(2)}));
+    Engine engine(small_config(), replicas({fail_at(18), fail_at(15)}));
     std::vector<Fate> fates(40);
     testing::internal::CaptureStderr();
     try {
@@ -457,6 +458,30 @@ TEST(Engine, AStepOfCancelledJobsMayEndEarly) {
     });
     EXPECT_EQ(a.finish, Finish::kCancelled);
     EXPECT_EQ(b.finish, Finish::kCancelled);
+}
+
+TEST(Engine, TheLongestComesFirstAndNobodyWaitsForEver) {
+    JobQueue queue(4, 1);
+    std::vector<Fate> fates(20);
+    int n_pushed = 0;
+    const auto push = [&](int max_new) {
+        queue.push(std::make_unique<FakeJob>(fates[size_t(n_pushed++)], 3, max_new));
+    };
+    const auto take = [&] {
+        QueuedJob job;
+        EXPECT_EQ(queue.take(job), Supply::kJob);
+        return job.job->max_new_tokens;
+    };
+    for (const int max_new : {5, 9, 7, 9}) push(max_new);
+    for (const int max_new : {9, 9, 7, 5}) EXPECT_EQ(take(), max_new);
+    push(1);
+    for (int i = 0; i < 4; i++) {
+        push(10 + i);
+        EXPECT_EQ(take(), 10 + i);
+    }
+    push(20);
+    EXPECT_EQ(take(), 1) << "four have passed it";
+    EXPECT_EQ(take(), 20);
 }
 
 // Ends where the model says so, nobody knows when: at one id of 125 that it says.

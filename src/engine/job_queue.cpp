@@ -18,9 +18,24 @@ void JobQueue::close() {
     changed_.notify_all();
 }
 
+namespace {
+
+// What is known of it beforehand.
+int64_t length(const QueuedJob& queued) {
+    return int64_t(queued.job->prompt.size()) + queued.job->max_new_tokens;
+}
+
+}  // namespace
+
 void JobQueue::pop(QueuedJob& job) {
-    job = std::move(jobs_.front());
-    jobs_.pop_front();
+    auto next = jobs_.begin();
+    if (n_passed_ < bound_)
+        next = std::max_element(jobs_.begin(), jobs_.end(), [](const QueuedJob& a, const QueuedJob& b) {
+            return length(a) < length(b);  // of equals, the first
+        });
+    n_passed_ = next == jobs_.begin() ? 0 : n_passed_ + 1;
+    job = std::move(*next);
+    jobs_.erase(next);
     changed_.notify_all();
 }
 

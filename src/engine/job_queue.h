@@ -31,7 +31,9 @@ class JobQueue {
     bool push(std::unique_ptr<Job> job);
     void close();  // no job will be pushed any more
 
-    // The next job for a replica that has work already; does not wait longer than `patience`.
+    // The next job for a replica that has work already; does not wait longer than `patience`. Of those that wait the
+    // longest comes first, so that a batch does not end with one long answer alone; but no job lets more than `bound`
+    // others pass.
     Supply take(QueuedJob& job, std::chrono::milliseconds patience = std::chrono::milliseconds(0));
     // For a replica that has none: waits for a job. Closed only once no other replica is busy, as what they run comes
     // back here if they fail.
@@ -50,6 +52,7 @@ class JobQueue {
     std::mutex mutex_;  // guards what follows
     std::condition_variable changed_;
     std::deque<QueuedJob> jobs_;
-    int n_busy_;  // replicas with jobs that may come back
+    size_t n_passed_ = 0;  // jobs that the first of them has let pass
+    int n_busy_;           // replicas with jobs that may come back
     bool closed_ = false, abandoned_ = false;
 };
