@@ -88,6 +88,94 @@ struct Weights {
     const PackedMatrix& operator[](int round) const { return copies[size_t(round) % copies.size()]; }
 };
 
+// Every token is a sequence of its own at this position.
+constexpr int kContext = 255, kPages = (kContext + 1) / kKvPagePositions;
+
+template <class T>
+DeviceMemory on_device(const std::vector<T>& values, gpu::Stream stream) {
+    const auto bytes = int64_t(values.size() * sizeof(T));
+    DeviceMemory memory(bytes, "benchmark's data");
+    gpu::copy_to_device(memory.data(), values.data(), bytes, stream);
+    gpu::synchronize(stream);
+    return memory;
+}
+template <class T>
+T* as(const DeviceMemory& memory) {
+    return reinterpret_cast<T*>(memory.data());
+}
+
+// n integers from make(0) on.
+template <class Make>
+std::vector<int> numbers(int n, Make make) {
+    std::vector<int> all;
+    for (int i = 0; i < n; i++) all.push_back(make(i));
+    return all;
+}
+
+// Different experts for neighbours, as evenly as a trained router spreads them at best.
+std::vector<int> chosen_experts(const Config& s, int n_tok) {
+    std::vector<int> chosen;
+    for (int t = 0; t < n_tok; t++) {
+        for (int a = 0; a < s.experts_per_token; a++)
+            chosen.push_back((t * 7 + a * (s.n_experts / s.experts_per_token)) % s.n_experts);
+        std::sort(chosen.end() - s.experts_per_token, chosen.end());
+    }
+    return chosen;
+}
+
+// What a step of n tokens works on, beside the weights.
+struct Inputs {
+    const int n_tok, n_slots, n_rows, heads_dim, kv_dim, most_tiles;
+    Random x, h, q, act, down, weight, gain, router_w, logits, cache;
+    DeviceMemory ids, pos, slot, table, query_tiles, chosen, turns, sinks, greedy;
+    DeviceMemory scratch, sorted_ints, token, expert, router_b;
+    Tokens tokens;
+    KvLayer kv;
+    ExpertTiles sorted;
+
+    Inputs(const Config& s, int n, gpu::Stream stream)
+        : n_tok(n),
+          n_slots(n * s.experts_per_token),
+          n_rows(std::min(n, kLogitRowsAtOnce)),
+          heads_dim(s.n_attn_heads * s.head_dim),
+          kv_dim(s.n_kv_heads * s.head_dim),
+          most_tiles(n_slots + s.n_experts),
+          x(int64_t(n) * s.hidden_dim * 4, stream),
+          h(int64_t(n) * round_up(s.hidden_dim, kDepthStep) * 2, stream),
+          q(int64_t(n) * heads_dim * 2, stream),
+          act(int64_t(n_slots) * round_up(s.intermediate_dim, kDepthStep) * 2, stream),
+          down(int64_t(n_slots) * s.hidden_dim * 4, stream),
+          weight(int64_t(n_slots) * 4, stream),
+          gain(s.hidden_dim * 4, stream),
+          router_w(int64_t(s.n_experts) * s.hidden_dim * 2, stream),
+          logits(int64_t(n_rows) * s.vocab_size * 4, stream),
+          cache(int64_t(n) * kPages * kKvPagePositions * kv_dim * 2 * 2, stream),
+          ids(on_device(std::vector<int>(size_t(n), 1), stream)),
+          pos(on_device(std::vector<int>(size_t(n), kContext), stream)),
+          slot(on_device(numbers(n, [](int t) { return t; }), stream)),
+          table(on_device(numbers(n * kPages, [](int page) { return page; }), stream)),
+          query_tiles(on_device(numbers(2 * n, [](int i) { return i % 2 ? 1 : i / 2; }), stream)),
+          chosen(on_device(chosen_experts(s, n), stream)),
+          turns(on_device(std::vector<float>(size_t((kContext + 1) * s.head_dim), 0.5f), stream)),
+          sinks(on_device(std::vector<float>(size_t(s.n_attn_heads), 0.0f), stream)),
+          greedy(on_device(std::vector<RowSampling>(size_t(n_rows)), stream)),  // all in one place
+          scratch(attention_scratch_bytes(n, 2, s.n_kv_heads, s.head_dim), "scratch"),
+          sorted_ints(4 * int64_t(4 * most_tiles + n_slots + 64), "tiles"),
+          token(4 * n_rows, "tokens"),
+          expert(4 * n_slots, "experts"),
+          router_b(4 * s.n_experts, "bias") {
+        gpu::fill(router_b.data(), 0, router_b.bytes(), stream);
+        tokens = {n, as<int>(ids), as<int>(pos), as<int>(slot), nullptr};
+        kv.base = as<bf16>(cache.memory);
+        kv.page_stride = int64_t(kKvPagePositions) * kv_dim * 2;
+        kv.table = as<int>(table);
+        kv.table_stride = kPages;
+        int* const at = as<int>(sorted_ints);
+        sorted = {at, at + 64, at + 64 + most_tiles, at + 64 + 2 * most_tiles, at + 64 + 3 * most_tiles};
+    }
+};
+static_assert(sizeof(QueryTile) == 2 * sizeof(int), "query_tiles are made of pairs");
+
 class Bench {
   public:
     Bench(const Config& shape, const char* name)
@@ -107,107 +195,66 @@ class Bench {
     }
 
     void run(int n_tok) {
+        const Inputs in(s_, n_tok, stream_);
+        attention_rows(in);
+        expert_rows(in);
+        head_rows(in);
+    }
+
+  private:
+    static float* f(const Random& r) { return as<float>(r.memory); }
+    static bf16* b(const Random& r) { return as<bf16>(r.memory); }
+
+    void attention_rows(const Inputs& in) const {
         const Config& s = s_;
-        const int n_slots = n_tok * s.experts_per_token, heads_dim = s.n_attn_heads * s.head_dim;
-        const int kv_dim = s.n_kv_heads * s.head_dim,
-                  tile_rows = expert_tile_rows(n_slots, s.n_experts, gpu::device_info(0).wave_groups);
-        const int padded = round_up(s.hidden_dim, 64), n_rows = std::min(n_tok, kLogitRowsAtOnce);
-        Random x(int64_t(n_tok) * s.hidden_dim * 4, stream_), h(int64_t(n_tok) * padded * 2, stream_);
-        Random q(int64_t(n_tok) * heads_dim * 2, stream_),
-            act(int64_t(n_slots) * round_up(s.intermediate_dim, 64) * 2, stream_);
-        Random down(int64_t(n_slots) * s.hidden_dim * 4, stream_), weight(int64_t(n_slots) * 4, stream_);
-        Random gain(s.hidden_dim * 4, stream_), router_w(int64_t(s.n_experts) * s.hidden_dim * 2, stream_);
-        Random logits(int64_t(n_rows) * s.vocab_size * 4, stream_);
-        const auto f = [](const Random& r) { return reinterpret_cast<float*>(r.memory.data()); };
-        const auto b = [](const Random& r) { return reinterpret_cast<bf16*>(r.memory.data()); };
-
-        // Every token is a sequence of its own at position kContext.
-        constexpr int kContext = 255, kPages = (kContext + 1) / kKvPagePositions;
-        std::vector<int> ids(size_t(n_tok), 1), pos(size_t(n_tok), kContext), slot(static_cast<size_t>(n_tok));
-        std::vector<int> table(size_t(n_tok) * kPages), chosen(static_cast<size_t>(n_slots));
-        std::vector<QueryTile> query_tiles(static_cast<size_t>(n_tok));
-        for (int t = 0; t < n_tok; t++) {
-            slot[size_t(t)] = t;
-            query_tiles[size_t(t)] = {t, 1};
-            for (int p = 0; p < kPages; p++) table[size_t(t) * kPages + size_t(p)] = t * kPages + p;
-            // Different experts for neighbours, as evenly as a trained router spreads them at best.
-            for (int a = 0; a < s.experts_per_token; a++)
-                chosen[size_t(t * s.experts_per_token + a)] =
-                    (t * 7 + a * (s.n_experts / s.experts_per_token)) % s.n_experts;
-            std::sort(chosen.begin() + t * s.experts_per_token, chosen.begin() + (t + 1) * s.experts_per_token);
-        }
-        const auto send = [&](const void* data, size_t bytes) {
-            DeviceMemory m{int64_t(bytes), "benchmark's data"};
-            gpu::copy_to_device(m.data(), data, int64_t(bytes), stream_);
-            gpu::synchronize(stream_);
-            return m;
-        };
-        const DeviceMemory d_ids = send(ids.data(), ids.size() * 4), d_pos = send(pos.data(), pos.size() * 4);
-        const DeviceMemory d_slot = send(slot.data(), slot.size() * 4), d_table = send(table.data(), table.size() * 4);
-        const DeviceMemory d_tiles = send(query_tiles.data(), query_tiles.size() * sizeof(QueryTile));
-        const DeviceMemory d_chosen = send(chosen.data(), chosen.size() * 4);
-        const auto i = [](const DeviceMemory& m) { return reinterpret_cast<int*>(m.data()); };
-        Tokens tokens{n_tok, i(d_ids), i(d_pos), i(d_slot)};
-        KvLayer kv;
-        kv.page_stride = int64_t(kKvPagePositions) * kv_dim * 2;
-        Random cache(int64_t(n_tok) * kPages * kv.page_stride * 2, stream_);
-        kv.base = b(cache);
-        kv.table = i(d_table);
-        kv.table_stride = kPages;
-        const DeviceMemory scratch(attention_scratch_bytes(n_tok, 2, s.n_kv_heads, s.head_dim), "scratch");
-        const std::vector<float> turns(size_t((kContext + 1) * s.head_dim), 0.5f), sinks(size_t(s.n_attn_heads), 0.0f);
-        const DeviceMemory d_turns = send(turns.data(), turns.size() * 4),
-                           d_sinks = send(sinks.data(), sinks.size() * 4);
-        const DeviceMemory sorted_ints(4 * int64_t(4 * (n_slots + s.n_experts) + n_slots + 64), "tiles");
-        int* at = i(sorted_ints);
-        const int most = n_slots + s.n_experts;
-        const ExpertTiles sorted{at, at + 64, at + 64 + most, at + 64 + 2 * most, at + 64 + 3 * most};
-        const std::vector<RowSampling> greedy(static_cast<size_t>(n_rows));  // all in one place
-        const DeviceMemory d_greedy = send(greedy.data(), greedy.size() * sizeof(RowSampling));
-        const DeviceMemory token(4 * n_rows, "tokens"), d_expert(4 * n_slots, "experts"),
-            router_b(4 * s.n_experts, "bias");
-        gpu::fill(router_b.data(), 0, router_b.bytes(), stream_);
-
-        const double t = n_tok, d = s.hidden_dim, active = std::min(n_slots, s.n_experts);
-        row("rmsnorm", n_tok, t * d * 10 + double(n_slots) * d * 4, 0, [&](int) {
-            rmsnorm(b(h), f(x), f(gain), f(down), f(weight), n_tok, s.hidden_dim, s.experts_per_token, 1e-5f, stream_);
+        const int n_tok = in.n_tok, heads_dim = in.heads_dim, kv_dim = in.kv_dim;
+        const double t = n_tok, d = s.hidden_dim;
+        row("rmsnorm", n_tok, t * d * 10 + double(in.n_slots) * d * 4, 0, [&](int) {
+            rmsnorm(b(in.h), f(in.x), f(in.gain), f(in.down), f(in.weight), n_tok, s.hidden_dim, s.experts_per_token,
+                    1e-5f, stream_);
         });
         row("qkv", n_tok, double(w_q_.bytes + w_k_.bytes + w_v_.bytes) + t * (d + heads_dim + 2 * kv_dim) * 2,
             2 * t * d * (heads_dim + 2 * kv_dim), [&](int r) {
                 const QkvWeights w{w_q_[r], w_k_[r], w_v_[r]};
-                qkv(b(q), kv, b(h), w, f_of(d_turns), tokens, s.head_dim, stream_);
+                qkv(b(in.q), in.kv, b(in.h), w, as<float>(in.turns), in.tokens, s.head_dim, stream_);
             });
         row("attention", n_tok, t * (kContext + 1) * kv_dim * 4 + t * heads_dim * 4, 4 * t * (kContext + 1) * heads_dim,
             [&](int) {
-                attention(b(q), b(q), kv, f_of(d_sinks), reinterpret_cast<const QueryTile*>(d_tiles.data()), n_tok, 2,
-                          tokens, s.n_attn_heads, s.n_kv_heads, s.head_dim, scratch.data(), stream_);
+                attention(b(in.q), b(in.q), in.kv, as<float>(in.sinks), as<QueryTile>(in.query_tiles), n_tok, 2,
+                          in.tokens, s.n_attn_heads, s.n_kv_heads, s.head_dim, in.scratch.data(), stream_);
             });
         row("o", n_tok, double(w_o_.bytes) + t * (heads_dim * 2 + d * 8), 2 * t * d * heads_dim,
-            [&](int r) { gemm_residual(f(x), b(q), w_o_[r], n_tok, stream_); });
+            [&](int r) { gemm_residual(f(in.x), b(in.q), w_o_[r], n_tok, stream_); });
+    }
+
+    void expert_rows(const Inputs& in) const {
+        const Config& s = s_;
+        const int n_tok = in.n_tok, n_slots = in.n_slots;
+        const int tile_rows = expert_tile_rows(n_slots, s.n_experts, gpu::device_info(0).wave_groups);
+        const double t = n_tok, d = s.hidden_dim, active = std::min(n_slots, s.n_experts);
         row("router", n_tok, double(s.n_experts) * d * 2 + t * d * 6, 2 * t * d * s.n_experts, [&](int) {
-            router(b(h), i(d_expert), f(weight), f(x), f(gain), router_w.memory.data(), false, f_of(router_b), n_tok,
-                   s.hidden_dim, s.n_experts, s.experts_per_token, 1e-5f, stream_);
+            router(b(in.h), as<int>(in.expert), f(in.weight), f(in.x), f(in.gain), in.router_w.memory.data(), false,
+                   as<float>(in.router_b), n_tok, s.hidden_dim, s.n_experts, s.experts_per_token, 1e-5f, stream_);
         });
         row("moe sort", n_tok, 8.0 * n_slots, 0,
-            [&](int) { moe_sort(sorted, i(d_chosen), n_slots, s.n_experts, tile_rows, stream_); });
+            [&](int) { moe_sort(in.sorted, as<int>(in.chosen), n_slots, s.n_experts, tile_rows, stream_); });
         row("moe up", n_tok, active * double(w_up_.bytes) + n_slots * (d + s.intermediate_dim) * 2,
             4.0 * n_slots * d * s.intermediate_dim, [&](int r) {
-                moe_up(b(act), b(h), w_up_[r], sorted, n_slots, tile_rows, s.experts_per_token, 7.0f, 1.702f, stream_);
+                moe_up(b(in.act), b(in.h), w_up_[r], in.sorted, n_slots, tile_rows, s.experts_per_token, 7.0f, 1.702f,
+                       stream_);
             });
         row("moe down", n_tok, active * double(w_down_.bytes) + n_slots * (d * 4 + s.intermediate_dim * 2),
             2.0 * n_slots * d * s.intermediate_dim,
-            [&](int r) { moe_down(f(down), b(act), w_down_[r], sorted, n_slots, tile_rows, stream_); });
-        row("lm_head", n_rows, double(unembed_.bytes) + double(n_rows) * s.vocab_size * 4,
-            2.0 * n_rows * d * s.vocab_size,
-            [&](int r) { gemm_logits(f(logits), b(h), unembed_[r], n_rows, stream_); });
-        row("sample", n_rows, double(n_rows) * s.vocab_size * 4, 0, [&](int) {
-            sample(i(token), f(logits), reinterpret_cast<const RowSampling*>(d_greedy.data()), n_rows, s.vocab_size,
-                   stream_);
-        });
+            [&](int r) { moe_down(f(in.down), b(in.act), w_down_[r], in.sorted, n_slots, tile_rows, stream_); });
     }
 
-  private:
-    static const float* f_of(const DeviceMemory& m) { return reinterpret_cast<const float*>(m.data()); }
+    void head_rows(const Inputs& in) const {
+        const int n = in.n_rows, v = s_.vocab_size;
+        row("lm_head", n, double(unembed_.bytes) + double(n) * v * 4, 2.0 * n * s_.hidden_dim * v,
+            [&](int r) { gemm_logits(f(in.logits), b(in.h), unembed_[r], n, stream_); });
+        row("sample", n, double(n) * v * 4, 0,
+            [&](int) { sample(as<int>(in.token), f(in.logits), as<RowSampling>(in.greedy), n, v, stream_); });
+    }
 
     // bytes, flop: the fewest that the work takes.
     void row(const char* name, int n_tok, double bytes, double flop, const std::function<void(int)>& launch) const {
