@@ -1,15 +1,15 @@
 // group_mma.h: matrix instructions of a group of waves (NVIDIA Hopper's wgmma). They take weights from registers and
 // activations from LDS, and run while the waves go on. The bits are those of mma_weights, in the same order of k.
 //
-//   kGroupWaves       waves of a group; the first one's number is a multiple of it. 0: this target has no such instructions
+//   kGroupWaves       waves of a group; the first one's number is a multiple of it. 0: no such instructions here
 //   group_stage_bytes(n)         LDS for the activations of one depth step, n rows × 64 k
 //   stage_run(stage, n, row, r, run)   stores one row's run r of 8, k from 8 r on
 //   publish_stage()   after a thread's last stage_run, before the barrier: makes the stage visible to the instructions
-//   GroupMma<N>       products with N rows of activations; hardware takes N = 96. Each wave multiplies its own 16 rows of
-//                     weights; a lane's element i of N / 2 is product_at(lane, i)
+//   GroupMma<N>       products with N rows of activations; hardware takes N = 96. Each wave multiplies its own 16 rows
+//                     of weights; a lane's element i of N / 2 is product_at(lane, i)
 //     .begin()        before the first multiply() of a batch: the registers are ready
-//     .multiply(acc, w, half, stage, k16, add)   acc = (add ? acc : 0) + the products of 16 of the stage's k; w.run[half]
-//                     holds the weights, k16 = 2 · (which 32 k) + half
+//     .multiply(acc, w, half, stage, k16, add)   acc = (add ? acc : 0) + the products of 16 of the stage's k;
+//                     w.run[half] holds the weights, k16 = 2 · (which 32 k) + half
 //     .commit()       ends a batch
 //     .wait<n>(acc)   waits for all batches but the last n. Their weights' registers and their stage are free then; for
 //                     n = 0, acc too

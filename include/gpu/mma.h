@@ -5,9 +5,11 @@
 //   Run               8 consecutive k of one row: 16 bytes, what one load brings
 //   Frag              a lane's share of an operand tile of 16 × 32: kRuns runs; only the first kHolders lanes hold
 //                     different ones, the others repeat them
-//   frag_at(lane, r)  the (row, first k) of a lane's run r; a lane holds kFragRows rows, run r is in its row r % kFragRows
+//   frag_at(lane, r)  the (row, first k) of a lane's run r; a lane holds kFragRows rows, run r is in its row
+//                     r % kFragRows
 //   Acc               a lane's share of the result: kAcc elements
-//   acc_at(lane, i)   the (row, col) of a lane's element i. A lane holds kAccRows rows, element i is in its row acc_row(i)
+//   acc_at(lane, i)   the (row, col) of a lane's element i. A lane holds kAccRows rows, element i is in its row
+//                     acc_row(i)
 //   row_max, row_sum  over all columns of a lane's row: combines the lanes that hold it, in a fixed order
 //   mma(acc, a, b)    the instruction; every lane of the wave must call it
 //   frag_of(c0, c1)   results of two tiles side by side, rounded, as an operand with 32 k; column c is then found at

@@ -1,7 +1,8 @@
 // mxfp4.h: E2M1 codes to bf16, exactly. How a run's 8 codes stand in a word and how a scale is stored is what the
 // target decodes cheapest, so each kind of target defines it in a file of its own:
 //
-//   placed_code(i, code)         the word of a run's codes with code i (4 bits: sign, then magnitude) of 8 put in, all else 0
+//   placed_code(i, code)         the word of a run's codes with code i (4 bits: sign, then magnitude) of 8 put in, all
+//                                else 0
 //   kScaleToPacked               what is added to an E8M0 scale to make a packed one
 //   decode_mxfp4(codes, scale)   such a word and its packed scale, as a run
 //

@@ -37,10 +37,6 @@ __device__ inline float wave_sum(float v) {
     for (int mask = kWave / 2; mask > 0; mask /= 2) v += shfl_xor(v, mask);
     return v;
 }
-__device__ inline float wave_max(float v) {
-    for (int mask = kWave / 2; mask > 0; mask /= 2) v = fmaxf(v, shfl_xor(v, mask));
-    return v;
-}
 
 // A kernel launched by GPU_LAUNCH_CHAINED may have its blocks come in while the kernel before it still runs. It must
 // call wait_for_previous() before it touches what that kernel may write or read; let_next_begin() lets the one after it

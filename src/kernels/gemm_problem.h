@@ -11,7 +11,8 @@
 //   bool tile(int index, int max_rows, Rows&)   the index-th group of rows (tokens); false: there is none
 //   const bf16* x(const Rows&, int m)       row m's activations (Kp)
 //   const Run* tiles(const Rows&, int slab), const uint32_t* scales(const Rows&, int slab)
-//   float bias(const Rows&, int slab, int tile, int col)   of row `col` of one of the slab's two tiles; 0 past the matrix
+//   float bias(const Rows&, int slab, int tile, int col)   of row `col` of one of the slab's two tiles; 0 past the
+//                                           matrix
 //   Place place(int slab)                   what its results are; made once
 //   void store(const Rows&, const Place&, int m, int col, float first, float second)
 //                                           results of row `col` of the slab's two tiles, bias added

@@ -29,7 +29,7 @@ void probe_frag_of(float* d, const float* c, const bf16* b, gpu::Stream stream);
 void probe_rows(float* sum, float* max, const float* c, gpu::Stream stream);
 
 struct WaveAnswers {
-    float from_5_on, from_xor_3, sum, max, block_sum;
+    float from_5_on, from_xor_3, sum, block_sum;
     int lane, wave, n_waves;
     unsigned long long ballot;  // value > 0
 };

@@ -102,7 +102,6 @@ __global__ void wave_kernel(WaveAnswers* answers, const float* value) {
     a.from_xor_3 = shfl_xor(v, 3);
     a.ballot = wave_ballot(v > 0);
     a.sum = wave_sum(v);
-    a.max = wave_max(v);
     a.block_sum = block_sum(v, reinterpret_cast<float*>(lds));
     answers[threadIdx.x] = a;
 }
