@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "engine.h"
 
-struct Answer {
+struct Generated {
     std::vector<std::vector<float>> logits;  // of each prompt position, (V)
     std::vector<int> tokens;
     std::string error;
@@ -17,7 +17,7 @@ struct Answer {
 
 class ScoredJob : public Job {
   public:
-    ScoredJob(Answer& answer, std::vector<int> ids, int max_new, int vocab_size)
+    ScoredJob(Generated& answer, std::vector<int> ids, int max_new, int vocab_size)
         : answer_(answer), vocab_size_(vocab_size) {
         prompt = std::move(ids);
         max_new_tokens = max_new;
@@ -32,7 +32,7 @@ class ScoredJob : public Job {
     void on_error(const std::string& why) override { answer_.error = why; }
 
   private:
-    Answer& answer_;
+    Generated& answer_;
     int vocab_size_;
 };
 
@@ -41,8 +41,9 @@ struct Prompt {
     int max_new;
 };
 
-inline std::vector<Answer> run(const Model& model, const std::vector<Prompt>& prompts, const EngineOptions& options) {
-    std::vector<Answer> answers(prompts.size());
+inline std::vector<Generated> run(const Model& model, const std::vector<Prompt>& prompts,
+                                  const EngineOptions& options) {
+    std::vector<Generated> answers(prompts.size());
     Engine engine(model, options);
     size_t next = 0;
     engine.run([&]() -> std::unique_ptr<Job> {
@@ -50,7 +51,7 @@ inline std::vector<Answer> run(const Model& model, const std::vector<Prompt>& pr
         const size_t i = next++;
         return std::make_unique<ScoredJob>(answers[i], prompts[i].ids, prompts[i].max_new, model.config.vocab_size);
     });
-    for (const Answer& answer : answers) EXPECT_EQ(answer.error, "");
+    for (const Generated& answer : answers) EXPECT_EQ(answer.error, "");
     return answers;
 }
 

@@ -74,7 +74,7 @@ TEST_P(F16Model, ComputesWhatTheSameValuesInF32Do) {
                 options.precision = precision;
                 options.cpu_isa = kernels->flag;
                 options.reference = reference;
-                const std::vector<Answer> got = run(a, prompts, options), want = run(b, prompts, options);
+                const std::vector<Generated> got = run(a, prompts, options), want = run(b, prompts, options);
                 for (size_t i = 0; i < prompts.size(); i++) {
                     EXPECT_EQ(got[i].tokens, want[i].tokens) << kernels->name;
                     EXPECT_EQ(got[i].logits, want[i].logits) << kernels->name;

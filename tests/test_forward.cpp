@@ -24,7 +24,7 @@ EngineOptions options_for(int max_sequences, bool reference = false) {
 }
 
 // 2e-4 on logits of rms 2: f32 rounding over the model's depth; the reference implementation's own is of that size.
-void expect_oracle(const Oracle& oracle, const std::vector<Answer>& answers) {
+void expect_oracle(const Oracle& oracle, const std::vector<Generated>& answers) {
     for (size_t i = 0; i < answers.size(); i++) {
         SCOPED_TRACE("prompt of " + std::to_string(oracle.prompts[i].ids.size()));
         EXPECT_EQ(answers[i].tokens, oracle.greedy[i]);
@@ -35,7 +35,7 @@ void expect_oracle(const Oracle& oracle, const std::vector<Answer>& answers) {
     }
 }
 
-double relative_l2(const Oracle& oracle, const std::vector<Answer>& answers) {
+double relative_l2(const Oracle& oracle, const std::vector<Generated>& answers) {
     double squares = 0, difference = 0;
     for (size_t i = 0; i < answers.size(); i++)
         for (size_t r = 0; r < oracle.logits[i].rows.size(); r++)
@@ -103,7 +103,7 @@ std::vector<Prompt> varied_prompts(int vocab_size) {
     return prompts;
 }
 
-void expect_same_bits(const std::vector<Answer>& a, const std::vector<Answer>& b) {
+void expect_same_bits(const std::vector<Generated>& a, const std::vector<Generated>& b) {
     ASSERT_EQ(a.size(), b.size());
     for (size_t i = 0; i < a.size(); i++) {
         EXPECT_EQ(a[i].tokens, b[i].tokens) << "request " << i;
@@ -149,7 +149,7 @@ TEST_P(ForwardPath, SameBitsWhateverElseIsInTheBatch) {
     for (const char* format : {"mxfp4", "bf16"}) {
         const TinyModel tiny(format);
         const std::vector<Prompt> prompts = varied_prompts(tiny.model().config.vocab_size);
-        const std::vector<Answer> alone = run(tiny.model(), prompts, options(1));
+        const std::vector<Generated> alone = run(tiny.model(), prompts, options(1));
         for (const int together : {2, 5, 32}) expect_same_bits(alone, run(tiny.model(), prompts, options(together)));
     }
 }
@@ -159,9 +159,9 @@ TEST_P(ForwardPath, SameBitsWithAnyNumberOfThreads) {
     const std::vector<Prompt> prompts = varied_prompts(tiny.model().config.vocab_size);
     const int threads = omp_get_max_threads();
     omp_set_num_threads(1);
-    const std::vector<Answer> one = run(tiny.model(), prompts, options(4));
+    const std::vector<Generated> one = run(tiny.model(), prompts, options(4));
     omp_set_num_threads(3);
-    const std::vector<Answer> three = run(tiny.model(), prompts, options(4));
+    const std::vector<Generated> three = run(tiny.model(), prompts, options(4));
     omp_set_num_threads(threads);
     expect_same_bits(one, three);
 }
@@ -169,10 +169,10 @@ TEST_P(ForwardPath, SameBitsWithAnyNumberOfThreads) {
 TEST_P(ForwardPath, SameBitsWhenTokensArriveAsAPromptOrAreGenerated) {
     const TinyModel tiny("mxfp4");
     const std::vector<int> ids{1, 2, 3, 4, 5};
-    const std::vector<Answer> generated = run(tiny.model(), {{ids, 40}}, options(1));
+    const std::vector<Generated> generated = run(tiny.model(), {{ids, 40}}, options(1));
     Prompt whole{ids, 1};
     whole.ids.insert(whole.ids.end(), generated[0].tokens.begin(), generated[0].tokens.end() - 1);
-    const std::vector<Answer> scored = run(tiny.model(), {whole}, options(1));
+    const std::vector<Generated> scored = run(tiny.model(), {whole}, options(1));
     EXPECT_EQ(scored[0].tokens[0], generated[0].tokens.back());
     for (size_t p = 0; p < ids.size(); p++)
         EXPECT_EQ(largest_difference(generated[0].logits[p], scored[0].logits[p]), 0);
@@ -185,7 +185,7 @@ TEST_P(ForwardPath, StaysCloseToTheOracle) {
     const Oracle oracle("tiny");
     for (const char* format : {"mxfp4", "bf16"}) {
         const TinyModel tiny(format);
-        const std::vector<Answer> answers = run(tiny.model(), oracle.prompts, options(8));
+        const std::vector<Generated> answers = run(tiny.model(), oracle.prompts, options(8));
         if (GetParam().precision == Precision::kF32) {
             expect_oracle(oracle, answers);
             continue;
@@ -214,7 +214,7 @@ TEST(Forward, RequestLongerThanTheCacheWasSizedFor) {
     const TinyModel tiny("mxfp4", {"sliding_window=100"});
     const std::vector<Prompt> prompts{varied_prompts(tiny.model().config.vocab_size)[6]};  // 300 tokens
     EngineOptions options = options_for(8);
-    const std::vector<Answer> want = run(tiny.model(), prompts, options);
+    const std::vector<Generated> want = run(tiny.model(), prompts, options);
     options.max_request_positions = 64;  // 8 of which hold the 309 positions
     expect_same_bits(want, run(tiny.model(), prompts, options));
 }
@@ -258,12 +258,13 @@ TEST(Forward, NoThreadsOfTheCallerAreLeftBesideTheEngines) {
 
 // The bf16 mode of every instruction set. Random models of odd shapes round worse than `tiny`, and a near-tie of
 // experts may be decided the other way: so the median position of all, and twice the oracle's bound.
-void expect_bf16_paths_close(const Model& model, const std::vector<Prompt>& prompts, const std::vector<Answer>& want) {
+void expect_bf16_paths_close(const Model& model, const std::vector<Prompt>& prompts,
+                             const std::vector<Generated>& want) {
     for (const Kernels* kernels : available_kernels()) {
         EngineOptions options = options_for(4);
         options.precision = Precision::kBF16;
         options.cpu_isa = kernels->flag;
-        const std::vector<Answer> got = run(model, prompts, options);
+        const std::vector<Generated> got = run(model, prompts, options);
         std::vector<double> relative;
         for (size_t i = 0; i < prompts.size(); i++)
             for (size_t p = 0; p < want[i].logits.size(); p++) {
@@ -299,8 +300,8 @@ TEST(Forward, BatchedEqualsReferenceOnOtherGeometries) {
             const TinyModel tiny(format, variant);
             const std::vector<Prompt> all = varied_prompts(tiny.model().config.vocab_size);
             const std::vector<Prompt> prompts{all[1], all[5]};  // 2 and 63 tokens
-            const std::vector<Answer> want = run(tiny.model(), prompts, options_for(4, /*reference=*/true));
-            const std::vector<Answer> got = run(tiny.model(), prompts, options_for(4));
+            const std::vector<Generated> want = run(tiny.model(), prompts, options_for(4, /*reference=*/true));
+            const std::vector<Generated> got = run(tiny.model(), prompts, options_for(4));
             expect_bf16_paths_close(tiny.model(), prompts, want);
             for (size_t i = 0; i < prompts.size(); i++)
                 for (size_t p = 0; p < want[i].logits.size(); p++)

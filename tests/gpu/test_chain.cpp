@@ -36,9 +36,9 @@ EngineOptions chain_options(int n_gpus, int gpus_per_replica) {
 }
 
 // Some of them within a page, some over two, one of them scored.
-std::vector<Answer> answers_of(const Model& model, const EngineOptions& options) {
+std::vector<Generated> answers_of(const Model& model, const EngineOptions& options) {
     const std::vector<int> lengths = {3, 17, 40};
-    std::vector<Answer> answers(lengths.size());
+    std::vector<Generated> answers(lengths.size());
     Engine engine(model, options);
     size_t next = 0;
     engine.run([&]() -> std::unique_ptr<Job> {
@@ -51,11 +51,11 @@ std::vector<Answer> answers_of(const Model& model, const EngineOptions& options)
         job->sampling = {i % 2 ? 0.0f : 1.0f, 0.9f, i};
         return job;
     });
-    for (const Answer& answer : answers) EXPECT_EQ(answer.error, "");
+    for (const Generated& answer : answers) EXPECT_EQ(answer.error, "");
     return answers;
 }
 
-void expect_same(const std::vector<Answer>& got, const std::vector<Answer>& want) {
+void expect_same(const std::vector<Generated>& got, const std::vector<Generated>& want) {
     for (size_t i = 0; i < want.size(); i++) {
         EXPECT_EQ(got[i].tokens, want[i].tokens) << "request " << i;
         EXPECT_EQ(got[i].logits, want[i].logits) << "request " << i;
@@ -64,7 +64,7 @@ void expect_same(const std::vector<Answer>& got, const std::vector<Answer>& want
 
 TEST(GpuChain, AnyNumberOfReplicasAndDevicesGiveTheSameBits) {
     const TinyModel tiny("mxfp4", {"num_hidden_layers=3"});
-    const std::vector<Answer> want = answers_of(tiny.model(), chain_options(1, 1));
+    const std::vector<Generated> want = answers_of(tiny.model(), chain_options(1, 1));
     const struct {
         int n_gpus, gpus_per_replica;
         bool peers;
@@ -76,7 +76,7 @@ TEST(GpuChain, AnyNumberOfReplicasAndDevicesGiveTheSameBits) {
         testing::internal::CaptureStderr();
         EngineOptions options = chain_options(c.n_gpus, c.gpus_per_replica);
         options.peer_copies = c.peers;
-        const std::vector<Answer> got = answers_of(tiny.model(), options);
+        const std::vector<Generated> got = answers_of(tiny.model(), options);
         testing::internal::GetCapturedStderr();
         expect_same(got, want);
     }

@@ -20,12 +20,12 @@ EngineOptions gpu_options(int max_sequences) {
     return options;
 }
 
-std::vector<Answer> run_on_gpu(const Model& model, const std::vector<Prompt>& prompts, int max_sequences) {
+std::vector<Generated> run_on_gpu(const Model& model, const std::vector<Prompt>& prompts, int max_sequences) {
     return run(model, prompts, gpu_options(max_sequences));
 }
 
 // With the roundings that the GPU makes: the CPU's bf16 instructions have some of their own.
-std::vector<Answer> run_on_cpu(const Model& model, const std::vector<Prompt>& prompts) {
+std::vector<Generated> run_on_cpu(const Model& model, const std::vector<Prompt>& prompts) {
     EngineOptions options = gpu_options(32);
     options.gpu = false;
     const std::vector<const Kernels*>& sets = available_kernels();
@@ -57,7 +57,7 @@ std::vector<Prompt> some_prompts(int vocab_size) {
     return prompts;
 }
 
-void expect_same_bits(const std::vector<Answer>& a, const std::vector<Answer>& b) {
+void expect_same_bits(const std::vector<Generated>& a, const std::vector<Generated>& b) {
     for (size_t i = 0; i < a.size(); i++) {
         EXPECT_EQ(a[i].tokens, b[i].tokens) << "prompt " << i;
         EXPECT_EQ(a[i].logits, b[i].logits) << "prompt " << i;
@@ -81,7 +81,7 @@ class GpuModel : public testing::TestWithParam<const char*> {};
 TEST_P(GpuModel, StaysCloseToTheOracle) {
     const TinyModel tiny(GetParam());
     const Oracle oracle("tiny");
-    const std::vector<Answer> answers = run_on_gpu(tiny.model(), oracle.prompts, 32);
+    const std::vector<Generated> answers = run_on_gpu(tiny.model(), oracle.prompts, 32);
     std::vector<std::vector<float>> got, want;
     for (size_t i = 0; i < answers.size(); i++) {
         const Oracle::Logits& logits = oracle.logits[i];
@@ -93,7 +93,7 @@ TEST_P(GpuModel, StaysCloseToTheOracle) {
 }
 
 // Of each row of logits, ascending.
-std::vector<double> row_distances(const Answer& got, const Answer& want) {
+std::vector<double> row_distances(const Generated& got, const Generated& want) {
     std::vector<double> rows;
     for (size_t r = 0; r < want.logits.size(); r++) rows.push_back(relative_l2({got.logits.at(r)}, {want.logits[r]}));
     std::sort(rows.begin(), rows.end());
@@ -103,7 +103,7 @@ std::vector<double> row_distances(const Answer& got, const Answer& want) {
 // The same roundings after sums in another order. Until a sum falls on the other side of a rounding's edge the two
 // agree to 1e-5; from there on the roundings of all that follows differ, which in this model is 6e-3, and once in a
 // while another expert is chosen. So: the typical row.
-void expect_close_to_cpu(const std::vector<Answer>& got, const std::vector<Answer>& want) {
+void expect_close_to_cpu(const std::vector<Generated>& got, const std::vector<Generated>& want) {
     for (size_t i = 0; i < got.size(); i++) {
         const std::vector<double> rows = row_distances(got[i], want[i]);
         EXPECT_LE(rows[rows.size() / 2], 1e-2) << "prompt " << i;
@@ -113,7 +113,7 @@ void expect_close_to_cpu(const std::vector<Answer>& got, const std::vector<Answe
 TEST_P(GpuModel, StaysCloserToTheCpuInBf16) {
     const TinyModel tiny(GetParam());
     const std::vector<Prompt> prompts = some_prompts(tiny.model().config.vocab_size);
-    const std::vector<Answer> got = run_on_gpu(tiny.model(), prompts, 32), want = run_on_cpu(tiny.model(), prompts);
+    const std::vector<Generated> got = run_on_gpu(tiny.model(), prompts, 32), want = run_on_cpu(tiny.model(), prompts);
     expect_close_to_cpu(got, want);
     for (size_t i = 0; i < 7; i++)  // the short ones as a whole
         EXPECT_LE(relative_l2(got[i].logits, want[i].logits), 5e-3) << "prompt " << i;
@@ -122,7 +122,7 @@ TEST_P(GpuModel, StaysCloserToTheCpuInBf16) {
 TEST_P(GpuModel, SameBitsAloneAndInABatch) {
     const TinyModel tiny(GetParam());
     const std::vector<Prompt> prompts = some_prompts(tiny.model().config.vocab_size);
-    const std::vector<Answer> together = run_on_gpu(tiny.model(), prompts, 32);
+    const std::vector<Generated> together = run_on_gpu(tiny.model(), prompts, 32);
     expect_same_bits(run_on_gpu(tiny.model(), prompts, 1), together);
     expect_same_bits(run_on_gpu(tiny.model(), prompts, 3), together);
 }
@@ -132,12 +132,12 @@ TEST_P(GpuModel, SameBitsWhenTokensArriveAsAPromptOrAreGenerated) {
     const TinyModel tiny(GetParam());
     std::vector<Prompt> prompts = some_prompts(tiny.model().config.vocab_size);
     for (Prompt& prompt : prompts) prompt.max_new = 8;
-    const std::vector<Answer> first = run_on_gpu(tiny.model(), prompts, 4);
+    const std::vector<Generated> first = run_on_gpu(tiny.model(), prompts, 4);
     for (size_t i = 0; i < prompts.size(); i++) {
         prompts[i].ids.insert(prompts[i].ids.end(), first[i].tokens.begin(), first[i].tokens.end() - 1);
         prompts[i].max_new = 1;
     }
-    const std::vector<Answer> second = run_on_gpu(tiny.model(), prompts, 4);
+    const std::vector<Generated> second = run_on_gpu(tiny.model(), prompts, 4);
     for (size_t i = 0; i < prompts.size(); i++)
         EXPECT_EQ(second[i].tokens.at(0), first[i].tokens.back()) << "prompt " << i;
 }
@@ -153,7 +153,7 @@ TEST(GpuModelGraphs, BytesOfReplayedStepsAreCounted) {
         EngineOptions options = gpu_options(2);
         options.graphs = graphs;
         Engine engine(tiny.model(), options);
-        Answer answer;
+        Generated answer;
         bool given = false;
         engine.run([&]() -> std::unique_ptr<Job> {
             if (std::exchange(given, true)) return nullptr;
@@ -201,7 +201,7 @@ TEST(GpuTrainedModel, LogitsAreThoseOfTheCpuInBf16) {
     std::vector<Prompt> prompts;
     for (size_t i = 0; i < golden().size(); i += 10)
         prompts.push_back({golden()[i]["prompt"].get<std::vector<int>>(), 1});
-    const std::vector<Answer> got = run_on_gpu(model, prompts, 4), want = run_on_cpu(model, prompts);
+    const std::vector<Generated> got = run_on_gpu(model, prompts, 4), want = run_on_cpu(model, prompts);
     for (size_t i = 0; i < prompts.size(); i++) {
         const std::vector<double> rows = row_distances(got[i], want[i]);
         EXPECT_LE(rows[rows.size() * 8 / 10], 5e-3) << "prompt " << i;
