@@ -112,7 +112,8 @@ struct Qkv : DenseRows {
     }
 };
 
-struct Residual : DenseRows {
+// One matrix, f32 results.
+struct DenseProduct : DenseRows {
     static constexpr bool kMxfp4 = false, kFixedTiles = true;
     DenseMatrix w;
     float* out;
@@ -121,6 +122,9 @@ struct Residual : DenseRows {
     __device__ const uint32_t* scales(const Rows&, int) const { return nullptr; }
     using Place = int;  // the slab
     __device__ Place place(int slab) const { return slab; }
+};
+
+struct Residual : DenseProduct {
     __device__ float bias(const Rows&, int slab, int tile, int col) const {
         return w.bias_at(kSlabRows * slab + kTile * tile + col);
     }
@@ -132,15 +136,7 @@ struct Residual : DenseRows {
     }
 };
 
-struct Logits : DenseRows {
-    static constexpr bool kMxfp4 = false, kFixedTiles = true;
-    DenseMatrix w;
-    float* out;
-
-    __device__ const Run* tiles(const Rows&, int slab) const { return w.slab(slab); }
-    __device__ const uint32_t* scales(const Rows&, int) const { return nullptr; }
-    using Place = int;  // the slab
-    __device__ Place place(int slab) const { return slab; }
+struct Logits : DenseProduct {
     __device__ float bias(const Rows&, int, int, int) const { return 0; }
     __device__ void store(const Rows& rows, Place slab, int m, int col, float first, float second) const {
         const int row = kSlabRows * slab + col;
