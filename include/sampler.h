@@ -4,16 +4,14 @@
 
 #include "engine.h"
 
-// A number in [0, 1) that is a function of (seed, pos) alone, so that a request draws the same numbers in any batch.
-double random_uniform(uint64_t seed, uint64_t pos);
-
 // In place of a token: the logits hold a NaN or +infinity, or no number at all. -infinity rules a token out.
 constexpr int kNotFinite = -2;
 
 // The largest of n logits, ties to the smaller id; or kNotFinite.
 int most_likely(const float* logits, int n);
 
-// Draws a token from logits (vocab_size), or says kNotFinite. `pos` is the position whose logits these are. temperature
-// 0: the largest, ties to the smaller id. Otherwise softmax(logits / temperature), cut to the smallest set of most
-// likely tokens (ties to the smaller id) that holds top_p of the probability.
+// Draws a token from logits (vocab_size), or says kNotFinite. `pos` is the position whose logits these are; it and the
+// seed alone give the number that is drawn with, so that a request draws the same in any batch. temperature 0: the
+// largest, ties to the smaller id. Otherwise softmax(logits / temperature), cut to the smallest set of most likely
+// tokens (ties to the smaller id) that holds top_p of the probability.
 int sample_token(const float* logits, int vocab_size, const Sampling& sampling, uint64_t pos);

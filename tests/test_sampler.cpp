@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/mix.h"
 #include "sampler.h"
 
 namespace {

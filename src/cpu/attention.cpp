@@ -8,8 +8,6 @@
 
 namespace {
 
-constexpr int kSpanPositions = 128;  // kSplitKeys of src/kernels/kernels.h
-
 // Scores of n keys from position `first` on to weights exp(score - largest), each rounded as a GPU rounds what it gives
 // its matrix cores: relative to the largest score so far, page by page within spans of kSpanPositions. Returns the sum
 // of the unrounded weights.

@@ -59,11 +59,6 @@ int most_likely(const float* logits, int n) {
     return found;
 }
 
-double random_uniform(uint64_t seed, uint64_t pos) {
-    const uint64_t bits = mix64(mix64(seed + 0x9e3779b97f4a7c15) ^ (pos + 1) * 0xd1342543de82ef95);
-    return double(bits >> 11) * 0x1p-53;
-}
-
 int sample_token(const float* logits, int vocab_size, const Sampling& sampling, uint64_t pos) {
     const int top = most_likely(logits, vocab_size);
     if (sampling.temperature == 0 || top == kNotFinite) return top;

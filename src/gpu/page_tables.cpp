@@ -5,6 +5,7 @@
 #include <cstring>
 
 static_assert(kPagePositions == kKvPagePositions, "the scheduler's pages are the kernels'");
+static_assert(kSpanPositions == kSplitKeys, "the CPU's roundings are the kernels'");
 
 PageTables::PageTables(const Config& config, const Capacity& capacity)
     : full_stride_(std::min(capacity.n_pages, pages_for(config.max_context))),

@@ -7,8 +7,8 @@
 constexpr int kMaxStepTokens = 4096;
 // Of one prompt at a time: short enough that few sliding pages (window + chunk) are enough for it.
 constexpr int kGpuPrefillChunk = 512;
-// Of all prompts in a step that decodes too: half of a step, so that whoever reads an answer waits at most twice as long
-// for a token as without prompts; and enough rows for every expert's block.
+// Of all prompts in a step that decodes too: half of a step, so that whoever reads an answer waits at most twice as
+// long for a token as without prompts; and enough rows for every expert's block.
 constexpr int kMaxPrefillBesideDecode = 2048;
 // Rows of logits at once: 256 × 201088 floats are 206 MB.
 constexpr int kLogitRowsAtOnce = 256;

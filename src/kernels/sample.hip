@@ -222,18 +222,12 @@ __device__ uint64_t fraction_of(double u, uint64_t sum) {
     return target < sum ? target : sum - 1;
 }
 
-// As random_uniform() in sampler.cpp.
-__device__ double uniform(uint64_t seed, uint64_t pos) {
-    const uint64_t bits = mix64(mix64(seed + 0x9e3779b97f4a7c15) ^ (pos + 1) * 0xd1342543de82ef95);
-    return double(bits >> 11) * 0x1p-53;
-}
-
 __device__ int draw(const Row& row, const RowSampling& sampling, Scratch& scratch) {
     // All that weighs anything. A tiny temperature leaves the largest logit alone.
     Interval all = {row.largest - kDeepest * row.temperature, row.largest};
     if (!(all.low < all.high)) all.low = nextafterf(all.high, -INFINITY);
     const Total total = total_in(row, all, scratch);
-    const double u = uniform(sampling.seed, sampling.pos);
+    const double u = random_uniform(sampling.seed, sampling.pos);
     if (sampling.top_p >= 1) return find_by_id(row, all, 0, fraction_of(u, total.weight), scratch).id;
     // The last token that is kept is the first with which the sum reaches top_p · total.
     const double enough = ceil(double(sampling.top_p) * double(total.weight));
