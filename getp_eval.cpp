@@ -88,7 +88,8 @@ class Results : public ResultSink {
         const double busy_s = engine.prefill_s + engine.decode_s;
         const double gb = double(engine.prefill_bytes + engine.decode_bytes) * 1e-9;
         log_line("requests: {} ok, {} failed", n_ok_, n_failed_);
-        log_line("tokens: {} in prompts, {} generated", n_prompt_, n_generated_);
+        log_line("tokens: {} in prompts, {} of them reused, {} generated", n_prompt_, engine.reused_tokens,
+                 n_generated_);
         log_line("warm-up (s): {:f}", run.warm_up_s);
         log_line("elapsed (s): {:f}", run.inference_s);
         log_line("achieved throughput TPS (tok/s): {:f}",

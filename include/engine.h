@@ -42,6 +42,8 @@ class Job {
     // Asked before every step, from any thread: true ends the job there, with kCancelled, be it waiting, in its prompt
     // or decoding.
     virtual bool cancelled() const { return false; }
+    // Before the first token: so many tokens of the prompt were found in the KV cache, and are not computed again.
+    virtual void on_reused(int /*n*/) {}
     virtual void on_done(Finish finish) = 0;
     // Instead of on_done, and of what has not come yet: the request cannot run (an id outside the vocabulary, longer
     // than the context, more KV cache than there is), or not go on. One line.
@@ -57,6 +59,7 @@ struct EngineOptions {
     std::optional<Precision> precision;  // absent: bf16 where that is faster: GPUs, CPUs with products of it
     int max_sequences = 32;              // requests in flight a replica, at most
     int max_request_positions = 0;       // prompt + answer of the longest request; 0: the model's context
+    bool prefix_cache = true;            // look for the beginning of a prompt in the KV cache
     int64_t kv_bytes = 0;    // KV cache a replica; 0: what max_sequences full-length requests need, or what fits
     std::string cpu_isa;     // amx, avx512-bf16, avx512, avx2, neon, portable; "": the best that this CPU has
     bool reference = false;  // the plain f32 path of src/cpu/reference.cpp: slow, the definition of right
@@ -82,6 +85,7 @@ struct EngineStats {
     int64_t prompt_tokens = 0, new_tokens = 0;
     int64_t prefill_steps = 0, decode_steps = 0;
     double prefill_s = 0, decode_s = 0;
+    int64_t reused_tokens = 0;       // of prompts, found in the KV cache; not among prompt_tokens
     int64_t put_back = 0;            // requests, for want of KV pages; what they had so far was computed again
     int64_t prefill_new_tokens = 0;  // of new_tokens, those sampled in prefill steps
     int64_t prefill_bytes = 0, decode_bytes = 0;  // of weights and KV cache read

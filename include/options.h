@@ -34,6 +34,7 @@ struct Options : RequestOptions {
     int64_t gpu_memory_bytes = 0;        // or so many; 0: the share
     bool peer_copies = true;             // false: --no-peer-copies
     int64_t kv_memory = 0;               // bytes of KV cache on a device; 0: what fits
+    bool prefix_cache = true;            // false: --no-prefix-cache
     bool graphs = true;                  // false: --no-graph
     bool synchronous = false;            // --sync: wait after every kernel
     bool reference = false;              // compute with the plain reference path

@@ -65,8 +65,9 @@ struct StepResult {
 struct Capacity {
     int max_sequences = 0;
     int max_batch_tokens = 0;
-    int prefill_chunk = 0;  // a prompt is cut at multiples of this, which divides max_batch_tokens
-    int n_pages = 0;        // in the pool
+    int prefill_chunk = 0;    // a prompt is cut at multiples of this, which divides max_batch_tokens
+    int n_pages = 0;          // in the pool
+    bool keeps_pages = true;  // what is in a page stays there, for another slot too, until the page begins anew
     // Of all prompts together in a step that decodes too, so that those who read wait little; at least a chunk.
     int max_prefill_tokens_beside_decode = 0;
     int steps_in_flight = 1;  // submitted and not collected, at most

@@ -156,6 +156,7 @@ struct ToolCall {
 struct Answer {
     std::string error;  // not empty: the request failed, and the rest is empty
     int n_prompt = 0;
+    int n_reused = 0;      // of n_prompt, found in the KV cache
     int n_reasoning = 0;   // kChat: ids of the analysis, without its header
     std::vector<int> ids;  // all that was generated, a stop id included
     Finish finish = Finish::kStop;

@@ -10,7 +10,6 @@
 #include <mutex>
 #include <thread>
 
-#include "engine/job_queue.h"
 #include "paged_memory.h"
 #include "replica.h"
 
@@ -460,30 +459,6 @@ TEST(Engine, AStepOfCancelledJobsMayEndEarly) {
     EXPECT_EQ(b.finish, Finish::kCancelled);
 }
 
-TEST(Engine, TheLongestComesFirstAndNobodyWaitsForEver) {
-    JobQueue queue(4, 1);
-    std::vector<Fate> fates(20);
-    int n_pushed = 0;
-    const auto push = [&](int max_new) {
-        queue.push(std::make_unique<FakeJob>(fates[size_t(n_pushed++)], 3, max_new));
-    };
-    const auto take = [&] {
-        QueuedJob job;
-        EXPECT_EQ(queue.take(job), Supply::kJob);
-        return job.job->max_new_tokens;
-    };
-    for (const int max_new : {5, 9, 7, 9}) push(max_new);
-    for (const int max_new : {9, 9, 7, 5}) EXPECT_EQ(take(), max_new);
-    push(1);
-    for (int i = 0; i < 4; i++) {
-        push(10 + i);
-        EXPECT_EQ(take(), 10 + i);
-    }
-    push(20);
-    EXPECT_EQ(take(), 1) << "four have passed it";
-    EXPECT_EQ(take(), 20);
-}
-
 // Ends where the model says so, nobody knows when: at one id of 125 that it says.
 class OpenJob : public FakeJob {
   public:
@@ -517,6 +492,91 @@ TEST(Engine, ManyRequestsOfUnknownLengthInAPoolThatIsTooSmall) {
             ASSERT_EQ(int(fates[i].logit_positions.size()), i % 5 == 0 ? prompt_length(int(i)) : 0) << i;
         }
     }
+}
+
+std::vector<int> expected_after(std::vector<int> ids, int n) {
+    std::vector<int> tokens;
+    for (int i = 0; i < n; i++) {
+        tokens.push_back(next_token(ids));
+        ids.push_back(tokens.back());
+    }
+    return tokens;
+}
+
+// n requests of `common` ids and some of their own, 10 tokens each: all right. Returns tokens of prompts computed.
+int64_t computed_prompts(Engine& engine, const std::vector<int>& common, int n, int n_own, bool want_logits = false) {
+    std::vector<Fate> fates(static_cast<size_t>(n));
+    std::vector<std::vector<int>> prompts;
+    for (int i = 0; i < n; i++) {
+        prompts.push_back(common);
+        for (int t = 0; t < n_own; t++) prompts.back().push_back((17 * i + t) % kVocab);
+    }
+    const EngineStats before = engine.stats();
+    int next = 0;
+    engine.run([&]() -> std::unique_ptr<Job> {
+        if (next == n) return nullptr;
+        auto job = std::make_unique<FakeJob>(fates[size_t(next)], 1, 10);
+        job->prompt = prompts[size_t(next++)];
+        job->want_logits = want_logits;
+        return job;
+    });
+    EngineStats stats = engine.stats();
+    stats -= before;
+    for (int i = 0; i < n; i++) {
+        EXPECT_EQ(fates[size_t(i)].tokens, expected_after(prompts[size_t(i)], 10)) << i;
+        EXPECT_EQ(fates[size_t(i)].logit_positions.size(), want_logits ? prompts[size_t(i)].size() : 0u) << i;
+    }
+    if (stats.put_back == 0) {
+        EXPECT_EQ(stats.prompt_tokens + stats.reused_tokens, n * int64_t(prompts[0].size()));
+    }
+    return stats.prompt_tokens;
+}
+
+std::vector<int> some_ids(int n) {
+    std::vector<int> ids;
+    for (int i = 0; i < n; i++) ids.push_back(i * i % kVocab);
+    return ids;
+}
+
+std::vector<std::unique_ptr<Replica>> one_fake(int chain, int max_sequences, int n_pages) {
+    std::vector<std::unique_ptr<Replica>> fakes;
+    fakes.push_back(std::make_unique<FakeReplica>(FakeReplica::BeforeStep(), chain, max_sequences, n_pages));
+    return fakes;
+}
+
+TEST(Engine, APrefixInCommonIsComputedOnce) {
+    for (const int chain : {0, 1, 2, 3}) {
+        Engine engine(small_config(), one_fake(chain, 16, 400));
+        EXPECT_LE(computed_prompts(engine, some_ids(300), 40, 5), 300 + 40 * (5 + 31)) << "all start at once";
+        EXPECT_LE(computed_prompts(engine, some_ids(300), 10, 7), 10 * (7 + 31)) << "and later ones find it";
+    }
+}
+
+TEST(Engine, WhatFollowsAPromptIsAllThatIsComputed) {
+    Engine engine(small_config(), one_fake(1, 4, 400));
+    std::vector<int> history = some_ids(5);
+    for (int turn = 0; turn < 10; turn++) {
+        const auto computed = computed_prompts(engine, history, 1, 0);
+        EXPECT_LE(computed, turn == 0 ? 5 : 40 + 32) << turn;
+        for (int t = 0; t < 40; t++) history.push_back((turn * 7 + t * 3) % kVocab);
+    }
+}
+
+TEST(Engine, APrefixInAPoolThatIsTooSmallIsLeftAndComputedAgain) {
+    for (const int chain : {0, 1, 2})
+        for (const int n_pages : {26, 31, 45}) {
+            Engine engine(small_config(), one_fake(chain, 8, n_pages));
+            for (const int seed : {0, 1, 2, 0}) {
+                std::vector<int> common = some_ids(200 + seed);
+                common[0] = seed;
+                computed_prompts(engine, common, 10, 30);
+            }
+        }
+}
+
+TEST(Engine, WhereLogitsAreWantedAllIsComputed) {
+    Engine engine(small_config(), one_fake(1, 8, 400));
+    for (int round = 0; round < 2; round++) EXPECT_EQ(computed_prompts(engine, some_ids(200), 5, 9, true), 5 * 209);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// test_pages.cpp: answers of a real model do not depend on how many pages of KV cache there are.
+// test_pages.cpp: answers of a real model do not depend on how many pages of KV cache there are, nor on what is
+// found in them.
 #include <gtest/gtest.h>
 
 #include "bf16.h"
@@ -38,8 +39,7 @@ class WildJob : public Job {
     const int vocab_size_;
 };
 
-std::vector<Result> answer(const Model& model, const EngineOptions& options, EngineStats& stats) {
-    Engine engine(model, options);
+std::vector<Result> answer(const Model& model, Engine& engine, EngineStats& stats) {
     std::vector<Result> results(12);
     int next = 0;
     engine.run([&]() -> std::unique_ptr<Job> {
@@ -49,6 +49,11 @@ std::vector<Result> answer(const Model& model, const EngineOptions& options, Eng
     });
     stats = engine.stats();
     return results;
+}
+
+std::vector<Result> answer(const Model& model, const EngineOptions& options, EngineStats& stats) {
+    Engine engine(model, options);
+    return answer(model, engine, stats);
 }
 
 TEST(Pages, ATinyPoolChangesNoBit) {
@@ -66,6 +71,26 @@ TEST(Pages, ATinyPoolChangesNoBit) {
         EXPECT_EQ(large[i].ids, tiny[i].ids) << i;
         EXPECT_EQ(large[i].logits, tiny[i].logits) << i;
     }
+}
+
+TEST(Pages, WhatIsFoundInThemChangesNoBit) {
+    const Model model = open_model("demo");
+    EngineOptions options;
+    options.max_sequences = 6;
+    EngineStats stats;
+    options.prefix_cache = false;
+    const std::vector<Result> want = answer(model, options, stats);
+    EXPECT_EQ(stats.reused_tokens, 0);
+    options.prefix_cache = true;
+    Engine engine(model, options);
+    for (const char* round : {"first", "second"}) {
+        const std::vector<Result> got = answer(model, engine, stats);
+        for (size_t i = 0; i < want.size(); i++) {
+            EXPECT_EQ(got[i].ids, want[i].ids) << round << " " << i;
+            EXPECT_EQ(got[i].logits, want[i].logits) << round << " " << i;
+        }
+    }
+    EXPECT_GT(stats.reused_tokens, 0);
 }
 
 }  // namespace

@@ -68,6 +68,7 @@ Capacity small_capacity(int max_sequences = 4, int n_pages = 200, const Depth& d
     c.max_batch_tokens = 128;
     c.n_pages = n_pages;
     c.max_prefill_tokens_beside_decode = c.max_batch_tokens;
+    c.keeps_pages = false;
     return c;
 }
 

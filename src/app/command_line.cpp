@@ -116,6 +116,7 @@ void add_device_memory_flags(CLI::App& app, Options& o) {
            "KV cache on a device, at most: bytes, or with K, M, G or T (default: what fits)")
         ->type_name("BYTES");
     app.add_flag("!--no-peer-copies", o.peer_copies, "GPU: between the GPUs of a chain, copy through host memory");
+    app.add_flag("!--no-prefix-cache", o.prefix_cache, "Compute every prompt from its first token on");
     app.add_flag("!--no-graph", o.graphs, "GPU: launch every kernel by itself, also in steps seen before");
     app.add_flag("--sync", o.synchronous, "GPU: wait after every kernel, to see which one fails");
 }
@@ -297,6 +298,7 @@ EngineOptions engine_options(const Options& options, int max_sequences) {
     e.gpu_memory = double(options.gpu_memory);
     e.gpu_memory_bytes = options.gpu_memory_bytes;
     e.kv_bytes = options.kv_memory;
+    e.prefix_cache = options.prefix_cache;
     e.graphs = options.graphs;
     e.synchronous = options.synchronous;
     e.profile = options.profile;

@@ -69,6 +69,7 @@ Reference::Reference(const Model& model, int max_sequences, int64_t max_position
     capacity_.max_batch_tokens = max_sequences + kChunk;
     capacity_.n_pages = 2 * pages_for(max_positions) * max_sequences;
     capacity_.max_prefill_tokens_beside_decode = kChunk;
+    capacity_.keeps_pages = false;
 }
 
 // Softmax attention over the visible keys of this token, with a learned logit a head, the sink, in the denominator.

@@ -44,7 +44,8 @@ struct Engine::Impl {
     Model model;  // its own copy: shares the mapping
     Config config;
     std::vector<std::unique_ptr<Replica>> replicas;
-    std::mutex mutex;  // guards what follows
+    std::vector<std::unique_ptr<Scheduler>> schedulers;  // of replicas: what is in their pages outlives a run
+    std::mutex mutex;                                    // guards what follows
     EngineStats stats;
     std::vector<bool> failed;  // of replicas
     std::string last_failure;
@@ -109,13 +110,25 @@ struct Engine::Impl {
         }
     }
 
+    void take(std::vector<std::unique_ptr<Replica>> made, bool prefix_cache) {
+        replicas = std::move(made);
+        failed.resize(replicas.size());
+        for (const auto& replica : replicas) {
+            Capacity capacity = replica->capacity();
+            capacity.keeps_pages = capacity.keeps_pages && prefix_cache;
+            schedulers.push_back(std::make_unique<Scheduler>(config, capacity));
+        }
+    }
+
     // A replica's thread: drives it, and hands its jobs back if it fails.
     void work(size_t index, JobQueue& queue, const std::function<void()>& interrupt) {
-        Scheduler scheduler(config, replicas[index]->capacity());
+        Scheduler& scheduler = *schedulers[index];
+        const int64_t reused_before = scheduler.reused_tokens(), put_back_before = scheduler.n_put_back();
         try {
             drive(*replicas[index], scheduler, queue);
             const std::lock_guard<std::mutex> lock(mutex);
-            stats.put_back += scheduler.n_put_back();
+            stats.reused_tokens += scheduler.reused_tokens() - reused_before;
+            stats.put_back += scheduler.n_put_back() - put_back_before;
         } catch (...) {
             const std::string why = current_failure();
             bool others = true;
@@ -140,17 +153,17 @@ Engine::Engine(const Model& model, const EngineOptions& options) : impl_(std::ma
     check_scales(model);
     impl_->model = model;
     impl_->config = model.config;
+    std::vector<std::unique_ptr<Replica>> replicas;
     if (options.gpu)
-        impl_->replicas = make_gpu_replicas(impl_->model, options);
+        replicas = make_gpu_replicas(impl_->model, options);
     else
-        impl_->replicas.push_back(make_cpu_replica(impl_->model, options));
-    impl_->failed.resize(impl_->replicas.size());
+        replicas.push_back(make_cpu_replica(impl_->model, options));
+    impl_->take(std::move(replicas), options.prefix_cache);
 }
 
 Engine::Engine(const Config& config, std::vector<std::unique_ptr<Replica>> replicas) : impl_(std::make_unique<Impl>()) {
     impl_->config = config;
-    impl_->replicas = std::move(replicas);
-    impl_->failed.resize(impl_->replicas.size());
+    impl_->take(std::move(replicas), /*prefix_cache=*/true);
 }
 
 Engine::~Engine() = default;

@@ -11,6 +11,7 @@ EngineStats& EngineStats::operator-=(const EngineStats& before) {
     decode_steps -= before.decode_steps;
     prefill_s -= before.prefill_s;
     decode_s -= before.decode_s;
+    reused_tokens -= before.reused_tokens;
     put_back -= before.put_back;
     prefill_new_tokens -= before.prefill_new_tokens;
     prefill_bytes -= before.prefill_bytes;

@@ -1,18 +1,54 @@
-// page_pool.h: which pages of a replica's KV cache are free.
+// page_pool.h: the pages of a replica's KV cache: who holds them, and what earlier prompts left in them.
 #pragma once
+#include <array>
+#include <cstdint>
+#include <list>
+#include <unordered_map>
 #include <vector>
 
+#include "replica.h"
+
+// Pages are counted by reference. A page that nobody holds is free; if it was indexed it can still be found by what is
+// in it, until it is taken for something else, the least recently used first.
 class PagePool {
   public:
     explicit PagePool(int n_pages);
 
-    int n_pages() const { return n_pages_; }
-    int n_free() const { return int(free_.size()); }
-    // There must be a free one.
-    int take();
-    void release(int page);
+    int n_pages() const { return int(pages_.size()); }
+    int n_free() const { return int(free_.size() + left_.size()); }
+    int take();  // there must be a free one
+    // soon: if it is indexed, it is among the first to go.
+    void release(int page, bool soon = false);
+
+    // Indexes the pages of the first n_blocks runs of kPagePositions of `ids`, as far as `table` has them.
+    void keep(const std::vector<int>& ids, int n_blocks, const PageTable& table);
+    // Shares the pages of the longest run of at most `most` blocks that are all there, sliding ones as far as the next
+    // token sees; window 0: no layer slides.
+    PageTable find(const std::vector<int>& ids, int most, int window);
 
   private:
-    const int n_pages_;
+    // kPagePositions ids after those of the block before: the same ids elsewhere are another block.
+    struct Block {
+        int64_t number, before;
+        std::array<int, kPagePositions> ids;
+        int full = -1, sliding = -1;  // pages
+    };
+    using Blocks = std::unordered_multimap<uint64_t, Block>;  // by hash of `before` and ids
+    struct Page {
+        int n_holders = 0;
+        bool indexed = false;
+        Blocks::iterator block;
+        std::list<int>::iterator left;  // its place in left_, if nobody holds it
+    };
+
+    Blocks::iterator look_up(int64_t before, const int* ids);
+    void index(Blocks::iterator block, int Block::*kind, int page);
+    void share(int page);
+    void forget(int page);
+
+    std::vector<Page> pages_;
     std::vector<int> free_;
+    std::list<int> left_;  // indexed and held by nobody, the first to go first
+    Blocks blocks_;
+    int64_t n_blocks_ = 0;
 };

@@ -85,7 +85,8 @@ int Scheduler::n_left(const Sequence& sequence) const {
 Forecast::Request Scheduler::expected(const Sequence& sequence) const {
     const int n = int(sequence.ids.size()), left = n_left(sequence);
     const int sliding = slides_ ? std::min(pages_for(n + left), sliding_pages_needed(config_.sliding_window, 1)) : 0;
-    return {pages_for(n) + sliding, left};
+    const int shared = std::max(sequence.n_found, sequence.n_shared);  // another request's pages
+    return {pages_for(n) + sliding - shared, left};
 }
 
 bool Scheduler::has_room(const Forecast& forecast, const Sequence& sequence) const {
@@ -99,23 +100,81 @@ void Scheduler::activate(std::unique_ptr<Sequence> sequence) {
     sequence->n_given = int(sequence->ids.size());
     sequence->slot = free_slots_.back();
     free_slots_.pop_back();
+    if (capacity_.keeps_pages) share_prefix(*sequence);
     insert_by_age(active_, std::move(sequence));
 }
 
-// Frees sliding pages of which no further token sees anything.
+// Blocks of it that may come from the cache: all but the last token's, whose logits are needed, or of a prompt whose
+// logits are wanted those that have been given.
+int Scheduler::most_found(const Sequence& sequence) const {
+    const bool wants = sequence.job->want_logits && sequence.logits_given < sequence.n_prompt;
+    return std::min(wants ? sequence.logits_given : sequence.n_given, sequence.n_given - 1) / kPagePositions;
+}
+
+// Looks for an older request that is being read and begins as this one does: it is waited for, and leaves its pages
+// where the two part.
+void Scheduler::share_prefix(Sequence& sequence) const {
+    constexpr int kWorthWaiting = 4;  // blocks; all chats begin with a few that are the same
+    sequence.n_shared = 0;
+    Sequence* with = nullptr;
+    for (const auto& older : active_) {
+        if (!older->reads()) continue;
+        const auto end = sequence.ids.begin() + most_found(sequence) * kPagePositions;
+        const auto parted = std::mismatch(sequence.ids.begin(), end, older->ids.begin(), older->ids.end()).first;
+        const int n = int(parted - sequence.ids.begin()) / kPagePositions;
+        if (n < kWorthWaiting || n <= sequence.n_shared) continue;
+        sequence.n_shared = n;
+        with = older.get();
+    }
+    if (!with) return;
+    sequence.shared_with = with->number;
+    with->parts.push_back(sequence.n_shared);
+}
+
+bool Scheduler::waits_for_prefix(const Sequence& sequence) const {
+    if (sequence.begun || sequence.n_shared == 0) return false;
+    return std::any_of(active_.begin(), active_.end(), [&](const auto& older) {
+        return older->number == sequence.shared_with && older->job && !older->put_back &&
+               older->stored < sequence.n_shared * kPagePositions;
+    });
+}
+
+// Before its first step.
+void Scheduler::find_prefix(Sequence& sequence) {
+    if (!capacity_.keeps_pages || sequence.begun || sequence.fed > 0) return;
+    sequence.pages = pool_.find(sequence.ids, most_found(sequence), slides_ ? config_.sliding_window : 0);
+    sequence.n_found = int(sequence.pages.full.size());
+    sequence.fed = sequence.stored = sequence.n_found * kPagePositions;
+    if (sequence.n_found == 0 || sequence.found_before) return;
+    sequence.found_before = true;
+    n_reused_ += sequence.fed;
+    sequence.job->on_reused(std::min(sequence.fed, sequence.n_prompt));
+}
+
+void Scheduler::keep(const Sequence& sequence) {
+    const int n = std::min(sequence.stored, int(sequence.ids.size()));
+    if (capacity_.keeps_pages) pool_.keep(sequence.ids, n / kPagePositions, sequence.pages);
+}
+
+// Frees sliding pages of which no further token sees anything. Those that a prompt needs which parts from this one are
+// left in the cache for longer than others.
 void Scheduler::drop_passed(Sequence& sequence) {
     PageTable& pages = sequence.pages;
-    const int first = std::max(0, sequence.fed - config_.sliding_window + 1) / kPagePositions;
-    const int n = std::min(first - pages.first_sliding_page, int(pages.sliding.size()));
+    const auto first_seen = [&](int pos) { return std::max(0, pos - config_.sliding_window + 1) / kPagePositions; };
+    const int n = std::min(first_seen(sequence.stored) - pages.first_sliding_page, int(pages.sliding.size()));
     if (n <= 0) return;
-    for (int i = 0; i < n; i++) pool_.release(pages.sliding[size_t(i)]);
+    const auto parts_behind = [&](int page) {
+        const auto near = [&](int block) { return page < block && page >= first_seen(block * kPagePositions); };
+        return near(sequence.n_given / kPagePositions) || near(sequence.n_found) ||
+               std::any_of(sequence.parts.begin(), sequence.parts.end(), near);
+    };
+    for (int i = 0; i < n; i++) pool_.release(pages.sliding[size_t(i)], !parts_behind(pages.first_sliding_page + i));
     pages.sliding.erase(pages.sliding.begin(), pages.sliding.begin() + n);
     pages.first_sliding_page += n;
 }
 
 // Takes the pages that n more tokens need; younger requests are put back for them. False: not in this step.
 bool Scheduler::grow(Sequence& sequence, int n) {
-    drop_passed(sequence);
     PageTable& pages = sequence.pages;
     const int end = pages_for(sequence.fed + n);
     const int n_full = end - int(pages.full.size());
@@ -135,6 +194,7 @@ void Scheduler::make_room(const Sequence& sequence, int n) {
     int n_free = pool_.n_free();
     for (size_t i = active_.size(); n_free < n && i-- > 0;) {
         Sequence& youngest = *active_[i];
+        if (i == 0 && youngest.n_steps > 0) break;  // the oldest goes on with what these free
         n_free += int(youngest.pages.full.size() + youngest.pages.sliding.size());
         youngest.put_back = true;
         if (&youngest == &sequence) break;
@@ -142,10 +202,13 @@ void Scheduler::make_room(const Sequence& sequence, int n) {
 }
 
 void Scheduler::release(Sequence& sequence) {
-    for (const int page : sequence.pages.full) pool_.release(page);
+    keep(sequence);
+    // The last first: a run that was cut short at its end can still be found.
+    for (auto page = sequence.pages.full.rbegin(); page != sequence.pages.full.rend(); ++page) pool_.release(*page);
     for (const int page : sequence.pages.sliding) pool_.release(page);
     sequence.pages = {};
-    sequence.fed = 0;
+    sequence.fed = sequence.stored = sequence.n_found = 0;
+    sequence.parts.clear();
     sequence.begun = sequence.put_back = false;
     free_slots_.push_back(sequence.slot);
     full_ = false;
@@ -157,6 +220,7 @@ void Scheduler::end(Sequence& sequence, Finish finish) {
         n_ended_ = std::min(n_ended_ + 1, kRemembered);
         answer_length_ += (double(sequence.ids.size()) - sequence.n_prompt - answer_length_) / n_ended_;
     }
+    if (finish == Finish::kCancelled) sequence.stored = 0;  // its last step may have ended early
     sequence.job->on_done(finish);
     sequence.job.reset();
 }
@@ -265,7 +329,8 @@ void Scheduler::add_prompts(Step& step) {
     int room = capacity_.max_batch_tokens - n_decoding;
     if (n_decoding > 0) room = std::min(room, capacity_.max_prefill_tokens_beside_decode);
     for (const auto& sequence : active_) {
-        if (!sequence->reads()) continue;
+        if (!sequence->reads() || room == 0 || waits_for_prefix(*sequence)) continue;
+        find_prefix(*sequence);
         // To the next multiple of the chunk: where a prompt is cut depends on nothing but positions.
         const int left = sequence->n_given - sequence->fed;
         const int n = std::min(left, capacity_.prefill_chunk - sequence->fed % capacity_.prefill_chunk);
@@ -332,6 +397,7 @@ void Scheduler::apply(const std::vector<int>& sampled) {
     prompt_tokens_ = step.prompt_tokens;
     new_tokens_ = 0;
     for (Sequence* const sequence : step.sequences) sequence->n_steps--;
+    for (const Batch::Token& token : step.batch.tokens) step.sequences[size_t(token.seq)]->stored = token.pos + 1;
     for (size_t row = 0; row < step.batch.rows.size(); row++) {
         const Batch::Token& token = step.batch.tokens[size_t(step.batch.rows[row].token)];
         Sequence& sequence = *step.sequences[size_t(token.seq)];
@@ -347,6 +413,11 @@ void Scheduler::apply(const std::vector<int>& sampled) {
     for (const auto& sequence : active_) {  // scored, with nothing to generate
         if (!sequence->job || sequence->max_new > 0 || sequence->in_prompt() || sequence->n_steps > 0) continue;
         end(*sequence, sequence->job->cancelled() ? Finish::kCancelled : Finish::kLength);
+    }
+    for (Sequence* const sequence : step.sequences) {
+        if (!sequence->job || sequence->job->cancelled()) continue;  // such a step may have ended early
+        if (sequence->stored <= sequence->n_given) keep(*sequence);
+        drop_passed(*sequence);
     }
     steps_.pop_front();
     release_ended();

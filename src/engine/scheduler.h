@@ -36,6 +36,8 @@ class Scheduler {
     // Of the step of the last apply(): its prompts' tokens, and the sequences that got a token.
     int prompt_tokens() const { return prompt_tokens_; }
     int new_tokens() const { return new_tokens_; }
+    // Tokens of prompts found in the cache so far.
+    int64_t reused_tokens() const { return n_reused_; }
     // Requests put back so far.
     int64_t n_put_back() const { return n_put_back_; }
 
@@ -48,15 +50,21 @@ class Scheduler {
         int max_new = 0;
         std::vector<int> ids;  // the prompt and what has been generated
         int n_prompt = 0;
-        int n_given = 0;         // ids that were there when it was admitted: they are read in chunks
-        int fed = 0;             // positions in the cache, or on their way there
-        bool begun = false;      // has been in a step since it was admitted
-        bool put_back = false;   // will wait, once no step in flight holds tokens of it
-        int n_awaited = 0;       // tokens that steps in flight sample
-        int n_steps = 0;         // in flight that hold tokens of it
-        int last_step = 0;       // the number of the last one that samples
-        int logits_given = 0;    // positions of the prompt
-        int not_finite_at = -1;  // the first position with such logits, if there is one
+        int n_given = 0;            // ids that were there when it was admitted: they are read in chunks
+        int fed = 0;                // positions in the cache, or on their way there
+        int stored = 0;             // positions in the cache
+        bool found_before = false;  // and its job has been told
+        int n_found = 0;            // blocks of the prompt that were found in the cache when it was admitted
+        int n_shared = 0;           // blocks that it can have from an older request that is being read,
+        int64_t shared_with = 0;    // whose number this is
+        std::vector<int> parts;     // numbers of blocks after which other prompts part from this one
+        bool begun = false;         // has been in a step since it was admitted
+        bool put_back = false;      // will wait, once no step in flight holds tokens of it
+        int n_awaited = 0;          // tokens that steps in flight sample
+        int n_steps = 0;            // in flight that hold tokens of it
+        int last_step = 0;          // the number of the last one that samples
+        int logits_given = 0;       // positions of the prompt
+        int not_finite_at = -1;     // the first position with such logits, if there is one
         bool in_prompt() const { return fed < n_given; }
         int length() const { return int(ids.size()) + n_awaited; }
         bool reads() const { return job && !put_back && in_prompt(); }
@@ -74,6 +82,11 @@ class Scheduler {
     Forecast::Request expected(const Sequence& sequence) const;
     bool has_room(const Forecast& forecast, const Sequence& sequence) const;
     void activate(std::unique_ptr<Sequence> sequence);
+    int most_found(const Sequence& sequence) const;
+    void share_prefix(Sequence& sequence) const;
+    bool waits_for_prefix(const Sequence& sequence) const;
+    void find_prefix(Sequence& sequence);
+    void keep(const Sequence& sequence);
     void drop_passed(Sequence& sequence);
     bool grow(Sequence& sequence, int n);
     void make_room(const Sequence& sequence, int n);
@@ -100,7 +113,7 @@ class Scheduler {
     std::deque<Step> steps_;  // in flight, oldest first
     int n_planned_ = 0;
     int prompt_tokens_ = 0, new_tokens_ = 0;
-    int64_t n_accepted_ = 0, n_put_back_ = 0;
+    int64_t n_accepted_ = 0, n_put_back_ = 0, n_reused_ = 0;
     int n_ended_ = 0;           // answers of which nobody knew how long they would be
     double answer_length_ = 0;  // the mean of the last of them, in tokens
 };

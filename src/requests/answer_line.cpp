@@ -86,6 +86,7 @@ std::string answer_line(const Request& request, const Answer& answer, const std:
         Json usage{{"prompt_tokens", answer.n_prompt},
                    {"completion_tokens", n_new},
                    {"total_tokens", answer.n_prompt + n_new}};
+        if (answer.n_reused > 0) usage["prompt_tokens_details"] = {{"cached_tokens", answer.n_reused}};
         if (chat) usage["completion_tokens_details"] = {{"reasoning_tokens", answer.n_reasoning}};
         const Json body{{"id", fmt::format("{}-{}", chat ? "chatcmpl" : "cmpl", request.index)},
                         {"object", chat ? "chat.completion" : "text_completion"},

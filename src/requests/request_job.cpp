@@ -34,6 +34,8 @@ class RequestJob : public Job {
         return !content_.found();
     }
 
+    void on_reused(int n) override { answer_.n_reused = n; }
+
     bool cancelled() const override { return sink_.cancelled(); }
 
     void on_done(Finish finish) override {
