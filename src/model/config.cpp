@@ -4,7 +4,20 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/json_fields.h"
 #include "error.h"
+
+Config read_dimensions(const JsonFields& f) {
+    Config c;
+    c.vocab_size = f.integer("vocab_size", 1, kMaxVocab);
+    c.hidden_dim = f.integer("hidden_size", 1, kMaxDim);
+    c.intermediate_dim = f.integer("intermediate_size", 1, kMaxDim);
+    c.n_layers = f.integer("num_hidden_layers", 1, kMaxLayers);
+    c.n_attn_heads = f.integer("num_attention_heads", 1, kMaxHeads);
+    c.n_kv_heads = f.integer("num_key_value_heads", 1, kMaxHeads);
+    c.head_dim = f.integer("head_dim", 2, kMaxHeadDim);
+    return c;
+}
 
 std::vector<LayerKind> alternating_layers(int n_layers) {
     std::vector<LayerKind> kinds(static_cast<size_t>(n_layers));

@@ -22,6 +22,8 @@ constexpr double kMinSwiglu = 1e-3, kMaxSwiglu = 1e9;  // limit and alpha; produ
 constexpr double kMinAttentionFactor = 1e-3, kMaxAttentionFactor = 1e3;
 constexpr double kMaxTemperature = 100;
 
+class JsonFields;
+
 // What a Hugging Face config.json says beyond Config.
 struct HuggingFaceConfig {
     Config config;
@@ -33,6 +35,8 @@ struct HuggingFaceConfig {
 // `text` is JSON, `file` names the source in errors. All of these throw Error.
 HuggingFaceConfig read_huggingface_config(std::string_view text, const std::string& file);
 Config read_original_config(std::string_view text, const std::string& file);
+// The dimensions that both spell alike; the rest as in a Config of its own.
+Config read_dimensions(const JsonFields& config);
 // Positions that the RoPE of a model can do: all that an original config says, and the least that a legacy header
 // means.
 int original_context(const Config& config);

@@ -113,13 +113,7 @@ HuggingFaceConfig read_huggingface_config(std::string_view text, const std::stri
     check_architecture(f);
     HuggingFaceConfig hf;
     Config& c = hf.config;
-    c.vocab_size = f.integer("vocab_size", 1, kMaxVocab);
-    c.hidden_dim = f.integer("hidden_size", 1, kMaxDim);
-    c.intermediate_dim = f.integer("intermediate_size", 1, kMaxDim);
-    c.n_layers = f.integer("num_hidden_layers", 1, kMaxLayers);
-    c.n_attn_heads = f.integer("num_attention_heads", 1, kMaxHeads);
-    c.n_kv_heads = f.integer("num_key_value_heads", 1, kMaxHeads);
-    c.head_dim = f.integer("head_dim", 2, kMaxHeadDim);
+    c = read_dimensions(f);
     c.n_experts = f.integer(f.either("num_local_experts", "num_experts"), 1, kMaxExperts);
     c.experts_per_token = f.integer(f.either("num_experts_per_tok", "experts_per_token"), 1, kMaxExperts);
     c.max_context = f.integer("max_position_embeddings", 1, kMaxContext);

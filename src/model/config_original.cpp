@@ -10,14 +10,7 @@ using nlohmann::json;
 
 Config read_original_config(std::string_view text, const std::string& file) {
     const JsonFields f(parse_json(text, file), file, ": ");
-    Config c;
-    c.vocab_size = f.integer("vocab_size", 1, kMaxVocab);
-    c.hidden_dim = f.integer("hidden_size", 1, kMaxDim);
-    c.intermediate_dim = f.integer("intermediate_size", 1, kMaxDim);
-    c.n_layers = f.integer("num_hidden_layers", 1, kMaxLayers);
-    c.n_attn_heads = f.integer("num_attention_heads", 1, kMaxHeads);
-    c.n_kv_heads = f.integer("num_key_value_heads", 1, kMaxHeads);
-    c.head_dim = f.integer("head_dim", 2, kMaxHeadDim);
+    Config c = read_dimensions(f);
     c.n_experts = f.integer("num_experts", 1, kMaxExperts);
     c.experts_per_token = f.integer("experts_per_token", 1, kMaxExperts);
     c.sliding_window = f.integer("sliding_window", 1, kMaxContext);
