@@ -1,8 +1,8 @@
 // requests.h: files of requests in, answers out: what getp and score share.
 //
 // Two formats of requests, told apart by content:
-//   text        line 1 the number of requests, then a raw prompt a line: no quotes, no trimming. If line 1 ends in CR LF,
-//               every line does. More lines than that are ignored with a warning; fewer are an error.
+//   text        line 1 the number of requests, then a raw prompt a line: no quotes, no trimming. If line 1 ends in
+//               CR LF, every line does. More lines than that are ignored with a warning; fewer are an error.
 //   JSON lines  the OpenAI batch format, {"custom_id", "method", "url", "body"} a line, for /v1/chat/completions and
 //               /v1/completions; or the body alone. Blank lines are skipped.
 // Requests are read one at a time, when the engine has room. One that cannot run carries its error to its answer, and
@@ -94,8 +94,8 @@ constexpr float kFamilyTemperature = 0, kFamilyTopP = 0.9f;
 
 class LineReader;
 
-// Reads a file of requests. Throws Error if it is neither format, or a text file with fewer lines than it
-// says. What it is given outlives it.
+// Reads a file of requests. Throws Error if it is neither format, or a text file with fewer lines than it says. What
+// it is given outlives it.
 class RequestReader {
   public:
     RequestReader(const RequestOptions& options, const Config& config, const TextCodec& codec, Purpose purpose);

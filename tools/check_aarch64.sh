@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# check_aarch64.sh: builds the CPU's kernels and their tests for aarch64, and runs them under qemu-user. The whole program is
-# not built: only what a cross compiler has without libraries of that architecture.
+# check_aarch64.sh: builds the CPU's kernels and their tests for aarch64, and runs them under qemu-user. The rest needs
+# libraries of that architecture.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""check_includes.py: fails when an include points the wrong way, a file is too long, or its first line does not name it.
+"""check_includes.py: fails when an include points the wrong way, a file is too long, or lacks its name in line 1.
 
     check_includes.py               check the tree that this script stands in
     check_includes.py --self-test   check the checker, on small trees made up for it
@@ -9,8 +9,8 @@ import re
 import sys
 import tempfile
 
-# Who may include whom: the first row whose pattern matches a file holds. "own" is the file's folder under src/, with its subfolders,
-# None is anything. System headers (<...>) are free unless a third entry says which ones are allowed.
+# Who may include whom: the first row whose pattern matches a file holds. "own" is the file's folder under src/, with
+# its subfolders; None is anything. System headers (<...>) are free unless a third entry says which ones are allowed.
 RULES = [
     (r"[^/]+\.(cpp|h)", [r"include/[^/]+\.h"]),
     (r"include/gpu/.+", [r"include/.+", r"tests/emu/.+"]),  # the emulated device's toolchain
@@ -171,7 +171,7 @@ BAD_FILES = [
 
 
 def self_test():
-    """Checks GOOD_TREE, then GOOD_TREE with each bad file in it: exactly the one error is expected. Returns failures."""
+    """Checks GOOD_TREE, then GOOD_TREE with each bad file in it: exactly that error is expected. Returns failures."""
     failures = []
 
     def expect(what, files, expected, opening=True):

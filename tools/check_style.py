@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """check_style.py: fails on long lines, long functions, and subjects of commits that break CONTRIBUTING.md's rules.
 
-    check_style.py                  the tree that this script stands in, and the commits since origin's main, if there is one
-    check_style.py --exports BUILD  free functions that another file could call and none does; BUILD: where `make tests` built
+    check_style.py                  the tree that this script stands in, and the commits since origin's main, if any
+    check_style.py --exports BUILD  free functions that no other file calls; BUILD: where `make tests` built
     check_style.py --self-test      check the checker, on small texts made up for it
 """
 import os
@@ -20,17 +20,22 @@ SKIPPED = re.compile(r"(demo|tests/golden|tests/fuzz/corpus)/.*|tests/peers/(nod
 EXEMPT = "long because"
 
 # What opens a block and is no function.
-NOT_A_FUNCTION = re.compile(r"\s*(namespace|struct|class|union|enum|extern|if|else|for|while|switch|do|try|case|default|#|\})\b|.*[=,]\s*\{$")
+NOT_A_FUNCTION = re.compile(
+    r"\s*(namespace|struct|class|union|enum|extern|if|else|for|while|switch|do|try|case|default|#|\})\b|.*[=,]\s*\{$")
 SUBJECT = re.compile(r"[a-z0-9_]+(, [a-z0-9_]+)*: \S.*")
 
 
+def output_of(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def tracked_files(root):
-    names = subprocess.run(["git", "-C", root, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True)
-    return [n for n in names.stdout.splitlines() if not SKIPPED.fullmatch(n) and os.path.isfile(os.path.join(root, n))]
+    names = output_of("git", "-C", root, "ls-files", "-co", "--exclude-standard")
+    return [n for n in names.splitlines() if not SKIPPED.fullmatch(n) and os.path.isfile(os.path.join(root, n))]
 
 
 def long_lines(name, lines):
-    """One message for each line of code or prose that is too wide. Tables, links and indented examples of prose may be."""
+    """One message for each line that is too wide. In prose, tables, links and indented examples may be."""
     prose = name.endswith(PROSE)
     for i, line in enumerate(lines, 1):
         if len(line) > MAX_COLUMNS and not (prose and (line.startswith(("|", "    ", "!")) or "](" in line)):
@@ -73,8 +78,8 @@ def bad_subjects(subjects):
 
 def new_subjects(root):
     """Subjects of the commits that origin's main lacks; none where there is no such branch."""
-    log = subprocess.run(["git", "-C", root, "log", "--no-merges", "--format=%s", "origin/main..HEAD"], capture_output=True, text=True)
-    return log.stdout.splitlines() if log.returncode == 0 else []
+    known = output_of("git", "-C", root, "branch", "--remotes", "--list", "origin/main").strip()
+    return output_of("git", "-C", root, "log", "--no-merges", "--format=%s", f"{known}..").splitlines() if known else []
 
 
 def check(root):
@@ -91,14 +96,15 @@ def check(root):
 
 
 def symbols(path, flag):
-    out = subprocess.run(["nm", flag, path], capture_output=True, text=True, check=True).stdout
-    return {line.split()[-1]: line.split()[-2] for line in out.splitlines() if line.strip() and not line.endswith(":")}
+    lines = output_of("nm", flag, path).splitlines()
+    return {line.split()[-1]: line.split()[-2] for line in lines if line.strip() and not line.endswith(":")}
 
 
 def unused_exports(build):
     """Free functions of the program's objects that no other object, tests included, refers to. Members are not looked
     at: private ones are exported too."""
-    objects = [os.path.join(d, f) for d, _, names in os.walk(os.path.join(build, "obj")) for f in names if f.endswith(".o")]
+    objects = [os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(build, "obj"))
+               for name in names if name.endswith(".o")]
     wanted = {}
     for path in objects:
         for symbol in symbols(path, "-u"):

@@ -4,8 +4,8 @@
     plot_throughput.py            writes the picture
     plot_throughput.py --check    fails if the picture in docs/ is not what the table gives
 
-The table's columns: requests in flight, this program, then one column a peer; tok/s generated, with thousands commas; empty
-where nothing was measured or published. A column's heading is its name in the picture.
+The table's columns: requests in flight, this program, then one column a peer; tok/s generated, with thousands commas;
+empty where nothing was measured or published. A column's heading is its name in the picture.
 """
 import math
 import os
@@ -46,14 +46,16 @@ def text(x, y, words, anchor="middle", color="#78716c", weight="normal"):
 
 
 def grid(x, y, in_flight):
-    yield f'<rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}" fill="none" stroke="#a8a29e"/>'
+    yield (f'<rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}" '
+           f'fill="none" stroke="#a8a29e"/>')
     for n in in_flight:
         yield text(x(n), HEIGHT - BOTTOM + 18, f"{n:,.0f}")
     yield text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "requests in flight on one GPU")
     value = 100
     while value <= y.high:
         if value >= y.low:
-            yield f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="#a8a29e" stroke-opacity="0.35"/>'
+            yield (f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}" '
+                   f'stroke="#a8a29e" stroke-opacity="0.35"/>')
             yield text(LEFT - 8, y(value) + 4, f"{value:,}", "end")
         value = value * 5 if str(value)[0] == "1" else value * 2
     yield (f'<g transform="translate(16 {(TOP + HEIGHT - BOTTOM) / 2:.0f}) rotate(-90)">' +
@@ -68,7 +70,8 @@ def curves(x, y, names, rows):
         color = COLORS[i % len(COLORS)]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
         yield f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="{3 if i == 0 else 2}"/>'
-        yield from (f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{4 if i == 0 else 3}" fill="{color}"/>' for px, py in points)
+        yield from (f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{4 if i == 0 else 3}" fill="{color}"/>'
+                    for px, py in points)
         labels.append([points[-1][1] + 4, points[-1][0], name, color, i])
     labels.sort()
     for above, label in zip(labels, labels[1:]):

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdio>
 #include <ctime>
+#include <limits>
 
 #include "app/flags.h"
 #include "base/numa.h"
@@ -13,6 +14,7 @@
 
 namespace {
 
+constexpr int kMaxInt = std::numeric_limits<int>::max();
 // Requests at once, at most: enough for a CPU to read weights once for many; on a GPU, where as many run as their KV
 // pages fit, what a step holds. Its workspace grows with them, and throughput does not any more.
 constexpr int kDefaultInFlightCpu = 32, kDefaultInFlightGpu = 4096;
@@ -174,14 +176,8 @@ std::vector<std::string> arguments(int argc, char** argv) {
     return args;
 }
 
-}  // namespace
-
-Options parse_command_line(int argc, char** argv) {
-    Options o;
-    CLI::App app("Runs OpenAI's gpt-oss models: one answer, a chat, a file of requests, or scores.", "run");
-    std::string checkpoint;
-    bool no_reasoning = false;
-
+// The order of the three is the help's.
+void add_flags_of_files(CLI::App& app, Options& o, std::string& checkpoint) {
     app.add_option("MODEL", o.model,
                    "A Hugging Face snapshot directory, an original/ directory, or a .bin file.\n"
                    "Without it: $GETP_MODEL, else the demo model")
@@ -197,8 +193,10 @@ Options parse_command_line(int argc, char** argv) {
         ->type_name("PATH");
     app.add_option("-y,--instructions", o.instructions, "Developer message (what others call the system prompt)")
         ->type_name("TEXT");
-    const int any = 2147483647;
-    add_number(app, "-n,--steps", "--steps", o.steps, 0, any, "an integer of at least 0",
+}
+
+void add_flags_of_requests(CLI::App& app, Options& o, bool& no_reasoning) {
+    add_number(app, "-n,--steps", "--steps", o.steps, 0, kMaxInt, "an integer of at least 0",
                "Prompt and answer together, in tokens; 0: the model's context (default; 1024 in getp's text format)");
     add_number(app, "-T,--temperature", "--temperature", o.temperature, 0.0f, 100.0f, "a number from 0 to 100",
                "0: always the most likely token (default; 1 in getp's JSON lines; generate and chat do as\n"
@@ -207,7 +205,7 @@ Options parse_command_line(int argc, char** argv) {
                "Sample from the likeliest tokens that hold this probability (default 0.9; 1 in getp's JSON lines)");
     add_number(app, "-s,--seed", "--seed", o.seed, uint64_t(0), UINT64_MAX, "an integer of at least 0",
                "Of the random streams; 0: from the clock (default)");
-    add_number(app, "-t,--requests", "--requests", o.max_requests, 0, any, "an integer of at least 0",
+    add_number(app, "-t,--requests", "--requests", o.max_requests, 0, kMaxInt, "an integer of at least 0",
                "getp, score: only the first N requests");
     add_number(app, "-b,--in-flight", "--in-flight", o.max_in_flight, 1, 65536, "an integer from 1 to 65536",
                "getp, score: requests at once on a device, at most (default 32 on the CPU, 4096 on a GPU);\n"
@@ -226,6 +224,9 @@ Options parse_command_line(int argc, char** argv) {
     app.add_flag("--no-reasoning", no_reasoning, "generate, chat: do not show the reasoning");
     app.add_option("--logits", o.logits, "score: write the logits of every position here, raw float32")
         ->type_name("PATH");
+}
+
+void add_flags_of_engine(CLI::App& app, Options& o) {
     add_choice(app, "--precision", "--precision", o.precision, {{"f32", Precision::kF32}, {"bf16", Precision::kBF16}},
                "f32: nothing is rounded below f32, on the CPU; bf16: one rounding at each matrix input, to\n"
                "bf16 or finer, and a bf16 KV cache (default: bf16 on GPUs and with AMX, AVX-512 BF16 or\n"
@@ -246,6 +247,19 @@ Options parse_command_line(int argc, char** argv) {
                  "legacy .bin: the unembedding stands before the embedding");
     app.add_flag("--verify-model", o.verify_model,
                  "Read all of the model first: every number must be finite, in a .bin every checksum right");
+}
+
+}  // namespace
+
+Options parse_command_line(int argc, char** argv) {
+    Options o;
+    CLI::App app("Runs OpenAI's gpt-oss models: one answer, a chat, a file of requests, or scores.", "run");
+    std::string checkpoint;
+    bool no_reasoning = false;
+
+    add_flags_of_files(app, o, checkpoint);
+    add_flags_of_requests(app, o, no_reasoning);
+    add_flags_of_engine(app, o);
     app.footer(
         "run export SRC DST [--to KIND] converts checkpoints, run verify MODEL looks for damage in one; run export\n"
         "--help says how. run build, test, demo, bench and fuzz are ./run.sh's, which is started.");

@@ -22,8 +22,8 @@ class LineReader {
     bool too_long() const { return too_long_; }  // the line that next() gave
     size_t max_line_bytes() const { return max_line_bytes_; }
     void again() { again_ = true; }  // next() gives the same line once more
-    // From any thread: once the buffer is used up next() gives no more, nor waits for more of a pipe. A line that has only
-    // begun is dropped.
+    // From any thread: once the buffer is used up, next() gives no more and does not wait for a pipe. A line that has
+    // only begun is dropped.
     void interrupt();
     int64_t line_number() const { return line_number_; }  // of the line that next() gave, from 1
 
