@@ -7,36 +7,24 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "error.h"
+#include "text_checks.h"
 #include "tiny_model.h"
 
 inline void write_bytes(const std::string& path, const std::string& bytes) {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
-// The Error that `call` throws; "" if it throws none. It must be one line.
-template <class Call>
-std::string error_of(Call call) {
-    try {
-        call();
-    } catch (const Error& e) {
-        EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << e.what();
-        return e.what();
-    }
-    return "";
+// One layer, so that a test may open it once for each of its tensors.
+inline const std::vector<std::string> kOneLayer = {"num_hidden_layers=1"};
+
+inline void edit_json(const std::string& path, const std::function<void(nlohmann::json&)>& edit) {
+    nlohmann::json json = nlohmann::json::parse(read_file(path));
+    edit(json);
+    write_bytes(path, json.dump());
 }
 
 inline std::string open_error(const std::string& path, const OpenOptions& options = {}) {
     return error_of([&] { open_model(path, options); });
-}
-
-// `text` holds all of `words`.
-inline testing::AssertionResult has(const std::string& text, const std::vector<std::string>& words) {
-    for (const std::string& word : words)
-        if (text.find(word) == std::string::npos)
-            return testing::AssertionFailure()
-                   << "expected \"" << word << "\" in: " << (text.empty() ? "no error" : text);
-    return testing::AssertionSuccess();
 }
 
 // A safetensors file taken apart with nothing of the code under test.

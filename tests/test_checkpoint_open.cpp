@@ -10,15 +10,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// One layer, so that a test may open it once for each of its tensors.
-const std::vector<std::string> kOneLayer = {"num_hidden_layers=1"};
-
-void edit_json(const std::string& path, const std::function<void(nlohmann::json&)>& edit) {
-    nlohmann::json json = nlohmann::json::parse(read_file(path));
-    edit(json);
-    write_bytes(path, json.dump());
-}
-
 // One checkpoint of each safetensors kind, and the file that holds its tensors.
 struct Checkpoint {
     std::string path, tensors;
@@ -56,71 +47,80 @@ TEST_F(OpenModel, KindsAreRecognisedByContent) {
     for (const Checkpoint& c : all) EXPECT_TRUE(has(open_error(c.path, swap), {c.path, "legacy"}));
 }
 
-// Every element of every kind against the snapshot's file, read with nothing of the code under test.
+// A snapshot's tensors, read with nothing of the code under test.
+class Tensors {
+  public:
+    explicit Tensors(const std::string& file) : parts_(file) {}
+
+    void expect_matrix(const Matrix& m, const std::string& name) const {
+        ASSERT_EQ(parts_.header[name]["shape"], nlohmann::ordered_json({m.n_out, m.n_in})) << name;
+        for (int64_t o = 0; o < m.n_out; o++)
+            for (int64_t i = 0; i < m.n_in; i++) ASSERT_EQ(m.at(o, i), bf16_at(name, o * m.n_in + i)) << name;
+    }
+    void expect_vector(const Vector& v, const std::string& name) const {
+        int64_t n = 1;
+        for (const int64_t size : parts_.header[name]["shape"]) n *= size;
+        ASSERT_EQ(v.n, n) << name;
+        for (int64_t i = 0; i < n; i++) ASSERT_EQ(v[i], bf16_at(name, i)) << name;
+    }
+    void expect_experts(const ExpertMatrices& w, const std::string& name) const {
+        const int64_t n_out = w.first.n_out, n_in = w.first.n_in;
+        const bool dense = parts_.header.contains(name);  // (E, in, out)
+        for (int e = 0; e < w.n_experts; e++)
+            for (int64_t o = 0; o < n_out; o++)
+                for (int64_t i = 0; i < n_in; i++)
+                    ASSERT_EQ(w[e].at(o, i), dense ? bf16_at(name, (e * n_in + i) * n_out + o)
+                                                   : mxfp4_at(name, (e * n_out + o) * n_in + i))
+                        << name << " " << e << " " << o << " " << i;
+    }
+
+  private:
+    const char* data(const std::string& name) const {
+        return parts_.data.data() + size_t(parts_.header[name]["data_offsets"][0]);
+    }
+    float bf16_at(const std::string& name, int64_t i) const {
+        bf16 h;
+        std::memcpy(&h, data(name) + 2 * i, sizeof h);
+        return to_f32(h);
+    }
+    float mxfp4_at(const std::string& name, int64_t i) const {
+        const int byte = static_cast<uint8_t>(data(name + "_blocks")[i / 2]);
+        const int scale = static_cast<uint8_t>(data(name + "_scales")[i / 32]);
+        const int code = i % 2 ? byte >> 4 : byte & 15;
+        const float magnitude[] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
+        return std::ldexp(magnitude[code & 7], scale - 127) * (code & 8 ? -1.0f : 1.0f);
+    }
+    const SafetensorsParts parts_;
+};
+
 TEST_F(OpenModel, EveryViewHoldsItsTensor) {
     for (const Checkpoint& c : checkpoints()) {
         if (c.path.find("model.bin") != std::string::npos || c.path.find("original") != std::string::npos) continue;
         SCOPED_TRACE(c.path);
         const Model model = open_model(c.path);
-        const SafetensorsParts parts(c.tensors);
-        const auto bf16_at = [&](const std::string& name, int64_t i) {
-            const int64_t begin = parts.header[name]["data_offsets"][0];
-            bf16 h;
-            std::memcpy(&h, parts.data.data() + begin + 2 * i, sizeof h);
-            return to_f32(h);
-        };
-        const auto expect_matrix = [&](const Matrix& m, const std::string& name) {
-            ASSERT_EQ(parts.header[name]["shape"], nlohmann::ordered_json({m.n_out, m.n_in})) << name;
-            for (int64_t o = 0; o < m.n_out; o++)
-                for (int64_t i = 0; i < m.n_in; i++) ASSERT_EQ(m.at(o, i), bf16_at(name, o * m.n_in + i)) << name;
-        };
-        const auto expect_vector = [&](const Vector& v, const std::string& name) {
-            int64_t n = 1;
-            for (const int64_t size : parts.header[name]["shape"]) n *= size;
-            ASSERT_EQ(v.n, n) << name;
-            for (int64_t i = 0; i < n; i++) ASSERT_EQ(v[i], bf16_at(name, i)) << name;
-        };
+        const Tensors tensors(c.tensors);
         const LayerWeights& layer = model.weights.layers[0];
         const std::string p = "model.layers.0.";
-        expect_matrix(model.weights.embed, "model.embed_tokens.weight");
-        expect_matrix(model.weights.unembed, "lm_head.weight");
-        expect_vector(model.weights.g_final, "model.norm.weight");
-        expect_vector(layer.g_attn, p + "input_layernorm.weight");
-        expect_vector(layer.g_mlp, p + "post_attention_layernorm.weight");
-        expect_matrix(layer.w_q, p + "self_attn.q_proj.weight");
-        expect_matrix(layer.w_k, p + "self_attn.k_proj.weight");
-        expect_matrix(layer.w_v, p + "self_attn.v_proj.weight");
-        expect_matrix(layer.w_o, p + "self_attn.o_proj.weight");
-        expect_vector(layer.b_q, p + "self_attn.q_proj.bias");
-        expect_vector(layer.b_k, p + "self_attn.k_proj.bias");
-        expect_vector(layer.b_v, p + "self_attn.v_proj.bias");
-        expect_vector(layer.b_o, p + "self_attn.o_proj.bias");
-        expect_vector(layer.sinks, p + "self_attn.sinks");
-        expect_matrix(layer.w_router, p + "mlp.router.weight");
-        expect_vector(layer.b_router, p + "mlp.router.bias");
-        expect_vector(layer.b_up, p + "mlp.experts.gate_up_proj_bias");
-        expect_vector(layer.b_down, p + "mlp.experts.down_proj_bias");
-        const std::pair<const ExpertMatrices&, std::string> experts[] = {{layer.w_up, p + "mlp.experts.gate_up_proj"},
-                                                                         {layer.w_down, p + "mlp.experts.down_proj"}};
-        for (const auto& [w, name] : experts)
-            for (int e = 0; e < w.n_experts; e++)
-                for (int64_t o = 0; o < w.first.n_out; o++)
-                    for (int64_t i = 0; i < w.first.n_in; i++) {
-                        const int64_t index = (e * w.first.n_out + o) * w.first.n_in + i;
-                        float expected;
-                        if (parts.header.contains(name)) {  // (E, in, out)
-                            expected = bf16_at(name, (e * w.first.n_in + i) * w.first.n_out + o);
-                        } else {
-                            const int64_t blocks = parts.header[name + "_blocks"]["data_offsets"][0];
-                            const int64_t scales = parts.header[name + "_scales"]["data_offsets"][0];
-                            const int byte = static_cast<uint8_t>(parts.data[size_t(blocks + index / 2)]);
-                            const int scale = static_cast<uint8_t>(parts.data[size_t(scales + index / 32)]);
-                            const int code = index % 2 ? byte >> 4 : byte & 15;
-                            const float magnitude[] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
-                            expected = std::ldexp(magnitude[code & 7], scale - 127) * (code & 8 ? -1.0f : 1.0f);
-                        }
-                        ASSERT_EQ(w[e].at(o, i), expected) << name << " " << e << " " << o << " " << i;
-                    }
+        tensors.expect_matrix(model.weights.embed, "model.embed_tokens.weight");
+        tensors.expect_matrix(model.weights.unembed, "lm_head.weight");
+        tensors.expect_vector(model.weights.g_final, "model.norm.weight");
+        tensors.expect_vector(layer.g_attn, p + "input_layernorm.weight");
+        tensors.expect_vector(layer.g_mlp, p + "post_attention_layernorm.weight");
+        tensors.expect_matrix(layer.w_q, p + "self_attn.q_proj.weight");
+        tensors.expect_matrix(layer.w_k, p + "self_attn.k_proj.weight");
+        tensors.expect_matrix(layer.w_v, p + "self_attn.v_proj.weight");
+        tensors.expect_matrix(layer.w_o, p + "self_attn.o_proj.weight");
+        tensors.expect_vector(layer.b_q, p + "self_attn.q_proj.bias");
+        tensors.expect_vector(layer.b_k, p + "self_attn.k_proj.bias");
+        tensors.expect_vector(layer.b_v, p + "self_attn.v_proj.bias");
+        tensors.expect_vector(layer.b_o, p + "self_attn.o_proj.bias");
+        tensors.expect_vector(layer.sinks, p + "self_attn.sinks");
+        tensors.expect_matrix(layer.w_router, p + "mlp.router.weight");
+        tensors.expect_vector(layer.b_router, p + "mlp.router.bias");
+        tensors.expect_vector(layer.b_up, p + "mlp.experts.gate_up_proj_bias");
+        tensors.expect_vector(layer.b_down, p + "mlp.experts.down_proj_bias");
+        tensors.expect_experts(layer.w_up, p + "mlp.experts.gate_up_proj");
+        tensors.expect_experts(layer.w_down, p + "mlp.experts.down_proj");
     }
 }
 
@@ -299,65 +299,6 @@ TEST_F(OpenModel, F32TensorsAreTakenAsTheyAre) {
     EXPECT_EQ(model.weights.layers[0].w_up.first.dtype, DType::kF32);
     EXPECT_EQ(model.weight_bytes, 2 * narrow.model().weight_bytes);
     EXPECT_EQ(model.weights.layers[0].w_up[2].at(3, 4), narrow.model().weights.layers[0].w_up[2].at(3, 4));
-}
-
-// The tensors decide how the experts are stored; config.json may say otherwise, or nothing.
-TEST_F(OpenModel, QuantizationConfigMayBeWrong) {
-    const TinyModel dense("bf16", kOneLayer), mxfp4("mxfp4", kOneLayer);
-    const auto with = [](const TinyModel& tiny, const nlohmann::json& quantization) {
-        edit_json(tiny.path() + "/config.json", [&](auto& j) { j["quantization_config"] = quantization; });
-        return open_error(tiny.path());
-    };
-    for (const nlohmann::json& left_over : {nlohmann::json{{"quant_method", "mxfp4"}},
-                                            nlohmann::json{{"quant_method", "awq"}}, nlohmann::json::object()}) {
-        EXPECT_EQ(with(dense, left_over), "") << left_over;
-        EXPECT_EQ(open_model(dense.path()).weights.layers[0].w_up.first.dtype, DType::kBF16);
-        EXPECT_EQ(with(mxfp4, left_over), "") << left_over;
-        EXPECT_EQ(open_model(mxfp4.path()).weights.layers[0].w_up.first.dtype, DType::kMXFP4);
-    }
-    EXPECT_EQ(with(mxfp4, nullptr), "");
-    EXPECT_EQ(open_model(mxfp4.path()).weights.layers[0].w_up.first.dtype, DType::kMXFP4);
-}
-
-// A fork in a format that this program cannot read: the error names the format, and the first tensor that shows it.
-TEST_F(OpenModel, OtherQuantizationsAreNamed) {
-    const struct {
-        const char *key, *tensor;
-        nlohmann::json quantization;
-        std::vector<std::string> words;
-    } cases[] = {
-        {"quantization_config", "mlp.experts.gate_up_proj", {{"quant_method", "awq"}, {"bits", 4}}, {"\"awq\""}},
-        {"quantization_config", "self_attn.q_proj.weight", {{"quant_method", "gptq"}}, {"\"gptq\""}},
-        {"quantization_config",
-         "self_attn.q_proj.weight",
-         {{"quant_method", "modelopt"}, {"quant_algo", "NVFP4"}},
-         {"\"modelopt NVFP4\""}},
-        {"quantization_config",
-         "self_attn.o_proj.weight",
-         {{"quant_method", "compressed-tensors"}, {"format", "float-quantized"}},
-         {"\"compressed-tensors float-quantized\""}},
-        {"quantization", "mlp.router.weight", {{"group_size", 64}, {"bits", 4}}, {"\"MLX\""}},
-    };
-    for (const auto& c : cases) {
-        const TinyModel tiny("bf16", kOneLayer);
-        const std::string file = tiny.path() + "/model.safetensors", name = std::string("model.layers.0.") + c.tensor;
-        edit_json(tiny.path() + "/config.json", [&](auto& j) { j[c.key] = c.quantization; });
-        SafetensorsParts parts(file);
-        parts.header[name + "_packed"] = parts.header[name];
-        parts.header.erase(name);
-        parts.write(file);
-        EXPECT_TRUE(has(open_error(tiny.path()), {"config.json", "quantization", "MXFP4", name, "none of that name"}));
-        EXPECT_TRUE(has(open_error(tiny.path()), c.words));
-    }
-    // FP8 keeps the names.
-    const TinyModel tiny("bf16", kOneLayer);
-    const std::string file = tiny.path() + "/model.safetensors", name = "model.layers.0.self_attn.q_proj.weight";
-    edit_json(tiny.path() + "/config.json", [](auto& j) { j["quantization_config"] = {{"quant_method", "fp8"}}; });
-    SafetensorsParts parts(file);
-    parts.header[name]["dtype"] = "F8_E4M3";
-    parts.header[name]["shape"][1] = 2 * int(parts.header[name]["shape"][1]);
-    parts.write(file);
-    EXPECT_TRUE(has(open_error(tiny.path()), {"config.json", "\"fp8\"", name}));
 }
 
 TEST_F(OpenModel, MisalignedTensorsAreRefused) {

@@ -7,14 +7,11 @@
 
 #include "subprocess.h"
 #include "temp_folder.h"
+#include "text_checks.h"
 
 namespace fs = std::filesystem;
 
 namespace {
-
-int n_lines(const std::string& text) {
-    return int(std::count(text.begin(), text.end(), '\n'));
-}
 
 // A folder with a small random model whose vocabulary is bytes, and some files. "@name" in an argument is a path in it.
 class CommandLine : public testing::Test {

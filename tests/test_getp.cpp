@@ -7,11 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "byte_tokenizer.h"
-#include "error.h"
-#include "options.h"
-#include "temp_folder.h"
-#include "tiny_model.h"
+#include "mode_test.h"
 
 namespace {
 
@@ -24,37 +20,24 @@ struct GetpResult {
     std::string out;     // the answers' file
 };
 
-class Getp : public testing::Test {
+class Getp : public ModeTest {
   protected:
     static void SetUpTestSuite() {
-        tiny = new TinyModel("mxfp4");
-        std::ofstream(tiny->path() + "/tokenizer.json", std::ios::binary) << byte_tokenizer_json();
+        ModeTest::SetUpTestSuite();
         std::ifstream("tests/golden/tiny/reference.json") >> golden;
-    }
-    static void TearDownTestSuite() {
-        delete tiny;
-        tiny = nullptr;
     }
 
     Getp() {
-        options.input = folder.path("requests");
-        options.output = folder.path("answers");
         options.steps = 24;
         options.seed = 5;
-        options.precision = Precision::kF32;  // the oracle's
         options.temperature = 0;
     }
 
     GetpResult run(const std::string& requests) {
-        folder.write("requests", requests);
         GetpResult result;
-        testing::internal::CaptureStderr();
-        try {
-            result.code = getp(options, tiny->model());
-        } catch (const Error& e) {
-            result.error = e.what();
-        }
-        result.report = testing::internal::GetCapturedStderr();
+        result.code = run_mode(getp, requests);
+        result.error = error;
+        result.report = report;
         if (std::filesystem::is_regular_file(options.output)) result.out = folder.read("answers");
         return result;
     }
@@ -99,14 +82,8 @@ class Getp : public testing::Test {
         return ids;
     }
 
-    TempFolder folder;
-    Options options;
-    static TinyModel* tiny;
-    static Json golden;
+    static inline Json golden;
 };
-
-TinyModel* Getp::tiny = nullptr;
-Json Getp::golden;
 
 const char* const kPrompts = "6\nOnce upon a time\na\nThe quick brown fox\n!!\nfive\nthe sixth prompt\n";
 

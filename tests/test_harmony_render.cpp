@@ -4,9 +4,9 @@
 
 #include <functional>
 
-#include "error.h"
 #include "harmony.h"
 #include "harmony_checks.h"
+#include "text_checks.h"
 
 namespace {
 
@@ -44,15 +44,6 @@ std::string contents(const std::vector<Message>& messages) {
     std::string out;
     for (const Message& message : messages) out += (out.empty() ? "" : " ") + message.content;
     return out;
-}
-
-std::string error_of(const std::function<void()>& f) {
-    try {
-        f();
-    } catch (const Error& e) {
-        return e.what();
-    }
-    return "no error";
 }
 
 class HarmonyRender : public testing::Test {

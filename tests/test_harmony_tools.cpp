@@ -1,8 +1,8 @@
 // test_harmony_tools.cpp: JSON schemas to TypeScript, as OpenAI's harmony library prints them.
 #include <gtest/gtest.h>
 
-#include "error.h"
 #include "harmony.h"
+#include "text_checks.h"
 
 namespace {
 
@@ -33,13 +33,8 @@ std::string property(const std::string& schema) {
     return text.substr(2, text.size() - 4);
 }
 
-std::string error_of(const std::string& parameters) {
-    try {
-        tools_text({"f", "", parameters});
-    } catch (const Error& e) {
-        return e.what();
-    }
-    return "no error";
+std::string schema_error(const std::string& parameters) {
+    return error_of([&] { tools_text({"f", "", parameters}); });
 }
 
 }  // namespace
@@ -159,7 +154,8 @@ TEST(HarmonyTools, NestedObjects) {
                       "city": {"type": "string", "description": "City", "default": "Rome"},
                       "at": {"type": "object", "properties": {"lat": {"type": "number"}}}},
                       "required": ["city"]},
-                  "list": {"type": "array", "items": {"type": "object", "properties": {"id": {"type": "integer"}}}}}})"),
+                  "list": {"type": "array", "items": {"type": "object",
+                      "properties": {"id": {"type": "integer"}}}}}})"),
               R"({
 where: {
     // City
@@ -276,12 +272,12 @@ TEST(HarmonyTools, OneOfElsewhere) {
 }
 
 TEST(HarmonyTools, BadSchemas) {
-    EXPECT_EQ(error_of("{\"type\": }"), "tool f: parameters: expected JSON, found a syntax error at byte 10");
-    EXPECT_EQ(error_of(" "), "tool f: parameters: expected JSON, found a syntax error at byte 2");
-    EXPECT_EQ(error_of("{} {}"), "tool f: parameters: expected JSON, found a syntax error at byte 4");
-    EXPECT_EQ(error_of("\"\xff\""), "tool f: parameters: expected JSON, found a syntax error at byte 2");
-    EXPECT_EQ(error_of("[]"), "tool f: parameters: expected a JSON object, found JSON of type array");
-    EXPECT_EQ(error_of("{\"default\": 1e999}"),
+    EXPECT_EQ(schema_error("{\"type\": }"), "tool f: parameters: expected JSON, found a syntax error at byte 10");
+    EXPECT_EQ(schema_error(" "), "tool f: parameters: expected JSON, found a syntax error at byte 2");
+    EXPECT_EQ(schema_error("{} {}"), "tool f: parameters: expected JSON, found a syntax error at byte 4");
+    EXPECT_EQ(schema_error("\"\xff\""), "tool f: parameters: expected JSON, found a syntax error at byte 2");
+    EXPECT_EQ(schema_error("[]"), "tool f: parameters: expected a JSON object, found JSON of type array");
+    EXPECT_EQ(schema_error("{\"default\": 1e999}"),
               "tool f: parameters: expected numbers that a double can hold, found a larger one");
 }
 
@@ -292,9 +288,9 @@ TEST(HarmonyTools, VeryDeepSchemasAreRefused) {
         return text;
     };
     EXPECT_EQ(property(nested(40)).substr(0, 12), "p?: string[]");
-    EXPECT_EQ(error_of(nested(10000)), "tool f: parameters: expected a schema of at most 100 levels, found more");
-    EXPECT_EQ(error_of(std::string(100000, '[')),
+    EXPECT_EQ(schema_error(nested(10000)), "tool f: parameters: expected a schema of at most 100 levels, found more");
+    EXPECT_EQ(schema_error(std::string(100000, '[')),
               "tool f: parameters: expected a schema of at most 100 levels, found more");
-    EXPECT_EQ(error_of(R"({"default": )" + std::string(10000, '[') + std::string(10000, ']') + "}"),
+    EXPECT_EQ(schema_error(R"({"default": )" + std::string(10000, '[') + std::string(10000, ']') + "}"),
               "tool f: parameters: expected a schema of at most 100 levels, found more");
 }

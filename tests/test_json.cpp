@@ -7,18 +7,10 @@
 
 #include "base/json.h"
 #include "base/json_fields.h"
-#include "error.h"
+#include "text_checks.h"
 
 namespace {
 
-std::string error_of(const std::function<void()>& f) {
-    try {
-        f();
-    } catch (const Error& e) {
-        return e.what();
-    }
-    return "";
-}
 std::string parse_error(const std::string& text, int max_depth = kMaxJsonDepth) {
     return error_of([&] { parse_json(std::string_view(text), "f", max_depth); });
 }

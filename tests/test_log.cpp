@@ -13,12 +13,9 @@
 #include "subprocess.h"
 #include "temp_folder.h"
 #include "terminal.h"
+#include "text_checks.h"
 
 namespace {
-
-int n_lines(const std::string& text) {
-    return int(std::count(text.begin(), text.end(), '\n'));
-}
 
 // What `write` puts on stderr, a file here.
 template <class F>

@@ -10,8 +10,8 @@
 
 #include "base/output_file.h"
 #include "base/staged_output.h"
-#include "error.h"
 #include "temp_folder.h"
+#include "text_checks.h"
 
 namespace {
 
@@ -77,30 +77,27 @@ class Faults : public testing::Test {
     }
     void TearDown() override { fault = Fault::kNone; }
 
-    // Writes lines until one fails, or all ten; "" or the error.
+    // With no more faults, whatever comes of `write`.
+    template <class Write>
+    std::string error_after(Write write) {
+        const std::string error = error_of(write);
+        fault = Fault::kNone;
+        return error;
+    }
+    // Writes lines until one fails, or all ten.
     std::string error_of_lines() {
-        try {
+        return error_after([&] {
             OutputFile out("--output", folder.path("out"), {}, OutputFile::Use::kAppend);
             for (int i = 0; i < 10 && !out.failed(); i++) out.append("answer " + std::to_string(i) + "\n");
             out.finish();
-        } catch (const Error& e) {
-            fault = Fault::kNone;
-            return e.what();
-        }
-        fault = Fault::kNone;
-        return "";
+        });
     }
     std::string error_of_staged() {
-        try {
+        return error_after([&] {
             AtomicFile file(folder.path("staged"), Existing::kRefuse);
             for (int i = 0; i < 10; i++) file.write("bytes " + std::to_string(i) + "\n");
             file.commit();
-        } catch (const Error& e) {
-            fault = Fault::kNone;
-            return e.what();
-        }
-        fault = Fault::kNone;
-        return "";
+        });
     }
 
     TempFolder folder;

@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "base/output_file.h"
-#include "error.h"
 #include "temp_folder.h"
+#include "text_checks.h"
 
 namespace fs = std::filesystem;
 
@@ -21,21 +21,7 @@ using Use = OutputFile::Use;
 class Output : public testing::Test {
   protected:
     std::string refused(const std::string& path, Use use = Use::kAppend) const {
-        try {
-            OutputFile out("--output", path, kept, use);
-        } catch (const Error& e) {
-            return e.what();
-        }
-        return "";
-    }
-    template <class Action>
-    static std::string error_of(Action action) {
-        try {
-            action();
-        } catch (const Error& e) {
-            return e.what();
-        }
-        return "";
+        return error_of([&] { OutputFile("--output", path, kept, use); });
     }
 
     TempFolder folder;

@@ -8,6 +8,7 @@
 
 #include "process.h"
 #include "subprocess.h"
+#include "text_checks.h"
 
 namespace {
 
@@ -40,10 +41,6 @@ TEST(Process, OpenMpSettings) {
 ProgramResult run_under(const std::string& limits) {
     return run_program(
         {"bash", "-c", limits + "; exec " + built("run") + " demo -i 'Reverse the word garden.' --no-reasoning"});
-}
-
-int n_lines(const std::string& text) {
-    return int(std::count(text.begin(), text.end(), '\n'));
 }
 
 TEST(Process, SettingsReachTheProgram) {

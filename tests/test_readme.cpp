@@ -1,6 +1,6 @@
-// test_readme.cpp: what README.md shows is what happens. A line `    $ command` is run by bash in a folder with the program
-// and the demo model; lines indented below it, up to a blank one or the next command, are its stdout. `cat FILE` is
-// where FILE comes from.
+// test_readme.cpp: what README.md shows is what happens. A line `    $ command` is run by bash in a folder with the
+// program and the demo model; lines indented below it, up to a blank one or the next command, are its stdout.
+// `cat FILE` is where FILE comes from.
 #include <gtest/gtest.h>
 
 #include "subprocess.h"

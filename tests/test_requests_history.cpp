@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "error.h"
 #include "harmony_checks.h"
 #include "requests.h"
 #include "requests/request_line.h"
+#include "text_checks.h"
 
 namespace {
 
@@ -17,13 +17,8 @@ Conversation conversation(const std::string& messages, const std::string& fields
     return read_conversation(JsonFields(parse_json(body, "body"), ""));
 }
 
-std::string error_of(const std::string& messages, const std::string& fields = "") {
-    try {
-        conversation(messages, fields);
-    } catch (const Error& e) {
-        return e.what();
-    }
-    return "";
+std::string error_in(const std::string& messages, const std::string& fields = "") {
+    return error_of([&] { conversation(messages, fields); });
 }
 
 // The messages as the model reads them, special tokens by name.
@@ -45,6 +40,89 @@ std::string call(const std::string& function, const std::string& id = "c1") {
 }
 
 }  // namespace
+
+TEST(History, SystemAndDeveloperBecomeTheInstructions) {
+    EXPECT_EQ(conversation(kUser).instructions, std::nullopt);
+    const Conversation c = conversation(R"({"role": "system", "content": "Be brief."},
+        {"role": "developer", "content": [{"type": "text", "text": "Be "}, {"type": "text", "text": "kind."}]},)" +
+                                        kUser);
+    EXPECT_EQ(c.instructions, "Be brief.\n\nBe kind.");
+    ASSERT_EQ(c.messages.size(), 1u);
+    EXPECT_EQ(c.messages[0].role, Role::kUser);
+    EXPECT_EQ(c.messages[0].content, "hi");
+}
+
+TEST(History, UserPartsAndName) {
+    const Conversation c = conversation(
+        R"({"role": "user", "name": "ann-1",
+            "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]})");
+    EXPECT_EQ(c.messages[0].content, "ab");
+    EXPECT_EQ(c.messages[0].name, "ann-1");
+}
+
+TEST(History, AssistantTurnsByChannel) {
+    const Conversation c = conversation(kUser + R"(,
+        {"role": "assistant", "reasoning_content": "Think.", "content": "Hello."},)" +
+                                        kUser + R"(,
+        {"role": "assistant", "reasoning": "Look it up.", "content": "One moment.", "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "find", "arguments": "{\"q\":1}"}},
+            {"id": "c2", "type": "function", "function": {"name": "open", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "c2", "content": "opened"},
+        {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "found"}]})");
+    struct Expected {
+        Role role;
+        const char *name, *recipient, *channel, *content_type, *content;
+    };
+    const std::vector<Expected> expected = {
+        {Role::kUser, "", "", "", "", "hi"},
+        {Role::kAssistant, "", "", "analysis", "", "Think."},
+        {Role::kAssistant, "", "", "final", "", "Hello."},
+        {Role::kUser, "", "", "", "", "hi"},
+        {Role::kAssistant, "", "", "analysis", "", "Look it up."},
+        {Role::kAssistant, "", "", "commentary", "", "One moment."},
+        {Role::kAssistant, "", "functions.find", "commentary", "<|constrain|>json", "{\"q\":1}"},
+        {Role::kAssistant, "", "functions.open", "commentary", "<|constrain|>json", "{}"},
+        {Role::kTool, "functions.open", "assistant", "commentary", "", "opened"},
+        {Role::kTool, "functions.find", "assistant", "commentary", "", "found"},
+    };
+    ASSERT_EQ(c.messages.size(), expected.size());
+    for (size_t i = 0; i < expected.size(); i++) {
+        SCOPED_TRACE(i);
+        const Message& m = c.messages[i];
+        EXPECT_EQ(m.role, expected[i].role);
+        EXPECT_EQ(m.name, expected[i].name);
+        EXPECT_EQ(m.recipient, expected[i].recipient);
+        EXPECT_EQ(m.channel, expected[i].channel);
+        EXPECT_EQ(m.content_type, expected[i].content_type);
+        EXPECT_EQ(m.content, expected[i].content);
+    }
+}
+
+TEST(History, CallsWithoutTextHaveNoEmptyPreamble) {
+    for (const char* content : {"null", "\"\""}) {
+        const Conversation c =
+            conversation(kUser + R"(, {"role": "assistant", "content": )" + content +
+                         R"(, "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": ""}}]})");
+        ASSERT_EQ(c.messages.size(), 2u);
+        EXPECT_EQ(c.messages[1].recipient, "functions.f");
+    }
+}
+
+TEST(History, ToolsKeepTheOrderOfTheirProperties) {
+    const std::string tools = R"("tools": [{"type": "function", "function": {"name": "f", "description": "Does f.",
+        "parameters": {"type": "object", "properties": {"z": {"type": "string"}, "a": {"type": "number"}}}}},
+        {"type": "function", "function": {"name": "g"}}])";
+    const Conversation c = conversation(kUser, tools + R"(, "reasoning_effort": "high", "tool_choice": "auto")");
+    ASSERT_EQ(c.tools.size(), 2u);
+    EXPECT_EQ(c.tools[0].name, "f");
+    EXPECT_EQ(c.tools[0].description, "Does f.");
+    EXPECT_EQ(c.tools[0].parameters,
+              R"({"type": "object", "properties": {"z": {"type": "string"}, "a": {"type": "number"}}})");
+    EXPECT_EQ(c.tools[1].name, "g");
+    EXPECT_EQ(c.tools[1].parameters, "");
+    EXPECT_EQ(c.effort, Effort::kHigh);
+    EXPECT_TRUE(conversation(kUser, tools + R"(, "tool_choice": "none")").tools.empty());
+}
 
 TEST(History, SystemMessagesAloneAndLater) {
     const Conversation alone = conversation(R"({"role": "system", "content": "Write a haiku."})");
@@ -81,7 +159,7 @@ TEST(History, PartsByAnyName) {
     EXPECT_EQ(rendered(R"({"role": "assistant", "content": [{"type": "output_text", "text": "a"},
                                                             {"type": "text", "text": "b"}]})"),
               "<|start|>assistant<|channel|>final<|message|>ab<|end|>");
-    EXPECT_NE(error_of(R"({"role": "user", "content": [{"type": "input_image"}]})").find("input_image"),
+    EXPECT_NE(error_in(R"({"role": "user", "content": [{"type": "input_image"}]})").find("input_image"),
               std::string::npos);
 }
 
@@ -90,8 +168,8 @@ TEST(History, ArgumentsAsAnObject) {
                                                            "b": [1, 2.50, { }], "ü": null }})")),
               R"(<|start|>assistant to=functions.f<|channel|>commentary <|constrain|>json<|message|>)"
               R"({"a":"x \" y\\","b":[1,2.50,{}],"ü":null}<|call|>)");
-    EXPECT_NE(error_of(call(R"({"name": "f", "arguments": 5})")).find("a string or an object"), std::string::npos);
-    EXPECT_NE(error_of(call(R"({"name": "f"})")).find("arguments"), std::string::npos);
+    EXPECT_NE(error_in(call(R"({"name": "f", "arguments": 5})")).find("a string or an object"), std::string::npos);
+    EXPECT_NE(error_in(call(R"({"name": "f"})")).find("arguments"), std::string::npos);
 }
 
 TEST(History, NamesInAnyScriptStayOneWord) {
@@ -104,10 +182,10 @@ TEST(History, NamesInAnyScriptStayOneWord) {
     EXPECT_EQ(rendered(call(R"({"name": "a to=functions.b\n", "arguments": "{}"})")),
               "<|start|>assistant to=functions.a_to=functions.b_" + tail);
     const std::string long_name(1000, 'x');
-    EXPECT_EQ(error_of(call(R"({"name": ")" + long_name + R"(", "arguments": "{}"})")), "");
+    EXPECT_EQ(error_in(call(R"({"name": ")" + long_name + R"(", "arguments": "{}"})")), "");
     EXPECT_EQ(rendered(R"({"role": "user", "name": "Anna Müller", "content": "hi"})"),
               "<|start|>user:Anna_Müller<|message|>hi<|end|>");
-    EXPECT_NE(error_of(call(R"({"name": "", "arguments": "{}"})")).find("name"), std::string::npos);
+    EXPECT_NE(error_in(call(R"({"name": "", "arguments": "{}"})")).find("name"), std::string::npos);
 }
 
 TEST(History, NamesOfToolsThatAreOffered) {
@@ -115,8 +193,8 @@ TEST(History, NamesOfToolsThatAreOffered) {
     for (const std::string name : {"größe_lesen", "天気", "mcp/server:f", "a.b-c_9"})
         EXPECT_EQ(conversation(kUser, tools(name)).tools.at(0).name, name);
     for (const std::string name : {"", "a b", "a\\nb", "a\\u0007"})
-        EXPECT_NE(error_of(kUser, tools(name)).find("tools[0].function.name"), std::string::npos) << name;
-    EXPECT_NE(error_of(kUser, tools(std::string(1000, 'x'))).find("256"), std::string::npos);
+        EXPECT_NE(error_in(kUser, tools(name)).find("tools[0].function.name"), std::string::npos) << name;
+    EXPECT_NE(error_in(kUser, tools(std::string(1000, 'x'))).find("256"), std::string::npos);
 }
 
 TEST(History, ResultsOfUnknownCalls) {
@@ -138,7 +216,7 @@ TEST(History, ResultsOfUnknownCalls) {
               "functions.f=r functions.g=r ");
     EXPECT_EQ(names(R"(, {"role": "function", "name": "f", "content": [{"type": "text", "text": "r"}]})"),
               "functions.f=r ");
-    EXPECT_NE(error_of(kUser + result(R"("tool_call_id": "c1")")).find("messages[1].tool_call_id"), std::string::npos);
+    EXPECT_NE(error_in(kUser + result(R"("tool_call_id": "c1")")).find("messages[1].tool_call_id"), std::string::npos);
 }
 
 namespace {

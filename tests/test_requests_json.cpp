@@ -2,8 +2,8 @@
 // completions, completions, batch); the harmony side of a conversation is the format's own document.
 #include <gtest/gtest.h>
 
-#include "error.h"
 #include "requests/request_line.h"
+#include "text_checks.h"
 
 namespace {
 
@@ -26,13 +26,8 @@ Conversation conversation(const std::string& messages, const std::string& fields
         read(R"({"messages": [)" + messages + "]" + (fields.empty() ? "" : ", " + fields) + "}").prompt);
 }
 
-std::string error_of(const std::string& line) {
-    try {
-        read(line);
-    } catch (const Error& e) {
-        return e.what();
-    }
-    return "";
+std::string error_in(const std::string& line) {
+    return error_of([&] { read(line); });
 }
 
 TEST(RequestLine, BatchEnvelope) {
@@ -104,12 +99,12 @@ TEST(RequestLine, UrlsByTheirLastWords) {
     for (const char* url : {"/v1/chat/completions", "/chat/completions", "/v1/chat/completions/",
                             "/openai/deployments/gpt-oss/chat/completions?api-version=2024-10-21",
                             "https://api.openai.com/v1/chat/completions", "http://localhost:8000/v1/chat/completions"})
-        EXPECT_EQ(error_of(fmt::format(R"({{"url": "{}")", url) + chat_body), "") << url;
+        EXPECT_EQ(error_in(fmt::format(R"({{"url": "{}")", url) + chat_body), "") << url;
     for (const char* url : {"/v1/completions", "/completions", "/openai/deployments/x/completions"})
-        EXPECT_EQ(error_of(fmt::format(R"({{"url": "{}", "body": {{"prompt": "a"}}}})", url)), "") << url;
+        EXPECT_EQ(error_in(fmt::format(R"({{"url": "{}", "body": {{"prompt": "a"}}}})", url)), "") << url;
     for (const char* url : {"/v1/responses", "/v1/embeddings", "/v1/chat", "completions", "/"})
-        EXPECT_EQ(error_of(fmt::format(R"({{"url": "{}")", url) + chat_body).substr(0, 5), "url: ") << url;
-    EXPECT_NE(error_of(R"({"url": "/v1/responses")" + chat_body).find("not supported yet"), std::string::npos);
+        EXPECT_EQ(error_in(fmt::format(R"({{"url": "{}")", url) + chat_body).substr(0, 5), "url: ") << url;
+    EXPECT_NE(error_in(R"({"url": "/v1/responses")" + chat_body).find("not supported yet"), std::string::npos);
 }
 
 TEST(RequestLine, EffortInAllSpellings) {
@@ -183,10 +178,10 @@ TEST(RequestLine, TheIdOfALineThatIsNoJson) {
 }
 
 TEST(RequestLine, FieldsThatAskForWhatIsDoneAnyway) {
-    EXPECT_EQ(error_of(completion(R"("n": 1, "best_of": 1, "echo": false, "stream": false, "suffix": "",
+    EXPECT_EQ(error_in(completion(R"("n": 1, "best_of": 1, "echo": false, "stream": false, "suffix": "",
         "logit_bias": {}, "presence_penalty": 0.0, "frequency_penalty": 0, "unknown": [1, {"a": 2}])")),
               "");
-    EXPECT_EQ(error_of(chat(R"("logprobs": false, "response_format": {"type": "text"}, "tool_choice": "auto")")), "");
+    EXPECT_EQ(error_in(chat(R"("logprobs": false, "response_format": {"type": "text"}, "tool_choice": "auto")")), "");
 }
 
 struct BadLine {
@@ -198,7 +193,7 @@ struct BadLine {
 class BadRequestLine : public testing::TestWithParam<BadLine> {};
 
 TEST_P(BadRequestLine, IsRefusedWithTheFieldAndWhatWasExpected) {
-    const std::string message = error_of(GetParam().line);
+    const std::string message = error_in(GetParam().line);
     EXPECT_NE(message, "") << "accepted";
     EXPECT_EQ(message.find('\n'), std::string::npos) << message;
     for (const std::string& word : GetParam().words) EXPECT_NE(message.find(word), std::string::npos) << message;
@@ -206,6 +201,7 @@ TEST_P(BadRequestLine, IsRefusedWithTheFieldAndWhatWasExpected) {
 
 const std::string kUser = R"({"role": "user", "content": "hi"})";
 
+// long because it is a table
 INSTANTIATE_TEST_SUITE_P(
     Cases, BadRequestLine,
     testing::ValuesIn(std::vector<BadLine>{
@@ -331,13 +327,13 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& c) { return c.param.why; });
 
 TEST(RequestLine, MessagesStayShort) {
-    const std::string message = error_of(completion(R"("temperature": ")" + std::string(100000, 'x') + "\""));
+    const std::string message = error_in(completion(R"("temperature": ")" + std::string(100000, 'x') + "\""));
     EXPECT_NE(message.find("temperature"), std::string::npos);
     EXPECT_LT(message.size(), 200u);
     // Not cut within a character: U+00E4 is two bytes.
     std::string umlauts;
     for (int i = 0; i < 50; i++) umlauts += "\u00e4";
-    const std::string cut = error_of(completion(R"("seed": "x)" + umlauts + "\""));
+    const std::string cut = error_in(completion(R"("seed": "x)" + umlauts + "\""));
     EXPECT_NE(cut.find("\u00e4\"..."), std::string::npos) << cut;
 }
 
@@ -345,100 +341,18 @@ TEST(RequestLine, DepthAndWidthAreLimited) {
     const auto nested = [](int depth) {
         return R"({"prompt": "x", "deep": )" + std::string(size_t(depth), '[') + std::string(size_t(depth), ']') + "}";
     };
-    EXPECT_EQ(error_of(nested(60)), "");
-    EXPECT_NE(error_of(nested(70)).find("nested at most 64"), std::string::npos);
-    EXPECT_NE(error_of(nested(100000)).find("nested at most 64"), std::string::npos);
-    EXPECT_NE(error_of(R"({"a":)" + std::string(100000, '[')).find("nested at most 64"), std::string::npos);
+    EXPECT_EQ(error_in(nested(60)), "");
+    EXPECT_NE(error_in(nested(70)).find("nested at most 64"), std::string::npos);
+    EXPECT_NE(error_in(nested(100000)).find("nested at most 64"), std::string::npos);
+    EXPECT_NE(error_in(R"({"a":)" + std::string(100000, '[')).find("nested at most 64"), std::string::npos);
 
     const auto wide = [](int n_keys) {
         std::string keys;
         for (int i = 0; i < n_keys; i++) keys += fmt::format(", \"k{}\": {{}}", i);
         return R"({"prompt": "x")" + keys + "}";
     };
-    EXPECT_EQ(error_of(wide(999)), "");
-    EXPECT_NE(error_of(wide(1000)).find("1000 keys"), std::string::npos);
-}
-
-TEST(Conversation, SystemAndDeveloperBecomeTheInstructions) {
-    EXPECT_EQ(conversation(kUser).instructions, std::nullopt);
-    const Conversation c = conversation(R"({"role": "system", "content": "Be brief."},
-        {"role": "developer", "content": [{"type": "text", "text": "Be "}, {"type": "text", "text": "kind."}]},)" +
-                                        kUser);
-    EXPECT_EQ(c.instructions, "Be brief.\n\nBe kind.");
-    ASSERT_EQ(c.messages.size(), 1u);
-    EXPECT_EQ(c.messages[0].role, Role::kUser);
-    EXPECT_EQ(c.messages[0].content, "hi");
-}
-
-TEST(Conversation, UserPartsAndName) {
-    const Conversation c = conversation(
-        R"({"role": "user", "name": "ann-1", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]})");
-    EXPECT_EQ(c.messages[0].content, "ab");
-    EXPECT_EQ(c.messages[0].name, "ann-1");
-}
-
-TEST(Conversation, AssistantTurnsByChannel) {
-    const Conversation c = conversation(kUser + R"(,
-        {"role": "assistant", "reasoning_content": "Think.", "content": "Hello."},)" +
-                                        kUser + R"(,
-        {"role": "assistant", "reasoning": "Look it up.", "content": "One moment.", "tool_calls": [
-            {"id": "c1", "type": "function", "function": {"name": "find", "arguments": "{\"q\":1}"}},
-            {"id": "c2", "type": "function", "function": {"name": "open", "arguments": "{}"}}]},
-        {"role": "tool", "tool_call_id": "c2", "content": "opened"},
-        {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "found"}]})");
-    struct Expected {
-        Role role;
-        const char *name, *recipient, *channel, *content_type, *content;
-    };
-    const std::vector<Expected> expected = {
-        {Role::kUser, "", "", "", "", "hi"},
-        {Role::kAssistant, "", "", "analysis", "", "Think."},
-        {Role::kAssistant, "", "", "final", "", "Hello."},
-        {Role::kUser, "", "", "", "", "hi"},
-        {Role::kAssistant, "", "", "analysis", "", "Look it up."},
-        {Role::kAssistant, "", "", "commentary", "", "One moment."},
-        {Role::kAssistant, "", "functions.find", "commentary", "<|constrain|>json", "{\"q\":1}"},
-        {Role::kAssistant, "", "functions.open", "commentary", "<|constrain|>json", "{}"},
-        {Role::kTool, "functions.open", "assistant", "commentary", "", "opened"},
-        {Role::kTool, "functions.find", "assistant", "commentary", "", "found"},
-    };
-    ASSERT_EQ(c.messages.size(), expected.size());
-    for (size_t i = 0; i < expected.size(); i++) {
-        SCOPED_TRACE(i);
-        const Message& m = c.messages[i];
-        EXPECT_EQ(m.role, expected[i].role);
-        EXPECT_EQ(m.name, expected[i].name);
-        EXPECT_EQ(m.recipient, expected[i].recipient);
-        EXPECT_EQ(m.channel, expected[i].channel);
-        EXPECT_EQ(m.content_type, expected[i].content_type);
-        EXPECT_EQ(m.content, expected[i].content);
-    }
-}
-
-TEST(Conversation, CallsWithoutTextHaveNoEmptyPreamble) {
-    for (const char* content : {"null", "\"\""}) {
-        const Conversation c =
-            conversation(kUser + R"(, {"role": "assistant", "content": )" + content +
-                         R"(, "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": ""}}]})");
-        ASSERT_EQ(c.messages.size(), 2u);
-        EXPECT_EQ(c.messages[1].recipient, "functions.f");
-    }
-}
-
-TEST(Conversation, ToolsKeepTheOrderOfTheirProperties) {
-    const std::string tools = R"("tools": [{"type": "function", "function": {"name": "f", "description": "Does f.",
-        "parameters": {"type": "object", "properties": {"z": {"type": "string"}, "a": {"type": "number"}}}}},
-        {"type": "function", "function": {"name": "g"}}])";
-    const Conversation c = conversation(kUser, tools + R"(, "reasoning_effort": "high", "tool_choice": "auto")");
-    ASSERT_EQ(c.tools.size(), 2u);
-    EXPECT_EQ(c.tools[0].name, "f");
-    EXPECT_EQ(c.tools[0].description, "Does f.");
-    EXPECT_EQ(c.tools[0].parameters,
-              R"({"type": "object", "properties": {"z": {"type": "string"}, "a": {"type": "number"}}})");
-    EXPECT_EQ(c.tools[1].name, "g");
-    EXPECT_EQ(c.tools[1].parameters, "");
-    EXPECT_EQ(c.effort, Effort::kHigh);
-    EXPECT_TRUE(conversation(kUser, tools + R"(, "tool_choice": "none")").tools.empty());
+    EXPECT_EQ(error_in(wide(999)), "");
+    EXPECT_NE(error_in(wide(1000)).find("1000 keys"), std::string::npos);
 }
 
 }  // namespace

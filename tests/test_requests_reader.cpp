@@ -1,245 +1,12 @@
-// test_requests_reader.cpp: files of requests in both formats, with the byte tokenizer, whose ids are the bytes of the
-// text.
-#include <fcntl.h>
+// test_requests_reader.cpp: files of requests as JSON lines: defaults, limits, and that one bad line stops no other.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <thread>
 
-#include "byte_tokenizer.h"
-#include "error.h"
-#include "requests.h"
-#include "requests/line_reader.h"
-#include "temp_folder.h"
+#include "request_file.h"
 
 namespace {
-
-const TextCodec& bytes_codec() {
-    static const TextCodec codec(byte_tokenizer());
-    return codec;
-}
-
-std::vector<int> ids_of(const std::string& text) {
-    return {text.begin(), text.end()};  // ASCII only
-}
-
-class RequestFile : public testing::Test {
-  protected:
-    RequestFile() {
-        options.steps = 100;
-        options.seed = 1;
-        config.vocab_size = 300;
-        config.max_context = 1000;
-        config.stop_ids = {7, 8};
-    }
-
-    // All requests of a file with this text.
-    std::vector<Request> read(const std::string& text, Purpose purpose = Purpose::kAnswer) {
-        options.input = folder.write("requests", text);
-        return read_input(purpose);
-    }
-    std::vector<Request> read_input(Purpose purpose = Purpose::kAnswer) {
-        RequestReader reader(options, config, *codec, purpose);
-        is_text = reader.is_text();
-        total = reader.total();
-        max_positions = reader.max_request_positions();
-        std::vector<Request> requests;
-        while (std::optional<Request> r = reader.next()) requests.push_back(std::move(*r));
-        EXPECT_FALSE(reader.next()) << "the end stays the end";
-        return requests;
-    }
-    // Of the one request in a file with this line.
-    Request read_line(const std::string& line) {
-        std::vector<Request> requests = read(line + "\n");
-        EXPECT_EQ(requests.size(), 1u);
-        return requests.at(0);
-    }
-    std::string error_of_file(const std::string& text) {
-        try {
-            read(text);
-        } catch (const Error& e) {
-            EXPECT_EQ(std::string(e.what()).find(options.input), 0u) << "names the file: " << e.what();
-            return e.what();
-        }
-        return "";
-    }
-
-    TempFolder folder;
-    RequestOptions options;
-    Config config;
-    const TextCodec* codec = &bytes_codec();
-    bool is_text = false;
-    int64_t total = 0;
-    int max_positions = 0;
-};
-
-// ---- the text format
-
-TEST_F(RequestFile, TextIsRaw) {
-    const std::vector<Request> r = read("3\n  two spaces \n\"quoted\"\t\nlast, without a newline");
-    EXPECT_TRUE(is_text);
-    EXPECT_EQ(total, 3);
-    EXPECT_EQ(max_positions, 100);
-    ASSERT_EQ(r.size(), 3u);
-    EXPECT_EQ(r[0].prompt, ids_of("  two spaces "));
-    EXPECT_EQ(r[1].prompt, ids_of("\"quoted\"\t"));
-    EXPECT_EQ(r[2].prompt, ids_of("last, without a newline"));
-    for (size_t i = 0; i < r.size(); i++) {
-        EXPECT_EQ(r[i].error, "");
-        EXPECT_EQ(r[i].index, int64_t(i));
-        EXPECT_EQ(r[i].line, int64_t(i) + 2);
-        EXPECT_EQ(r[i].kind, AnswerKind::kTokens);
-        EXPECT_EQ(r[i].stop_ids, config.stop_ids);
-        EXPECT_EQ(r[i].max_new_tokens, 100 - int(r[i].prompt.size()));
-    }
-}
-
-TEST_F(RequestFile, TextMaySpellSpecialTokens) {
-    EXPECT_EQ(read("1\na<|end|>\n")[0].prompt, (std::vector<int>{'a', byte_special("<|end|>")}));
-}
-
-TEST_F(RequestFile, CarriageReturnsGoIfTheFirstLineHasOne) {
-    std::vector<Request> r = read("2\r\na\r\nb\r\n");
-    ASSERT_EQ(r.size(), 2u);
-    EXPECT_EQ(r[0].prompt, ids_of("a"));
-    EXPECT_EQ(r[1].prompt, ids_of("b"));
-    EXPECT_EQ(read("1\na\r\n")[0].prompt, ids_of("a\r")) << "else they are part of the prompt";
-    EXPECT_EQ(read("1\r\na\n")[0].prompt, ids_of("a"));
-}
-
-TEST_F(RequestFile, CountZeroAndByteOrderMark) {
-    EXPECT_TRUE(read("0\n").empty());
-    EXPECT_TRUE(read("0").empty());
-    const std::vector<Request> r = read(
-        "\xef\xbb\xbf"
-        "1\na\n");
-    ASSERT_EQ(r.size(), 1u);
-    EXPECT_EQ(r[0].prompt, ids_of("a"));
-}
-
-TEST_F(RequestFile, OneBadPromptDoesNotStopTheOthers) {
-    options.steps = 10;
-    const std::vector<Request> r = read("5\nfirst\n\n1234567890\nx\xff\nlast\n");
-    ASSERT_EQ(r.size(), 5u);
-    EXPECT_EQ(r[0].error, "");
-    EXPECT_NE(r[1].error.find("empty"), std::string::npos) << r[1].error;
-    EXPECT_NE(r[2].error.find("10 tokens"), std::string::npos) << r[2].error;
-    EXPECT_NE(r[2].error.find("--steps"), std::string::npos) << r[2].error;
-    EXPECT_NE(r[3].error.find("UTF-8 at byte 2"), std::string::npos) << r[3].error;
-    EXPECT_EQ(r[4].error, "");
-    EXPECT_EQ(r[4].line, 6);
-}
-
-TEST_F(RequestFile, StepsZeroIsTheContext) {
-    options.steps = 0;
-    EXPECT_EQ(read("1\nabc\n")[0].max_new_tokens, 997);
-    EXPECT_NE(read("1\n" + std::string(1000, 'a') + "\n")[0].error.find("context"), std::string::npos);
-    EXPECT_EQ(read("1\n" + std::string(999, 'a') + "\n")[0].max_new_tokens, 1);
-}
-
-TEST_F(RequestFile, TextThatCannotFitIsRefusedBeforeItIsCut) {
-    // The longest of the byte tokenizer's tokens is a special one; text may spell those.
-    options.steps = 0;
-    size_t longest = 0;
-    for (int id = 0; id < bytes_codec().tokenizer().id_limit(); id++)
-        longest = std::max(longest, bytes_codec().tokenizer().bytes(id).size());
-    const std::string most(longest * 1000, 'a');
-    const auto json = [](const std::string& text) { return "{\"prompt\": \"" + text + "\"}"; };
-    EXPECT_NE(read_line(json(most)).error.find(fmt::format("{} tokens", most.size())), std::string::npos);
-    Request r = read_line(json(most + "a"));
-    EXPECT_NE(r.error.find(fmt::format("{} bytes of text", most.size() + 1)), std::string::npos) << r.error;
-    EXPECT_EQ(r.error_code, "context_length_exceeded");
-    EXPECT_NE(read("1\n" + most + "a\n")[0].error.find("bytes of text"), std::string::npos);
-    r = read_line("{\"messages\": [{\"role\": \"user\", \"content\": \"" + most + "a\"}]}");
-    EXPECT_NE(r.error.find("bytes of text"), std::string::npos) << r.error;
-    r = read_line(
-        R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "reasoning": ")" +
-        most + R"(a"}, {"role": "user", "content": "c"}]})");
-    EXPECT_EQ(r.error, "") << "old reasoning is dropped";
-}
-
-TEST_F(RequestFile, AVeryLongBlankLineIsARequestInBothCounts) {
-    const std::vector<Request> r = read("{\"prompt\": [1]}\n" + std::string((1 << 20) + 1, ' ') + "\n" +
-                                        std::string(1 << 20, ' ') + "\n{\"prompt\": [1]}\n");
-    EXPECT_EQ(r.size(), 3u);
-    EXPECT_EQ(total, 3);
-    EXPECT_NE(r[1].error, "");
-}
-
-TEST_F(RequestFile, ScoredPromptsMayFillTheContext) {
-    EXPECT_EQ(read("1\n" + std::string(1000, 'a') + "\n", Purpose::kScore)[0].error, "");
-    EXPECT_EQ(max_positions, 0);
-    EXPECT_NE(read("1\n" + std::string(1001, 'a') + "\n", Purpose::kScore)[0].error, "");
-}
-
-TEST_F(RequestFile, OnlyTheFirstSoMany) {
-    options.max_requests = 1;
-    EXPECT_EQ(read("2\na\nb\n").size(), 1u);
-    EXPECT_EQ(total, 1);
-    EXPECT_EQ(read("{\"prompt\":[1]}\n{\"prompt\":[2]}\n").size(), 1u);
-    EXPECT_EQ(total, 1);
-    options.max_requests = 5;
-    EXPECT_EQ(read("2\na\nb\n").size(), 2u);
-    EXPECT_EQ(total, 2);
-    options.max_requests = 0;
-    EXPECT_TRUE(read("2\na\nb\n").empty());
-    EXPECT_TRUE(read("{\"prompt\":[1]}\n").empty());
-}
-
-TEST_F(RequestFile, FilesThatAreNeitherFormat) {
-    EXPECT_NE(error_of_file("").find("empty"), std::string::npos);
-    for (const char* text : {"\n", "hello\n", "2 prompts\na\nb\n", "-1\n", "1.5\na\n", "99999999999999999999\n",
-                             "[1]\n", "\n2\na\nb\n", "\xff\xff\n"}) {
-        const std::string error = error_of_file(text);
-        EXPECT_NE(error.find("line 1: expected the number of requests"), std::string::npos) << text << ": " << error;
-    }
-}
-
-TEST_F(RequestFile, FewerLinesThanTheCountIsAnErrorBeforeAnythingRuns) {
-    EXPECT_NE(error_of_file("3\na\nb\n").find("expected 3 lines after it, found 2"), std::string::npos);
-    EXPECT_NE(error_of_file("1\n").find("found 0"), std::string::npos);
-    EXPECT_NE(error_of_file("9223372036854775807\na\n").find("found 1"), std::string::npos);
-}
-
-TEST_F(RequestFile, MoreLinesThanTheCountIsAWarning) {
-    testing::internal::CaptureStderr();
-    EXPECT_EQ(read("1\na\nb\nc\n").size(), 1u);
-    const std::string warning = testing::internal::GetCapturedStderr();
-    EXPECT_NE(warning.find("warning"), std::string::npos) << warning;
-    EXPECT_NE(warning.find("2 lines"), std::string::npos) << warning;
-
-    testing::internal::CaptureStderr();
-    read("1\na\n\n\n");
-    EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << "blank lines at the end say nothing";
-}
-
-TEST_F(RequestFile, ChatWrapsEachLineAsAUserMessage) {
-    options.chat_template = true;
-    options.instructions = "Be brief.";
-    options.effort = Effort::kHigh;
-    options.steps = 0;
-    const Request r = read("1\nhi<|end|>\n")[0];
-    const std::string text = bytes_codec().tokenizer().decode(r.prompt);
-    EXPECT_NE(text.find("Reasoning: high"), std::string::npos);
-    EXPECT_NE(text.find("# Instructions\n\nBe brief."), std::string::npos);
-    const std::string end = "<|start|>user<|message|>hi<|end|><|end|><|start|>assistant";
-    EXPECT_EQ(text.substr(text.size() - end.size()), end);
-    EXPECT_EQ(std::count(r.prompt.begin(), r.prompt.end(), byte_special("<|end|>")), 3)
-        << "system, developer, user; the one in the text is text";
-    EXPECT_NE(std::find(r.stop_ids.begin(), r.stop_ids.end(), byte_special("<|return|>")), r.stop_ids.end());
-    EXPECT_NE(std::find(r.stop_ids.begin(), r.stop_ids.end(), 7), r.stop_ids.end());
-}
-
-TEST_F(RequestFile, TextWithoutATokenizerCannotRun) {
-    const TextCodec none("there is none");
-    codec = &none;
-    options.input = folder.write("requests", "1\na\n");
-    EXPECT_THROW(read_input(), Error);
-}
-
-// ---- JSON lines
 
 TEST_F(RequestFile, JsonLinesSkipBlankLines) {
     const std::vector<Request> r = read("\n \t\r\n{\"prompt\": \"a\"}\r\n\n  {\"prompt\": [1, 2]}");
@@ -300,8 +67,8 @@ TEST_F(RequestFile, TopKIsGoodWhereItChangesNothing) {
 }
 
 TEST_F(RequestFile, StopIdsAndWhatBelongsToThem) {
-    const Request r = read_line(
-        R"({"prompt": "abc", "stop_token_ids": [5], "ignore_eos": true, "stop": "x", "include_stop_str_in_output": true})");
+    const Request r = read_line(R"({"prompt": "abc", "stop_token_ids": [5], "ignore_eos": true, "stop": "x", )"
+                                R"("include_stop_str_in_output": true})");
     EXPECT_EQ(r.stop_ids, std::vector<int>{5}) << "ignore_eos is about the model's";
     EXPECT_TRUE(r.include_stop);
     EXPECT_NE(read_line(R"({"prompt": "abc", "stop_token_ids": [300]})").error.find("stop_token_ids"),
@@ -424,8 +191,6 @@ TEST_F(RequestFile, TokenIdsNeedNoTokenizer) {
     }
 }
 
-// ---- pipes, and lines as such
-
 TEST_F(RequestFile, APipeIsReadAsItComes) {
     options.input = folder.path("pipe");
     ASSERT_EQ(mkfifo(options.input.c_str(), 0600), 0);
@@ -438,75 +203,8 @@ TEST_F(RequestFile, APipeIsReadAsItComes) {
     writer.join();
 
     writer = feed("3\na\nb\n");
-    try {
-        read_input();
-        ADD_FAILURE() << "two lines instead of three";
-    } catch (const Error& e) {
-        EXPECT_NE(std::string(e.what()).find("expected 3 lines after it, found 2"), std::string::npos) << e.what();
-    }
+    EXPECT_TRUE(has(error_of([&] { read_input(); }), {"expected 3 lines after it, found 2"}));
     writer.join();
-}
-
-TEST(LineReader, TooLongALineIsCutAndTheNextOnesGoOn) {
-    const TempFolder folder;
-    const std::string three_blocks(size_t(3) << 20, 'x'), at_limit(100, 'y');
-    const std::vector<std::string> lines = {"first", three_blocks, "", std::string(101, 'z'), at_limit, three_blocks};
-    for (const char* end : {"", "\n"}) {
-        std::string text;
-        for (const std::string& line : lines) text += (text.empty() ? "" : "\n") + line;
-        LineReader reader(folder.write("lines", text + end), 100);
-        std::string_view line;
-        for (size_t i = 0; i < lines.size(); i++) {
-            for (int again = 0; again < 2; again++) {
-                ASSERT_TRUE(reader.next(line)) << i;
-                EXPECT_EQ(reader.too_long(), lines[i].size() > 100) << i;
-                EXPECT_EQ(line, lines[i].substr(0, 100)) << i;
-                EXPECT_EQ(reader.line_number(), int64_t(i) + 1);
-                if (again == 0) reader.again();
-            }
-        }
-        EXPECT_FALSE(reader.next(line));
-    }
-}
-
-TEST(LineReader, AnInterruptEndsTheWaitForAPipe) {
-    const TempFolder folder;
-    const std::string path = folder.path("pipe");
-    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
-    const int writer = open(path.c_str(), O_RDWR);  // stays open: the pipe never ends
-    ASSERT_GE(writer, 0);
-    ASSERT_EQ(write(writer, "whole\nbegun", 11), 11);
-    LineReader reader(path);
-    std::string_view line;
-    ASSERT_TRUE(reader.next(line));
-    EXPECT_EQ(line, "whole");
-    std::thread other([&] { reader.interrupt(); });
-    EXPECT_FALSE(reader.next(line)) << line;
-    EXPECT_FALSE(reader.next(line)) << line;
-    other.join();
-    close(writer);
-}
-
-TEST(LineReader, LinesAcrossBlocks) {
-    const TempFolder folder;
-    // Blocks are 1 MiB: lines that end just before, at and after that, and one that is longer than two.
-    std::vector<std::string> expected;
-    for (const size_t size : {size_t(0), size_t(1 << 20) - 3, size_t(1), size_t(0), size_t(5) << 19, size_t(3)})
-        expected.push_back(std::string(size, char('a' + expected.size())));
-    for (const bool newline_at_end : {false, true}) {
-        std::string text;
-        for (const std::string& line : expected) text += (text.empty() && &line == &expected[0] ? "" : "\n") + line;
-        LineReader reader(folder.write("lines", newline_at_end ? text + "\n" : text));
-        std::string_view line;
-        for (const std::string& e : expected) {
-            ASSERT_TRUE(reader.next(line));
-            ASSERT_TRUE(line == e) << line.size() << " bytes, expected " << e.size();
-        }
-        EXPECT_EQ(reader.line_number(), int64_t(expected.size()));
-        EXPECT_FALSE(reader.next(line));
-        EXPECT_FALSE(reader.next(line));
-    }
-    EXPECT_THROW(LineReader(folder.path("nowhere")), Error);
 }
 
 }  // namespace

@@ -6,11 +6,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "byte_tokenizer.h"
-#include "error.h"
-#include "options.h"
-#include "temp_folder.h"
-#include "tiny_model.h"
+#include "mode_test.h"
 
 namespace {
 
@@ -18,36 +14,13 @@ using Json = nlohmann::json;
 
 constexpr double kLogitTolerance = 2e-4;  // of f32 logits whose rms is 2
 
-class Score : public testing::Test {
+class Score : public ModeTest {
   protected:
-    static void SetUpTestSuite() {
-        tiny = new TinyModel("mxfp4");
-        std::ofstream(tiny->path() + "/tokenizer.json", std::ios::binary) << byte_tokenizer_json();
-    }
-    static void TearDownTestSuite() {
-        delete tiny;
-        tiny = nullptr;
-    }
-
-    Score() {
-        options.input = folder.path("requests");
-        options.output = folder.path("scores");
-        options.precision = Precision::kF32;  // the oracle's
-    }
-
     std::vector<Json> run(const std::string& requests, int expected_code = kExitOk) {
-        folder.write("requests", requests);
-        testing::internal::CaptureStderr();
-        int code = -1;
-        try {
-            code = score(options, tiny->model());
-        } catch (const Error& e) {
-            error = e.what();
-        }
-        report = testing::internal::GetCapturedStderr();
+        const int code = run_mode(score, requests);
         EXPECT_EQ(code, expected_code) << error << report;
         std::vector<Json> scores;
-        std::istringstream stream(folder.read("scores"));
+        std::istringstream stream(folder.read("answers"));
         for (std::string line; std::getline(stream, line);) scores.push_back(Json::parse(line));
         return scores;
     }
@@ -57,14 +30,7 @@ class Score : public testing::Test {
         std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
         return values;
     }
-
-    TempFolder folder;
-    Options options;
-    std::string error, report;
-    static TinyModel* tiny;
 };
-
-TinyModel* Score::tiny = nullptr;
 
 // By the definition, in long double: no shift by the largest logit, which e^20 does not need.
 double log_softmax(const float* logits, int n, int id) {
@@ -181,7 +147,7 @@ TEST_F(Score, BadUsage) {
     run("1\na\n", -1);
     EXPECT_NE(error.find("--output"), std::string::npos);
     EXPECT_EQ(folder.read("requests"), "1\na\n");
-    options.output = folder.path("scores");
+    options.output = folder.path("answers");
     options.logits = options.output;
     run("1\na\n", -1);
     EXPECT_NE(error.find("--logits"), std::string::npos);

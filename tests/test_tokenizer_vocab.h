@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "byte_tokenizer.h"
-#include "error.h"
 #include "temp_folder.h"
+#include "text_checks.h"
 #include "tokenizer.h"
 
 struct TestVocab {
@@ -96,15 +96,4 @@ inline nlohmann::ordered_json tokenizer_json(const TestVocab& vocab, const std::
 inline Tokenizer open_bytes(const std::string& bytes) {
     const TempFolder folder;
     return Tokenizer::open(folder.write("some file", bytes));
-}
-
-// The line of the Error that `call` throws, or "" if it throws none.
-template <class Call>
-std::string error_of(Call call) {
-    try {
-        call();
-    } catch (const Error& e) {
-        return e.what();
-    }
-    return "";
 }

@@ -5,16 +5,10 @@
 
 #include "base/file.h"
 #include "byte_tokenizer.h"
-#include "checkpoint_checks.h"
+#include "export_checks.h"
 #include "subprocess.h"
 
 namespace {
-
-ExportOptions to(ExportKind kind) {
-    ExportOptions options;
-    options.kind = kind;
-    return options;
-}
 
 std::string verify_error(const std::string& path) {
     return error_of([&] { verify_model(open_model(path), {}); });

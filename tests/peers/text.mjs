@@ -19,15 +19,17 @@ const words = (
   "one you were all her she there would their we him been has when who will no more if out so up said what its about " +
   "than into them can only other time new some could these two may first then do any like my now over such our man " +
   "weight gradient matrix tensor kernel bandwidth scheduler latency throughput antidisestablishmentarianism river " +
-  "mountain yesterday government probably understanding beautiful straightforward library cache token NASA GPU iPhone " +
-  "McDonald eBay JSON HTTPServer naïve façade über Ångström coöperate Zürich São smörgåsbord jalapeño"
+  "mountain yesterday government probably understanding beautiful straightforward library cache token NASA GPU " +
+  "iPhone McDonald eBay JSON HTTPServer naïve façade über Ångström coöperate Zürich São smörgåsbord jalapeño"
 ).split(" ");
 const contractions = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d", "'S", "'T", "'RE", "'Ve", "'lL", "'D", "'M", "'ſ",
   "'ſt", "’s", "'x", "'", "''s", "'s's", "'LL've", "'K", "'rE", "'vE"];
-const punctuation = [".", ",", ";", ":", "!", "?", "...", "—", "-", "--", "…", "\"", "(", ")", "/", "//", "/\n", ".\n\n",
+const punctuation = [".", ",", ";", ":", "!", "?", "...", "—", "-", "--", "…", "\"", "(", ")", "/", "//", "/\n",
+  ".\n\n",
   "!!\r\n", "§", "€", "№", "«", "»", "„", "¿", "·", "。", "、", "「", "」", "،", "؟", "।"];
 const capital = (word) => word[0].toUpperCase() + word.slice(1);
-const madeUp = () => join(1 + below(5), () => pick(["ka", "str", "ion", "pre", "ne", "o", "th", "lum", "qui", "xy", "er"]));
+const madeUp = () => join(1 + below(5), () => pick(["ka", "str", "ion", "pre", "ne", "o", "th", "lum", "qui", "xy",
+  "er"]));
 
 function prose() {
   const word = () => {
@@ -43,8 +45,10 @@ function prose() {
 }
 
 function code() {
-  const name = () => pick([madeUp(), capital(madeUp()), "n_" + madeUp(), madeUp() + capital(madeUp()), "k" + capital(madeUp())]);
-  const number = () => pick([String(below(100)), "0x" + below(65536).toString(16), random().toFixed(below(9)), "1e-6", "1_000"]);
+  const name = () => pick([madeUp(), capital(madeUp()), "n_" + madeUp(), madeUp() + capital(madeUp()),
+    "k" + capital(madeUp())]);
+  const number = () => pick([String(below(100)), "0x" + below(65536).toString(16), random().toFixed(below(9)), "1e-6",
+    "1_000"]);
   const indent = () => pick(["", "    ", "        ", "\t", "\t\t", "  ", "            "]);
   const line = () => indent() + pick([
     () => `for (int ${name()} = 0; i < ${number()}; i++) ${name()}[i] += ${number()}f;`,
@@ -79,7 +83,8 @@ const scripts = [
 const sentences = [
   "Быстрая лиса перепрыгнула через ленивую собаку, не так ли?", "Η γρήγορη αλεπού πηδάει πάνω από το σκύλο.",
   "今天天气很好，我们去公园散步吧。", "明日の天気は晴れでしょう。カタカナとひらがな。", "오늘 날씨가 정말 좋네요. 산책하러 갈까요?",
-  "الطقس جميل اليوم، هل نذهب في نزهة؟", "מזג האוויר יפה היום, בואו נטייל.", "आज मौसम बहुत अच्छा है, चलो घूमने चलते हैं।",
+  "الطقس جميل اليوم، هل نذهب في نزهة؟", "מזג האוויר יפה היום, בואו נטייל.",
+  "आज मौसम बहुत अच्छा है, चलो घूमने चलते हैं।",
   "วันนี้อากาศดีมาก ไปเดินเล่นกันเถอะ", "Hôm nay trời đẹp quá, chúng ta đi dạo nhé.", "இன்று வானிலை நன்றாக இருக்கிறது.",
   "დღეს კარგი ამინდია.", "Այսօր եղանակը լավ է։", "ዛሬ አየሩ ጥሩ ነው።", "Der Fluß trägt große Schiffe; ÄÖÜ ẞ.",
   "İstanbul'da ılık bir gün, IĞDIR'a gidiyoruz.", "Dziś jest ładna pogoda, chodźmy się przejść.",
@@ -88,20 +93,24 @@ function manyScripts() {
   return join(60, () => {
     if (random() < 0.3) return pick(sentences);
     const [first, last] = pick(scripts);
-    return join(1 + below(12), () => join(1 + below(8), () => between(first, last)), pick([" ", " ", ", ", "-", "'", ""]));
+    return join(1 + below(12), () => join(1 + below(8), () => between(first, last)), pick([" ", " ", ", ", "-", "'",
+      ""]));
   }, pick(["\n", " ", "\u3000", "\r\n\r\n"]));
 }
 
-const emoji = ["😀", "👍🏽", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇩🇪", "🇯🇵🇺🇸", "👨🏿‍🚀", "❤️", "☺︎", "1️⃣", "#️⃣", "🧑🏻‍🤝‍🧑🏾", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "🫠", "🫨", "™️", "⌚", "🀄"];
+const emoji = ["😀", "👍🏽", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇩🇪", "🇯🇵🇺🇸", "👨🏿‍🚀", "❤️", "☺︎", "1️⃣", "#️⃣", "🧑🏻‍🤝‍🧑🏾", "🏴󠁧󠁢󠁳󠁣󠁴󠁿",
+  "🫠", "🫨", "™️", "⌚", "🀄"];
 const emojiText = () => join(200, () => pick([() => pick(emoji), () => between(0x1f300, 0x1faff), () => pick(words),
   () => between(0x1f3fb, 0x1f3ff), () => "\u200d", () => "\ufe0f", () => " "])());
 
 const spaces = [" ", "  ", "   ", "\t", "\t\t", "\n", "\n\n", "\r\n", "\r", "\v", "\f", "\u0085", "\u00a0", "\u1680",
   "\u2000", "\u2003", "\u2009", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000", "\u180e", "\u200b",
   "\ufeff", "\u001c", "\u001f", " ".repeat(17), " ".repeat(130), "\n".repeat(20), "\t".repeat(40)];
-const whiteSpace = () => join(300, () => (random() < 0.7 ? pick(spaces) : pick(["a", "B", "1", "!", "/", "é", "中", "'s"])));
+const whiteSpace = () => join(300, () => (random() < 0.7 ? pick(spaces) :
+  pick(["a", "B", "1", "!", "/", "é", "中", "'s"])));
 
-const zeros = [0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xe50, 0xf20, 0x1040, 0x17e0, 0xff10, 0x104a0, 0x1d7ce, 0x1fbf0];
+const zeros = [0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xe50, 0xf20, 0x1040, 0x17e0, 0xff10, 0x104a0, 0x1d7ce,
+  0x1fbf0];
 const otherNumbers = ["½", "Ⅷ", "ↂ", "²", "①", "㊿", "๙", "〇", "𐄇", "𝟘", "٪", "㆒", "一"];
 const digits = () => join(150, () => {
   const zero = pick(zeros);
@@ -109,28 +118,36 @@ const digits = () => join(150, () => {
   return run + pick(["", " ", ",", ".", "-", "e", "%", "\n", "th", pick(otherNumbers)]);
 });
 
-const marks = ["\u0301", "\u0308", "\u0323", "\u20d0", "\u20dd", "\u0488", "\u093f", "\u094d", "\u0e33", "\ufe0f", "\u{1d165}",
+const marks = ["\u0301", "\u0308", "\u0323", "\u20d0", "\u20dd", "\u0488", "\u093f", "\u094d", "\u0e33", "\ufe0f",
+  "\u{1d165}",
   "\u{101fd}", "\u0345", "\u3099", "\u05b0", "\u064b"];
-const combining = () => join(250, () => pick([() => pick(marks), () => join(below(6), () => pick(marks)), () => pick(words),
+const combining = () => join(250, () => pick([() => pick(marks), () => join(below(6), () => pick(marks)),
+  () => pick(words),
   () => pick(["A", "É", "ǅ", "!", "1", " ", "\n", "'s", "中"])])());
 
-const titleCase = ["ǅ", "ǈ", "ǋ", "ǲ", "ᾈ", "ᾼ", "ῼ", "ʰ", "ˀ", "ª", "º", "ー", "ᴬ", "ⁿ", "Ⅷ", "ⅷ", "ß", "ẞ", "ſ", "ı", "İ", "K",
+const titleCase = ["ǅ", "ǈ", "ǋ", "ǲ", "ᾈ", "ᾼ", "ῼ", "ʰ", "ˀ", "ª", "º", "ー", "ᴬ", "ⁿ", "Ⅷ", "ⅷ", "ß", "ẞ", "ſ", "ı",
+  "İ", "K",
   "A", "b", "Z", "é", "Ω", "ж", "Ж", "中", "ა", "Ა", "Ꭰ", "ꭰ"];
-const caseMix = () => join(200, () => join(1 + below(6), () => pick(titleCase)) + (random() < 0.4 ? pick(contractions) : ""),
+const caseMix = () => join(200, () => join(1 + below(6), () => pick(titleCase)) +
+  (random() < 0.4 ? pick(contractions) : ""),
   pick(["", " ", ".", "\n"]));
 
-const contractionText = () => join(300, () => pick([pick(words), pick(titleCase), "I", "WE", "1", " ", "中"]) + pick(contractions) +
+const contractionText = () => join(300, () => pick([pick(words), pick(titleCase), "I", "WE", "1", " ", "中"]) +
+  pick(contractions) +
   pick(["", " ", "x", "X", "\n", "!"]));
 
 const decoder = new TextDecoder(); // bytes that are no UTF-8 become U+FFFD
 const randomBytes = () => decoder.decode(Uint8Array.from(times(3000, () => below(256))));
-const mostlyAscii = () => decoder.decode(Uint8Array.from(times(3000, () => (random() < 0.9 ? below(128) : below(256)))));
+const mostlyAscii = () => decoder.decode(Uint8Array.from(times(3000, () =>
+  (random() < 0.9 ? below(128) : below(256)))));
 const scalar = (limit) => { const c = below(limit); return c >= 0xd800 && c < 0xe000 ? 0xfffd : c; };
-const anyPlane = () => join(800, () => String.fromCodePoint(scalar(pick([0x80, 0x800, 0x3000, 0x10000, 0x20000, 0x110000]))));
+const anyPlane = () => join(800, () => String.fromCodePoint(scalar(pick([0x80, 0x800, 0x3000, 0x10000, 0x20000,
+  0x110000]))));
 
 // Every string of four out of one character of each kind that the pattern tells apart.
 const kinds = ["A", "a", "ǅ", "ʰ", "中", "\u0301", "7", " ", "\n", "\r", "\u00a0", "!", "/", "'", "s", "ſ"];
-const allOfFour = () => times(kinds.length ** 4, (i) => [i & 15, (i >> 4) & 15, (i >> 8) & 15, i >> 12].map((k) => kinds[k]).join(""));
+const allOfFour = () => times(kinds.length ** 4, (i) => [i & 15, (i >> 4) & 15, (i >> 8) & 15, i >> 12]
+  .map((k) => kinds[k]).join(""));
 
 // Contexts in which each two of the pattern's categories give different pieces.
 const inContexts = (c) => `${c}\na${c}\n${c}a ${c}${c} ${c}Aa !!${c} 1${c}\n`;
@@ -149,7 +166,8 @@ function codePointTexts(stride) {
 }
 
 const specialNames = ["<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|return|>", "<|call|>", "<|constrain|>",
-  "<|endoftext|>", "<|startoftext|>", "<|endofprompt|>", "<|reserved_200018|>", "<|reserved_200000|>", "<|reserved_201087|>",
+  "<|endoftext|>", "<|startoftext|>", "<|endofprompt|>", "<|reserved_200018|>", "<|reserved_200000|>",
+  "<|reserved_201087|>",
   "<|reserved_201088|>", "<|Start|>", "<|start|", "<|start |>", "<<|start|>>", "|>", "<|", "<|im_start|>"];
 const specialText = () => join(100, () => pick([() => pick(specialNames), () => pick(specialNames), () => pick(words),
   () => pick(spaces), () => pick(punctuation), () => pick(emoji)])());

@@ -50,12 +50,15 @@ for (const { name, texts, special = false, onePeer = false } of groups()) {
     const bytes = Buffer.from(text, "utf8");
     const idBytes = Buffer.from(Uint32Array.from(ids).buffer);
     const group = Buffer.from(name);
-    chunks.push(Buffer.from([special ? 1 : 0, group.length]), group, u32(bytes.length), bytes, u32(ids.length), idBytes);
+    chunks.push(Buffer.from([special ? 1 : 0, group.length]), group, u32(bytes.length), bytes, u32(ids.length),
+      idBytes);
     nBytes += bytes.length;
     nIds += ids.length;
   }
-  const difference = onePeer ? "tiktoken only" : nDifferent ? `peers differ on ${nDifferent}, as ${example}` : "peers agree";
-  console.log(`${name}: ${texts.length} texts, ${nBytes} bytes, ${nIds} ids, ${Date.now() - started} ms; ${difference}`);
+  const difference =
+    onePeer ? "tiktoken only" : nDifferent ? `peers differ on ${nDifferent}, as ${example}` : "peers agree";
+  const counts = `${texts.length} texts, ${nBytes} bytes, ${nIds} ids, ${Date.now() - started} ms`;
+  console.log(`${name}: ${counts}; ${difference}`);
 }
 
 // The complete file appears under its name, or none does.

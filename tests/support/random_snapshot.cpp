@@ -63,8 +63,9 @@ class RandomSnapshot {
 
     bool has_tokenizer() const { return spec_.tokenizer || spec_.preset == "demo"; }
 
-    static Json preset_config(const std::string& preset) {
-        Json config = {
+    // What all presets share.
+    static Json common_config() {
+        return {
             {"architectures", {"GptOssForCausalLM"}},
             {"model_type", "gpt_oss"},
             {"attention_bias", true},
@@ -92,6 +93,10 @@ class RandomSnapshot {
             {"head_dim", 64},
             {"sliding_window", 128},
         };
+    }
+
+    static Json preset_config(const std::string& preset) {
+        Json config = common_config();
         const auto set = [&](const Json& values) { config.update(values); };
         if (preset == "20b" || preset == "120b") {
             const bool large = preset == "120b";

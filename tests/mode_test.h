@@ -1,0 +1,41 @@
+// mode_test.h: what tests of the modes that read files of requests have in common: a tiny model that knows text.
+#pragma once
+#include <gtest/gtest.h>
+
+#include "byte_tokenizer.h"
+#include "options.h"
+#include "text_checks.h"
+#include "tiny_model.h"
+
+class ModeTest : public testing::Test {
+  protected:
+    static void SetUpTestSuite() {
+        tiny = new TinyModel("mxfp4");
+        std::ofstream(tiny->path() + "/tokenizer.json", std::ios::binary) << byte_tokenizer_json();
+    }
+    static void TearDownTestSuite() {
+        delete tiny;
+        tiny = nullptr;
+    }
+
+    ModeTest() {
+        options.input = folder.path("requests");
+        options.output = folder.path("answers");
+        options.precision = Precision::kF32;  // the oracle's
+    }
+
+    // Runs `mode` on `requests`; its exit code, or -1 if it throws an Error, which is `error` then. Stderr: `report`.
+    int run_mode(int (*mode)(const Options&, const Model&), const std::string& requests) {
+        folder.write("requests", requests);
+        testing::internal::CaptureStderr();
+        int code = -1;
+        error = error_of([&] { code = mode(options, tiny->model()); });
+        report = testing::internal::GetCapturedStderr();
+        return code;
+    }
+
+    TempFolder folder;
+    Options options;
+    std::string error, report;
+    static inline TinyModel* tiny = nullptr;
+};
