@@ -28,13 +28,13 @@ Model open_model(const std::string& path, const OpenOptions& options = {});
 // Reads what open_model leaves unread: no MXFP4 scale may be 255, the NaN of E8M0. Throws Error with the tensor's name.
 void check_scales(const Model& model);
 
-// Brings what of the model's files is not in memory yet there, front to back: first use would read it in small pieces,
-// in any order. Calls progress(bytes there, bytes in all) as it goes. Does nothing if next to nothing is missing, or if
-// not all of it would fit.
+// Reads the uncached parts of the model's files, front to back; page faults would read them in small pieces in random
+// order. Calls progress(bytes cached, bytes in all) as it goes. Does nothing if almost nothing is missing, or if the
+// whole would not fit.
 void read_ahead(const Model& model, const std::function<void(int64_t done, int64_t total)>& progress);
 
-// Files, and directories of files, that belong to an open model, those of its tokenizer included: `tokenizer` is the
-// path that was asked for, "" if it is the model's own. What is written must be none of them.
+// The files and directories of an open model and of its tokenizer, which no output may overwrite. `tokenizer`: the path
+// that the user gave; "": the model's own.
 std::vector<std::string> paths_of(const Model& model, const std::string& tokenizer);
 
 enum class ExportKind {
@@ -54,8 +54,8 @@ struct ExportOptions {
     std::function<void(const std::string& line)> note;  // what could not be taken along; may be empty
 };
 
-// Writes `model` at `out_path`, where nothing may be yet (for a snapshot or kOriginal, a directory: or an empty one),
-// streaming: memory stays small whatever the size. The final name appears only when all of it is written and synced; an
+// Writes `model` at `out_path`, where nothing may be yet; for the directory kinds an empty directory may. Streams, so
+// memory stays small whatever the size. The final name appears only when all of it is written and synced; an
 // export that fails or is ended by a signal leaves nothing. MXFP4 experts are copied bit for bit where the kind has
 // them; dense tensors keep their dtype in a container and become bf16 in the directory kinds. Throws Error, also when
 // the kind cannot hold the model exactly (legacy has no YaRN betas, say; bf16 cannot hold every f32).

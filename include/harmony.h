@@ -91,15 +91,13 @@ struct HarmonyHeader;
 
 // Reads generated ids one by one; begins inside the header of an assistant message, where a prompt ends.
 //
-// Lenient: whatever comes, nothing throws, and all text is found in some message: a header that never came to its
-// `<|message|>` is text, and so is what stands outside any message. Only white space and words of header syntax go
-// ("to=", a name or channel that is repeated, a call cut off in its header), and special tokens where they mean
-// nothing.
+// Lenient: it never throws and loses no text. A header without its `<|message|>` becomes text, as does what stands
+// outside any message. It drops only white space, words of header syntax ("to=", a repeated name or channel, a call cut
+// off in its header) and special tokens where they mean nothing.
 class HarmonyParser {
   public:
-    // Keeps a reference to the tokenizer. `tools` are the names that the prompt gave, without "functions.": what the
-    // model makes of them in a header is matched against these. Throws Error if the tokenizer lacks a special token
-    // that a prompt needs.
+    // Keeps a reference to the tokenizer. `tools` are the tools' names in the prompt, without "functions.": names in
+    // headers are matched against them. Throws Error if the tokenizer lacks a special token that a prompt needs.
     explicit HarmonyParser(const Tokenizer& tokenizer, std::vector<std::string> tools = {});
     ~HarmonyParser();
 

@@ -11,8 +11,8 @@ class OutputFile;
 // What no output may be: the model, its tokenizer, and the files that are read.
 KeptFiles kept_files(const Options& options, const Model& model);
 
-// Writes lines, each at once. The old content stays until there is a line, or finish() says that there is
-// none. Remembers a failure instead of throwing, for the sake of the replicas' threads. See base/output_file.h.
+// Writes lines, each at once. The old content stays until the first line, or until finish() if none came. Replicas'
+// threads call it, so a failure is remembered instead of thrown. See base/output_file.h.
 class LineWriter {
   public:
     LineWriter(const Options& options, const Model& model);  // throws Error

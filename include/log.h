@@ -8,9 +8,8 @@
 
 #include <string_view>
 
-// First thing in main(). Streams that the caller closed are held by what cannot be used, so that no file of ours
-// becomes stdout or stderr, and a write to it still fails; a reader that has gone is an error of write() instead of a
-// signal.
+// First thing in main(). Opens something unusable in place of streams that the caller closed: else a file of ours would
+// become stdout or stderr. Writes to them still fail. If a reader goes away, write() fails instead of a signal.
 void prepare_streams();
 
 void log_formatted(fmt::string_view format, fmt::format_args args) noexcept;
@@ -23,7 +22,7 @@ void log_line(fmt::format_string<Args...> format, Args&&... args) noexcept {
     log_formatted(format, fmt::make_format_args(args...));
 }
 
-// One line of a kind that may come by the thousand, "failed requests": the first 20 are shown, the others counted.
+// A line of a kind that may come by the thousand ("failed requests"): shows the first 20 and counts the others.
 template <class... Args>
 void log_repeated(const char* kind, fmt::format_string<Args...> format, Args&&... args) noexcept {
     log_formatted(kind, format, fmt::make_format_args(args...));

@@ -106,7 +106,7 @@ class RequestReader {
     int64_t total() const { return total_; }
     // The next request, in order; none at the end. Throws Error if the file cannot be read on.
     std::optional<Request> next();
-    // From any thread: next() ends soon, also where it waits for a pipe. For when nobody can answer any more.
+    // From any thread, when nobody can answer any more: next() ends soon, even while it waits for a pipe.
     void interrupt();
     // Positions that the longest request may take, for EngineOptions; 0: the context. Text keeps to --steps, but a line
     // of JSON may ask for more.
@@ -132,14 +132,14 @@ class RequestReader {
     std::unordered_set<std::string> unknown_fields_;  // that a warning named
 };
 
-// Hands on what a reader gives, and knows in the end whether every request that was asked for has its answer.
+// Passes on a reader's requests, and tells at the end whether every one has its answer.
 class RequestIntake {
   public:
     explicit RequestIntake(RequestReader& reader) : reader_(reader) {}
 
     // The next request; none at the end, or where the file cannot be read on: what has been read is answered first.
     std::optional<Request> next();
-    // What is missing, in a line, if `n_written` answers are; else "".
+    // One line on what is missing where `n_written` answers were written; "" if nothing is.
     std::string missing(const std::string& input, int64_t n_written) const;
 
   private:
@@ -186,7 +186,7 @@ std::string answer_line(const Request& request, const Answer& answer, const std:
 // Of one answer's ids. Their sum over a run, modulo 2^64, is a hash of the run that no order of completion changes.
 uint64_t answer_hash(int64_t index, const std::vector<int>& ids);
 
-// Hands values on in the order of their index, as soon as one and all before it are there.
+// Passes values on in order of index, each once all before it have come.
 template <class T>
 class InOrder {
   public:
@@ -203,13 +203,13 @@ class InOrder {
     int64_t next_ = 0;
 };
 
-// Compares answers with a file in the text format's output form, line by line.
+// Compares answers, line by line, with a file of token ids: what the text format's answers are.
 class Verifier {
   public:
     explicit Verifier(const std::string& path);  // throws Error if a line is not token ids
     ~Verifier();
 
-    // Compares the next answer with the next line. What the first difference is; "" if they are equal.
+    // Compares the next answer with the next line. Returns the first difference; "" if they are equal.
     std::string compare(const std::vector<int>& ids);
     int64_t n_compared() const { return n_compared_; }
     int64_t n_equal() const { return n_equal_; }

@@ -1,5 +1,4 @@
-// answer_text.cpp: the answer is what the program was asked for: it waits for a slow reader, and does not end as if all
-// were well when there is no reader, no room or no stdout.
+// answer_text.cpp: writes the answer to stdout. Waits for a slow reader; no reader, no room or no stdout is an error.
 #include "app/answer_text.h"
 
 #include <poll.h>

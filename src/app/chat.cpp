@@ -63,8 +63,8 @@ class ChatSession {
     }
 
   private:
-    // The prompt that `messages` make. Where it takes more than three quarters of the positions, so that the answer
-    // could not unfold, the oldest turns go, one by one.
+    // The prompt that `messages` make. An answer needs room, so the oldest turns go, one by one, while the prompt takes
+    // more than three quarters of the positions.
     std::vector<int> fit(std::vector<Message>& messages) const {
         const int limit = answer_limit(config_, options_.steps);
         std::vector<int> prompt = renderer_.render_prompt(preamble_, messages);
@@ -97,8 +97,8 @@ class ChatSession {
     int n_turns_ = 0;
 };
 
-// One turn; false if it failed. Without a person at the keyboard Ctrl-C means the whole, not this answer; with one, it
-// may come a moment too late, and must not end the conversation then.
+// One turn; false if it failed. Ctrl-C from a person stops the answer and never the conversation, even if it comes a
+// moment too late; without a terminal it ends the program.
 bool take_turn(ChatSession& session, const std::string& text, bool is_terminal, const AnswerText& out) {
     bool ok = true;
     catch_interrupts();

@@ -123,7 +123,7 @@ void add_device_memory_flags(CLI::App& app, Options& o) {
     app.add_flag("--sync", o.synchronous, "GPU: wait after every kernel, to see which one fails");
 }
 
-// What the modes have flags for. A flag of another mode is an error: ignored, it would be taken for done.
+// The modes that each flag is for. With another mode it is an error: ignored, it would be taken for done.
 enum ModeSet { kGenerate = 1, kChat = 2, kGetp = 4, kScore = 8 };
 constexpr struct {
     const char* flag;
@@ -158,7 +158,7 @@ void check_flags_of_mode(const CLI::App& app, const std::string& mode) {
     }
 }
 
-// An empty path is what a script's variable that was never set leaves behind.
+// An empty path is usually a script's variable that was never set.
 void check_no_path_is_empty(const CLI::App& app) {
     for (const CLI::Option* option : app.get_options())
         if (option->count() > 0 && option->get_type_name() == "PATH" && option->as<std::string>().empty())

@@ -1,5 +1,5 @@
-// line_writer.cpp: one write() a line. A line that ends in a newline is whole, whenever the program is killed; what
-// stands after the last newline is the rest of one that was being written, and no answer.
+// line_writer.cpp: one write() a line. Whenever the program is killed, a line that ends in a newline is whole; what
+// follows the last newline is part of a line and no answer.
 #include "line_writer.h"
 
 #include <unistd.h>

@@ -1,10 +1,9 @@
-// process.cpp: cores that are shared, quotas, small stacks, few threads, little memory: each made the best of, or one
-// line.
+// process.cpp: adapts to shared cores, CPU quotas, small stacks, few threads and little memory, or says in one line why
+// it cannot.
 //
-// GCC's OpenMP lets a thread that waits for the others spin for 300,000 rounds, some milliseconds. Where cores are
-// shared, the thread that it waits for does not get that time, barrier after barrier. After 10,000 rounds, a fraction
-// of a millisecond, it sleeps. That is longer than the barriers of an idle machine take; after 1,000 and fewer even
-// these would be system calls.
+// With GCC's OpenMP, a thread that waits for others spins 300,000 rounds, some milliseconds. Where cores are shared,
+// it takes that time from the thread that it waits for, at every barrier. So it sleeps after 10,000 rounds, a fraction of a
+// millisecond. Barriers on an idle machine take less; with 1,000 rounds even those would end in system calls.
 #include "process.h"
 
 #include <omp.h>
@@ -31,8 +30,8 @@ constexpr rlim_t kStackBytes = rlim_t(8) << 20;  // what Linux usually gives
 constexpr rlim_t kLeastStackBytes = rlim_t(256) << 10;
 constexpr size_t kSmallThreadStackBytes = size_t(1) << 20;  // enough for ours
 
-// The main thread's stack grows up to the limit at hand; other threads get the limit as it was at the start, be it too
-// little to run in or, with a limited address space, too much to have.
+// The main thread's stack grows up to the current limit. Other threads' stacks have the size of the limit at the start,
+// which may be too small to run in, or too large for a limited address space.
 void set_stacks() {
     rlimit limit{};
     if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < kStackBytes) {

@@ -1,4 +1,4 @@
-// aligned.h: vectors that begin at a cache line, so that no aligned row's register is loaded from two of them.
+// aligned.h: vectors that begin at a cache line, so that no load from an aligned row crosses one.
 #pragma once
 #include <cstddef>
 #include <new>

@@ -1,5 +1,4 @@
-// cgroup.h: what the container, or the batch job, that this process runs in leaves it: Linux's control groups, both
-// versions.
+// cgroup.h: memory and CPU time that the container or batch job allows: Linux's control groups, both versions.
 #pragma once
 #include <cstdint>
 #include <string>

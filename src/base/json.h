@@ -1,7 +1,7 @@
-// json.h: JSON that comes from outside, read where it lies: a value is a piece of the text, and nothing is built of it.
+// json.h: reads JSON from outside in place: a value is a piece of the text, and no tree is built.
 //
-// The text is checked once, all of it; after that, reading a value costs what the caller takes out of it. So memory
-// beside the text stays small whatever the text holds, and time grows with its length.
+// All of the text is checked once; after that, a read costs only what it looks at. So whatever the text holds, memory
+// stays small and time grows with its length.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -22,7 +22,7 @@ class Json {
     bool is_object() const { return text_[0] == '{'; }
 
     std::string_view text() const { return text_; }  // the value as it was written
-    // What the value is must be known for each of these.
+    // Only for values of the type that each is named after.
     bool boolean() const { return text_[0] == 't'; }
     double number() const;
     std::optional<int64_t> integer()

@@ -1,5 +1,4 @@
-// json_fields.h: the fields of a JSON object, read with messages that name the field, what was expected and what is
-// there.
+// json_fields.h: reads the fields of a JSON object; errors name the field, what was expected and what was found.
 #pragma once
 #include <vector>
 

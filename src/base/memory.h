@@ -1,15 +1,15 @@
-// memory.h: what the machine has free, and what of a mapped file is in it.
+// memory.h: how much memory is free, and how much of a mapped file is in memory.
 #pragma once
 #include <cstdint>
 #include <string>
 
-// What the system can still give, page cache counted as free; what the container's limit leaves if that is less. A
-// model's mapped files are page cache, so they are not missing from it, in memory or not. `root` stands before /proc
+// Bytes that the system, or a stricter container, can still give. Page cache counts as free, and so do a model's mapped
+// files, in memory or not. `root` stands before /proc
 // and /sys.
 int64_t available_memory_bytes(const std::string& root = "");
 
 // What ulimit -v and -d let this process still map; INT64_MAX: no limit. Files mapped already are no part of it.
 int64_t address_space_left_bytes();
 
-// Of `n_bytes` mapped from a file at `data`, those that a first use would have to read.
+// How many of the `n_bytes` mapped at `data` are not in memory.
 int64_t missing_bytes(const uint8_t* data, int64_t n_bytes);

@@ -1,5 +1,5 @@
-// output_file.h: the one place that opens files which the program writes in place, and what protects those that no
-// output may touch. What gets its name last is in staged_output.h.
+// output_file.h: opens every file that the program writes in place, and protects those that no output may touch. Files
+// that get their name last are in staged_output.h.
 #pragma once
 #include <sys/stat.h>
 
@@ -28,9 +28,9 @@ class KeptFiles {
     std::map<std::pair<dev_t, ino_t>, std::string> whose_;
 };
 
-// A file, a pipe or a device that answers go to. The old content of a file goes with the first write, or at finish() if
-// there was none, so a run that cannot start loses nothing. Two outputs cannot be one file at the same time, from other
-// processes neither. A failure is remembered instead of thrown, for the sake of the threads that write.
+// A file, a pipe or a device for answers. The first write replaces a file's old content, or finish() does if there was
+// none, so a run that cannot start loses nothing. No two outputs, of this or another process, can share a file.
+// Replicas' threads write, so a failure is remembered instead of thrown.
 class OutputFile {
   public:
     enum class Use {

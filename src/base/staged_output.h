@@ -1,7 +1,7 @@
 // staged_output.h: files and directories that are written under another name and get their own when they are complete.
 //
-// The other name stands beside the final one and cannot be guessed, so nobody can have put a link there. What has it
-// goes when the work fails, and when SIGINT, SIGTERM or SIGHUP ends the program.
+// The other name stands beside the final one and cannot be guessed, so nobody can have put a link there. The unfinished
+// file is removed when the work fails, and when SIGINT, SIGTERM or SIGHUP ends the program.
 #pragma once
 #include <cstdint>
 #include <list>

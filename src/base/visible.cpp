@@ -1,4 +1,4 @@
-// visible.cpp: what a terminal would obey is spelled out instead.
+// visible.cpp: spells out what a terminal would obey.
 #include "base/visible.h"
 
 #include <fmt/core.h>

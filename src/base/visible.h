@@ -1,4 +1,4 @@
-// visible.h: text of strangers, made fit for a terminal and for a log.
+// visible.h: makes strangers' text safe for a terminal and a log.
 #pragma once
 #include <string>
 #include <string_view>

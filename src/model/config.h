@@ -35,7 +35,7 @@ struct HuggingFaceConfig {
 // `text` is JSON, `file` names the source in errors. All of these throw Error.
 HuggingFaceConfig read_huggingface_config(std::string_view text, const std::string& file);
 Config read_original_config(std::string_view text, const std::string& file);
-// The dimensions that both spell alike; the rest as in a Config of its own.
+// The fields that both name alike; all others have their defaults.
 Config read_dimensions(const JsonFields& config);
 // Positions that the RoPE of a model can do: all that an original config says, and the least that a legacy header
 // means.
@@ -56,13 +56,13 @@ nlohmann::json generation_config_json(const Config& config);
 std::vector<LayerKind> alternating_layers(int n_layers);
 // YaRN's temperature on the attention logits, as a factor on cos and sin (arXiv 2309.00071, §3.4; `weight` is 1 there).
 double yarn_attention_factor(double factor, double weight = 1);
-// The ids that end an answer of the published models, for kinds that do not say: return, endoftext, call. None in a
-// vocabulary that does not reach that far: an id made up here would cut answers short.
+// The published models' end ids (return, endoftext, call), for kinds that do not say. None if the vocabulary is too
+// small to have them: a made-up id would cut answers short.
 std::vector<int> published_stop_ids(int vocab_size);
 
 // What must hold between fields. `file` names the source.
 void check_config(const Config& config, const std::string& file);
-// For writing a kind that has no field for some of Config: throws Error unless those have the published models' values.
+// Before writing a kind that lacks fields of Config: throws Error unless these have the published models' values.
 // `kind` is the kind's name, for the error.
 void check_published(const Config& config, const std::string& kind);
 void check_published_value(const std::string& kind, const char* what, float value, float published);

@@ -60,8 +60,8 @@ void put_tokenizer(const Model& model, StagedDirectory& directory, const ExportO
     write_text(directory.file("tokenizer.json"), json);
 }
 
-// The original layout has no place for the stop ids, nor for a context other than the product of two of its fields. Its
-// own readers pass over this file.
+// OpenAI's config.json has no field for the stop ids, nor for a context other than the product of two fields. OpenAI's
+// readers ignore this file.
 std::string generation_config(const Config& config, bool original) {
     nlohmann::json json = generation_config_json(config);
     if (original && config.max_context != original_context(config)) json[kOriginalContextKey] = config.max_context;

@@ -21,8 +21,8 @@ void bind_all(Model& model, const std::vector<NamedTensor>& layout, const Tensor
 
 namespace {
 
-// The tensors say how the experts are stored: fine-tunes in bf16 often keep the quantization_config of what they came
-// from, and others have lost it. The config only decides where neither form is there, and what the error is about.
+// The tensors say how the experts are stored: bf16 fine-tunes often keep the quantization_config of their origin, and
+// others have lost it. The config only decides the error where neither form is there.
 bool has_mxfp4(const HuggingFaceConfig& hf, const TensorFiles& files) {
     const std::string experts = "model.layers.0.mlp.experts.gate_up_proj";
     return files.has(experts + "_blocks") || (hf.quantization == "mxfp4" && !files.has(experts));

@@ -25,48 +25,7 @@ int64_t part_elements(const LegacyPart& part) {
     return m.n_out * m.n_in * (part.experts ? part.experts->n_experts : 1);
 }
 
-}  // namespace
-
-std::vector<LegacyPart> legacy_parts(Weights& w) {
-    std::vector<LegacyPart> parts;
-    const auto vectors = [&](const char* name, Vector LayerWeights::*member) {
-        for (LayerWeights& layer : w.layers) parts.push_back({name, &(layer.*member), nullptr, nullptr});
-    };
-    const auto matrices = [&](const char* name, Matrix LayerWeights::*member) {
-        for (LayerWeights& layer : w.layers) parts.push_back({name, nullptr, &(layer.*member), nullptr});
-    };
-    const auto experts = [&](const char* name, ExpertMatrices LayerWeights::*member) {
-        for (LayerWeights& layer : w.layers) parts.push_back({name, nullptr, nullptr, &(layer.*member)});
-    };
-    parts.push_back({"embedding", nullptr, &w.embed, nullptr});
-    parts.push_back({"unembedding", nullptr, &w.unembed, nullptr});
-    vectors("attention norm", &LayerWeights::g_attn);
-    vectors("mlp norm", &LayerWeights::g_mlp);
-    parts.push_back({"final norm", &w.g_final, nullptr, nullptr});
-    for (LayerWeights& layer : w.layers)
-        for (Matrix* part : {&layer.w_q, &layer.w_k, &layer.w_v})
-            parts.push_back({"qkv weight", nullptr, part, nullptr});
-    for (LayerWeights& layer : w.layers)
-        for (Vector* part : {&layer.b_q, &layer.b_k, &layer.b_v}) parts.push_back({"qkv bias", part, nullptr, nullptr});
-    matrices("o weight", &LayerWeights::w_o);
-    vectors("o bias", &LayerWeights::b_o);
-    vectors("sinks", &LayerWeights::sinks);
-    matrices("router weight", &LayerWeights::w_router);
-    vectors("router bias", &LayerWeights::b_router);
-    experts("mlp1 weight", &LayerWeights::w_up);
-    vectors("mlp1 bias", &LayerWeights::b_up);
-    experts("mlp2 weight", &LayerWeights::w_down);
-    vectors("mlp2 bias", &LayerWeights::b_down);
-    return parts;
-}
-
-int64_t legacy_bytes(const Config& config, DType dtype) {
-    Weights weights = shaped_weights(config);
-    int64_t n = 0;
-    for (const LegacyPart& part : legacy_parts(weights)) n += part_elements(part);
-    return int64_t(sizeof(LegacyHeader)) + n * element_bytes(dtype);
-}
-
+// The config that a header stands for.
 Config read_legacy_header(const LegacyHeader& h, const std::string& path) {
     for (const int32_t field : {h.initial_context_length, h.sliding_window})
         if (is_float_in_disguise(field))
@@ -109,6 +68,48 @@ Config read_legacy_header(const LegacyHeader& h, const std::string& path) {
     c.stop_ids = published_stop_ids(c.vocab_size);
     check_config(c, path);
     return c;
+}
+
+}  // namespace
+
+std::vector<LegacyPart> legacy_parts(Weights& w) {
+    std::vector<LegacyPart> parts;
+    const auto vectors = [&](const char* name, Vector LayerWeights::*member) {
+        for (LayerWeights& layer : w.layers) parts.push_back({name, &(layer.*member), nullptr, nullptr});
+    };
+    const auto matrices = [&](const char* name, Matrix LayerWeights::*member) {
+        for (LayerWeights& layer : w.layers) parts.push_back({name, nullptr, &(layer.*member), nullptr});
+    };
+    const auto experts = [&](const char* name, ExpertMatrices LayerWeights::*member) {
+        for (LayerWeights& layer : w.layers) parts.push_back({name, nullptr, nullptr, &(layer.*member)});
+    };
+    parts.push_back({"embedding", nullptr, &w.embed, nullptr});
+    parts.push_back({"unembedding", nullptr, &w.unembed, nullptr});
+    vectors("attention norm", &LayerWeights::g_attn);
+    vectors("mlp norm", &LayerWeights::g_mlp);
+    parts.push_back({"final norm", &w.g_final, nullptr, nullptr});
+    for (LayerWeights& layer : w.layers)
+        for (Matrix* part : {&layer.w_q, &layer.w_k, &layer.w_v})
+            parts.push_back({"qkv weight", nullptr, part, nullptr});
+    for (LayerWeights& layer : w.layers)
+        for (Vector* part : {&layer.b_q, &layer.b_k, &layer.b_v}) parts.push_back({"qkv bias", part, nullptr, nullptr});
+    matrices("o weight", &LayerWeights::w_o);
+    vectors("o bias", &LayerWeights::b_o);
+    vectors("sinks", &LayerWeights::sinks);
+    matrices("router weight", &LayerWeights::w_router);
+    vectors("router bias", &LayerWeights::b_router);
+    experts("mlp1 weight", &LayerWeights::w_up);
+    vectors("mlp1 bias", &LayerWeights::b_up);
+    experts("mlp2 weight", &LayerWeights::w_down);
+    vectors("mlp2 bias", &LayerWeights::b_down);
+    return parts;
+}
+
+int64_t legacy_bytes(const Config& config, DType dtype) {
+    Weights weights = shaped_weights(config);
+    int64_t n = 0;
+    for (const LegacyPart& part : legacy_parts(weights)) n += part_elements(part);
+    return int64_t(sizeof(LegacyHeader)) + n * element_bytes(dtype);
 }
 
 LegacyHeader legacy_header(const Config& c) {

@@ -28,7 +28,5 @@ std::vector<LegacyPart> legacy_parts(Weights& weights);
 // Of the whole file; `config` within the bounds of model/config.h.
 int64_t legacy_bytes(const Config& config, DType dtype);
 
-// The config a header stands for. Throws Error; `path` is for it.
-Config read_legacy_header(const LegacyHeader& header, const std::string& path);
 // Throws Error if the header cannot say all that the config does.
 LegacyHeader legacy_header(const Config& config);

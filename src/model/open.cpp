@@ -1,8 +1,8 @@
 // open.cpp: which kind of checkpoint is it?
 #include <cstring>
 
+#include "base/foreign_file.h"
 #include "base/json_fields.h"
-#include "base/known_file.h"
 #include "error.h"
 #include "model/locate.h"
 #include "model/readers.h"
@@ -39,7 +39,7 @@ Model open_kind(const std::string& path, const OpenOptions& options) {
 
 std::string read_config_file(const std::string& path) {
     std::string text = read_file(path);
-    refuse_known_file(text, path, "JSON");
+    refuse_foreign_file(text, path, "JSON");
     const Json json = parse_json(text, path);
     if (!json.is_object()) return text;
     // {"error": "Repository not found"}

@@ -3,8 +3,8 @@
 
 #include <filesystem>
 
+#include "base/foreign_file.h"
 #include "base/json_fields.h"
-#include "base/known_file.h"
 #include "error.h"
 #include "model/hub_cache.h"
 #include "model/locate.h"

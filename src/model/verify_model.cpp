@@ -1,5 +1,4 @@
-// verify_model.cpp: reads all of a checkpoint, front to back, and looks for what damage leaves: numbers that are none,
-// and bytes whose checksum is another.
+// verify_model.cpp: reads all of a checkpoint, front to back, and looks for damage: NaN, infinity, wrong checksums.
 #include <sys/mman.h>
 #include <unistd.h>
 

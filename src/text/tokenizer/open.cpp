@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/file.h"
-#include "base/known_file.h"
+#include "base/foreign_file.h"
 #include "error.h"
 #include "model.h"
 #include "text/tokenizer/impl.h"
@@ -56,7 +56,7 @@ Vocabulary read_path(const std::string& path) {
             fail("{}: expected a tokenizer.json, *.tiktoken or tokenizer.bin in this directory, found none", path);
     }
     const MappedFile mapped(file);
-    refuse_known_file(mapped.view(), file, "a tokenizer");
+    refuse_foreign_file(mapped.view(), file, "a tokenizer");
     return read_vocabulary(mapped.view(), file);
 }
 

@@ -1,5 +1,5 @@
-// known_file.cpp: the first bytes of files that are often in the wrong place.
-#include "base/known_file.h"
+// foreign_file.cpp: how files begin that are often given in place of a model.
+#include "base/foreign_file.h"
 
 #include <algorithm>
 #include <cctype>
@@ -85,7 +85,7 @@ std::string first_line(std::string_view text) {
 
 }  // namespace
 
-void refuse_known_file(std::string_view content, const std::string& path, const std::string& expected) {
+void refuse_foreign_file(std::string_view content, const std::string& path, const std::string& expected) {
     const std::string_view head = beginning(content), text = trimmed(head);
     const auto refuse = [&](const std::string& what, const char* advice) {
         fail("{}: expected {}, found {}: {}", path, expected, what, advice);
@@ -102,7 +102,7 @@ void refuse_known_file(std::string_view content, const std::string& path, const 
 }
 
 void refuse_text_file(std::string_view content, const std::string& path, const std::string& expected) {
-    refuse_known_file(content, path, expected);
+    refuse_foreign_file(content, path, expected);
     const std::string_view head = beginning(content);
     const char* kCutOff = "a download that did not end: start it again";
     if (head.empty()) fail("{}: expected {}, found an empty file: {}", path, expected, kCutOff);
