@@ -73,7 +73,7 @@ help:
 	@echo 'make objects   compile all host code, link nothing (CXX=clang++-19 CXXFLAGS=-fsyntax-only BUILD=build/clang)'
 	@echo 'make fuzz      build/fuzz/NAME for each tests/fuzz/NAME.cpp'
 	@echo 'make peers     what other tokenizers say about our test text (npm, node)'
-	@echo 'make check     include rules, file sizes; format, if clang-format is there'
+	@echo 'make check     include rules, sizes, style; format, if clang-format is there'
 	@echo 'make clean'
 	@echo
 	@echo 'MODE=default   optimised, for any CPU of this architecture; kernels are chosen at run time'
@@ -123,7 +123,8 @@ ifeq ($(ARCH),x86_64)
 $(OBJ)/src/cpu/%/avx2.o: FILE_FLAGS := -mavx2 -mfma -mf16c
 $(OBJ)/src/cpu/%/avx512.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
 $(OBJ)/src/cpu/%/avx512bf16.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma
-$(OBJ)/src/cpu/packed/amx.o $(OBJ)/src/cpu/packed/amx_attention.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma -mprfchw -mamx-tile -mamx-bf16
+$(OBJ)/src/cpu/packed/amx.o $(OBJ)/src/cpu/packed/amx_attention.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl \
+    -mavx512dq -mavx512bf16 -mfma -mprfchw -mamx-tile -mamx-bf16
 endif
 # Tests spend their time in the library: optimising them takes longer than it saves, with sanitizers several times.
 TEST_FLAGS := $(if $(filter asan,$(MODE)),-O0,-O1)
@@ -160,7 +161,8 @@ else ifneq ($(filter sm_%,$(GPU)),)
 CUDA ?= $(patsubst %/bin/nvcc,%,$(firstword $(shell command -v nvcc) /usr/local/cuda/bin/nvcc))
 SM := $(GPU:sm_%=%)$(if $(filter sm_90,$(GPU)),a)
 GPU_CXX := $(CUDA)/bin/nvcc
-GPU_CXXFLAGS := -x cu -std=c++17 -O3 --fmad=false --expt-relaxed-constexpr -gencode=arch=compute_$(SM),code=sm_$(SM) -Iinclude -Isrc
+GPU_CXXFLAGS := -x cu -std=c++17 -O3 --fmad=false --expt-relaxed-constexpr \
+    -gencode=arch=compute_$(SM),code=sm_$(SM) -Iinclude -Isrc
 GPU_LDLIBS := -L$(CUDA)/lib64 -Wl,-rpath,$(CUDA)/lib64 -lcudart
 else
 include tools/amd/flags.mk
@@ -214,7 +216,8 @@ quick-tests:
 
 # Nothing is linked. With CXXFLAGS=-fsyntax-only and a BUILD of its own nothing is even generated: what another compiler
 # says, in a minute.
-objects: $(LIB_OBJS) $(OBJ)/run.o $(patsubst %.cpp,$(OBJ)/%.o,$(wildcard src/gpu/*.cpp)) $(TEST_OBJS) $(SUPPORT_OBJS) $(TOOLS:%.cpp=$(OBJ)/%.o)
+objects: $(LIB_OBJS) $(OBJ)/run.o $(patsubst %.cpp,$(OBJ)/%.o,$(wildcard src/gpu/*.cpp)) \
+    $(TEST_OBJS) $(SUPPORT_OBJS) $(TOOLS:%.cpp=$(OBJ)/%.o)
 
 peers: tests/peers/out/cases.bin
 tests/peers/out/cases.bin: tests/peers/node_modules/.package-lock.json $(wildcard tests/peers/*.mjs)
@@ -225,13 +228,15 @@ tests/peers/node_modules/.package-lock.json: tests/peers/package-lock.json
 
 check:
 	python3 tools/check_includes.py
+	python3 tools/check_style.py
 	@if command -v clang-format > /dev/null; then \
 		echo clang-format --dry-run; \
-		find *.cpp include src tests tools -name node_modules -prune -o -name '*.cpp' -print -o -name '*.h' -print -o -name '*.hip' -print \
-			| xargs clang-format --dry-run -Werror; \
+		find *.cpp include src tests tools -name node_modules -prune -o -name '*.[ch]*' -print \
+			| grep -E '\.(cpp|h|hip)$$' | xargs clang-format --dry-run -Werror; \
 	fi
 
 clean:
 	rm -rf $(BUILD) run
 
--include $(LIB_OBJS:.o=.d) $(SUPPORT_OBJS:.o=.d) $(TEST_OBJS:.o=.d) $(OBJ)/run.d $(TOOLS:%.cpp=$(OBJ)/%.d) $(FUZZ:%.cpp=$(OBJ)/%.d)
+-include $(LIB_OBJS:.o=.d) $(SUPPORT_OBJS:.o=.d) $(TEST_OBJS:.o=.d) $(OBJ)/run.d \
+    $(TOOLS:%.cpp=$(OBJ)/%.d) $(FUZZ:%.cpp=$(OBJ)/%.d)

@@ -58,6 +58,7 @@ void expect_refused(const BadUsage& bad) {
         EXPECT_NE(r.err.find(word), std::string::npos) << "expected " << word << " in: " << r.err;
 }
 
+// long because it is a table
 TEST_F(CommandLine, BadFlagsAreNamed) {
     const BadUsage cases[] = {
         {"unknown long flag", {"@model", "--frobnicate"}, {"--frobnicate"}},

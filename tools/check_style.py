@@ -138,7 +138,8 @@ def main():
         messages = [f"{path}: {symbol}" for path, symbol in unused_exports(sys.argv[2])]
     else:
         messages = check(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    print("\n".join(messages))
+    for message in messages:
+        print(message)
     sys.exit(1 if messages else 0)
 
 

@@ -1,9 +1,9 @@
 // process.cpp: adapts to shared cores, CPU quotas, small stacks, few threads and little memory, or says in one line why
 // it cannot.
 //
-// With GCC's OpenMP, a thread that waits for others spins 300,000 rounds, some milliseconds. Where cores are shared,
-// it takes that time from the thread that it waits for, at every barrier. So it sleeps after 10,000 rounds, a fraction of a
-// millisecond. Barriers on an idle machine take less; with 1,000 rounds even those would end in system calls.
+// With GCC's OpenMP, a thread that waits for others spins 300,000 rounds, some milliseconds. Where cores are shared, it
+// takes that time from the thread that it waits for, at every barrier. So it sleeps after 10,000 rounds, a fraction of
+// a millisecond. Barriers on an idle machine take less; with 1,000 rounds even those would end in system calls.
 #include "process.h"
 
 #include <omp.h>
