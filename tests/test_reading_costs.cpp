@@ -20,6 +20,11 @@ namespace {
 
 std::atomic<int64_t> live_bytes{0}, peak_bytes{0};
 
+}  // namespace
+
+#ifndef SANITIZED  // AddressSanitizer has its own
+namespace {
+
 void* counted(void* p) {
     const int64_t now = live_bytes += int64_t(malloc_usable_size(p));
     for (int64_t peak = peak_bytes; now > peak && !peak_bytes.compare_exchange_weak(peak, now);) continue;
@@ -33,7 +38,6 @@ void release(void* p) {
 
 }  // namespace
 
-#ifndef SANITIZED  // AddressSanitizer has its own
 void* operator new(size_t n) {
     if (void* p = counted(std::malloc(n ? n : 1))) return p;
     throw std::bad_alloc();
