@@ -26,7 +26,8 @@ FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.cpp))
 # Warnings are errors only with WERROR=1, as .ci/run has it: another compiler or library may warn of something new.
 # clang knows not all of GCC's warnings by name, sees a deprecated function inside GCC's own std::stable_sort, and warns
 # of `omp simd` where it vectorises nothing at all (-O1).
-CLANG_WARNINGS := $(if $(findstring clang,$(CXX)), -Wno-unknown-warning-option -Wno-deprecated-declarations -Wno-pass-failed)
+CLANG_WARNINGS := $(if $(findstring clang,$(CXX)), -Wno-unknown-warning-option -Wno-deprecated-declarations \
+    -Wno-pass-failed)
 WARNINGS := -Wall -Wextra -Wshadow -Wold-style-cast -Wno-unknown-pragmas $(if $(WERROR),-Werror)$(CLANG_WARNINGS)
 # The caller's CXXFLAGS come last: they add to these.
 override CXXFLAGS := -std=c++17 -O2 $(WARNINGS) -fopenmp -ffp-contract=off -fno-math-errno -Iinclude -Isrc -Itests \

@@ -134,7 +134,9 @@ run_all_tests() {
     local mode=$1 build=$2
     need "${NEEDED_TO_BUILD[@]}" "${NEEDED_TO_TEST[@]}"
     check "include rules: the checker itself" python3 tools/check_includes.py --self-test
+    check "style: the checker itself" python3 tools/check_style.py --self-test
     check "include rules, file sizes, first lines" python3 tools/check_includes.py
+    check "columns, long functions, subjects" python3 tools/check_style.py
     check "what kernels cost: the reader of code objects itself" python3 tools/isa_report.py --self-test
     stage "build" "(the first time about 5 minutes on 2 cores)"
     make -j"$JOBS" MODE="$mode" BUILD="$build" GPU= tests >&2 || {
