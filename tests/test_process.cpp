@@ -12,6 +12,13 @@
 
 namespace {
 
+// For tests that limit the address space, of which AddressSanitizer takes terabytes.
+#ifdef SANITIZED
+#define SKIP_WITHOUT_TERABYTES() GTEST_SKIP()
+#else
+#define SKIP_WITHOUT_TERABYTES() static_cast<void>(0)
+#endif
+
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
 Settings settings(const std::map<std::string, std::string>& environment, int n_cpus, double quota) {
@@ -67,22 +74,22 @@ TEST(Process, TinyStacksAreOneLine) {
 }
 
 TEST(Process, LargeStacksInALimitedAddressSpace) {
+    SKIP_WITHOUT_TERABYTES();
     const ProgramResult r = run_under("export OMP_NUM_THREADS=2; ulimit -v 2000000; ulimit -S -s 1000000");
     EXPECT_EQ(r.out, "nedrag\n") << r.code << " " << r.err;
 }
 
 TEST(Process, ThreadsThatCannotBeHadAreOneLine) {
+    SKIP_WITHOUT_TERABYTES();
     const ProgramResult r = run_under("export OMP_NUM_THREADS=2000; ulimit -v 1000000");
     EXPECT_EQ(r.code, 2);
     EXPECT_EQ(r.err.find("run: threads: 2000 are needed, and "), 0u) << r.err;
     EXPECT_EQ(n_lines(r.err), 1) << r.err;
 }
 
-// From what it cannot even start in to plenty: an answer, or one line. Sanitizers need terabytes of addresses.
+// From what it cannot even start in to plenty: an answer, or one line.
 TEST(Process, AnyAddressSpaceIsEnoughOrSaidNotToBe) {
-#ifdef SANITIZED
-    GTEST_SKIP();
-#endif
+    SKIP_WITHOUT_TERABYTES();
     bool answered = false;
     for (const int megabytes : {60, 80, 100, 120, 150, 200, 300, 500, 1000}) {
         const ProgramResult r = run_under("export OMP_NUM_THREADS=2; ulimit -v " + std::to_string(megabytes * 1024));
