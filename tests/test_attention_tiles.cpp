@@ -2,6 +2,7 @@
 // and that a token's result does not depend on the tile or the batch it came in.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -150,6 +151,55 @@ TEST(AttentionTiles, WhatAPageHeldBeforeDoesNotMatter) {
     }
     const std::vector<float> want = clean.attend(*tiled(), 0, 33), got = used.attend(*tiled(), 0, 33);
     EXPECT_EQ(0, std::memcmp(got.data(), want.data(), got.size() * sizeof(float)));
+}
+
+// As an instruction of tiles: what a query does not see has weight 0, and is multiplied all the same.
+void attend_plainly(const AttentionTile& tile) {
+    for (int i = 0; i < tile.n; i++) {
+        float sum = std::exp(tile.sink[i]);
+        std::fill(tile.out[i], tile.out[i] + tile.head_dim, 0.0f);
+        for (int p = 0; p < int(tile.keys.size()) * kPagePositions; p++) {
+            const int page = p / kPagePositions, key = p % kPagePositions, pos = tile.first_pos + p;
+            float score = 0;
+            for (int d = 0; d < tile.head_dim; d++)
+                score += tile.q[i][d] * to_f32(tile.keys[size_t(page)][key * padded(tile.head_dim) + d]);
+            const bool seen = tile.first[i] <= pos && pos <= tile.last[i];
+            const float weight = seen ? std::exp(score / std::sqrt(float(tile.head_dim))) : 0.0f;
+            sum += weight;
+            for (int d = 0; d < tile.head_dim; d++)
+                tile.out[i][d] += weight * to_f32(tile.values[size_t(page)][d * kPagePositions + key]);
+        }
+        for (int d = 0; d < tile.head_dim; d++) tile.out[i][d] /= sum;
+    }
+}
+
+TEST(AttentionTiles, ALostNumberReachesOnlyTokensThatSeeIt) {
+    const PackedKernels plain{nullptr, nullptr, nullptr, attend_plainly, 0};
+    std::vector<const PackedKernels*> all = {&plain};
+    if (tiled()) all.push_back(tiled());
+    for (const PackedKernels* kernels : all)
+        for (const Case& c : {kCases[2], kCases[5], kCases[6]}) {
+            SCOPED_TRACE(c.why);
+            const int lost = 20;
+            const Sequence clean(c);
+            Sequence damaged(c);
+            damaged.v.row(lost)[3] = std::numeric_limits<float>::quiet_NaN();
+            for (int t = 0; t < c.length; t++) {
+                clean.write(t);
+                damaged.write(t);
+            }
+            const std::vector<float> want = clean.attend(*kernels, 0, c.length);
+            const std::vector<float> got = damaged.attend(*kernels, 0, c.length);
+            const size_t dim = got.size() / size_t(c.length);
+            for (int t = 0; t < c.length; t++) {
+                const bool sees = t >= lost && (c.window == 0 || t - lost < c.window);
+                const auto row = got.begin() + int64_t(dim) * t;
+                const bool is_lost = std::any_of(row, row + int64_t(dim), [](float f) { return std::isnan(f); });
+                EXPECT_EQ(is_lost, sees) << t;
+                if (sees) continue;
+                EXPECT_EQ(0, std::memcmp(&*row, &want[dim * size_t(t)], dim * sizeof(float))) << t;
+            }
+        }
 }
 
 }  // namespace

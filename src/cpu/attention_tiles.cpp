@@ -29,6 +29,42 @@ std::vector<Task> make_tasks(const Batch& batch, const Config& config) {
     return tasks;
 }
 
+bool is_finite(const AttentionTile& tile) {
+    float zero = 0;
+    for (int i = 0; i < tile.n; i++) {
+        const float* out = tile.out[i];
+#pragma omp simd reduction(+ : zero)
+        for (int d = 0; d < tile.head_dim; d++) zero += 0 * out[d];
+    }
+    return zero == 0;
+}
+
+// For values that are not finite: a tile's product multiplies those that a query does not see by 0, which makes NaN of
+// them. Each query alone, on copies without such values; to the bits that it has without them.
+void attend_one_by_one(const PackedKernels& kernels, const AttentionTile& tile) {
+    const int64_t dim = padded(tile.head_dim);
+    std::vector<std::vector<bf16>> copies(tile.values.size(), std::vector<bf16>(size_t(dim * kPagePositions)));
+    for (int i = 0; i < tile.n; i++) {
+        AttentionTile one = tile;
+        one.n = 1;
+        one.q[0] = tile.q[i];
+        one.out[0] = tile.out[i];
+        one.first[0] = tile.first[i];
+        one.last[0] = tile.last[i];
+        one.sink[0] = tile.sink[i];
+        for (size_t page = 0; page < copies.size(); page++) {
+            for (int key = 0; key < kPagePositions; key++) {
+                const int pos = tile.first_pos + int(page) * kPagePositions + key;
+                const bool seen = tile.first[i] <= pos && pos <= tile.last[i];
+                for (int64_t at = key; at < dim * kPagePositions; at += kPagePositions)
+                    copies[page][size_t(at)] = seen ? tile.values[page][at] : bf16{};
+            }
+            one.values[page] = copies[page].data();
+        }
+        kernels.attend(one);
+    }
+}
+
 }  // namespace
 
 void attention(const PackedKernels& kernels, Rows& out, const Rows& q, const Batch& batch, const KvStore& store,
@@ -78,5 +114,6 @@ void attention(const PackedKernels& kernels, Rows& out, const Rows& q, const Bat
         tile.next_keys = page(next, KvStore::kKey, first_page(next));
         tile.next_values = page(next, KvStore::kValue, first_page(next));
         kernels.attend(tile);
+        if (!is_finite(tile)) attend_one_by_one(kernels, tile);
     });
 }
