@@ -26,8 +26,8 @@ help() {
   export SRC DST [--to KIND]   convert a checkpoint; KIND is bin, hf, original, legacy-f32 or legacy-bf16
   bench [MODEL]            how fast it is here: prefill, decode, 32 requests at once (default: the demo model)
   test [--asan | --ci]     build and run every test, those of GPU kernels on emulated GPUs. --asan: under
-                           AddressSanitizer and UBSan; --ci: also the format, and the CPU's tests again, built by
-                           clang with both sanitizers. The last line is "N passed, N failed"
+                           AddressSanitizer and UBSan; --ci: also what clang 19 says of the host's code, and the
+                           CPU's tests again with both sanitizers. The last line is "N passed, N failed"
   test --quick [-t SECONDS]   (or test -t SECONDS) only the tests of GPU kernels, on the GPU that build would build
                            for, else on an emulated one: like $GPU_ARCH (gfx1151, sm_90), if set, else an MI250. None
                            starts after SECONDS (default 30), building not counted

@@ -5,11 +5,11 @@
 NEEDED_TO_BUILD=(g++:g++ make:make libpcre2-dev:pcre2.h nlohmann-json3-dev:nlohmann/json.hpp libcli11-dev:CLI/CLI.hpp
     libfmt-dev:fmt/core.h libedit-dev:editline/readline.h libxxhash-dev:xxhash.h)
 NEEDED_TO_TEST_KERNELS=(libgtest-dev:gtest/gtest.h libboost-context-dev:boost/context/detail/fcontext.hpp)
-NEEDED_TO_TEST=("${NEEDED_TO_TEST_KERNELS[@]}" python3:python3 nodejs:node npm:npm)
+NEEDED_TO_TEST=("${NEEDED_TO_TEST_KERNELS[@]}" python3:python3 nodejs:node npm:npm clang-format:clang-format)
 NEEDED_FOR_OTHER_CPUS=(qemu-user:qemu-aarch64 g++-aarch64-linux-gnu:aarch64-linux-gnu-g++)
 NEEDED_FOR_AMD=(hipcc:hipcc clang-19:clang++-19 clang-tools-19:clang-offload-bundler-19 lld-19:ld.lld-19
     llvm-19:llvm-as-19)
-NEEDED_FOR_CI=(clang-format:clang-format clang-19:clang++-19 libomp-19-dev:omp-19 libclang-rt-19-dev:asan-19)
+NEEDED_FOR_CI=(clang-19:clang++-19 libomp-19-dev:omp-19)
 NEEDED_TO_FUZZ=(clang:clang++ libclang-rt-dev:libFuzzer)
 
 # Whether a thing of the NEEDED lists is here: a header, a command, or one of the special cases.
@@ -19,7 +19,6 @@ is_here() {
     libFuzzer) echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, long) { return 0; }' |
         clang++ -fsanitize=fuzzer -x c++ - -o /dev/null &> /dev/null ;;
     omp-19) echo '#include <omp.h>' | clang++-19 -fopenmp -E -x c++ - &> /dev/null ;;
-    asan-19) echo 'int main() {}' | clang++-19 -fsanitize=address -x c++ - -o /dev/null &> /dev/null ;;
     node) command -v node > /dev/null && node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' ;;
     g++) command -v "${CXX:-g++}" > /dev/null ;;
     *) command -v "$1" > /dev/null ;;
