@@ -41,18 +41,26 @@ struct Prompt {
     int max_new;
 };
 
-inline std::vector<Generated> run(const Model& model, const std::vector<Prompt>& prompts,
-                                  const EngineOptions& options) {
-    std::vector<Generated> answers(prompts.size());
+// What n jobs generate, the i-th made by make(i, where its answer goes).
+template <class Make>
+std::vector<Generated> run_jobs(const Model& model, const EngineOptions& options, size_t n, const Make& make) {
+    std::vector<Generated> answers(n);
     Engine engine(model, options);
     size_t next = 0;
     engine.run([&]() -> std::unique_ptr<Job> {
-        if (next == prompts.size()) return nullptr;
+        if (next == n) return nullptr;
         const size_t i = next++;
-        return std::make_unique<ScoredJob>(answers[i], prompts[i].ids, prompts[i].max_new, model.config.vocab_size);
+        return make(i, answers[i]);
     });
     for (const Generated& answer : answers) EXPECT_EQ(answer.error, "");
     return answers;
+}
+
+inline std::vector<Generated> run(const Model& model, const std::vector<Prompt>& prompts,
+                                  const EngineOptions& options) {
+    return run_jobs(model, options, prompts.size(), [&](size_t i, Generated& answer) {
+        return std::make_unique<ScoredJob>(answer, prompts[i].ids, prompts[i].max_new, model.config.vocab_size);
+    });
 }
 
 inline double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {

@@ -5,24 +5,9 @@
 #include "../../tools/gpu/step_bench.h"
 #include "../../tools/gpu/synthetic_model.h"
 #include "gpu/op_timer.h"
+#include "small_config.h"
 
 namespace {
-
-Config tiny_config() {
-    Config c;
-    c.vocab_size = 320;
-    c.hidden_dim = c.intermediate_dim = 64;
-    c.n_layers = 2;
-    c.n_attn_heads = 4;
-    c.n_kv_heads = 2;
-    c.head_dim = 32;
-    c.n_experts = 4;
-    c.experts_per_token = 2;
-    c.sliding_window = 16;
-    c.max_context = 128;
-    c.layer_kind = {LayerKind::kSliding, LayerKind::kFull};
-    return c;
-}
 
 // Bytes of one layer: q 128 × 64, k and v 64 × 64, o 64 × 128, router 4 × 64, all bf16; experts of 3 × 64 × 64 in
 // MXFP4, 17 bytes for 32 weights. A key and its value: 2 × 64 bf16.
@@ -30,7 +15,7 @@ constexpr double kDense = 2 * (128 * 64 + 2 * 64 * 64 + 64 * 128 + 4 * 64), kExp
 constexpr double kLogits = 320 * 64 * 2;
 
 TEST(GpuBenchStep, DecodeReadsWhatItMust) {
-    const SyntheticModel synthetic(tiny_config());
+    const SyntheticModel synthetic(small_config(2));
     StepBench bench(synthetic.model(), 3, 64);
     ASSERT_EQ(bench.max_sequences(), 3);
     const StepTime one = bench.decode(1, 40, 1), three = bench.decode(3, 40, 1);
@@ -45,7 +30,7 @@ TEST(GpuBenchStep, DecodeReadsWhatItMust) {
 }
 
 TEST(GpuBenchStep, PrefillReadsKeysOnceAndSamplesOnce) {
-    const SyntheticModel synthetic(tiny_config());
+    const SyntheticModel synthetic(small_config(2));
     StepBench bench(synthetic.model(), 2, 64);
     const StepTime t = bench.prefill(2, 20, 1);
     EXPECT_EQ(t.n_tokens, 40);

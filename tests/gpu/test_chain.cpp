@@ -7,6 +7,7 @@
 #include "forward_checks.h"
 #include "gpu/memory_plan.h"
 #include "gpu/runtime.h"
+#include "small_config.h"
 #include "tiny_model.h"
 
 namespace {
@@ -38,21 +39,14 @@ EngineOptions chain_options(int n_gpus, int gpus_per_replica) {
 // Some of them within a page, some over two, one of them scored.
 std::vector<Generated> answers_of(const Model& model, const EngineOptions& options) {
     const std::vector<int> lengths = {3, 17, 40};
-    std::vector<Generated> answers(lengths.size());
-    Engine engine(model, options);
-    size_t next = 0;
-    engine.run([&]() -> std::unique_ptr<Job> {
-        if (next == lengths.size()) return nullptr;
-        const size_t i = next++;
+    return run_jobs(model, options, lengths.size(), [&](size_t i, Generated& answer) {
         std::vector<int> ids;
         for (int t = 0; t < lengths[i]; t++) ids.push_back((7919 * t + 31 * lengths[i]) % model.config.vocab_size);
-        auto job = std::make_unique<ScoredJob>(answers[i], ids, 3 + int(i), model.config.vocab_size);
+        auto job = std::make_unique<ScoredJob>(answer, ids, 3 + int(i), model.config.vocab_size);
         job->want_logits = i % 3 == 1;
         job->sampling = {i % 2 ? 0.0f : 1.0f, 0.9f, i};
         return job;
     });
-    for (const Generated& answer : answers) EXPECT_EQ(answer.error, "");
-    return answers;
 }
 
 void expect_same(const std::vector<Generated>& got, const std::vector<Generated>& want) {
@@ -99,22 +93,6 @@ WeightBytes some_weights(int n_layers) {
     return weights;
 }
 
-Config some_config(int n_layers) {
-    Config c;
-    c.vocab_size = 1000;
-    c.hidden_dim = c.intermediate_dim = 64;
-    c.n_layers = n_layers;
-    c.n_attn_heads = 4;
-    c.n_kv_heads = 2;
-    c.head_dim = 32;
-    c.n_experts = 4;
-    c.experts_per_token = 2;
-    c.sliding_window = 16;
-    c.max_context = 4096;
-    for (int l = 0; l < n_layers; l++) c.layer_kind.push_back(l % 2 ? LayerKind::kFull : LayerKind::kSliding);
-    return c;
-}
-
 std::vector<Room> rooms(int n, int64_t bytes) {
     std::vector<Room> all;
     for (int i = 0; i < n; i++) all.push_back({i, bytes, bytes});
@@ -123,7 +101,7 @@ std::vector<Room> rooms(int n, int64_t bytes) {
 
 std::string error_of(int n_layers, const EngineOptions& options, const std::vector<Room>& rooms) {
     try {
-        plan_replicas(some_config(n_layers), some_weights(n_layers), options, rooms);
+        plan_replicas(small_config(n_layers), some_weights(n_layers), options, rooms);
     } catch (const Error& e) {
         return e.what();
     }
@@ -132,7 +110,7 @@ std::string error_of(int n_layers, const EngineOptions& options, const std::vect
 
 TEST(MemoryPlan, LayersAreSharedOutByBytes) {
     const EngineOptions options = chain_options(0, 3);
-    const auto plans = plan_replicas(some_config(8), some_weights(8), options, rooms(3, int64_t(4) << 30));
+    const auto plans = plan_replicas(small_config(8), some_weights(8), options, rooms(3, int64_t(4) << 30));
     ASSERT_EQ(plans.size(), 1u);
     std::vector<int> ends;
     for (const StagePlan& stage : plans[0].stages) ends.push_back(stage.span.end);
@@ -153,7 +131,7 @@ TEST(MemoryPlan, TakesTheFewestDevicesThatHoldTheModel) {
     } kCases[] = {{1, 3000000000, 1, 1}, {4, 3000000000, 4, 1}, {4, 1000000000, 2, 2}, {5, 1000000000, 2, 2}};
     for (const auto& c : kCases) {
         const auto plans =
-            plan_replicas(some_config(8), some_weights(8), chain_options(0, 0), rooms(c.n_devices, c.bytes));
+            plan_replicas(small_config(8), some_weights(8), chain_options(0, 0), rooms(c.n_devices, c.bytes));
         EXPECT_EQ(plans.size(), c.n_replicas) << c.n_devices << " of " << c.bytes;
         EXPECT_EQ(plans[0].stages.size(), c.n_stages) << c.n_devices << " of " << c.bytes;
     }
