@@ -24,6 +24,20 @@ int count(const std::string& text, const std::string& what) {
     return n;
 }
 
+// Each prompt holds all turns before it, which are found in the KV cache but for the last block of 32 tokens.
+TEST(Chat, ATurnReadsOnlyWhatIsNew) {
+    const ProgramResult r = run_program(chat_command(),
+                                        "Reverse the word garden.\nReverse the word garden.\n"
+                                        "Reverse the word garden.\nReverse the word garden.\n");
+    std::vector<int> computed;
+    const std::string word = "prefill: ";
+    for (size_t at = r.err.find(word); at != std::string::npos; at = r.err.find(word, at + 1))
+        computed.push_back(std::stoi(r.err.substr(at + word.size())));
+    ASSERT_EQ(computed.size(), 4u) << r.err;
+    EXPECT_EQ(count(r.err, " reused, "), 3) << r.err;
+    for (size_t turn = 1; turn < computed.size(); turn++) EXPECT_LT(computed[turn], computed[0]) << r.err;
+}
+
 TEST(Chat, LinesMayEndAsOnWindows) {
     const ProgramResult r =
         run_program(chat_command(), "Reverse the word garden.\r\n\r\n/new\r\n/quit\r\nReverse the word table.\r\n");

@@ -113,7 +113,8 @@ TEST(MalformedAnswer, GenerateShowsWhatIsNotReasoning) {
 // The second prompt holds the first turn's answer, and not the question that the model put into the user's mouth.
 TEST(MalformedAnswer, ChatForgetsAMadeUpQuestion) {
     const ScriptedModel model("<|channel|>final<|message|>Yes.<|end|><|start|>user<|message|>What is it?<|return|>");
-    const ProgramResult result = run_program({built("run"), model.path(), "-m", "chat"}, "Go.\nGo.\n");
+    const ProgramResult result =
+        run_program({built("run"), model.path(), "-m", "chat", "--no-prefix-cache"}, "Go.\nGo.\n");
     EXPECT_EQ(result.out, "Yes.\nYes.\n");
 
     std::vector<int> prompts;

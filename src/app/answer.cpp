@@ -1,6 +1,8 @@
 // answer.cpp: stdout gets the answer and nothing else; reasoning, speed and profile go to stderr.
 #include "app/answer.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "error.h"
@@ -18,6 +20,7 @@ class AnswerJob : public Job {
         return !sink_.failed();
     }
     bool cancelled() const override { return stop_ && *stop_; }
+    void on_reused(int n) override { stats_.n_reused = n; }
     void on_done(Finish finish) override { stats_.finish = finish; }
     void on_error(const std::string& why) override { error_ = why; }
 
@@ -83,11 +86,11 @@ AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_toke
     engine.run([&] { return std::move(job); });
     sink.finish();
     if (!error.empty()) throw Error(error);
-    const EngineStats after = engine.stats();
-    stats.prefill_s = after.prefill_s - before.prefill_s;
-    stats.decode_s = after.decode_s - before.decode_s;
-    if (stats.decode_s > 0)
-        stats.decode_gbps = double(after.decode_bytes - before.decode_bytes) * 1e-9 / stats.decode_s;
+    EngineStats used = engine.stats();
+    used -= before;
+    stats.prefill_s = used.prefill_s;
+    stats.decode_s = used.decode_s;
+    if (used.decode_s > 0) stats.decode_gbps = double(used.decode_bytes) * 1e-9 / used.decode_s;
     return stats;
 }
 
@@ -124,7 +127,9 @@ int room_for_answer(const Config& config, std::optional<int> steps, size_t promp
 
 void print_speed(const AnswerStats& s) {
     const auto rate = [](double n, double seconds) { return seconds > 0 ? n / seconds : 0.0; };
-    log_line("prefill: {} tokens, {:.2f} tok/s; decode: {} tokens, {:.2f} tok/s, {:.2f} GB/s", s.n_prompt,
-             rate(s.n_prompt, s.prefill_s), s.n_new, rate(std::max(0, s.n_new - 1), s.decode_s), s.decode_gbps);
+    const int n_computed = s.n_prompt - s.n_reused;
+    const std::string reused = s.n_reused > 0 ? fmt::format(" and {} reused", s.n_reused) : "";
+    log_line("prefill: {} tokens{}, {:.2f} tok/s; decode: {} tokens, {:.2f} tok/s, {:.2f} GB/s", n_computed, reused,
+             rate(n_computed, s.prefill_s), s.n_new, rate(std::max(0, s.n_new - 1), s.decode_s), s.decode_gbps);
     log_line("achieved tok/s: {:f}", rate(s.n_new, s.prefill_s + s.decode_s));
 }

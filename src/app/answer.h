@@ -54,6 +54,7 @@ class HarmonyAnswer : public AnswerSink {
 // What one answer took.
 struct AnswerStats {
     int n_prompt = 0, n_new = 0;
+    int n_reused = 0;  // of the prompt, found in the KV cache
     Finish finish = Finish::kLength;
     double prefill_s = 0, decode_s = 0;
     double decode_gbps = 0;

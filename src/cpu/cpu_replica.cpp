@@ -131,8 +131,8 @@ class CpuReplica : public Replica {
     std::vector<EngineStats::Op> ops() const override { return ops_; }
 
     std::string describe() const override {
-        return fmt::format("CPU, {} threads, {}, {}, up to {:.1f} GB of KV cache for {} sequences",
-                           omp_get_max_threads(), kernels_.name, bf16_ ? "bf16" : "f32", double(store_.bytes()) * 1e-9,
+        return fmt::format("CPU, {} threads, {}, {}, up to {:.1f} MB of KV cache for {} sequences",
+                           omp_get_max_threads(), kernels_.name, bf16_ ? "bf16" : "f32", double(store_.bytes()) * 1e-6,
                            capacity_.max_sequences);
     }
 
