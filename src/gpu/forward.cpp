@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "gpu/ops.h"
-#include "gpu/tune.h"
+#include "gpu/step_sizes.h"
 
 namespace {
 
@@ -133,7 +133,7 @@ void Forward::attention_block(const StepView& step, int l) {
 
 void Forward::expert_block(const StepView& step, const DeviceLayer& w) {
     const int n_tok = step.tokens.n, n_slots = n_tok * config_.experts_per_token;
-    const int tile_rows = expert_tile_rows(n_slots, config_.n_experts, wave_groups_);
+    const int tile_rows = expert_tile_rows(n_slots, config_.n_experts);
     const int64_t router_bytes = int64_t(config_.n_experts) * config_.hidden_dim * (w.router_is_f32 ? 4 : 2);
     Work routed = norm_work(n_tok, false);
     routed.bytes = router_bytes;  // f32 products: not for matrix cores

@@ -56,15 +56,8 @@ class Forward {
   public:
     // config: of the span alone. On the current device.
     Forward(const Config& config, const Span& span, const DeviceModel& model, const Workspace& workspace,
-            const KvCache& kv, OpTimer& timer, bool wave_groups, gpu::Stream stream)
-        : config_(config),
-          span_(span),
-          model_(model),
-          work_(workspace),
-          kv_(kv),
-          timer_(timer),
-          stream_(stream),
-          wave_groups_(wave_groups) {}
+            const KvCache& kv, OpTimer& timer, gpu::Stream stream)
+        : config_(config), span_(span), model_(model), work_(workspace), kv_(kv), timer_(timer), stream_(stream) {}
 
     // All layers. The residual x is made here if the span embeds, else it is there. Leaves x and the last layer's
     // experts' results, which are added to x if the span does not sample.
@@ -86,5 +79,4 @@ class Forward {
     const KvCache& kv_;
     OpTimer& timer_;
     const gpu::Stream stream_;
-    const bool wave_groups_;
 };

@@ -12,7 +12,7 @@
 #include "error.h"
 #include "gpu/forward.h"
 #include "gpu/runtime.h"
-#include "gpu/tune.h"
+#include "gpu/step_sizes.h"
 
 namespace {
 

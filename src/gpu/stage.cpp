@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "gpu/ops.h"
-#include "gpu/tune.h"
+#include "gpu/step_sizes.h"
 
 namespace {
 
@@ -29,8 +29,7 @@ Stage::Stage(const Model& model, const EngineOptions& options, const StagePlan& 
       step_input_(step_input_bytes(capacity.max_batch_tokens), "step's input"),
       workspace_(lay_out_workspace(config_, span_, capacity.max_batch_tokens, workspace_memory_.data())),
       kv_(config_, capacity),
-      forward_(config_, span_, weights_, workspace_, kv_.cache(), timer_, gpu::device_info(device_).wave_groups,
-               stream_),
+      forward_(config_, span_, weights_, workspace_, kv_.cache(), timer_, stream_),
       timeline_(capacity.steps_in_flight),
       sampled_(sampled) {
     gpu::fill(workspace_memory_.data(), 0, workspace_memory_.bytes(), stream_);

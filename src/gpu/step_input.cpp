@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "gpu/tune.h"
+#include "gpu/step_sizes.h"
 
 namespace {
 

@@ -16,16 +16,13 @@
 #include "attention_sums.h"
 #include "gpu/wave.h"
 #include "launch.h"
+#include "tuning.h"
 
 namespace {
 
-// Spans are spread if there are more than the three of a window, which another launch is worth, and if there are fewer
-// units than keep a device busy. Measured on one of 132 multiprocessors.
-constexpr int kSpreadSpans = 4, kBusyUnits = 512;
 // Partial results held at once, if one tile does not need more: 69 MB for heads of 64.
 constexpr int kMaxPartials = 16384;
-// Waves of a block share what they read; blocks of few waves spread better.
-constexpr int kWideUnits = 4096, kWideThreads = 256, kNarrowThreads = 64, kMergeThreads = 256;
+constexpr int kWideThreads = 256, kNarrowThreads = 64, kMergeThreads = 256;
 constexpr int kMergeBatch = 16;  // spans that a thread asks for at once
 
 constexpr int kSpanPages = kSplitKeys / kKvPagePositions;
@@ -317,7 +314,7 @@ int tiles_at_once(int n_tiles, int max_spans, int n_kv_heads) {
 template <int P>
 void launch(SpanWork work, Problem p, int max_spans, void* scratch, gpu::Stream stream) {
     if (work == SpanWork::kWalked) {
-        const int n = n_units<P>(p), n_threads = n < kWideUnits ? kNarrowThreads : kWideThreads;
+        const int n = n_units<P>(p), n_threads = n < tuning().attention_wide_units ? kNarrowThreads : kWideThreads;
         const auto kernel = attention_kernel<P>;
         GPU_LAUNCH_CHAINED(kernel, dim3(blocks(n, n_threads / device_wave())), dim3(unsigned(n_threads)), 0, stream, p,
                            n);
@@ -362,7 +359,8 @@ void attention_with(SpanWork work, bf16* att, const bf16* q, const KvLayer& kv, 
 void attention(bf16* att, const bf16* q, const KvLayer& kv, const float* sinks, const QueryTile* tiles, int n_tiles,
                int max_spans, const Tokens& tokens, int n_heads, int n_kv_heads, int head_dim, void* scratch,
                gpu::Stream stream) {
-    const bool spread = max_spans >= kSpreadSpans && int64_t(n_tiles) * n_kv_heads < kBusyUnits;
+    const bool spread =
+        max_spans >= tuning().attention_spread_spans && int64_t(n_tiles) * n_kv_heads < tuning().attention_busy_units;
     attention_with(spread ? SpanWork::kSpread : SpanWork::kWalked, att, q, kv, sinks, tiles, n_tiles, max_spans, tokens,
                    n_heads, n_kv_heads, head_dim, scratch, stream);
 }

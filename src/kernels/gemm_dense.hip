@@ -2,6 +2,7 @@
 // logits.
 #include "gemm.h"
 #include "gpu/platform.h"
+#include "tuning.h"
 
 namespace {
 
@@ -146,11 +147,12 @@ struct Logits : DenseProduct {
     }
 };
 
-// Rows a block takes: the fewest that hold all, while spreading k over waves fills the device better than tiles of many
-// rows do. With few slabs that is so for longer (H200, 256 rows: attention's output 92 -> 58 us, qkv 107 -> 121).
+// Rows a block takes: the fewest that hold all, while k is spread over waves.
 int tile_rows_for(int n_rows, int n_slabs) {
     if (n_rows <= 32) return n_rows <= 16 ? 16 : 32;
-    if (n_rows <= (n_slabs <= 128 ? 256 : 128)) return 64;
+    const Tuning& tuned = tuning();
+    const bool few_slabs = n_slabs <= tuned.dense_few_slabs;
+    if (n_rows <= (few_slabs ? tuned.dense_spread_rows_of_few_slabs : tuned.dense_spread_rows)) return 64;
     return device_has_groups() ? kGroupRows : 128;
 }
 

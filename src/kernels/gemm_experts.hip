@@ -1,6 +1,7 @@
 // gemm_experts.hip: the experts' two products, grouped: each tile of rows belongs to one expert (moe_sort.hip).
 #include "gemm.h"
 #include "gpu/platform.h"
+#include "tuning.h"
 
 namespace {
 
@@ -122,6 +123,13 @@ void down_to(float* down, const bf16* act, const PackedMatrix& w, const ExpertTi
 }
 
 }  // namespace
+
+int expert_tile_rows(int n_slots, int n_experts) {
+    const Tuning& tuned = tuning();
+    const int mean = n_slots / n_experts;
+    if (mean <= tuned.expert_rows_of_32) return mean <= tuned.expert_rows_of_16 ? 16 : 32;
+    return mean <= tuned.expert_rows_of_64 ? 64 : device_has_groups() ? kGroupRows : 128;
+}
 
 void moe_up(bf16* act, const bf16* h, const PackedMatrix& w_up, const ExpertTiles& tiles, int n_slots, int tile_rows,
             int experts_per_token, float limit, float alpha, gpu::Stream stream) {

@@ -141,6 +141,8 @@ struct ExpertTiles {
     int* n_rows = nullptr;   // (max_tiles) 1 to tile_rows
     int* slot = nullptr;     // (T · A)
 };
+// Rows a tile is best cut to for this device.
+int expert_tile_rows(int n_slots, int n_experts);
 constexpr int max_expert_tiles(int n_slots, int n_experts, int tile_rows) {
     const int by_experts = n_slots < n_experts ? n_slots : n_experts;
     return by_experts + (n_slots - by_experts) / tile_rows;

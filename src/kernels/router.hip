@@ -8,13 +8,13 @@
 // different even if logits are NaN, which stand last.
 #include "kernels.h"
 #include "quad.h"
+#include "tuning.h"
 
 namespace {
 
 constexpr int kThreads = 1024;
 constexpr int kMaxExperts = 256, kMaxChosen = 8;
 constexpr int kBlockTokens = 4;         // in a block, if tokens are many
-constexpr int kFewTokens = 128;         // up to here one token a block: more blocks are at work
 constexpr int kMaxRowBytes = 56 << 10;  // in LDS; with the static arrays less than 64 KB, all that a block has on AMD
 
 struct Norm {
@@ -204,7 +204,7 @@ void router(bf16* h, int* expert, float* weight, const float* x, const float* ga
     GPU_REQUIRE(n_experts > 0 && n_experts <= kMaxExperts);
     GPU_REQUIRE(experts_per_token > 0 && experts_per_token <= kMaxChosen && experts_per_token <= n_experts);
     const int token_bytes = hidden_dim * int(sizeof(float));
-    const bool one = n_tok <= kFewTokens || kBlockTokens * token_bytes > kMaxRowBytes;
+    const bool one = n_tok <= tuning().router_spread_tokens || kBlockTokens * token_bytes > kMaxRowBytes;
     const auto kernel = one ? (w_is_f32 ? router_kernel<1, true> : router_kernel<1, false>)
                             : (w_is_f32 ? router_kernel<kBlockTokens, true> : router_kernel<kBlockTokens, false>);
     const int block_tokens = one ? 1 : kBlockTokens;

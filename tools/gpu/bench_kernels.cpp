@@ -16,7 +16,7 @@
 #include "../gpt_oss_config.h"
 #include "gpu/device_memory.h"
 #include "gpu/roofs.h"
-#include "gpu/tune.h"
+#include "gpu/step_sizes.h"
 #include "kernels/kernels.h"
 
 namespace {
@@ -230,7 +230,7 @@ class Bench {
     void expert_rows(const Inputs& in) const {
         const Config& s = s_;
         const int n_tok = in.n_tok, n_slots = in.n_slots;
-        const int tile_rows = expert_tile_rows(n_slots, s.n_experts, gpu::device_info(0).wave_groups);
+        const int tile_rows = expert_tile_rows(n_slots, s.n_experts);
         const double t = n_tok, d = s.hidden_dim, active = std::min(n_slots, s.n_experts);
         row("router", n_tok, double(s.n_experts) * d * 2 + t * d * 6, 2 * t * d * s.n_experts, [&](int) {
             router(b(in.h), as<int>(in.expert), f(in.weight), f(in.x), f(in.gain), in.router_w.memory.data(), false,

@@ -1,4 +1,4 @@
-// tune.h: the tuned numbers of the GPU replica, each with its reason. None of them changes a bit of any result.
+// step_sizes.h: how much a step of the GPU replica takes, with reasons. No bit of a result depends on it.
 #pragma once
 #include "kernels/kernels.h"
 
@@ -34,11 +34,4 @@ constexpr int span_bucket(int n_spans) {
     int bucket = 1;
     while (bucket < n_spans) bucket *= 2;
     return bucket;
-}
-
-// Rows a block of the experts' products takes, by the mean number of rows an expert gets: the smallest tile that most
-// experts fit in, so that weights are decoded once and few rows are empty. wave_groups: of gpu::DeviceInfo.
-constexpr int expert_tile_rows(int n_slots, int n_experts, bool wave_groups) {
-    const int mean = n_slots / n_experts;
-    return mean <= 8 ? 16 : mean <= 20 ? 32 : mean <= 64 ? 64 : wave_groups ? kGroupRows : 128;
 }

@@ -1,0 +1,42 @@
+// tuning.h: the numbers that launchers choose by, a row a target. They decide which blocks do a product's work, not in
+// what order a sum is made: no bit of a result depends on them.
+#pragma once
+#include <cstring>
+
+#include "gpu/runtime.h"
+
+struct Tuning {
+    const char* target;  // of gpu::DeviceInfo
+    // Experts' products: up to this mean number of rows an expert, a block takes 16, 32 or 64 rows. The smallest tile
+    // that most experts fit in decodes weights once and leaves few rows empty.
+    int expert_rows_of_16, expert_rows_of_32, expert_rows_of_64;
+    // Other products: up to this many rows k is spread over waves, 64 rows a block, which fills the device better than
+    // tiles of many rows do; a matrix of few slabs fills it worse, so that the limit is higher for it.
+    int dense_spread_rows, dense_few_slabs, dense_spread_rows_of_few_slabs;
+    // Attention: spans of keys are spread over waves, and merged by another launch, from this many spans on (a window
+    // has three), if units are fewer than keep the device busy.
+    int attention_spread_spans, attention_busy_units;
+    // From this many units on blocks have many waves, which share what they read; fewer waves a block spread better.
+    int attention_wide_units;
+    // Router: up to this many tokens each has a block of its own, so that more blocks are at work.
+    int router_spread_tokens;
+};
+
+// The first row is for targets that have none. Only sm_90's numbers are measured (one H200: 132 multiprocessors); with
+// 256 rows attention's output took 58 us spread over waves and 92 without, qkv with its many slabs 121 and 107.
+constexpr Tuning kTunings[] = {
+    {"sm_90", 8, 20, 64, 128, 128, 256, 4, 512, 4096, 128},   {"gfx90a", 8, 20, 64, 128, 128, 256, 4, 512, 4096, 128},
+    {"gfx942", 8, 20, 64, 128, 128, 256, 4, 512, 4096, 128},  {"gfx1100", 8, 20, 64, 128, 128, 256, 4, 512, 4096, 128},
+    {"gfx1151", 8, 20, 64, 128, 128, 256, 4, 512, 4096, 128},
+};
+
+// Of the devices here; one program runs on devices of one kind only.
+inline const Tuning& tuning() {
+    static const Tuning& found = [&]() -> const Tuning& {
+        const gpu::DeviceInfo info = gpu::device_info(0);
+        for (const Tuning& row : kTunings)
+            if (info.target == row.target) return row;
+        return kTunings[0];
+    }();
+    return found;
+}
