@@ -175,7 +175,7 @@ objects = $(patsubst %.hip,$(GPU_OBJ)/%.o,$(filter %.hip,$(1))) $(patsubst %.cpp
 GPU_SRCS ?= $(sort $(wildcard src/kernels/*.hip src/gpu/*.cpp))
 GPU_TESTS ?= $(sort $(wildcard tests/gpu/*.hip tests/gpu/*.cpp))
 GPU_OBJS := $(call objects,$(GPU_SRCS)) $(patsubst %,$(GPU_OBJ)/%.o,$(basename $(DEVICE)))
-GPU_TEST_OBJS := $(call objects,$(if $(EMULATE),$(GPU_TESTS),$(filter-out %/test_emulator.hip,$(GPU_TESTS))))
+GPU_TEST_OBJS := $(call objects,$(if $(EMULATE),$(GPU_TESTS),$(filter-out tests/gpu/test_emulator%,$(GPU_TESTS))))
 GPU_TOOLS := $(sort $(wildcard tools/gpu/*.cpp))
 
 gpu-tests: $(GPU_BUILD)/gpu_tests
