@@ -68,6 +68,14 @@ std::vector<OutputTensor> output_tensors(const std::vector<NamedTensor>& layout,
     return tensors;
 }
 
+void write_tensors(AtomicFile& file, const std::vector<OutputTensor>& tensors, Progress& progress) {
+    for (const OutputTensor& tensor : tensors)
+        tensor.stream([&](const void* data, int64_t n_bytes) {
+            file.write(data, n_bytes);
+            progress.add(n_bytes);
+        });
+}
+
 void export_model(const Model& model, const std::string& out_path, const ExportOptions& options) {
     check_destination(model, out_path, options);
     check_scales(model);

@@ -31,6 +31,7 @@ struct OutputTensor {
 // Every tensor of `layout`, dense ones in the dtype they have, or as bf16 unless they are f16. `layout` must outlive
 // the result.
 std::vector<OutputTensor> output_tensors(const std::vector<NamedTensor>& layout, bool as_bf16);
+void write_tensors(AtomicFile& file, const std::vector<OutputTensor>& tensors, Progress& progress);
 // What a Hugging Face layout of these weights has.
 TensorOptions tensor_options(const Weights& weights);
 

@@ -79,10 +79,6 @@ void export_container(const Model& model, const std::string& out_path, const Exp
     };
     if (!tokenizer.empty()) metadata[kContainerTokenizerKey] = tokenizer;
     file.write(safetensors_header(infos, metadata, kAlignment));
-    for (const OutputTensor& tensor : tensors)
-        tensor.stream([&](const void* data, int64_t n_bytes) {
-            file.write(data, n_bytes);
-            progress.add(n_bytes);
-        });
+    write_tensors(file, tensors, progress);
     file.commit();
 }

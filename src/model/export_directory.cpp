@@ -114,11 +114,7 @@ void export_directory(const Model& model, const std::string& out_path, const Exp
     Progress progress(options, total);
     AtomicFile file(directory.file("model.safetensors"));
     file.write(safetensors_header(infos, {{"format", "pt"}}, 8));
-    for (const OutputTensor& tensor : tensors)
-        tensor.stream([&](const void* data, int64_t n_bytes) {
-            file.write(data, n_bytes);
-            progress.add(n_bytes);
-        });
+    write_tensors(file, tensors, progress);
     file.commit();
     directory.commit();
 }
