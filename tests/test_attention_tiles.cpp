@@ -32,7 +32,7 @@ struct Sequence {
     Config config;
     PageTable pages;
     std::unique_ptr<KvStore> store;
-    Rows q, k, v;
+    F32Rows q, k, v;
     std::vector<float> sink;
     Vector sinks;
 
@@ -48,7 +48,7 @@ struct Sequence {
         pages.sliding = pages.full;
         store = std::make_unique<KvStore>(config, capacity, Precision::kBF16, true);
         uint64_t i = 0;
-        for (Rows* rows : {&q, &k, &v}) {
+        for (F32Rows* rows : {&q, &k, &v}) {
             rows->resize(c.length);
             for (int t = 0; t < c.length; t++)
                 for (int64_t j = 0; j < rows->dim(); j++) rows->row(t)[j] = 2 * noise(7, i++);
@@ -67,7 +67,7 @@ struct Sequence {
     std::vector<float> attend(const PackedKernels& kernels, int begin, int end) const {
         Batch batch;
         batch.seqs.push_back({0, &pages});
-        Rows some(q.dim()), out(q.dim());
+        F32Rows some(q.dim()), out(q.dim());
         some.resize(end - begin);
         for (int t = begin; t < end; t++) {
             batch.tokens.push_back({0, t, 0});

@@ -58,8 +58,8 @@ const ProductCase kRaggedCases[] = {
     {60, 33, 193, "one past a slab, twice two panels"},
 };
 
-Rows activations(int64_t n_tok, int64_t n_in) {
-    Rows x(n_in);
+F32Rows activations(int64_t n_tok, int64_t n_in) {
+    F32Rows x(n_in);
     x.resize(n_tok);
     for (int64_t t = 0; t < n_tok; t++)
         for (int64_t k = 0; k < n_in; k++) x.row(t)[k] = noise(4, uint64_t(t * n_in + k));
@@ -82,7 +82,7 @@ double rounded(const Kernels& kernels, DType weights, const float* x, int64_t k)
 void expect_dot(const Kernels& kernels, Kind kind, const ProductCase& c) {
     SCOPED_TRACE(std::string(kernels.flag) + " kind " + std::to_string(int(kind)) + ": " + c.why);
     const KindWeights w(kind, c.n_out, c.n_in);
-    const Rows x = activations(c.n_tok, c.n_in);
+    const F32Rows x = activations(c.n_tok, c.n_in);
     PackedRows packed;
     pack(*kernels.packed, packed, x, w.matrix.dtype);
     std::vector<float> bias, y(size_t(c.n_tok * (c.n_out + 3)), kNan);
@@ -122,7 +122,7 @@ TEST(PackedProducts, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
     for (const Kernels* kernels : sets_with_products())
         for (const Kind kind : {Kind::kBF16, Kind::kTransposed, Kind::kMXFP4}) {
             const KindWeights w(kind, c.n_out, c.n_in);
-            const Rows x = activations(c.n_tok, c.n_in);
+            const F32Rows x = activations(c.n_tok, c.n_in);
             const std::vector<float> bias(size_t(c.n_out), 0.5f);
             PackedRows packed, packed_few;
             pack(*kernels->packed, packed, x, w.matrix.dtype);
@@ -132,7 +132,7 @@ TEST(PackedProducts, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
             for (const int64_t n_few : {1, 2, 3, 17, 33}) {
                 std::vector<float> by_few(all.size());
                 for (int64_t t = 0; t < c.n_tok; t += n_few) {
-                    Rows few(c.n_in);
+                    F32Rows few(c.n_in);
                     few.resize(std::min(n_few, c.n_tok - t));
                     for (int64_t i = 0; i < few.n(); i++) std::copy(x.row(t + i), x.row(t + i) + c.n_in, few.row(i));
                     pack(*kernels->packed, packed_few, few, w.matrix.dtype);
@@ -185,7 +185,7 @@ TEST(PackedProducts, ExpertUpIsProductsSwigluAndPacking) {
     config.intermediate_dim = kDim;
     config.swiglu_limit = 7.0f;
     config.swiglu_alpha = 1.702f;
-    const Rows x = activations(131, kIn);
+    const F32Rows x = activations(131, kIn);
     for (const Kernels* kernels : sets_with_products())
         for (const DType dtype : {DType::kBF16, DType::kMXFP4}) {
             const MadeUpWeights weights(dtype, 3 * 2 * kDim, kIn);
@@ -203,7 +203,7 @@ TEST(PackedProducts, ExpertUpIsProductsSwigluAndPacking) {
                 for (int i = 0; i < panel.n; i++) rows[i] = x.row(panel.begin + i);
                 packed_kernels.pack(packed.data(panel), rows, panel.n, panel.width, kIn, 0, kIn, dtype);
             }
-            Rows up(2 * kDim), act(kDim);
+            F32Rows up(2 * kDim), act(kDim);
             expert_linear(packed_kernels, up, packed, w, bias);
             act.resize(up.n());
             for (const PackedRows::Panel& panel : want.panels()) {
@@ -228,7 +228,7 @@ TEST(PackedProducts, ExpertUpIsProductsSwigluAndPacking) {
 TEST(PackedProducts, Mxfp4DecodesEveryCodeAndScale) {
     for (const Kernels* kernels : sets_with_products())
         for_each_mxfp4_value([&](const Matrix& w, int at, float want, const std::string& what) {
-            Rows x(32);
+            F32Rows x(32);
             x.resize(1);
             x.row(0)[at] = 1;
             PackedRows packed;
@@ -256,7 +256,7 @@ std::vector<float> dot_block(const Kernels& kernels, const std::vector<float>& x
     w.scales = &scale;
     std::vector<float> y(3);
     for (const int n : {1, 2}) {
-        Rows rows(32);
+        F32Rows rows(32);
         rows.resize(n);
         for (int t = 0; t < n; t++) std::copy(x.begin(), x.end(), rows.row(t));
         PackedRows packed;
@@ -314,7 +314,7 @@ TEST(PackedProducts, AmxSumsInTheDocumentedOrder) {
         };
         KindWeights w(Kind::kBF16, kOut, kIn);
         for (size_t i = 0; i < w.half.size(); i++) w.half[i] = wide(10, i);
-        Rows x(kIn);
+        F32Rows x(kIn);
         x.resize(kTok);
         for (int t = 0; t < kTok; t++)
             for (int k = 0; k < kIn; k++) x.row(t)[k] = to_f32(wide(20, uint64_t(t * kIn + k)));

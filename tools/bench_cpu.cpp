@@ -162,7 +162,7 @@ class Bench {
     }
 
   private:
-    static void fill(Rows& x, int64_t n) {
+    static void fill(F32Rows& x, int64_t n) {
         x.resize(n);
         for (int64_t t = 0; t < n; t++)
             for (int64_t i = 0; i < x.dim(); i++)
@@ -172,7 +172,7 @@ class Bench {
     // `n` matrices of one shape, one after the other, so that a cache does not hold them.
     void dense(const char* name, int n_tok, const RandomMatrix& w) {
         const Matrix& first = w.matrices.first;
-        Rows x(first.n_in), y(first.n_out);
+        F32Rows x(first.n_in), y(first.n_out);
         fill(x, n_tok);
         const double s = time_s([&](int r) {
             const Matrix m = w.matrices[r % w.matrices.n_experts];
@@ -189,7 +189,7 @@ class Bench {
     void experts(const char* name, int n_tok, const RandomMatrix& w) {
         const Matrix& first = w.matrices.first;
         constexpr int kChosen = 4;
-        Rows x(first.n_in), y(first.n_out), gathered(first.n_in);
+        F32Rows x(first.n_in), y(first.n_out), gathered(first.n_in);
         fill(x, n_tok);
         int64_t n_active = 0;
         const double s = time_s([&](int r) {
@@ -229,7 +229,7 @@ class Bench {
         pages.sliding = pages.full;
         Batch batch;
         batch.seqs.push_back({0, &pages});
-        Rows q(config.n_attn_heads * config.head_dim), out(q.dim()), k(config.n_kv_heads * config.head_dim);
+        F32Rows q(config.n_attn_heads * config.head_dim), out(q.dim()), k(config.n_kv_heads * config.head_dim);
         fill(q, n_tok);
         fill(k, n_tok);
         for (int t = 0; t < n_tok; t++) {

@@ -99,7 +99,7 @@ void attend(const Kernels& kernels, float* out, const float* q, int n_heads, con
 
 }  // namespace
 
-void attention(const Kernels& kernels, Rows& out, const Rows& q, const Batch& batch, const KvStore& store,
+void attention(const Kernels& kernels, F32Rows& out, const F32Rows& q, const Batch& batch, const KvStore& store,
                const Config& config, int layer, const Vector& sinks, int64_t* bytes_read) {
     const bool sliding = config.layer_kind[size_t(layer)] == LayerKind::kSliding;
     const int64_t head_dim = config.head_dim, element_bytes = store.dtype() == DType::kF32 ? 4 : 2;

@@ -5,9 +5,9 @@
 
 // out (T, H·P) = softmax(q kᵀ / sqrt(P), sink) v over the keys that each token sees. q (T, H·P) is rotated; the batch's
 // own keys and values are in the store already. Adds to *bytes_read what it read of the store.
-void attention(const Kernels& kernels, Rows& out, const Rows& q, const Batch& batch, const KvStore& store,
+void attention(const Kernels& kernels, F32Rows& out, const F32Rows& q, const Batch& batch, const KvStore& store,
                const Config& config, int layer, const Vector& sinks, int64_t* bytes_read);
 
 // The same with PackedKernels::attend, on a tiled store. q need not be rounded.
-void attention(const PackedKernels& kernels, Rows& out, const Rows& q, const Batch& batch, const KvStore& store,
+void attention(const PackedKernels& kernels, F32Rows& out, const F32Rows& q, const Batch& batch, const KvStore& store,
                const Config& config, int layer, const Vector& sinks, int64_t* bytes_read);

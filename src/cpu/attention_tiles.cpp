@@ -67,7 +67,7 @@ void attend_one_by_one(const PackedKernels& kernels, const AttentionTile& tile) 
 
 }  // namespace
 
-void attention(const PackedKernels& kernels, Rows& out, const Rows& q, const Batch& batch, const KvStore& store,
+void attention(const PackedKernels& kernels, F32Rows& out, const F32Rows& q, const Batch& batch, const KvStore& store,
                const Config& config, int layer, const Vector& sinks, int64_t* bytes_read) {
     const bool sliding = config.layer_kind[size_t(layer)] == LayerKind::kSliding;
     const int64_t head_dim = config.head_dim;

@@ -47,7 +47,7 @@ enum Op {
 const char* const kOpName[kOps] = {"embed",  "rmsnorm", "qkv",      "rope + kv write", "attention", "o",     "router",
                                    "moe up", "swiglu",  "moe down", "combine",         "lm_head",   "sample"};
 
-void rmsnorm(Rows& out, const Rows& x, const Vector& g, float eps) {
+void rmsnorm(F32Rows& out, const F32Rows& x, const Vector& g, float eps) {
     out.resize(x.n());
     std::vector<float> gain(size_t(x.dim()));
     for (size_t i = 0; i < gain.size(); i++) gain[i] = g[int64_t(i)];
@@ -68,7 +68,7 @@ void rmsnorm(Rows& out, const Rows& x, const Vector& g, float eps) {
     }
 }
 
-void add(Rows& x, const Rows& y) {
+void add(F32Rows& x, const F32Rows& y) {
 #pragma omp parallel for
     for (int64_t t = 0; t < x.n(); t++) {
         float* to = x.row(t);
@@ -174,14 +174,14 @@ class CpuReplica : public Replica {
         ops_[op].bytes += bytes;
     }
 
-    void round(Rows& x) const {
+    void round(F32Rows& x) const {
 #pragma omp parallel for
         for (int64_t t = 0; t < x.n(); t++)
             for (int64_t i = 0; i < x.dim(); i++) x.row(t)[i] = to_f32(to_bf16(x.row(t)[i]));
     }
 
     // Makes x the input of the products that follow: rounded once, in bf16 mode.
-    void enter(Rows& x) {
+    void enter(F32Rows& x) {
         if (products_)
             pack(*products_, packed_, x, DType::kBF16);  // only experts have others
         else if (bf16_)
@@ -189,7 +189,7 @@ class CpuReplica : public Replica {
     }
 
     // Products of x, which is what entered last.
-    void multiply(const Rows& x, Products products) {
+    void multiply(const F32Rows& x, Products products) {
         if (products_)
             linear(*products_, packed_, products);
         else
@@ -252,7 +252,7 @@ class CpuReplica : public Replica {
         for (int64_t t = 0; t < q_.n(); t++) {
             const Batch::Token& token = batch.tokens[size_t(t)];
             const float *cos = cos_.row(t), *sin = sin_.row(t);
-            const auto rotate = [&](Rows& x) {
+            const auto rotate = [&](F32Rows& x) {
                 for (float* head = x.row(t); head < x.row(t) + x.dim(); head += 2 * half)
 #pragma omp simd
                     for (int64_t i = 0; i < half; i++) {
@@ -338,16 +338,16 @@ class CpuReplica : public Replica {
     const Capacity capacity_;
     const KvStore store_;
     const Batch* batch_ = nullptr;
-    const std::vector<float> inv_freq_;  // (P/2)
-    Rows cos_, sin_;                     // (T, P/2)
-    Rows x_;                             // (T, D) residual stream
-    Rows h_;                             // (T, D) normed
-    Rows q_, k_, v_, att_;               // (T, H·P), (T, G·P), (T, G·P), (T, H·P)
-    Rows y_;                             // (T, D)
-    Rows router_;                        // (T, E)
-    Rows expert_in_, up_, act_, down_;   // (T·A, D), (T·A, 2F), (T·A, F), (T·A, D), in order of expert
-    Rows logits_;                        // (rows, V)
-    PackedRows packed_, packed_act_;     // what enters the next products, and the experts' second ones, if products_
+    const std::vector<float> inv_freq_;    // (P/2)
+    F32Rows cos_, sin_;                    // (T, P/2)
+    F32Rows x_;                            // (T, D) residual stream
+    F32Rows h_;                            // (T, D) normed
+    F32Rows q_, k_, v_, att_;              // (T, H·P), (T, G·P), (T, G·P), (T, H·P)
+    F32Rows y_;                            // (T, D)
+    F32Rows router_;                       // (T, E)
+    F32Rows expert_in_, up_, act_, down_;  // (T·A, D), (T·A, 2F), (T·A, F), (T·A, D), in order of expert
+    F32Rows logits_;                       // (rows, V)
+    PackedRows packed_, packed_act_;       // what enters the next products, and the experts' second ones, if products_
     std::vector<EngineStats::Op> ops_{kOps};
 };
 

@@ -18,7 +18,7 @@ void multiply(const Kernels& kernels, float* y, int64_t y_stride, const float* x
     kernels.accumulate(y, y_stride, x, x_stride, n_tok, w.dtype, columns, w.n_out, w.n_in, o1 - o0);
 }
 
-void linear_task(const Kernels& kernels, Rows& y, const Rows& x, int64_t t0, int64_t n_tok, const Matrix& w,
+void linear_task(const Kernels& kernels, F32Rows& y, const F32Rows& x, int64_t t0, int64_t n_tok, const Matrix& w,
                  const Vector& b, int64_t first_bias, int64_t o0, int64_t o1) {
     for (int64_t t = t0; t < t0 + n_tok; t += kTokensAtOnce) {
         const int64_t n = std::min(kTokensAtOnce, t0 + n_tok - t);
@@ -64,7 +64,7 @@ void PackedRows::reserve() {
     if (int64_t(data_.size()) < n_stored_ * stride_) data_.resize(size_t(n_stored_ * stride_));
 }
 
-void pack(const PackedKernels& kernels, PackedRows& out, const Rows& x, DType weights) {
+void pack(const PackedKernels& kernels, PackedRows& out, const F32Rows& x, DType weights) {
     out.resize(x.dim(), {0, x.n()}, kernels.block_bytes);
 #pragma omp parallel for
     for (const PackedRows::Panel& panel : out.panels()) {
@@ -113,7 +113,7 @@ void linear(const PackedKernels& kernels, const PackedRows& x, Products products
     });
 }
 
-void linear(const Kernels& kernels, const Rows& x, Products products) {
+void linear(const Kernels& kernels, const F32Rows& x, Products products) {
     feature_tasks(products, 1, x.n(), [&](const Product& p, int64_t, int64_t o0, int64_t o1) {
         linear_task(kernels, p.y, x, 0, x.n(), p.w, p.b, 0, o0, o1);
     });

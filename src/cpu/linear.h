@@ -10,9 +10,9 @@
 #include "cpu/kernels.h"
 
 // (n, dim) f32; rows are padded with zeros to a multiple of kBlock, and begin at a cache line.
-class Rows {
+class F32Rows {
   public:
-    explicit Rows(int64_t dim) : dim_(dim), stride_(padded(dim)) {}
+    explicit F32Rows(int64_t dim) : dim_(dim), stride_(padded(dim)) {}
     // What the rows hold afterwards is undefined, but for the padding.
     void resize(int64_t n) {
         n_ = n;
@@ -64,7 +64,7 @@ class PackedRows {
 };
 
 // Packs all rows of x as one group.
-void pack(const PackedKernels& kernels, PackedRows& out, const Rows& x, DType weights);
+void pack(const PackedKernels& kernels, PackedRows& out, const F32Rows& x, DType weights);
 
 // Output features of a matrix product that one task computes: small enough to balance the cores, large enough that
 // starting a task costs nothing beside it.
@@ -76,18 +76,18 @@ void multiply(const Kernels& kernels, float* y, int64_t y_stride, const float* x
 
 // y rows [t0, t0 + n_tok) = x W[o0..o1)ᵀ + b, columns [o0, o1) of y. One task's work; b begins at b[first_bias].
 // x is arranged for w's type (Kernels::arrange).
-void linear_task(const Kernels& kernels, Rows& y, const Rows& x, int64_t t0, int64_t n_tok, const Matrix& w,
+void linear_task(const Kernels& kernels, F32Rows& y, const F32Rows& x, int64_t t0, int64_t n_tok, const Matrix& w,
                  const Vector& b, int64_t first_bias, int64_t o0, int64_t o1);
 
 // y (T, n_out) = x (T, n_in) Wᵀ + b, for some matrices and one x: one loop for all, so that threads wait for each other
 // once.
 struct Product {
-    Rows& y;
+    F32Rows& y;
     const Matrix& w;
     const Vector& b;
 };
 using Products = std::initializer_list<Product>;
-void linear(const Kernels& kernels, const Rows& x, Products products);
+void linear(const Kernels& kernels, const F32Rows& x, Products products);
 
 // Calls work(task) for each in [0, n_tasks), on all threads: whoever is free takes a run of up to 8 neighbours, because
 // a task fetches what the next one reads. As many runs for one thread as for another, or the last would keep all others

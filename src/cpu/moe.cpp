@@ -20,7 +20,7 @@ void expert_tasks(size_t n_spans, int64_t n_rows, const ExpertMatrices& w, F&& w
 
 }  // namespace
 
-Routing route(const Rows& logits, int n_experts_per_token) {
+Routing route(const F32Rows& logits, int n_experts_per_token) {
     Routing routing;
     routing.n_experts_per_token = n_experts_per_token;
     const size_t a = size_t(n_experts_per_token);
@@ -59,7 +59,7 @@ ExpertGroups group_by_expert(const Routing& routing, int n_experts) {
     return groups;
 }
 
-void gather(const Kernels& kernels, Rows& out, const Rows& x, const ExpertGroups& groups, int n_experts_per_token,
+void gather(const Kernels& kernels, F32Rows& out, const F32Rows& x, const ExpertGroups& groups, int n_experts_per_token,
             DType weights) {
     const auto n = int64_t(groups.slot.size());
     out.resize(n);
@@ -69,8 +69,8 @@ void gather(const Kernels& kernels, Rows& out, const Rows& x, const ExpertGroups
     }
 }
 
-void expert_linear(const Kernels& kernels, Rows& y, const Rows& x, const ExpertGroups& groups, const ExpertMatrices& w,
-                   const Vector& b) {
+void expert_linear(const Kernels& kernels, F32Rows& y, const F32Rows& x, const ExpertGroups& groups,
+                   const ExpertMatrices& w, const Vector& b) {
     y.resize(x.n());
     std::vector<int> chosen;
     for (int e = 0; e < w.n_experts; e++)
@@ -82,7 +82,7 @@ void expert_linear(const Kernels& kernels, Rows& y, const Rows& x, const ExpertG
     });
 }
 
-void gather(const PackedKernels& kernels, PackedRows& out, const Rows& x, const ExpertGroups& groups,
+void gather(const PackedKernels& kernels, PackedRows& out, const F32Rows& x, const ExpertGroups& groups,
             int n_experts_per_token, DType weights) {
     out.resize(x.dim(), groups.begin, kernels.block_bytes);
 #pragma omp parallel for
@@ -116,7 +116,7 @@ void expert_up(const PackedKernels& kernels, PackedRows& act, const PackedRows& 
     });
 }
 
-void expert_linear(const PackedKernels& kernels, Rows& y, const PackedRows& x, const ExpertMatrices& w,
+void expert_linear(const PackedKernels& kernels, F32Rows& y, const PackedRows& x, const ExpertMatrices& w,
                    const Vector& b) {
     y.resize(x.n());
     expert_tasks(x.spans().size(), x.n(), w, [&](size_t i, int64_t o0, int64_t o1) {
@@ -126,7 +126,7 @@ void expert_linear(const PackedKernels& kernels, Rows& y, const PackedRows& x, c
     });
 }
 
-void swiglu(const Kernels& kernels, Rows& out, const Rows& up, const Config& config, bool round_to_bf16,
+void swiglu(const Kernels& kernels, F32Rows& out, const F32Rows& up, const Config& config, bool round_to_bf16,
             DType weights) {
     const float limit = config.swiglu_limit, alpha = config.swiglu_alpha;
     out.resize(up.n());
@@ -145,7 +145,7 @@ void swiglu(const Kernels& kernels, Rows& out, const Rows& up, const Config& con
     }
 }
 
-void combine(Rows& x, const Rows& y, const Routing& routing, const ExpertGroups& groups) {
+void combine(F32Rows& x, const F32Rows& y, const Routing& routing, const ExpertGroups& groups) {
     std::vector<int64_t> row_of(groups.slot.size());  // slot → row of y
     for (size_t i = 0; i < row_of.size(); i++) row_of[size_t(groups.slot[i])] = int64_t(i);
     const int64_t a = routing.n_experts_per_token;

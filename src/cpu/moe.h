@@ -11,7 +11,7 @@ struct Routing {
 };
 
 // Top A of the router's logits (T, E), ties to the smaller id; softmax over the chosen.
-Routing route(const Rows& logits, int n_experts_per_token);
+Routing route(const F32Rows& logits, int n_experts_per_token);
 
 // Token slots (t·A + a) in order of expert: those of expert e are slot[begin[e] .. begin[e + 1]).
 struct ExpertGroups {
@@ -23,19 +23,20 @@ ExpertGroups group_by_expert(const Routing& routing, int n_experts);
 
 // The expert layers' work, one function a step, in this order. Rows of all but the first input are in group order.
 // gather and swiglu arrange their output for weights of that type.
-void gather(const Kernels& kernels, Rows& out, const Rows& x, const ExpertGroups& groups, int n_experts_per_token,
+void gather(const Kernels& kernels, F32Rows& out, const F32Rows& x, const ExpertGroups& groups, int n_experts_per_token,
             DType weights);
-void expert_linear(const Kernels& kernels, Rows& y, const Rows& x, const ExpertGroups& groups, const ExpertMatrices& w,
-                   const Vector& b);
+void expert_linear(const Kernels& kernels, F32Rows& y, const F32Rows& x, const ExpertGroups& groups,
+                   const ExpertMatrices& w, const Vector& b);
 // (·, 2F) → (·, F): clamped SwiGLU of gate 2f and linear half 2f + 1; rounded to bf16 if asked.
-void swiglu(const Kernels& kernels, Rows& out, const Rows& up, const Config& config, bool round_to_bf16, DType weights);
+void swiglu(const Kernels& kernels, F32Rows& out, const F32Rows& up, const Config& config, bool round_to_bf16,
+            DType weights);
 // x (T, D) += Σ_a weight · y of that expert.
-void combine(Rows& x, const Rows& y, const Routing& routing, const ExpertGroups& groups);
+void combine(F32Rows& x, const F32Rows& y, const Routing& routing, const ExpertGroups& groups);
 
 // The same steps on packed activations, swiglu in one with the products before it: what they make never leaves L2.
-void gather(const PackedKernels& kernels, PackedRows& out, const Rows& x, const ExpertGroups& groups,
+void gather(const PackedKernels& kernels, PackedRows& out, const F32Rows& x, const ExpertGroups& groups,
             int n_experts_per_token, DType weights);
 void expert_up(const PackedKernels& kernels, PackedRows& act, const PackedRows& x, const ExpertMatrices& w,
                const Vector& b, const Config& config, DType w_down);
-void expert_linear(const PackedKernels& kernels, Rows& y, const PackedRows& x, const ExpertMatrices& w,
+void expert_linear(const PackedKernels& kernels, F32Rows& y, const PackedRows& x, const ExpertMatrices& w,
                    const Vector& b);
