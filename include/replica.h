@@ -8,13 +8,10 @@
 #include <vector>
 
 #include "engine.h"
+#include "kv_page.h"
 
 // The KV cache is one pool of pages. A page holds kPagePositions positions for all full layers or for all sliding ones:
 // how memory divides between the two depends on lengths that nobody knows ahead.
-constexpr int kPagePositions = 32;
-// Sums over keys in bf16 are made in spans of so many absolute positions, each from nothing, and merged in order.
-constexpr int kSpanPositions = 128;
-
 struct PageTable {
     std::vector<int> full;     // position p lies in full[p / kPagePositions]
     std::vector<int> sliding;  // and in sliding[p / kPagePositions - first_sliding_page], while a window sees it

@@ -4,9 +4,6 @@
 #include <algorithm>
 #include <cstring>
 
-static_assert(kPagePositions == kKvPagePositions, "the scheduler's pages are the kernels'");
-static_assert(kSpanPositions == kSplitKeys, "the CPU's roundings are the kernels'");
-
 PageTables::PageTables(const Config& config, const Capacity& capacity)
     : full_stride_(std::min(capacity.n_pages, pages_for(config.max_context))),
       sliding_stride_(std::min(full_stride_, sliding_pages_needed(config.sliding_window, capacity.prefill_chunk))),

@@ -86,7 +86,7 @@ StepShape StepInput::shape_of(const Batch& batch, bool graphs) const {
     for (const Batch::Token& token : batch.tokens) last = std::max(last, token.pos);
     shape.full_spans = shape.recorded ? span_bucket(spans_of(last + 1)) : spans_of(last + 1);
     // A window and the tokens of one tile, wherever they begin.
-    shape.ring_spans = std::min(shape.full_spans, (window_ + 16 - 3) / kSplitKeys + 2);
+    shape.ring_spans = std::min(shape.full_spans, (window_ + 16 - 3) / kSpanPositions + 2);
     count_keys(shape, batch);
     return shape;
 }

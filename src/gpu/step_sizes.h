@@ -27,7 +27,7 @@ constexpr int decode_bucket(int n_tok) {
     return bucket >= n_tok ? bucket : (n_tok + 31) / 32 * 32;
 }
 constexpr int spans_of(int n_keys) {
-    return (n_keys + kSplitKeys - 1) / kSplitKeys;
+    return (n_keys + kSpanPositions - 1) / kSpanPositions;
 }
 // Grids of recorded attention steps are sized for a power of two of spans.
 constexpr int span_bucket(int n_spans) {

@@ -5,10 +5,9 @@
 // come from global memory straight into operands: the cache holds packed tiles.
 //
 // A row's sums depend on that row alone. Keys are taken a page (32 absolute positions) at a time; pages are summed up
-// in spans of kSplitKeys absolute positions, each from nothing, and spans are merged in ascending order. A page or span
-// that a row sees nothing of leaves its sums as they are, to the bit: other rows of the tile may need it. With few
-// units a wave does one span and another kernel merges; with many a wave walks through all spans and keeps the sums in
-// registers.
+// in spans of kSpanPositions, each from nothing, and spans are merged in ascending order. A page or span of which a row
+// sees nothing leaves its sums as they are, to the bit: other rows of the tile may need it. With few units a wave does
+// one span and another kernel merges; with many a wave walks through all spans and keeps the sums in registers.
 //
 // The cache's values must be finite where nothing was stored yet: they are multiplied by weights of zero.
 #include "attention.h"
@@ -25,7 +24,7 @@ constexpr int kMaxPartials = 16384;
 constexpr int kWideThreads = 256, kNarrowThreads = 64, kMergeThreads = 256;
 constexpr int kMergeBatch = 16;  // spans that a thread asks for at once
 
-constexpr int kSpanPages = kSplitKeys / kKvPagePositions;
+constexpr int kSpanPages = kSpanPositions / kPagePositions;
 
 struct Problem {
     bf16* att;      // (T, H·P rounded up to kDepthStep)
@@ -68,8 +67,8 @@ struct Unit {
     }
     __device__ static int first_seen(int pos, int window) { return window > 0 && pos >= window ? pos - window + 1 : 0; }
 
-    __device__ int first_span() const { return first_key / kSplitKeys; }
-    __device__ int end_span() const { return (end_key + kSplitKeys - 1) / kSplitKeys; }
+    __device__ int first_span() const { return first_key / kSpanPositions; }
+    __device__ int end_span() const { return (end_key + kSpanPositions - 1) / kSpanPositions; }
     __device__ int token(int row) const { return tile.first_token + row / group; }
     __device__ int head(int row) const { return kv_head * group + row % group; }
 };
@@ -106,7 +105,7 @@ template <int P>
 __device__ inline const Run* page_tiles(const KvLayer& kv, const Unit& unit, int page) {
     const int at = unit.slot * kv.table_stride + (kv.ring_pages ? page % kv.ring_pages : page);
     return reinterpret_cast<const Run*>(kv.base + int64_t(kv.table[at]) * kv.page_stride +
-                                        int64_t(unit.kv_head) * 2 * kKvPagePositions * P);
+                                        int64_t(unit.kv_head) * 2 * kPagePositions * P);
 }
 
 template <int kTiles>
@@ -116,7 +115,7 @@ __device__ inline void load_frags(Frag (&to)[kTiles], const Run* tiles, int lane
 }
 
 template <int P>
-constexpr int kKeyTiles = kKvPagePositions / kTile* P / kTileDepth;
+constexpr int kKeyTiles = kPagePositions / kTile* P / kTileDepth;
 // What a lane's registers have room for: the keys, then the values of a page; all of them, so that the next page's keys
 // can be on their way while this one is summed.
 template <int P>
@@ -131,8 +130,8 @@ template <int P, class KeyTile>
 __device__ inline void page_scores(Acc (&scores)[2], const Queries<P>& queries, const Unit& unit, int page, int lane,
                                    KeyTile&& key_tile) {
     constexpr int kDepthTiles = Queries<P>::kDepthTiles;
-    const int page_key = page * kKvPagePositions;
-    const bool all_see = page_key >= unit.first_common && page_key + kKvPagePositions <= unit.end_common;
+    const int page_key = page * kPagePositions;
+    const bool all_see = page_key >= unit.first_common && page_key + kPagePositions <= unit.end_common;
 #pragma unroll
     for (int n = 0; n < 2; n++) {
         scores[n] = {};
@@ -151,8 +150,8 @@ __device__ inline void page_scores(Acc (&scores)[2], const Queries<P>& queries, 
 template <int P, class F>
 __device__ inline void each_span(const Problem& p, const Unit& unit, int span0, int n_spans, int lane, F&& span_done) {
     const Queries<P> queries(p, unit, lane);
-    const int first_page = unit.first_key / kKvPagePositions;
-    const int end_page = (unit.end_key + kKvPagePositions - 1) / kKvPagePositions;
+    const int first_page = unit.first_key / kPagePositions;
+    const int end_page = (unit.end_key + kPagePositions - 1) / kPagePositions;
     const int begin = max(span0 * kSpanPages, first_page), end = min((span0 + n_spans) * kSpanPages, end_page);
 
     const int value_run0 = (kKeyTiles<P> + unit.dim0 / kTile) * kTileRuns;

@@ -73,18 +73,18 @@ struct Qkv : DenseRows {
 
     // Where this layer holds the keys of KV head 0 at a token's position.
     __device__ bf16* kv_page(int t) const {
-        const int page = pos[t] / kKvPagePositions;
+        const int page = pos[t] / kPagePositions;
         const int at = slot[t] * kv.table_stride + (kv.ring_pages ? page % kv.ring_pages : page);
         return kv.base + int64_t(kv.table[at]) * kv.page_stride;
     }
     __device__ void store_key(bf16* page, int p, int g, int i, float v) const {
         const int tile = p / kTile * (head_dim / kTileDepth) + i / kTileDepth;
         const int run = run_index(p % kTile, i % kTileDepth / 8 * 8);
-        page[(2 * g * head_dim * kKvPagePositions) + (tile * kTileRuns + run) * 8 + i % 8] = narrow(v);
+        page[(2 * g * head_dim * kPagePositions) + (tile * kTileRuns + run) * 8 + i % 8] = narrow(v);
     }
     __device__ void store_value(bf16* page, int p, int row, float v) const {
         const int g = row / head_dim, i = row - g * head_dim, k = k_slot(p), run = run_index(i % kTile, k / 8 * 8);
-        page[(2 * g + 1) * head_dim * kKvPagePositions + (i / kTile * kTileRuns + run) * 8 + k % 8] = narrow(v);
+        page[(2 * g + 1) * head_dim * kPagePositions + (i / kTile * kTileRuns + run) * 8 + k % 8] = narrow(v);
     }
 
     __device__ void store(const Rows& rows, const Place& place, int m, int col, float first, float second) const {
@@ -92,7 +92,7 @@ struct Qkv : DenseRows {
         if (place.what == Place::kV) {
             if (slot[t] < 0) return;
             bf16* const page = kv_page(t);
-            const int p = pos[t] % kKvPagePositions;
+            const int p = pos[t] % kPagePositions;
             if (i < w_v.n_out) store_value(page, p, i, first);
             if (i + kTile < w_v.n_out) store_value(page, p, i + kTile, second);
             return;
@@ -106,7 +106,7 @@ struct Qkv : DenseRows {
             out[half] = narrow(high);
         } else if (slot[t] >= 0) {
             bf16* const page = kv_page(t);
-            const int p = pos[t] % kKvPagePositions;
+            const int p = pos[t] % kPagePositions;
             store_key(page, p, place.head, i, low);
             store_key(page, p, place.head, i + half, high);
         }

@@ -6,6 +6,7 @@
 #pragma once
 #include "bf16.h"
 #include "gpu/runtime.h"
+#include "kv_page.h"
 
 // ---- weights, packed for the matrix cores ----
 
@@ -57,9 +58,7 @@ void widen_vector(float* out, const void* source, SourceType type, int64_t n, gp
 
 // ---- the step's tokens ----
 
-constexpr int kKvPagePositions = 32;
-
-// One layer's part of the KV cache. A page of kKvPagePositions positions holds for every layer of a kind and every KV
+// One layer's part of the KV cache. A page of kPagePositions positions holds for every layer of a kind and every KV
 // head the keys as packed tiles (2, P / 32) of (16 positions, 32 dims), then the values as packed tiles (P / 16) of (16
 // dims, 32 positions in the order of k_slot).
 struct KvLayer {
@@ -114,7 +113,6 @@ void qkv(bf16* q, const KvLayer& kv, const bf16* h, const QkvWeights& w, const f
 struct QueryTile {
     int first_token, n_tok;
 };
-constexpr int kSplitKeys = 128;  // keys are summed up in spans of this many absolute positions, merged in order
 
 // att (T, H·P rounded up to kDepthStep) bf16; sinks (H) f32. max_spans: at least the spans that any tile's keys lie in.
 // scratch: attention_scratch_bytes(), which are enough for smaller sizes too; used where spans are spread over waves.

@@ -10,16 +10,16 @@ __global__ void kv_fill_kernel(KvLayer kv, const bf16* keys, const bf16* values,
                                int kv_head, int head_dim) {
     const int idx = int(blockIdx.x * blockDim.x + threadIdx.x);
     if (idx >= n * head_dim) return;
-    const int pos = first_pos + idx / head_dim, d = idx % head_dim, c = pos % kKvPagePositions;
-    int page = pos / kKvPagePositions;
+    const int pos = first_pos + idx / head_dim, d = idx % head_dim, c = pos % kPagePositions;
+    int page = pos / kPagePositions;
     if (kv.ring_pages) page %= kv.ring_pages;
     bf16* const head = kv.base + int64_t(kv.table[slot * kv.table_stride + page]) * kv.page_stride +
-                       int64_t(kv_head) * 2 * kKvPagePositions * head_dim;
+                       int64_t(kv_head) * 2 * kPagePositions * head_dim;
     const int key_tile = c / kTile * (head_dim / kTileDepth) + d / kTileDepth;
     head[(key_tile * kTileRuns + run_index(c % kTile, d % kTileDepth / 8 * 8)) * 8 + d % 8] = keys[idx];
     const int k = k_slot(c);
     const int value_run = d / kTile * kTileRuns + run_index(d % kTile, k / 8 * 8);
-    head[kKvPagePositions * head_dim + value_run * 8 + k % 8] = values[idx];
+    head[kPagePositions * head_dim + value_run * 8 + k % 8] = values[idx];
 }
 
 }  // namespace

@@ -11,16 +11,16 @@ __global__ void kv_read_kernel(bf16* keys, bf16* values, KvLayer kv, int slot, i
                                int head_dim) {
     const int idx = int(blockIdx.x * blockDim.x + threadIdx.x);
     if (idx >= n_positions * head_dim) return;
-    const int pos = idx / head_dim, d = idx % head_dim, p = pos % kKvPagePositions;
-    int page = pos / kKvPagePositions;
+    const int pos = idx / head_dim, d = idx % head_dim, p = pos % kPagePositions;
+    int page = pos / kPagePositions;
     if (kv.ring_pages) page %= kv.ring_pages;
     const bf16* const head = kv.base + int64_t(kv.table[slot * kv.table_stride + page]) * kv.page_stride +
-                             int64_t(kv_head) * 2 * kKvPagePositions * head_dim;
+                             int64_t(kv_head) * 2 * kPagePositions * head_dim;
     const int key_tile = p / kTile * (head_dim / kTileDepth) + d / kTileDepth;
     keys[idx] = head[(key_tile * kTileRuns + run_index(p % kTile, d % kTileDepth / 8 * 8)) * 8 + d % 8];
     const int k = k_slot(p);
     values[idx] =
-        head[kKvPagePositions * head_dim + (d / kTile * kTileRuns + run_index(d % kTile, k / 8 * 8)) * 8 + k % 8];
+        head[kPagePositions * head_dim + (d / kTile * kTileRuns + run_index(d % kTile, k / 8 * 8)) * 8 + k % 8];
 }
 
 }  // namespace

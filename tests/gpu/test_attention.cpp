@@ -71,7 +71,7 @@ class Step {
     int max_spans() const {
         int context = 1;
         for (const Part& part : c_.parts) context = std::max(context, part.context);
-        return (context + kSplitKeys - 1) / kSplitKeys;
+        return (context + kSpanPositions - 1) / kSpanPositions;
     }
 
     // att (T, stride). Rows of tokens in no tile keep the bits of NaN.
@@ -97,12 +97,11 @@ class Step {
     // is where the table sends padding, and whoever asks for a page that its sequence does not have.
     void fill_cache() {
         int pages = 1;
-        for (const Part& part : c_.parts)
-            pages = std::max(pages, (part.context + kKvPagePositions - 1) / kKvPagePositions);
+        for (const Part& part : c_.parts) pages = std::max(pages, (part.context + kPagePositions - 1) / kPagePositions);
         kv_.table_stride = c_.ring_pages ? c_.ring_pages : pages;
         kv_.ring_pages = c_.ring_pages;
         kv_.window = c_.window;
-        kv_.page_stride = int64_t(c_.n_kv_heads) * 2 * kKvPagePositions * P_ + 512;  // another layer's part between
+        kv_.page_stride = int64_t(c_.n_kv_heads) * 2 * kPagePositions * P_ + 512;  // another layer's part between
         const int n_pages = kv_.table_stride * int(c_.parts.size());
         const auto page_size = size_t(kv_.page_stride);
         std::vector<bf16> memory((size_t(n_pages) + 1) * page_size, to_bf16(1));
@@ -110,7 +109,7 @@ class Step {
         cache_.emplace(memory);
         std::vector<int> table(static_cast<size_t>(kv_.table_stride + n_pages), n_pages);
         for (int s = 0; s < int(c_.parts.size()); s++) {
-            const int used = (c_.parts[size_t(s)].context + kKvPagePositions - 1) / kKvPagePositions;
+            const int used = (c_.parts[size_t(s)].context + kPagePositions - 1) / kPagePositions;
             for (int p = 0; p < std::min(used, kv_.table_stride); p++) {
                 const int i = s * kv_.table_stride + p;
                 table[size_t(kv_.table_stride + i)] = n_pages - 1 - (i % 2 ? i / 2 : (n_pages + i) / 2);
@@ -126,7 +125,7 @@ class Step {
         const int n = c_.parts[size_t(seq)].context;
         if (n == 0) return;
         const int first =
-            c_.ring_pages ? std::max(0, (n - 1) / kKvPagePositions - c_.ring_pages + 1) * kKvPagePositions : 0;
+            c_.ring_pages ? std::max(0, (n - 1) / kPagePositions - c_.ring_pages + 1) * kPagePositions : 0;
         std::vector<bf16> keys, values;
         for (int p = first; p < n; p++)
             for (int d = 0; d < P_; d++) {

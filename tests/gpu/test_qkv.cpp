@@ -82,7 +82,7 @@ TEST_P(Qkv, RotatesAndStores) {
     for (int i = 0; i < 2 * pages; i++) page_table.push_back((5 * i + 3) % (2 * pages + (2 * pages % 5 == 0)));
     Guarded<int> d_pages(page_table);
     KvLayer kv;
-    kv.page_stride = int64_t(c.n_kv_heads) * 2 * kKvPagePositions * P + 512;  // another layer's part between
+    kv.page_stride = int64_t(c.n_kv_heads) * 2 * kPagePositions * P + 512;  // another layer's part between
     Guarded<bf16> cache(size_t((2 * pages + 1) * kv.page_stride));
     kv.base = cache.data();
     kv.table = d_pages.data();
@@ -129,7 +129,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Qkv,
 // A token's query and key are the same bits alone, among few, among many: also where a product and a sum could be fused
 // in one kernel and not in another.
 TEST(QkvBits, DoNotDependOnTheNumberOfTokens) {
-    constexpr int kHidden = 704, kHeadDim = 64, kMost = 300, kPages = (kMost + kKvPagePositions - 1) / kKvPagePositions;
+    constexpr int kHidden = 704, kHeadDim = 64, kMost = 300, kPages = (kMost + kPagePositions - 1) / kPagePositions;
     const TestMatrix w_q(false, 3 * kHeadDim, kHidden, 1, 1), w_k(false, kHeadDim, kHidden, 1, 2);
     const TestMatrix w_v(false, kHeadDim, kHidden, 1, 3);
     const OnDevice d_q(w_q, SlabRows::kRotated, kHeadDim), d_k(w_k, SlabRows::kRotated, kHeadDim);
@@ -146,10 +146,10 @@ TEST(QkvBits, DoNotDependOnTheNumberOfTokens) {
 
     std::vector<bf16> first_q, first_keys;
     for (const int n_tok : {kMost, 1, 20, 50, 200}) {
-        Guarded<bf16> q(size_t(n_tok * 3 * kHeadDim)), cache(size_t(kPages * 2 * kKvPagePositions * kHeadDim));
+        Guarded<bf16> q(size_t(n_tok * 3 * kHeadDim)), cache(size_t(kPages * 2 * kPagePositions * kHeadDim));
         KvLayer kv;
         kv.base = cache.data();
-        kv.page_stride = 2 * kKvPagePositions * kHeadDim;
+        kv.page_stride = 2 * kPagePositions * kHeadDim;
         kv.table = d_pages.data();
         kv.table_stride = kPages;
         qkv(q.data(), kv, h.data(), {d_q.matrix, d_k.matrix, d_v.matrix}, d_angles.data(),

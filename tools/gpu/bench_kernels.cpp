@@ -89,7 +89,7 @@ struct Weights {
 };
 
 // Every token is a sequence of its own at this position.
-constexpr int kContext = 255, kPages = (kContext + 1) / kKvPagePositions;
+constexpr int kContext = 255, kPages = (kContext + 1) / kPagePositions;
 
 template <class T>
 DeviceMemory on_device(const std::vector<T>& values, gpu::Stream stream) {
@@ -149,7 +149,7 @@ struct Inputs {
           gain(s.hidden_dim * 4, stream),
           router_w(int64_t(s.n_experts) * s.hidden_dim * 2, stream),
           logits(int64_t(n_rows) * s.vocab_size * 4, stream),
-          cache(int64_t(n) * kPages * kKvPagePositions * kv_dim * 2 * 2, stream),
+          cache(int64_t(n) * kPages * kPagePositions * kv_dim * 2 * 2, stream),
           ids(on_device(std::vector<int>(size_t(n), 1), stream)),
           pos(on_device(std::vector<int>(size_t(n), kContext), stream)),
           slot(on_device(numbers(n, [](int t) { return t; }), stream)),
@@ -167,7 +167,7 @@ struct Inputs {
         gpu::fill(router_b.data(), 0, router_b.bytes(), stream);
         tokens = {n, as<int>(ids), as<int>(pos), as<int>(slot), nullptr};
         kv.base = as<bf16>(cache.memory);
-        kv.page_stride = int64_t(kKvPagePositions) * kv_dim * 2;
+        kv.page_stride = int64_t(kPagePositions) * kv_dim * 2;
         kv.table = as<int>(table);
         kv.table_stride = kPages;
         int* const at = as<int>(sorted_ints);
