@@ -12,11 +12,11 @@
 
 namespace {
 
-// For tests that limit the address space, of which AddressSanitizer takes terabytes.
+// AddressSanitizer takes terabytes of addresses.
 #ifdef SANITIZED
-#define SKIP_WITHOUT_TERABYTES() GTEST_SKIP()
+constexpr bool kCanLimitAddresses = false;
 #else
-#define SKIP_WITHOUT_TERABYTES() static_cast<void>(0)
+constexpr bool kCanLimitAddresses = true;
 #endif
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
@@ -74,13 +74,13 @@ TEST(Process, TinyStacksAreOneLine) {
 }
 
 TEST(Process, LargeStacksInALimitedAddressSpace) {
-    SKIP_WITHOUT_TERABYTES();
+    if (!kCanLimitAddresses) GTEST_SKIP();
     const ProgramResult r = run_under("export OMP_NUM_THREADS=2; ulimit -v 2000000; ulimit -S -s 1000000");
     EXPECT_EQ(r.out, "nedrag\n") << r.code << " " << r.err;
 }
 
 TEST(Process, ThreadsThatCannotBeHadAreOneLine) {
-    SKIP_WITHOUT_TERABYTES();
+    if (!kCanLimitAddresses) GTEST_SKIP();
     const ProgramResult r = run_under("export OMP_NUM_THREADS=2000; ulimit -v 1000000");
     EXPECT_EQ(r.code, 2);
     EXPECT_EQ(r.err.find("run: threads: 2000 are needed, and "), 0u) << r.err;
@@ -89,7 +89,7 @@ TEST(Process, ThreadsThatCannotBeHadAreOneLine) {
 
 // From what it cannot even start in to plenty: an answer, or one line.
 TEST(Process, AnyAddressSpaceIsEnoughOrSaidNotToBe) {
-    SKIP_WITHOUT_TERABYTES();
+    if (!kCanLimitAddresses) GTEST_SKIP();
     bool answered = false;
     for (const int megabytes : {60, 80, 100, 120, 150, 200, 300, 500, 1000}) {
         const ProgramResult r = run_under("export OMP_NUM_THREADS=2; ulimit -v " + std::to_string(megabytes * 1024));

@@ -6,6 +6,7 @@
 // a millisecond. Barriers on an idle machine take less; with 1,000 rounds even those would end in system calls.
 #include "process.h"
 
+#include <malloc.h>
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -44,6 +45,8 @@ void set_stacks() {
     }
     rlimit space{};
     const bool narrow = getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY;
+    // A thread that allocates while another does reserves 64 MB of addresses for itself.
+    if (narrow) mallopt(M_ARENA_MAX, 1);
     pthread_attr_t threads;
     size_t bytes = 0;
     if (pthread_getattr_default_np(&threads) != 0) return;
