@@ -6,6 +6,7 @@
 
 #include "cpu/kernels.h"
 #include "engine.h"
+#include "getp.h"
 #include "tiny_model.h"
 
 namespace {
@@ -120,6 +121,17 @@ TEST(NotFinite, FailsTheRequestThatMeetsItAndNoOther) {
             EXPECT_EQ(got[i].n_logits, asked[i].score ? int(met) : 0);
         }
     }
+}
+
+// getp's warm-up asks for token 0, which the requests may do without.
+TEST(NotFinite, StopsNoRunThatDoesNotMeetIt) {
+    const TinyModel tiny("mxfp4");
+    Model model = tiny.model();
+    const Matrix& embed = model.weights.embed;
+    const std::vector<char> data = damaged(embed, embed.n_out * embed.n_in, 0, kNan);
+    model.weights.embed.data = data.data();
+    GetpRun run = warm_up(model, {});
+    EXPECT_NE(run.engine, nullptr);
 }
 
 // One element of a weight that every token meets: no path makes a number of it on the way.
