@@ -8,7 +8,9 @@
 class KeptFiles;
 class OutputFile;
 
-// What no output may be: the model, its tokenizer, and the files that are read.
+// What no answer may be written to: the model and its tokenizer.
+KeptFiles model_files(const Options& options, const Model& model);
+// The same, and the files that are read.
 KeptFiles kept_files(const Options& options, const Model& model);
 
 // Writes lines, each at once. The old content stays until the first line, or until finish() if none came. Replicas'

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "app/answer.h"
+#include "base/output_file.h"
 #include "harmony_checks.h"
 
 namespace {
@@ -14,7 +15,7 @@ Shown show(const std::string& stream, bool show_reasoning = true) {
     static const Tokenizer tokenizer = byte_tokenizer();
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
-    AnswerText text;
+    AnswerText text{KeptFiles()};
     HarmonyAnswer answer(text, tokenizer, show_reasoning);
     for (const int id : ids_of(stream)) answer.token(id);
     answer.finish();

@@ -84,6 +84,15 @@ TEST_F(OutputPaths, NoOutputIsAFileOfTheModel) {
     for (const auto& [name, content] : before) EXPECT_TRUE(folder.read("model/" + name) == content) << name;
 }
 
+TEST_F(OutputPaths, NorIsStdout) {
+    const std::string config = folder.read("model/config.json");
+    for (const char* command :
+         {"-i Hi", "-m chat -i Hi", "-m getp -i requests.jsonl -o -", "-m score -i requests.jsonl"})
+        expect_refused(shell("$RUN model " + std::string(command) + " >> model/config.json < /dev/null"),
+                       "expected a file other than the model's");
+    EXPECT_EQ(folder.read("model/config.json"), config);
+}
+
 TEST_F(OutputPaths, NorATokenizerThatWasAskedFor) {
     const std::string tokenizer = folder.read("model/tokenizer.json");
     folder.write("other.json", tokenizer);

@@ -2,16 +2,21 @@
 #include "app/answer_text.h"
 
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <string>
 
+#include "base/output_file.h"
 #include "base/visible.h"
 #include "error.h"
 
-AnswerText::AnswerText() : is_terminal_(isatty(STDOUT_FILENO)) {}
+AnswerText::AnswerText(const KeptFiles& kept) : is_terminal_(isatty(STDOUT_FILENO)) {
+    struct stat file {};
+    if (fstat(STDOUT_FILENO, &file) == 0) kept.check(file, "stdout", "one of these");
+}
 
 void AnswerText::write(std::string_view text) {
     std::string shown;

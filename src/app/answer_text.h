@@ -3,11 +3,13 @@
 #include <atomic>
 #include <string_view>
 
+class KeptFiles;
+
 // Remembers a failure instead of throwing: tokens come from a replica's thread.
 class AnswerText {
   public:
-    AnswerText();
-    void write(std::string_view text);  // at once, all of it; on a terminal control characters are spelled out
+    explicit AnswerText(const KeptFiles& kept);  // throws Error if stdout is one of these
+    void write(std::string_view text);           // at once, all of it; on a terminal control characters are spelled out
     bool failed() const { return errno_ != 0; }
     void check() const;  // throws Error if a write has failed
 

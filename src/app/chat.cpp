@@ -5,7 +5,9 @@
 #include "app/answer.h"
 #include "app/interrupt.h"
 #include "app/turn_input.h"
+#include "base/output_file.h"
 #include "error.h"
+#include "line_writer.h"
 #include "log.h"
 #include "options.h"
 #include "profile.h"
@@ -121,7 +123,7 @@ bool take_turn(ChatSession& session, const std::string& text, bool is_terminal, 
 int chat(const Options& options, const Model& model) {
     const Tokenizer tokenizer = Tokenizer::for_model(model, options.tokenizer);
     Engine engine(model, engine_options(options, /*max_sequences=*/1));
-    AnswerText out;
+    AnswerText out(model_files(options, model));
     ChatSession session(options, model, tokenizer, engine, out);
     const std::unique_ptr<TurnInput> input = open_turn_input();
     log_line("{}", engine.describe());

@@ -2,7 +2,9 @@
 #include "app/answer.h"
 #include "app/interrupt.h"
 #include "app/turn_input.h"
+#include "base/output_file.h"
 #include "error.h"
+#include "line_writer.h"
 #include "log.h"
 #include "options.h"
 #include "profile.h"
@@ -14,7 +16,7 @@ int generate(const Options& options, const Model& model) {
     const Sampling sampling = sampling_for(options, model.config);
 
     std::vector<int> prompt, stop_ids = model.config.stop_ids;
-    AnswerText out;
+    AnswerText out(model_files(options, model));
     std::unique_ptr<AnswerSink> sink;
     if (options.raw) {
         prompt = tokenizer.encode_with_special(text);

@@ -6,9 +6,14 @@
 
 #include "base/output_file.h"
 
-KeptFiles kept_files(const Options& options, const Model& model) {
+KeptFiles model_files(const Options& options, const Model& model) {
     KeptFiles kept;
     for (const std::string& path : paths_of(model, options.tokenizer)) kept.add(path, "the model's");
+    return kept;
+}
+
+KeptFiles kept_files(const Options& options, const Model& model) {
+    KeptFiles kept = model_files(options, model);
     if (options.input == "-") kept.add_open(STDIN_FILENO, "--input's");
     kept.add(options.input, "--input's");
     kept.add(options.verify, "--verify's");
