@@ -164,6 +164,8 @@ TEST_F(CommandLine, BadExportsAreNamed) {
     const BadUsage cases[] = {
         {"nothing given", {"export"}, {"SRC"}},
         {"no destination", {"export", "@model"}, {"DST"}},
+        {"an empty destination", {"export", "@model", ""}, {"DST", "empty"}},
+        {"an empty source", {"export", "", "@copy"}, {"MODEL", "empty"}},
         {"unknown kind", {"export", "@model", "@copy", "--to", "gguf"}, {"--to", "gguf", "legacy-bf16"}},
         {"no such source", {"export", "@nowhere", "@copy"}, {"nowhere"}},
         {"onto its source", {"export", "@model", "@model", "--to", "hf"}, {"model"}},

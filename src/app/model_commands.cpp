@@ -37,6 +37,7 @@ std::pair<std::string, std::string> source_and_destination(ExportPaths paths) {
     };
     const std::string source = take(paths.snapshot, "SRC"), destination = take(paths.output, "DST");
     if (!left.empty()) fail("export: expected a source and a destination, found \"{}\" too", left.front());
+    if (destination.empty()) fail("DST: expected a path, found an empty one");
     return {source, destination};
 }
 
