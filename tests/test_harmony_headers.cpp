@@ -96,6 +96,8 @@ TEST(HarmonyHeaders, ALoneWordIsAContentType) {
         {"<|channel|>commentary to=functions.f <|constrain|>to=functions.f<|message|>{}<|call|>", "call f: {}"},
         {"<|channel|>commentary to=functions.f <|constrain|><|message|>{}<|call|>", "call f: {}"},
         {"<|channel|>commentary to=functions.f <|constrain|>xml<|message|>{}<|call|>", "call f: {}"},
+        {"<|channel|>commentary to=functions.f <|constrain|>json <|constrain|>json<|message|>{}<|call|>", "call f: {}"},
+        {"<|channel|>commentary to=functions.f <|constrain|>json json<|message|>{}<|call|>", "call f: {}"},
         {"<|channel|>commentary to=functions.get weather<|message|>{}<|call|>", "call get: {}"},
     });
 }

@@ -220,6 +220,7 @@ class HeaderWords {
 std::vector<Item> left_words(const HeaderWords& words, const Message& message) {
     std::vector<Item> left;
     for (const Item& item : words.items) {
+        if (item.kind == Item::kOther && item.word == words.constrain) continue;
         if (item.kind == Item::kOther && read_channel_word(item.word).channel == item.word &&
             item.word == message.channel)
             continue;
