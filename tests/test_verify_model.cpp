@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "byte_tokenizer.h"
 #include "export_checks.h"
+#include "f16_twin.h"
 #include "subprocess.h"
 
 namespace {
@@ -87,6 +88,20 @@ TEST_F(Verify, NumbersBesideTheLimitPass) {
     overwrite(path + "/model.safetensors", "model.norm.weight", 2, 0x0001, 2);  // the smallest
     overwrite(path + "/model.safetensors", "model.layers.0.mlp.experts.down_proj_scales", 0, 0xfe, 1);
     EXPECT_EQ(verify_error(path), "");
+}
+
+TEST_F(Verify, F16) {
+    const std::string path = exported(ExportKind::kHuggingFace), file = path + "/model.safetensors";
+    rewrite_dense(path, "F16");
+    EXPECT_EQ(verify_error(path), "");
+    const char* tensor = "model.norm.weight";
+    overwrite(file, tensor, 3, 0x7bff, 2);  // the largest number
+    EXPECT_EQ(verify_error(path), "");
+    for (const uint32_t bits : {0x7c00, 0xfc00, 0x7c01, 0xffff}) {
+        overwrite(file, tensor, 3, bits, 2);
+        const std::string error = verify_error(path);
+        EXPECT_TRUE(has(error, {tensor, "finite", "[3]"})) << std::hex << bits << ": " << error;
+    }
 }
 
 TEST_F(Verify, LegacyFilesToo) {
