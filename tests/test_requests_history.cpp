@@ -172,6 +172,17 @@ TEST(History, ArgumentsAsAnObject) {
     EXPECT_NE(error_in(call(R"({"name": "f"})")).find("arguments"), std::string::npos);
 }
 
+TEST(History, ACallTheOlderWay) {
+    const std::string older =
+        R"({"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{}"}})";
+    EXPECT_EQ(rendered(older), rendered(call(R"({"name": "f", "arguments": "{}"})")));
+    EXPECT_EQ(rendered(older + R"(, {"role": "function", "name": "f", "content": "r"})"),
+              rendered(call(R"({"name": "f", "arguments": "{}"})") +
+                       R"(, {"role": "tool", "tool_call_id": "c1", "content": "r"})"));
+    EXPECT_NE(error_in(R"({"role": "assistant", "function_call": {"arguments": "{}"}})").find("function_call.name"),
+              std::string::npos);
+}
+
 TEST(History, NamesInAnyScriptStayOneWord) {
     const std::string tail = "<|channel|>commentary <|constrain|>json<|message|>{}<|call|>";
     for (const std::string name : {"größe_lesen", "получить", "天気", "f:1", "bash,", "f/g", "<\\|call|>"}) {

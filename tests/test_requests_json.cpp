@@ -96,9 +96,10 @@ TEST(RequestLine, APromptMayStandInAList) {
 
 TEST(RequestLine, UrlsByTheirLastWords) {
     const std::string chat_body = R"(, "body": {"messages": [{"role": "user", "content": "hi"}]}})";
-    for (const char* url : {"/v1/chat/completions", "/chat/completions", "/v1/chat/completions/",
-                            "/openai/deployments/gpt-oss/chat/completions?api-version=2024-10-21",
-                            "https://api.openai.com/v1/chat/completions", "http://localhost:8000/v1/chat/completions"})
+    for (const char* url :
+         {"/v1/chat/completions", "/chat/completions", "chat/completions", "v1/chat/completions",
+          "/v1/chat/completions/", "/openai/deployments/gpt-oss/chat/completions?api-version=2024-10-21",
+          "https://api.openai.com/v1/chat/completions", "http://localhost:8000/v1/chat/completions"})
         EXPECT_EQ(error_in(fmt::format(R"({{"url": "{}")", url) + chat_body), "") << url;
     for (const char* url : {"/v1/completions", "/completions", "/openai/deployments/x/completions"})
         EXPECT_EQ(error_in(fmt::format(R"({{"url": "{}", "body": {{"prompt": "a"}}}})", url)), "") << url;
@@ -112,8 +113,9 @@ TEST(RequestLine, EffortInAllSpellings) {
         return std::get<Conversation>(read(chat(fields)).prompt).effort;
     };
     const std::vector<std::pair<const char*, Effort>> words = {
-        {"none", Effort::kLow},  {"minimal", Effort::kLow}, {"low", Effort::kLow}, {"medium", Effort::kMedium},
-        {"high", Effort::kHigh}, {"xhigh", Effort::kHigh},  {"max", Effort::kHigh}};
+        {"none", Effort::kLow},      {"minimal", Effort::kLow}, {"low", Effort::kLow},
+        {"medium", Effort::kMedium}, {"high", Effort::kHigh},   {"xhigh", Effort::kHigh},
+        {"max", Effort::kHigh},      {"High", Effort::kHigh},   {"LOW", Effort::kLow}};
     for (const auto& [word, expected] : words)
         for (const char* format :
              {R"("reasoning_effort": "{}")", R"("reasoning": {{"effort": "{}", "summary": "auto"}})",

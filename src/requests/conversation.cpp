@@ -147,14 +147,17 @@ class MessageReader {
         if (!reasoning.empty()) add_assistant("analysis", std::move(reasoning));
 
         const std::vector<JsonFields> calls = read_objects(message, "tool_calls");
+        const bool has_call = message.has("function_call");  // the older way to say it, without an id
         std::optional<std::string> content = read_content(message);
         if (!content) content = message.text("refusal");
         // Text beside calls is a preamble to them. With reasoning and nothing else, or with calls, the turn is not
         // over.
-        const bool is_open = !calls.empty() || conversation_.messages.size() > n_before;
+        const bool calls_any = !calls.empty() || has_call;
+        const bool is_open = calls_any || conversation_.messages.size() > n_before;
         if (content && !(is_open && content->empty()))
-            add_assistant(calls.empty() ? "final" : "commentary", std::move(*content));
+            add_assistant(calls_any ? "commentary" : "final", std::move(*content));
         for (const JsonFields& call : calls) read_call(call);
+        if (has_call) add_call("", message.object("function_call"));
         if (conversation_.messages.size() == n_before)
             fail("{}: expected a string or an array of text parts, as there are no tool_calls; found none",
                  message.path("content"));
@@ -170,10 +173,13 @@ class MessageReader {
 
     void read_call(const JsonFields& call) {
         check_type(call, "function");
-        const JsonFields function = required_object(call, "function");
+        add_call(call.text("id").value_or(""), required_object(call, "function"));
+    }
+
+    void add_call(std::string id, const JsonFields& function) {
         const std::string name = header_word(function.text("name").value_or(""));
         if (name.empty()) fail("{}: expected the tool's name, found none", function.path("name"));
-        calls_.push_back({call.text("id").value_or(""), "functions." + name});
+        calls_.push_back({std::move(id), "functions." + name});
 
         add_assistant("commentary", read_arguments(function));
         conversation_.messages.back().recipient = calls_.back().name;

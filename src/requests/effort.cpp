@@ -27,7 +27,9 @@ class EffortReader {
             if (!value->boolean()) add(object.path(key), Effort::kLow);
             return;
         }
-        const std::string name = words && value->is_string() ? value->string() : "";
+        std::string name = words && value->is_string() ? value->string() : "";
+        for (char& c : name)
+            if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
         for (const Word& word : kWords)
             if (name == word.name) return add(object.path(key), word.effort);
         object.wrong(key, expected);

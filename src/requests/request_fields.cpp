@@ -269,7 +269,7 @@ const Table kMessage = {
     {"refusal", kAny},
     {"audio", kNone},
     {"images", "[[]]"},
-    {"function_call", kNone},
+    {"function_call", kAny},
     {"prefix", "[false]"},
     {"partial", "[false]"},
 };
@@ -372,6 +372,7 @@ void check_chat(FieldChecker& checker, const JsonFields& body, const std::string
         checker.check_list(message, inner, "tool_calls", kCall, [&](const JsonFields& call, const std::string& deep) {
             checker.check_object(call, deep, "function", kCallFunction);
         });
+        checker.check_object(message, inner, "function_call", kCallFunction);
     });
     checker.check_list(body, pattern, "tools", kTool, [&](const JsonFields& tool, const std::string& inner) {
         checker.check_object(tool, inner, "function", kToolFunction);

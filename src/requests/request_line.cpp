@@ -132,7 +132,7 @@ bool is_chat_request(const JsonFields& line, const JsonFields& body) {
     const std::string url = line.text("url").value_or("");
     std::string_view path = std::string_view(url).substr(0, url.find_first_of("?#"));
     while (ends_with(path, "/")) path.remove_suffix(1);
-    if (ends_with(path, "/chat/completions")) return true;
+    if (ends_with(path, "/chat/completions") || path == "chat/completions") return true;
     if (ends_with(path, "/completions")) return false;
     if (!url.empty())
         fail("{}: expected /v1/chat/completions or /v1/completions, found {}{}", line.path("url"), shown(url),
