@@ -76,6 +76,16 @@ TEST(GpuChain, AnyNumberOfReplicasAndDevicesGiveTheSameBits) {
     }
 }
 
+// For more emulations: what differs between them are kernels, and this calls all that stand where a chain is joined.
+TEST(GpuChainOfThree, GivesTheSameBits) {
+    const Devices devices(3);
+    if (gpu::device_count() < 3) GTEST_SKIP() << "needs three GPUs";
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=3"});
+    testing::internal::CaptureStderr();
+    expect_same(answers_of(tiny.model(), chain_options(3, 3)), answers_of(tiny.model(), chain_options(1, 1)));
+    testing::internal::GetCapturedStderr();
+}
+
 TEST(GpuChain, WritesSomeOfTheGoldenText) {
     const Devices devices(2);
     if (gpu::device_count() < 2) GTEST_SKIP() << "needs two GPUs";
