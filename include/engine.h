@@ -1,4 +1,4 @@
-// engine.h: runs requests on a model: one queue, n replicas, continuous batching. All that run.cpp and getp_*.cpp see.
+// engine.h: runs requests on a model: one queue, n replicas, continuous batching. The modes see no more of it.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -10,10 +10,14 @@
 #include "error.h"
 #include "model.h"
 
+constexpr int kMaxRuledOut = 8;
+
 struct Sampling {
     float temperature = 0;  // 0: the most likely token, ties to the smaller id
     float top_p = 1;        // (0, 1]: sample from the smallest set of tokens that holds this much probability
     uint64_t seed = 0;      // the request's own random stream: same seed, same draws
+    int n_ruled_out = 0;    // tokens that cannot be drawn, in [0, V)
+    int ruled_out[kMaxRuledOut] = {};
 };
 
 enum class Finish {
@@ -29,10 +33,11 @@ class Job {
   public:
     virtual ~Job() = default;
 
-    std::vector<int> prompt;  // ids in [0, V); at least one
-    int max_new_tokens = 0;   // 0 is allowed with want_logits
-    Sampling sampling;
+    std::vector<int> prompt;    // ids in [0, V); at least one
+    int max_new_tokens = 0;     // 0 is allowed with want_logits
+    Sampling sampling;          // what it rules out comes from the next two
     std::vector<int> stop_ids;  // end the answer and are part of it
+    int min_new_tokens = 0;     // before so many no stop id is drawn; only with at most kMaxRuledOut of them
     bool want_logits = false;   // call on_logits for every position of the prompt
 
     // One more token of the answer, a stop id included. False ends the answer here.

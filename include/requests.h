@@ -60,7 +60,7 @@ struct Request {
     std::string model;  // as the request names it; may be empty
     std::vector<int> prompt;
     std::vector<std::string> tool_names;  // kChat: those that the prompt gives, for what the model makes of them
-    int max_new_tokens = 0;
+    int max_new_tokens = 0, min_new_tokens = 0;
     Sampling sampling;
     std::vector<int> stop_ids;
     std::vector<std::string> stop_texts;  // not empty strings
@@ -118,6 +118,7 @@ class RequestReader {
     void read_text(Request& request, std::string_view line) const;
     void read_json(Request& request, std::string_view line);
     int room_for_answer(size_t n_prompt, std::optional<int> max_tokens) const;
+    void set_least(Request& request, int min_tokens) const;
 
     const RequestOptions& options_;
     const Config& config_;

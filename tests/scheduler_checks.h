@@ -107,9 +107,10 @@ class Device {
     int n_run_ahead = 0;  // tokens whose ids were not known yet
     int n_steps = 0, most_tokens = 0, most_sequences = 0;
     std::vector<int> batch_sizes;
+    std::vector<int> ruled_out;  // how many tokens, for each that was sampled
 
   private:
-    std::vector<int> step(const Batch& batch) const {
+    std::vector<int> step(const Batch& batch) {
         std::vector<int> sampled;
         for (size_t row = 0; row < batch.rows.size(); row++) {
             const Batch::Row& r = batch.rows[row];
@@ -117,6 +118,7 @@ class Device {
             const bool bad = pos == not_finite_at && batch.seqs.size() == not_finite_among;
             const std::vector<float> logits(100, bad ? NAN : 1.0f);
             if (r.want_logits) batch.on_logits(int(row), logits.data());
+            if (r.sample) ruled_out.push_back(r.sampling.n_ruled_out);
             sampled.push_back(!r.sample ? -1 : bad ? kNotFinite : pos % 90);
         }
         return sampled;

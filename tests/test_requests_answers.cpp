@@ -245,6 +245,25 @@ TEST(CompletionJob, TheStopStringStaysIfAskedFor) {
     EXPECT_EQ(run(request, ids_of("Hi<|return|>")).answer.content, "Hi") << "a stop id is no text";
 }
 
+TEST(CompletionJob, BeforeItsLeastTokensNoStopStringCounts) {
+    Request request = completion({"lo", "or"});
+    request.min_new_tokens = 5;
+    EXPECT_EQ(run(request, ids_of("Hello world")).answer.content, "Hello w");
+    request.min_new_tokens = 4;
+    EXPECT_EQ(run(request, ids_of("Hello world")).answer.content, "Hel") << "complete with the fifth";
+    request.stop_texts.clear();
+    EXPECT_EQ(run(request, ids_of("Hello<|return|>")).answer.content, "Hello");
+}
+
+TEST(ChatJob, BeforeItsLeastTokensACallDoesNotEndIt) {
+    const std::string call = " to=functions.f<|channel|>commentary<|message|>{}<|end|><|start|>assistant";
+    Request request = chat();
+    request.parallel_tool_calls = false;
+    EXPECT_EQ(run(request, ids_of(call + call)).answer.tool_calls.size(), 1u);
+    request.min_new_tokens = int(ids_of(call).size());
+    EXPECT_EQ(run(request, ids_of(call + call)).answer.tool_calls.size(), 2u);
+}
+
 TEST(AnswerLine, ToolCalls) {
     Request request = chat();
     request.index = 2;

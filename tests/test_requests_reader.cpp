@@ -75,6 +75,19 @@ TEST_F(RequestFile, StopIdsAndWhatBelongsToThem) {
               std::string::npos);
 }
 
+TEST_F(RequestFile, TheLeastThatAnAnswerHas) {
+    const Request r = read_line(R"({"prompt": "abc", "min_tokens": 5, "stop_token_ids": [5, 6, 5], "max_tokens": 5})");
+    EXPECT_EQ(r.error, "");
+    EXPECT_EQ(r.min_new_tokens, 5);
+    EXPECT_EQ(std::count(r.stop_ids.begin(), r.stop_ids.end(), 5), 1);
+    EXPECT_EQ(read_line(R"({"prompt": "abc", "min_new_tokens": 4})").min_new_tokens, 4);
+    EXPECT_EQ(read_line(R"({"prompt": "abc", "min_tokens": 0, "stop_token_ids": [1,2,3,4,5,6,7,8,9]})").error, "");
+    for (const char* bad :
+         {R"({"prompt": "abc", "min_tokens": 6, "max_tokens": 5})", R"({"prompt": "abc", "min_tokens": 2000000000})",
+          R"({"prompt": "abc", "min_tokens": 1, "stop_token_ids": [1,2,3,4,5,6,7,8,9]})"})
+        EXPECT_EQ(read_line(bad).error.find("min_tokens: expected at most"), 0u) << bad << read_line(bad).error;
+}
+
 TEST_F(RequestFile, UnknownFieldsAreAWarningOnceOrAnErrorIfStrict) {
     const std::string lines = R"({"prompt": [1], "mood": 1})"
                               "\n"

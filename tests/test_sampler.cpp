@@ -51,6 +51,21 @@ TEST(Sampler, GreedyTakesTheFirstOfTheLargestWhereverItIs) {
 
 // NaN and +infinity anywhere in a row, and a row that rules every token out, are no logits, greedy and drawn; -infinity
 // rules a token out.
+TEST(Sampler, WhatIsRuledOutIsNotDrawn) {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    const std::vector<float> logits = {1, 5, 4, 3, nan};
+    for (const float temperature : {0.0f, 1e-6f}) {
+        EXPECT_EQ(sample_token(logits.data(), 5, {temperature, 1, 1, 2, {1, 4}}, 0), 2);
+        EXPECT_EQ(sample_token(logits.data(), 5, {temperature, 0.9f, 1, 3, {1, 4, 2}}, 0), 3);
+        EXPECT_EQ(sample_token(logits.data(), 5, {temperature, 1, 1, 1, {1}}, 0), kNotFinite);
+        EXPECT_EQ(sample_token(logits.data(), 5, {temperature, 1, 1, 5, {0, 1, 2, 3, 4}}, 0), kNotFinite);
+    }
+    const std::vector<float> plain = {1, -INFINITY, 4, 3, 2}, all = {1, 6, 4, 3, 2};
+    for (uint64_t pos = 0; pos < 100; pos++)
+        EXPECT_EQ(sample_token(all.data(), 5, {1, 0.8f, 7, 1, {1}}, pos),
+                  sample_token(plain.data(), 5, {1, 0.8f, 7}, pos));
+}
+
 TEST(Sampler, LogitsThatAreNotFiniteAreSaidToBe) {
     const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
     const auto expect = [](const std::vector<float>& logits, int want, const std::string& what) {

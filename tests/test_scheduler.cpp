@@ -22,6 +22,20 @@ TEST(Scheduler, StopIdEndsAndBelongsToTheAnswer) {
     EXPECT_EQ(log.finish, Finish::kStop);
 }
 
+TEST(Scheduler, StopIdsAreRuledOutUntilTheLeastHasCome) {
+    for (const Depth& depth : kDepths) {
+        Log log;
+        std::vector<std::unique_ptr<Job>> jobs;
+        auto job = std::make_unique<LoggingJob>(log, 10, 8);
+        job->stop_ids = {95, 96};
+        job->min_new_tokens = 3;
+        jobs.push_back(std::move(job));
+        Device device(small_config(), small_capacity(4, 200, depth));
+        device.run(std::move(jobs));
+        EXPECT_EQ(device.ruled_out, (std::vector<int>{2, 2, 2, 0, 0, 0, 0, 0}));
+    }
+}
+
 TEST(Scheduler, TheJobMayEndItself) {
     Log log;
     auto job = std::make_unique<LoggingJob>(log, 3, 50);

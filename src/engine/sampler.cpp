@@ -60,6 +60,13 @@ int most_likely(const float* logits, int n) {
 }
 
 int sample_token(const float* logits, int vocab_size, const Sampling& sampling, uint64_t pos) {
+    if (sampling.n_ruled_out > 0) {
+        std::vector<float> left(logits, logits + vocab_size);
+        for (int i = 0; i < sampling.n_ruled_out; i++)
+            left[size_t(sampling.ruled_out[i])] = -std::numeric_limits<float>::infinity();
+        const Sampling of_those_left{sampling.temperature, sampling.top_p, sampling.seed};
+        return sample_token(left.data(), vocab_size, of_those_left, pos);
+    }
     const int top = most_likely(logits, vocab_size);
     if (sampling.temperature == 0 || top == kNotFinite) return top;
 

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cassert>
 #include <numeric>
 #include <utility>
 
@@ -16,6 +17,12 @@ template <class Sequences, class Pointer>
 void insert_by_age(Sequences& sequences, Pointer sequence) {
     const auto older = [](const Pointer& a, const Pointer& b) { return a->number < b->number; };
     sequences.insert(std::upper_bound(sequences.begin(), sequences.end(), sequence, older), std::move(sequence));
+}
+
+void rule_out(Sampling& sampling, const std::vector<int>& ids) {
+    assert(ids.size() <= kMaxRuledOut);
+    sampling.n_ruled_out = int(ids.size());
+    std::copy(ids.begin(), ids.end(), sampling.ruled_out);
 }
 
 }  // namespace
@@ -305,6 +312,8 @@ void Scheduler::add_tokens(Step& step, Sequence& sequence, int n) const {
         const bool known = pos < int(sequence.ids.size());
         if (sample || want_logits)
             batch.rows.push_back({int(batch.tokens.size()), sample, want_logits, sequence.job->sampling});
+        if (sample && pos + 1 - sequence.n_prompt < sequence.job->min_new_tokens)
+            rule_out(batch.rows.back().sampling, sequence.job->stop_ids);
         batch.tokens.push_back({known ? sequence.ids[size_t(pos)] : kOwnSample, pos, seq});
         if (!sample) continue;
         sequence.n_awaited++;

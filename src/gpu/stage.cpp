@@ -70,9 +70,9 @@ int64_t Stage::launch(const StepView& view, const Batch& batch) {
     for (int begin = 0; span_.samples && begin < view.n_rows; begin += kLogitRowsAtOnce) {
         const int end = std::min(begin + kLogitRowsAtOnce, view.n_rows);
         forward_.logits(view, begin, end - begin);
-        forward_.sample(view, begin, end - begin);
         for (int r = begin; r < std::min(end, int(batch.rows.size())); r++)
             if (batch.rows[size_t(r)].want_logits) hand_out_logits(batch, r, r - begin);
+        forward_.sample(view, begin, end - begin);  // last: it may change logits
     }
     return timer_.weight_bytes() - before;
 }

@@ -7,6 +7,8 @@
 
 namespace {
 
+static_assert(kMostRuledOut == kMaxRuledOut);
+
 struct Arrays {
     int *id, *pos, *slot;
     QueryTile* tiles;
@@ -128,7 +130,8 @@ void StepInput::fill(const Batch& batch, const StepShape& shape, int first_place
         const bool real = r < int(batch.rows.size());
         const Batch::Row row = real ? batch.rows[size_t(r)] : Batch::Row{shape.n_tokens - 1, false, false, {}};
         host.row_token[r] = row.token;
-        host.sampling[r] = {row.sampling.temperature, row.sampling.top_p, row.sampling.seed,
-                            uint64_t(host.pos[row.token]), first_place + r};
+        host.sampling[r] = {row.sampling.temperature,      row.sampling.top_p, row.sampling.seed,
+                            uint64_t(host.pos[row.token]), first_place + r,    row.sampling.n_ruled_out};
+        std::copy_n(row.sampling.ruled_out, row.sampling.n_ruled_out, host.sampling[r].ruled_out);
     }
 }

@@ -158,16 +158,19 @@ void moe_down(float* down, const bf16* act, const PackedMatrix& w_down, const Ex
 // logits (n_rows, V) f32 = h (n_rows, Dp) · wᵀ
 void gemm_logits(float* logits, const bf16* h, const PackedMatrix& w, int n_rows, gpu::Stream stream);
 
+constexpr int kMostRuledOut = 8;
 struct RowSampling {
     float temperature, top_p;
     uint64_t seed, pos;
     int place = 0;  // of the row's token
+    int n_ruled_out = 0;
+    int ruled_out[kMostRuledOut] = {};
 };
 constexpr int kNoToken = -2;  // logits with a NaN or +infinity, or without any number
 // token[place of each row]: as sample_token (sampler.h): temperature 0 the largest, ties to the smaller id; else a draw
-// from the softmax cut to top_p with the number random_uniform(seed, pos). Or kNoToken.
-void sample(int* token, const float* logits, const RowSampling* sampling, int n_rows, int vocab_size,
-            gpu::Stream stream);
+// from the softmax cut to top_p with the number random_uniform(seed, pos). Or kNoToken. Logits of tokens that are ruled
+// out become -infinity.
+void sample(int* token, float* logits, const RowSampling* sampling, int n_rows, int vocab_size, gpu::Stream stream);
 
 // Lanes of a wave as the kernels were compiled for; tests compare them with the device's.
 int compiled_wave(gpu::Stream stream);

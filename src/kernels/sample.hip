@@ -236,12 +236,16 @@ __device__ int draw(const Row& row, const RowSampling& sampling, Scratch& scratc
 }
 
 __global__ void __launch_bounds__(kThreads)
-    sample_kernel(int* token, const float* logits, const RowSampling* sampling, int n) {
+    sample_kernel(int* token, float* logits, const RowSampling* sampling, int n) {
     __shared__ Scratch scratch;
     let_next_begin();
     wait_for_previous();
     const RowSampling of_row = sampling[blockIdx.x];
-    const float* row = logits + int64_t(blockIdx.x) * n;
+    float* row = logits + int64_t(blockIdx.x) * n;
+    if (of_row.n_ruled_out > 0) {
+        if (int(threadIdx.x) < of_row.n_ruled_out) row[sampling[blockIdx.x].ruled_out[threadIdx.x]] = -INFINITY;
+        block_sync();
+    }
     int id = most_likely(row, n, scratch);
     if (id != kNoToken && of_row.temperature > 0) id = draw({row, n, row[id], of_row.temperature}, of_row, scratch);
     if (threadIdx.x == 0) token[of_row.place] = id;
@@ -249,8 +253,7 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void sample(int* token, const float* logits, const RowSampling* sampling, int n_rows, int vocab_size,
-            gpu::Stream stream) {
+void sample(int* token, float* logits, const RowSampling* sampling, int n_rows, int vocab_size, gpu::Stream stream) {
     GPU_REQUIRE(n_rows > 0 && vocab_size > 0 && vocab_size < kMaxVocab);
     GPU_LAUNCH_CHAINED(sample_kernel, dim3(unsigned(n_rows)), dim3(kThreads), 0, stream, token, logits, sampling,
                        vocab_size);

@@ -35,6 +35,8 @@ const Table kDone = {
     {"stop_token_ids", kAny},
     {"include_stop_str_in_output", kAny},
     {"ignore_eos", kAny},
+    {"min_tokens", kAny},
+    {"min_new_tokens", kAny},
     {"return_token_ids", kAny},
 };
 const Table kDoneInChats = {
@@ -223,8 +225,6 @@ const Table kRefused = {
     {"watermarking", "[false]"},
     {"random_seed", kNone},
     // where an answer ends
-    {"min_tokens", "[0]"},
-    {"min_new_tokens", "[0]"},
     {"min_length", "[0]"},
     {"max_length", kNone},
     {"num_predict", kNone},

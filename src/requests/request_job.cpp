@@ -16,6 +16,7 @@ class RequestJob : public Job {
         if (request_.kind == AnswerKind::kChat) parser_.emplace(*tokenizer_, request_.tool_names);
         prompt = std::move(request_.prompt);
         max_new_tokens = request_.max_new_tokens;
+        min_new_tokens = request_.min_new_tokens;
         sampling = request_.sampling;
         stop_ids = request_.stop_ids;
         answer_.n_prompt = int(prompt.size());
@@ -30,7 +31,7 @@ class RequestJob : public Job {
             return true;
         }
         if (parser_) return add(parser_->feed(id));
-        content_.feed(utf8_.feed(tokenizer_->bytes(id)));
+        add_text(utf8_.feed(tokenizer_->bytes(id)));
         return !content_.found();
     }
 
@@ -64,15 +65,20 @@ class RequestJob : public Job {
         if (reasons && reasons_) answer_.n_reasoning++;  // the first one only opened the message
         reasons_ = reasons;
         const bool called = delta.audience == Audience::kTool && delta.message_done;
-        return !content_.found() && (!called || request_.parallel_tool_calls);
+        return !content_.found() && (!called || request_.parallel_tool_calls || is_too_short());
     }
+
+    bool is_too_short() const { return int(answer_.ids.size()) <= request_.min_new_tokens; }
+
+    // Stop strings count where the answer may end.
+    void add_text(const std::string& text) { is_too_short() ? content_.pass(text) : void(content_.feed(text)); }
 
     // What is for the user. A new message begins a new line.
     void add_content(const HarmonyParser::Delta& delta) {
         if (!delta.text.empty()) {
-            if (new_message_ && !content_.text().empty()) content_.feed("\n");
+            if (new_message_ && !content_.text().empty()) add_text("\n");
             new_message_ = false;
-            content_.feed(delta.text);
+            add_text(delta.text);
         }
         if (delta.message_done) new_message_ = true;
     }

@@ -70,6 +70,11 @@ std::optional<int> read_max_tokens(const JsonFields& body) {
     return limit == -1 ? std::nullopt : limit;
 }
 
+int read_min_tokens(const JsonFields& body) {
+    const int least = body.integer_or("min_tokens", 0, 0, kMaxInt);
+    return body.has("min_new_tokens") ? std::max(least, body.integer("min_new_tokens", 0, kMaxInt)) : least;
+}
+
 // What is left of how a token is drawn: the most likely one, if any of the three says so.
 void read_sampling(const JsonFields& body, RequestLine& request) {
     constexpr double kSmallestTopP = 1e-6;  // below it nothing but the most likely token is left
@@ -186,6 +191,7 @@ RequestLine read_request_line(const Json& line_json) {
     request.unknown_fields = check_request_fields(line, body, chat);
     request.model = body.text("model").value_or("");
     request.max_tokens = read_max_tokens(body);
+    request.min_tokens = read_min_tokens(body);
     read_sampling(body, request);
     request.seed = read_seed(body);
     request.stop = read_stop(body);

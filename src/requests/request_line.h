@@ -21,6 +21,7 @@ struct RequestLine {
         prompt;  // ids are not negative, but not yet checked to be tokens
     std::string model;
     std::optional<int> max_tokens;
+    int min_tokens = 0;
     std::optional<double> temperature, top_p;
     std::optional<int> top_k;  // 2 or more: the only values that ask for more than a temperature does
     std::optional<uint64_t> seed;

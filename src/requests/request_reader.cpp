@@ -258,10 +258,25 @@ void RequestReader::read_json(Request& request, std::string_view line) {
             fail("stop_token_ids: expected token ids below {}, found {}", config_.vocab_size, id);
         request.stop_ids.push_back(id);
     }
+    set_least(request, wanted.min_tokens);
     request.include_stop = wanted.include_stop;
     request.return_token_ids = wanted.return_token_ids;
     request.include_reasoning = wanted.include_reasoning;
     request.parallel_tool_calls = wanted.parallel_tool_calls;
+}
+
+// Needs the request's stop ids and its room for an answer.
+void RequestReader::set_least(Request& request, int min_tokens) const {
+    if (min_tokens == 0 || purpose_ == Purpose::kScore) return;
+    if (min_tokens > request.max_new_tokens)
+        fail("min_tokens: expected at most {}, which is all that the answer may have, found {}", request.max_new_tokens,
+             min_tokens);
+    std::vector<int>& ids = request.stop_ids;
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    if (ids.size() > kMaxRuledOut)
+        fail("min_tokens: expected at most {} ids that end the answer, found {}", kMaxRuledOut, ids.size());
+    request.min_new_tokens = min_tokens;
 }
 
 // max_tokens is limited by the context alone; without it, prompt and answer keep to --steps, which only the text format

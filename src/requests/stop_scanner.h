@@ -12,6 +12,8 @@ class StopScanner {
 
     // Appends `piece`. True once a stop string is there; what comes after is dropped.
     bool feed(std::string_view piece);
+    // Appends `piece`, in which no stop string is looked for; one may begin in it and end in the next.
+    void pass(std::string_view piece) { text_ += piece; }
     bool found() const { return found_; }
     const std::string& text() const { return text_; }              // without the stop string
     const std::string& found_stop() const { return found_stop_; }  // the string, once one is found

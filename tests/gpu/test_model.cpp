@@ -145,6 +145,27 @@ TEST_P(GpuModel, SameBitsWhenTokensArriveAsAPromptOrAreGenerated) {
 INSTANTIATE_TEST_SUITE_P(Formats, GpuModel, testing::Values("mxfp4", "bf16"),
                          [](const auto& param) { return std::string(param.param); });
 
+// The first token that the model would say ends the answer, and may not yet: in the prompt's step and in the next.
+TEST(GpuModelLeast, StopIdsAreNotDrawnTooEarly) {
+    const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
+    const auto tokens = [&](const std::vector<int>& stop_ids, int least) {
+        const auto make = [&](size_t, Generated& answer) {
+            auto job =
+                std::make_unique<ScoredJob>(answer, std::vector<int>{1, 2, 3}, 4, tiny.model().config.vocab_size);
+            job->want_logits = false;
+            job->stop_ids = stop_ids;
+            job->min_new_tokens = least;
+            return job;
+        };
+        return run_jobs(tiny.model(), gpu_options(1), 1, make)[0].tokens;
+    };
+    const std::vector<int> plain = tokens({}, 0);
+    EXPECT_EQ(tokens({plain[0]}, 0), std::vector<int>{plain[0]});
+    const std::vector<int> longer = tokens({plain[0]}, 3);
+    ASSERT_GE(longer.size(), 3u);
+    EXPECT_EQ(std::count(longer.begin(), longer.begin() + 3, plain[0]), 0);
+}
+
 // Where there are graphs; without them both runs are the same.
 TEST(GpuModelGraphs, BytesOfReplayedStepsAreCounted) {
     const TinyModel tiny("mxfp4");

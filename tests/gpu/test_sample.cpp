@@ -62,7 +62,9 @@ void expect_as_on_cpu(const std::vector<float>& logits, const std::vector<RowSam
     for (size_t r = 0; r < sampling.size(); r++) {
         const RowSampling& s = sampling[r];
         const float* row = logits.data() + r * size_t(n);
-        const int want = sample_token(row, n, {s.temperature, s.top_p, s.seed}, s.pos);
+        Sampling sampled{s.temperature, s.top_p, s.seed, s.n_ruled_out};
+        std::copy_n(s.ruled_out, s.n_ruled_out, sampled.ruled_out);
+        const int want = sample_token(row, n, sampled, s.pos);
         if (got[r] == want) continue;
         ASSERT_TRUE(got[r] >= 0 && got[r] < n) << "row " << r;
         ASSERT_TRUE(s.temperature > 0 && margin(row, n, s) < kBound)
@@ -99,6 +101,27 @@ TEST(Sample, FlatRows) {  // more tokens are kept than LDS has room for
         const auto sampling = samplings(2);
         expect_as_on_cpu(random_logits(sampling.size() * size_t(n), 0.5f, 2), sampling);
     }
+}
+TEST(Sample, WhatIsRuledOutIsNotDrawn) {
+    constexpr int kVocab = 2049;
+    auto sampling = samplings(2);
+    std::vector<float> logits = random_logits(sampling.size() * size_t(kVocab), 5, 9);
+    for (size_t r = 0; r < sampling.size(); r++) {
+        RowSampling& s = sampling[r];
+        float* const row = logits.data() + r * size_t(kVocab);
+        s.n_ruled_out = int(r) % (kMaxRuledOut + 1);
+        for (int i = 0; i < s.n_ruled_out; i++) {
+            s.ruled_out[i] = (i * 1024 + int(r)) % kVocab;
+            row[s.ruled_out[i]] = i % 2 ? 100.0f + float(i) : kNaN;
+        }
+    }
+    const std::vector<int> got = run(logits, sampling);
+    for (size_t r = 0; r < sampling.size(); r++) {
+        const RowSampling& s = sampling[r];
+        EXPECT_EQ(std::count(s.ruled_out, s.ruled_out + s.n_ruled_out, got[r]), 0) << r;
+        for (int i = 0; i < s.n_ruled_out; i++) logits[r * size_t(kVocab) + size_t(s.ruled_out[i])] = -kInf;
+    }
+    expect_as_on_cpu(logits, sampling);
 }
 TEST(Sample, FewTokens) {
     for (const int n : {1, 2, 3, 31}) {
