@@ -18,10 +18,15 @@ bool allowed_to_use_tiles() {
     return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
-// Not a name that every compiler's __builtin_cpu_supports knows.
+// Not names that every compiler's __builtin_cpu_supports knows.
 bool has_f16c() {
     unsigned eax, ebx, ecx = 0, edx;
     return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
+}
+bool has_amx() {
+    constexpr unsigned kTile = 1u << 24, kBf16 = 1u << 22;
+    unsigned eax, ebx, ecx, edx = 0;
+    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (edx & kTile) && (edx & kBf16);
 }
 
 const Kernels& with_products(const char* name, const char* flag, const PackedKernels& products, Kernels& storage) {
@@ -43,7 +48,7 @@ const std::vector<const Kernels*>& available_kernels() {
         const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
         const bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
-        if (bf16 && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") && allowed_to_use_tiles())
+        if (bf16 && has_amx() && allowed_to_use_tiles())
             found.push_back(&with_products("AMX", "amx", kAmxProducts, amx));
         if (bf16) found.push_back(&with_products("AVX-512 BF16", "avx512-bf16", kAvx512Bf16Products, avx512_bf16));
         if (avx512) found.push_back(&kAvx512Kernels);
