@@ -162,8 +162,14 @@ int getp(const Options& options, const Model& model) {
         out.check();
         return requests.next();
     };
-    inference(
-        run, next, [&] { reader.interrupt(); }, codec, results);
+    try {
+        inference(
+            run, next, [&] { reader.interrupt(); }, codec, results);
+    } catch (const EngineFailure&) {
+        log_clear_status();
+        log_line("answers written before the last device failed: {}", results.n_written());
+        throw;
+    }
     out.check();
 
     const EngineStats stats = finish(run);

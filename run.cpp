@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -75,17 +76,11 @@ int run(int argc, char** argv) {
     return generate(options, model);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    prepare_streams();
+// The exit code. What fails is said in one line.
+int run_and_report(int argc, char** argv) {
     try {
         prepare_process(argv);
         return run(argc, argv);
-    } catch (const EngineFailure& e) {
-        log_counts();
-        log_line("run: {}", e.what());
-        return kExitRequestFailed;
     } catch (const std::bad_alloc&) {
         log_counts();
         log_line("run: out of memory");
@@ -95,4 +90,14 @@ int main(int argc, char** argv) {
         log_line("run: {}", e.what());
         return kExitUsage;
     }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    prepare_streams();
+    const int code = run_and_report(argc, argv);
+    if (!thread_left_behind()) return code;
+    std::fflush(nullptr);
+    std::_Exit(code);
 }

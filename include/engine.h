@@ -79,6 +79,7 @@ struct EngineOptions {
     bool graphs = true;            // decode steps as recorded graphs
     bool synchronous = false;      // wait after every kernel, to see which one fails
     bool profile = false;          // time every kernel (slower); the CPU always does
+    double step_limit_s = 60;      // a GPU whose step takes longer has stopped, and is given up; 0: never
 };
 
 // GPUs that this program can use: 0 in one built without; then gpu_trouble() is one line that says why.
@@ -105,6 +106,7 @@ struct EngineStats {
     };
     std::vector<Op> ops;  // where the steps' time went; empty if the replica does not say
 
+    EngineStats& operator+=(const EngineStats& more);
     EngineStats& operator-=(const EngineStats& before);  // leaves what came after `before`, of the same engine
 };
 
@@ -117,6 +119,9 @@ class Replica;
 struct EngineFailure : Error {
     using Error::Error;
 };
+// Whether a device has stopped answering, and a thread waits for it: what std::exit() does might wait too, so that the
+// process must end by std::_Exit().
+bool thread_left_behind();
 
 class Engine {
   public:
@@ -128,9 +133,9 @@ class Engine {
 
     // Runs the jobs that `next` makes, until it returns null, and returns when all are done. `next` is called in this
     // thread, ahead of need by as many jobs as run at once, and may wait: what runs goes on meanwhile. An exception
-    // from it comes out here, once all jobs made before are done. A replica that fails leaves its jobs to the others.
-    // If none is left, jobs end with kCancelled, `interrupt` is called from another thread, so that a `next` that waits
-    // can end, and EngineFailure is thrown.
+    // from it comes out here, once all jobs made before are done. A replica that fails, or whose device does not come
+    // back from a step, leaves its jobs to the others. If none is left, jobs end with kCancelled, `interrupt` is called
+    // from another thread, so that a `next` that waits can end, and EngineFailure is thrown.
     void run(const std::function<std::unique_ptr<Job>()>& next, const std::function<void()>& interrupt = {});
 
     EngineStats stats() const;

@@ -19,5 +19,5 @@ template <class... Args>
 enum ExitCode {
     kExitOk = 0,
     kExitRequestFailed = 1,  // the program did its work, but a request in it failed
-    kExitUsage = 2,          // bad flags, files or values: nothing was done
+    kExitUsage = 2,          // bad flags, files or values, or no device that works: it could not do its work
 };

@@ -37,6 +37,7 @@ struct Options : RequestOptions {
     bool prefix_cache = true;            // false: --no-prefix-cache
     bool graphs = true;                  // false: --no-graph
     bool synchronous = false;            // --sync: wait after every kernel
+    float step_limit_s = 60;             // --step-limit: a GPU that takes longer is given up; 0: never
     bool reference = false;              // compute with the plain reference path
     bool verify_model = false;           // read and check all of the model before anything else
     OpenOptions open;

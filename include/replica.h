@@ -71,6 +71,7 @@ struct Capacity {
     // Steps from one that samples a token to one that reads it as kOwnSample, at least: 1 lets every step hold every
     // sequence; over a chain of n devices, n sets of sequences take turns.
     int steps_apart = 1;
+    double step_limit_s = 0;  // a call that takes longer will never end; 0: that cannot happen
 };
 
 class Replica {

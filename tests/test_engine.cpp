@@ -1,224 +1,16 @@
-// test_engine.cpp: jobs from their maker to their end: waiting, cancelled, handed on by a replica that fails. The
-// replicas are fakes, whose tokens are a hash of all that a sequence holds, so that a job that goes on elsewhere must
-// be fed right.
+// test_engine.cpp: jobs from their maker to their end: waiting, cancelled, put back, with prefixes in common.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <condition_variable>
-#include <deque>
-#include <map>
-#include <mutex>
 #include <thread>
 
-#include "paged_memory.h"
-#include "replica.h"
+#include "engine_fakes.h"
 
 namespace {
-
-constexpr int kVocab = 1000, kWindow = 40, kChunk = 8;
-
-Config small_config() {
-    Config c;
-    c.vocab_size = kVocab;
-    c.max_context = 500;
-    c.sliding_window = kWindow;
-    c.layer_kind = {LayerKind::kSliding, LayerKind::kFull};
-    return c;
-}
-
-int next_token(const std::vector<int>& ids) {
-    uint32_t hash = 7;
-    for (const int id : ids) hash = hash * 31 + uint32_t(id) + 1;
-    return int(hash % kVocab);
-}
-
-// chain: how many devices it plays; 0: a CPU. Every step is announced to `before_step`, with its number from 0; what
-// that throws, the step throws.
-class FakeReplica : public Replica {
-  public:
-    using BeforeStep = std::function<void(int step, const Batch& batch)>;
-    explicit FakeReplica(BeforeStep before_step = {}, int chain = 0, int max_sequences = 4, int n_pages = 200)
-        : before_step_(std::move(before_step)),
-          capacity_(make_capacity(chain, max_sequences, n_pages)),
-          memory_(small_config(), capacity_) {}
-    const Capacity& capacity() const override { return capacity_; }
-    std::string describe() const override { return "fake"; }
-
-    void submit(const Batch& batch) override {
-        Submitted step{&batch, {}};
-        for (const Batch::Seq& seq : batch.seqs) step.pages.push_back(*seq.pages);
-        steps_.push_back(std::move(step));
-        EXPECT_LE(int(steps_.size()), capacity_.steps_in_flight);
-    }
-    void collect(StepResult& result) override {
-        const Submitted oldest = std::move(steps_.front());
-        steps_.pop_front();
-        step(oldest, result.sampled);
-        result.busy_s = 1;
-        result.idle_s = 0.5;
-    }
-
-  private:
-    struct Submitted {
-        const Batch* batch;
-        std::vector<PageTable> pages;  // of its sequences, as they were
-    };
-
-    static Capacity make_capacity(int chain, int max_sequences, int n_pages) {
-        Capacity c;
-        c.steps_in_flight = chain + 1;
-        c.steps_apart = std::max(chain, 1);
-        c.max_sequences = max_sequences;
-        c.prefill_chunk = kChunk;
-        c.max_batch_tokens = max_sequences + 60;
-        c.n_pages = n_pages;
-        c.max_prefill_tokens_beside_decode = kChunk;
-        return c;
-    }
-
-    void step(const Submitted& submitted, std::vector<int>& sampled) {
-        const Batch& batch = *submitted.batch;
-        const bool early = n_steps_ % 2 == 0;  // fail before anything is done, or after rows have been handed out
-        if (early) announce(batch);
-        sampled.assign(batch.rows.size(), -1);
-        const std::vector<float> logits(kVocab, 0.5f);
-        size_t row = 0;
-        for (size_t t = 0; t < batch.tokens.size(); t++) {
-            const Batch::Token& token = batch.tokens[t];
-            const PageTable& pages = submitted.pages[size_t(token.seq)];
-            int& last_sampled = last_sampled_[batch.seqs[size_t(token.seq)].slot];
-            memory_.write(pages, token.pos, token.id == kOwnSample ? last_sampled : token.id);
-            if (row == batch.rows.size() || batch.rows[row].token != int(t)) continue;
-            if (batch.rows[row].want_logits) batch.on_logits(int(row), logits.data());
-            if (batch.rows[row].sample) sampled[row] = last_sampled = next_token(memory_.read(pages, token.pos));
-            row++;
-        }
-        if (!early) announce(batch);
-    }
-
-    void announce(const Batch& batch) {
-        const int step = n_steps_++;
-        if (before_step_) before_step_(step, batch);
-    }
-    const BeforeStep before_step_;
-    const Capacity capacity_;
-    PagedMemory memory_;
-    std::deque<Submitted> steps_;
-    std::map<int, int> last_sampled_;  // of slots
-    int n_steps_ = 0;
-};
-
-// What became of a job.
-struct Fate {
-    std::vector<int> tokens, logit_positions;
-    int n_ends = 0;
-    Finish finish = Finish::kStop;
-    std::string error;
-    std::atomic<bool> cancel{false};
-};
-
-class FakeJob : public Job {
-  public:
-    FakeJob(Fate& fate, int prompt_length, int max_new) : fate_(fate) {
-        for (int i = 0; i < prompt_length; i++) prompt.push_back((prompt_length + i) % kVocab);
-        max_new_tokens = max_new;
-    }
-    bool on_token(int id) override {
-        fate_.tokens.push_back(id);
-        return true;
-    }
-    void on_logits(int pos, const float*) override { fate_.logit_positions.push_back(pos); }
-    bool cancelled() const override { return fate_.cancel; }
-    void on_done(Finish finish) override {
-        fate_.n_ends++;
-        fate_.finish = finish;
-    }
-    void on_error(const std::string& why) override {
-        fate_.n_ends++;
-        fate_.error = why;
-    }
-
-  private:
-    Fate& fate_;
-};
-
-std::vector<int> expected_tokens(int prompt_length, int n) {
-    std::vector<int> ids, tokens;
-    for (int i = 0; i < prompt_length; i++) ids.push_back((prompt_length + i) % kVocab);
-    for (int i = 0; i < n; i++) {
-        tokens.push_back(next_token(ids));
-        ids.push_back(tokens.back());
-    }
-    return tokens;
-}
-
-std::vector<std::unique_ptr<Replica>> replicas(std::vector<FakeReplica::BeforeStep> before_steps, int chain = 0) {
-    std::vector<std::unique_ptr<Replica>> all;
-    for (FakeReplica::BeforeStep& f : before_steps) all.push_back(std::make_unique<FakeReplica>(std::move(f), chain));
-    return all;
-}
-
-FakeReplica::BeforeStep fail_at(int n) {
-    return [n](int step, const Batch&) {
-        if (step == n) throw std::runtime_error("device error");
-    };
-}
-
-// A door that opens once.
-class Gate {
-  public:
-    void open() {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        open_ = true;
-        changed_.notify_all();
-    }
-    void wait() {
-        std::unique_lock<std::mutex> lock(mutex_);
-        ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(60), [&] { return open_; })) << "waited in vain";
-    }
-
-  private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    bool open_ = false;
-};
-
-int prompt_length(int i) {
-    return 1 + i * 7 % 30;
-}
-int answer_length(int i) {
-    return 1 + i * 5 % 13;
-}
-
-// Runs a job for each fate, every fifth with logits wanted too.
-void run_all(Engine& engine, std::vector<Fate>& fates) {
-    int n = 0;
-    engine.run([&]() -> std::unique_ptr<Job> {
-        if (n == int(fates.size())) return nullptr;
-        auto job = std::make_unique<FakeJob>(fates[size_t(n)], prompt_length(n), answer_length(n));
-        job->want_logits = n % 5 == 0;
-        n++;
-        return job;
-    });
-}
-
-void expect_all_answered(const std::vector<Fate>& fates, const std::string& when) {
-    for (int i = 0; i < int(fates.size()); i++) {
-        const Fate& fate = fates[size_t(i)];
-        ASSERT_EQ(fate.n_ends, 1) << when << ", job " << i;
-        EXPECT_EQ(fate.error, "") << when << ", job " << i;
-        EXPECT_EQ(fate.tokens, expected_tokens(prompt_length(i), answer_length(i))) << when << ", job " << i;
-        if (i % 5 != 0) continue;
-        std::vector<int> positions;
-        for (int pos = 0; pos < prompt_length(i); pos++) positions.push_back(pos);
-        EXPECT_EQ(fate.logit_positions, positions) << when << ", job " << i;
-    }
-}
 
 TEST(Engine, AnyNumberOfReplicasAnswersAll) {
     for (const int n : {1, 2, 3})
         for (const int chain : {0, 1, 2, 3}) {
-            Engine engine(small_config(), replicas(std::vector<FakeReplica::BeforeStep>(size_t(n)), chain));
+            Engine engine(fake_config(), replicas(std::vector<FakeReplica::BeforeStep>(size_t(n)), chain));
             for (const int n_jobs : {0, 1, 40}) {
                 std::vector<Fate> fates(static_cast<size_t>(n_jobs));
                 run_all(engine, fates);
@@ -228,7 +20,7 @@ TEST(Engine, AnyNumberOfReplicasAnswersAll) {
 }
 
 TEST(Engine, CountsWhatDevicesDidBetweenTheirFirstStepAndTheirLast) {
-    Engine engine(small_config(), replicas({{}}));
+    Engine engine(fake_config(), replicas({{}}));
     for (int run = 1; run <= 2; run++) {
         Fate fate;
         bool given = false;
@@ -241,94 +33,10 @@ TEST(Engine, CountsWhatDevicesDidBetweenTheirFirstStepAndTheirLast) {
     }
 }
 
-TEST(Engine, AReplicaThatFailsLeavesItsJobsToTheOthers) {
-    for (const int n_replicas : {2, 3})
-        for (int step = 0; step < 24; step++) {
-            std::vector<FakeReplica::BeforeStep> steps(static_cast<size_t>(n_replicas));
-            steps[0] = fail_at(step);
-            Engine engine(small_config(), replicas(steps, step % 4));
-            std::vector<Fate> fates(40);
-            testing::internal::CaptureStderr();
-            run_all(engine, fates);
-            testing::internal::GetCapturedStderr();
-            expect_all_answered(fates, "step " + std::to_string(step));
-        }
-}
-
-TEST(Engine, ManyFailuresOneAfterTheOther) {
-    std::vector<FakeReplica::BeforeStep> steps;
-    for (int i = 0; i < 7; i++) steps.push_back(fail_at(i));
-    steps.emplace_back();
-    Engine engine(small_config(), replicas(std::move(steps)));
-    std::vector<Fate> fates(200);
-    testing::internal::CaptureStderr();
-    run_all(engine, fates);
-    testing::internal::GetCapturedStderr();
-    expect_all_answered(fates, "7 of 8 failed or were never asked");
-}
-
 // The last jobs are on the replica that fails, while the other has nothing to do any more and the source is closed.
-TEST(Engine, AnIdleReplicaWaitsForWhatMayComeBack) {
-    Gate other_is_idle;
-    std::atomic<int> n_other_steps{0};
-    Engine engine(small_config(), replicas({[&](int step, const Batch&) {
-                                                if (step > 0) return;
-                                                other_is_idle.wait();
-                                                throw std::runtime_error("device error");
-                                            },
-                                            [&](int, const Batch&) { n_other_steps++; }}));
-    std::vector<Fate> fates(1);
-    // Whichever replica takes the one job: if it is the first, it fails when the other has long seen the closed source.
-    std::thread later([&] {
-        std::this_thread::sleep_for(std::chrono::milliseconds(50));
-        other_is_idle.open();
-    });
-    testing::internal::CaptureStderr();
-    run_all(engine, fates);
-    testing::internal::GetCapturedStderr();
-    later.join();
-    expect_all_answered(fates, "closed");
-}
-
-TEST(Engine, WithoutAnyReplicaLeftThereIsOneError) {
-    Engine engine(small_config(), replicas({fail_at(18), fail_at(15)}));
-    std::vector<Fate> fates(40);
-    testing::internal::CaptureStderr();
-    try {
-        run_all(engine, fates);
-        FAIL() << "no error";
-    } catch (const EngineFailure& e) {
-        EXPECT_STREQ(e.what(), "device error");
-    }
-    testing::internal::GetCapturedStderr();
-    int n_answered = 0, n_cancelled = 0;
-    for (const Fate& fate : fates) {
-        EXPECT_LE(fate.n_ends, 1);
-        n_answered += fate.n_ends && fate.finish != Finish::kCancelled;
-        n_cancelled += fate.n_ends && fate.finish == Finish::kCancelled;
-    }
-    EXPECT_GT(n_answered, 0) << "before it happened";
-    EXPECT_GT(n_cancelled, 0);
-    EXPECT_THROW(run_all(engine, fates), EngineFailure) << "nor does it come back";
-}
-
-TEST(Engine, FailureInterruptsASourceThatWaits) {
-    Gate interrupted;
-    Engine engine(small_config(), replicas({fail_at(0)}));
-    Fate fate;
-    int n = 0;
-    const auto next = [&]() -> std::unique_ptr<Job> {
-        if (n++ == 0) return std::make_unique<FakeJob>(fate, 3, 3);
-        interrupted.wait();
-        return nullptr;
-    };
-    EXPECT_THROW(engine.run(next, [&] { interrupted.open(); }), EngineFailure);
-    EXPECT_EQ(fate.finish, Finish::kCancelled);
-}
-
 TEST(Engine, ASourceThatWaitsHoldsUpNobody) {
     Gate answered;
-    Engine engine(small_config(), replicas({{}}));
+    Engine engine(fake_config(), replicas({{}}));
     Fate first, second;
     class OpeningJob : public FakeJob {
       public:
@@ -355,7 +63,7 @@ TEST(Engine, ASourceThatWaitsHoldsUpNobody) {
 TEST(Engine, TheSourceIsNotReadFarAhead) {
     Gate gate;
     std::atomic<int> n_made{0};
-    Engine engine(small_config(), replicas({[&](int step, const Batch&) {
+    Engine engine(fake_config(), replicas({[&](int step, const Batch&) {
                       if (step == 0) gate.wait();
                   }}));
     std::vector<Fate> fates(100);
@@ -375,7 +83,7 @@ TEST(Engine, TheSourceIsNotReadFarAhead) {
 }
 
 TEST(Engine, AnErrorOfTheSourceComesOutWhenWhatItGaveIsDone) {
-    Engine engine(small_config(), replicas({{}, {}}));
+    Engine engine(fake_config(), replicas({{}, {}}));
     std::vector<Fate> fates(10);
     int n = 0;
     const auto next = [&]() -> std::unique_ptr<Job> {
@@ -395,7 +103,7 @@ TEST(Engine, CancellationTakesEffectWithinAStep) {
     for (const int cancel_step : {0, 1, 5, 12, 13, 20}) {
         Fate cancelled, other;
         int last_step_with_it = -1;
-        Engine engine(small_config(), replicas({[&](int step, const Batch& batch) {
+        Engine engine(fake_config(), replicas({[&](int step, const Batch& batch) {
                           if (step == cancel_step) cancelled.cancel = true;
                           for (const Batch::Token& token : batch.tokens)
                               if (token.pos < 100 && token.id == 100 + token.pos) last_step_with_it = step;
@@ -418,7 +126,7 @@ TEST(Engine, CancellationReachesJobsThatWait) {
     // Four run; the fifth and sixth wait, and end although none of the four does.
     std::vector<Fate> fates(6);
     Gate cancelled;
-    Engine engine(small_config(), replicas({[&](int step, const Batch&) {
+    Engine engine(fake_config(), replicas({[&](int step, const Batch&) {
                       if (step == 0) cancelled.wait();
                       if (step == 3) {
                           EXPECT_EQ(fates[4].finish, Finish::kCancelled);
@@ -442,7 +150,7 @@ TEST(Engine, CancellationReachesJobsThatWait) {
 
 TEST(Engine, AStepOfCancelledJobsMayEndEarly) {
     Fate a, b;
-    Engine engine(small_config(), replicas({[&](int step, const Batch& batch) {
+    Engine engine(fake_config(), replicas({[&](int step, const Batch& batch) {
                       EXPECT_FALSE(batch.unwanted());
                       if (step != 1) return;
                       a.cancel = true;
@@ -472,7 +180,7 @@ TEST(Engine, ManyRequestsOfUnknownLengthInAPoolThatIsTooSmall) {
         std::vector<std::unique_ptr<Replica>> two;
         for (int i = 0; i < 2; i++)
             two.push_back(std::make_unique<FakeReplica>(FakeReplica::BeforeStep(), chain, 64, /*n_pages=*/50));
-        Engine engine(small_config(), std::move(two));
+        Engine engine(fake_config(), std::move(two));
         std::vector<Fate> fates(chain == 0 ? 10000 : 2000);
         size_t n = 0;
         engine.run([&]() -> std::unique_ptr<Job> {
@@ -487,7 +195,7 @@ TEST(Engine, ManyRequestsOfUnknownLengthInAPoolThatIsTooSmall) {
             ASSERT_EQ(fates[i].n_ends, 1) << i;
             const int n_tokens = int(fates[i].tokens.size());
             const bool stopped = fates[i].tokens.back() % 500 == 1;
-            ASSERT_TRUE(stopped || prompt_length(int(i)) + n_tokens == small_config().max_context) << i;
+            ASSERT_TRUE(stopped || prompt_length(int(i)) + n_tokens == fake_config().max_context) << i;
             ASSERT_EQ(fates[i].tokens, expected_tokens(prompt_length(int(i)), n_tokens)) << i;
             ASSERT_EQ(int(fates[i].logit_positions.size()), i % 5 == 0 ? prompt_length(int(i)) : 0) << i;
         }
@@ -546,14 +254,14 @@ std::vector<std::unique_ptr<Replica>> one_fake(int chain, int max_sequences, int
 
 TEST(Engine, APrefixInCommonIsComputedOnce) {
     for (const int chain : {0, 1, 2, 3}) {
-        Engine engine(small_config(), one_fake(chain, 16, 400));
+        Engine engine(fake_config(), one_fake(chain, 16, 400));
         EXPECT_LE(computed_prompts(engine, some_ids(300), 40, 5), 300 + 40 * (5 + 31)) << "all start at once";
         EXPECT_LE(computed_prompts(engine, some_ids(300), 10, 7), 10 * (7 + 31)) << "and later ones find it";
     }
 }
 
 TEST(Engine, WhatFollowsAPromptIsAllThatIsComputed) {
-    Engine engine(small_config(), one_fake(1, 4, 400));
+    Engine engine(fake_config(), one_fake(1, 4, 400));
     std::vector<int> history = some_ids(5);
     for (int turn = 0; turn < 10; turn++) {
         const auto computed = computed_prompts(engine, history, 1, 0);
@@ -565,7 +273,7 @@ TEST(Engine, WhatFollowsAPromptIsAllThatIsComputed) {
 TEST(Engine, APrefixInAPoolThatIsTooSmallIsLeftAndComputedAgain) {
     for (const int chain : {0, 1, 2})
         for (const int n_pages : {26, 31, 45}) {
-            Engine engine(small_config(), one_fake(chain, 8, n_pages));
+            Engine engine(fake_config(), one_fake(chain, 8, n_pages));
             for (const int seed : {0, 1, 2, 0}) {
                 std::vector<int> common = some_ids(200 + seed);
                 common[0] = seed;
@@ -575,7 +283,7 @@ TEST(Engine, APrefixInAPoolThatIsTooSmallIsLeftAndComputedAgain) {
 }
 
 TEST(Engine, WhereLogitsAreWantedAllIsComputed) {
-    Engine engine(small_config(), one_fake(1, 8, 400));
+    Engine engine(fake_config(), one_fake(1, 8, 400));
     for (int round = 0; round < 2; round++) EXPECT_EQ(computed_prompts(engine, some_ids(200), 5, 9, true), 5 * 209);
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "checkpoint.h"
+#include "cpu/cpu_replica.h"
 #include "cpu/kernels.h"
 #include "forward_checks.h"
 #include "text_checks.h"
@@ -303,6 +304,30 @@ TEST(Forward, BatchedEqualsReferenceOnOtherGeometries) {
                     ASSERT_LE(largest_difference(want[i].logits[p], got[i].logits[p]), 2e-4)
                         << "request " << i << " position " << p;
         }
+}
+
+// Ctrl-C while a long prompt is read: not a layer more is computed, or on the reference path a token.
+TEST(Forward, AStepThatNobodyWantsEndsInItsMidst) {
+    const TinyModel tiny("mxfp4");
+    for (const bool reference : {false, true}) {
+        const auto replica = make_cpu_replica(tiny.model(), options_for(1, reference));
+        Batch batch;
+        PageTable pages;
+        for (int pos = 0; pos < 40; pos++) batch.tokens.push_back({pos, pos, 0});
+        for (int page = 0; page < pages_for(40); page++) {
+            pages.full.push_back(2 * page);
+            pages.sliding.push_back(2 * page + 1);
+        }
+        batch.seqs = {{0, &pages, true}};
+        batch.rows = {{39, false, true, {}}};
+        int n_asked = 0;
+        batch.unwanted = [&] { return ++n_asked == 2; };
+        batch.on_logits = [](int, const float*) { ADD_FAILURE() << "computed to its end"; };
+        replica->submit(batch);
+        StepResult result;
+        replica->collect(result);
+        EXPECT_EQ(n_asked, 2) << reference;
+    }
 }
 
 }  // namespace

@@ -18,15 +18,16 @@
 #include "bf16.h"
 #include "gpu/runtime.h"
 
-// One error policy for what only a bug or a broken device can cause: print the expression and stop.
-#define GPU_DIE(...)                                                                                                   \
-    (std::fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), std::fprintf(stderr, __VA_ARGS__), std::fputc('\n', stderr), \
-     std::abort())
-#define GPU_REQUIRE(cond) ((cond) ? (void)0 : GPU_DIE("requirement failed: %s", #cond))
-#define GPU_CHECK(expr)                                                                        \
+// What only a bug can cause: print the expression and stop.
+#define GPU_REQUIRE(cond) \
+    ((cond) ? (void)0     \
+            : (std::fprintf(stderr, "%s:%d: requirement failed: %s\n", __FILE__, __LINE__, #cond), std::abort()))
+// What a broken device can cause too: gpu::DeviceError, with the expression.
+#define GPU_CHECK(expr) GPU_CHECK_NAMED(#expr, expr)
+#define GPU_CHECK_NAMED(what, expr)                                                            \
     do {                                                                                       \
         const hipError_t gpu_status = (expr);                                                  \
-        if (gpu_status != hipSuccess) GPU_DIE("%s: %s", #expr, hipGetErrorString(gpu_status)); \
+        if (gpu_status != hipSuccess) gpu::device_failed(what, hipGetErrorString(gpu_status)); \
     } while (0)
 
 // kernel: a function, or a local variable that holds one (a template's arguments have commas). stream: gpu::Stream.
@@ -41,13 +42,15 @@
     do {                                                                                   \
         gpu::allow_lds(reinterpret_cast<const void*>(kernel), lds_bytes);                  \
         kernel<<<grid, block, lds_bytes, static_cast<hipStream_t>(stream)>>>(__VA_ARGS__); \
-        GPU_CHECK(hipGetLastError());                                                      \
+        GPU_CHECK_NAMED("launch of " #kernel " in " __FILE__, hipGetLastError());          \
     } while (0)
 #ifdef __CUDACC__
-#define GPU_LAUNCH_CHAINED(kernel, grid, block, lds_bytes, stream, ...)                                           \
-    do {                                                                                                          \
-        gpu::allow_lds(reinterpret_cast<const void*>(kernel), lds_bytes);                                         \
-        GPU_CHECK(launch_chained(kernel, grid, block, lds_bytes, static_cast<hipStream_t>(stream), __VA_ARGS__)); \
+#define GPU_LAUNCH_CHAINED(kernel, grid, block, lds_bytes, stream, ...)                                     \
+    do {                                                                                                    \
+        gpu::allow_lds(reinterpret_cast<const void*>(kernel), lds_bytes);                                   \
+        GPU_CHECK_NAMED(                                                                                    \
+            "launch of " #kernel " in " __FILE__,                                                           \
+            launch_chained(kernel, grid, block, lds_bytes, static_cast<hipStream_t>(stream), __VA_ARGS__)); \
     } while (0)
 #else
 #define GPU_LAUNCH_CHAINED GPU_LAUNCH

@@ -121,6 +121,9 @@ void add_device_memory_flags(CLI::App& app, Options& o) {
     app.add_flag("!--no-prefix-cache", o.prefix_cache, "Compute every prompt from its first token on");
     app.add_flag("!--no-graph", o.graphs, "GPU: launch every kernel by itself, also in steps seen before");
     app.add_flag("--sync", o.synchronous, "GPU: wait after every kernel, to see which one fails");
+    add_number(app, "--step-limit", "--step-limit", o.step_limit_s, 0.0f, 1e6f, "seconds, at least 0",
+               "GPU: one that does not end a step in N seconds is given up, and others go on with its\n"
+               "requests; 0: never (default 60)");
 }
 
 // The modes that each flag is for. With another mode it is an error: ignored, it would be taken for done.
@@ -315,6 +318,7 @@ EngineOptions engine_options(const Options& options, int max_sequences) {
     e.prefix_cache = options.prefix_cache;
     e.graphs = options.graphs;
     e.synchronous = options.synchronous;
+    e.step_limit_s = double(options.step_limit_s);
     e.profile = options.profile;
     e.cpu_isa = options.cpu_isa;
     e.reference = options.reference;

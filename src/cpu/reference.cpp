@@ -168,6 +168,7 @@ void Reference::collect(StepResult& result) {
     result.sampled.assign(batch.rows.size(), -1);
     size_t row = 0;  // rows are in the order of their tokens
     for (size_t t = 0; t < batch.tokens.size(); t++) {
+        if (batch.unwanted && batch.unwanted()) return;
         const Batch::Token& token = batch.tokens[t];
         Sequence& sequence = sequences_[size_t(batch.seqs[size_t(token.seq)].slot)];
         if (token.pos == 0) sequence.assign(model_.weights.layers.size(), {});

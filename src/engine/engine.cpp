@@ -1,10 +1,13 @@
-// engine.cpp: one thread a replica, each with its own scheduler, all taking jobs from the one source.
+// engine.cpp: one thread a replica, each with its own scheduler, all taking jobs from the one source; and one that
+// looks whether they come back.
 #include "engine.h"
 
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <new>
@@ -12,18 +15,12 @@
 
 #include "checkpoint.h"
 #include "cpu/cpu_replica.h"
+#include "engine/driver.h"
 #include "engine/gpus.h"
 #include "engine/job_queue.h"
-#include "engine/scheduler.h"
 #include "log.h"
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-// How long a replica that was idle waits for each further job before its first step, so that requests that come
-// together start together.
-constexpr std::chrono::milliseconds kGathering(2);
 
 // One line, of the exception in flight.
 std::string current_failure() {
@@ -38,114 +35,110 @@ std::string current_failure() {
     }
 }
 
+std::atomic<bool> any_left_behind{false};
+
 }  // namespace
+
+bool thread_left_behind() {
+    return any_left_behind;
+}
 
 struct Engine::Impl {
     Model model;  // its own copy: shares the mapping
     Config config;
-    std::vector<std::unique_ptr<Replica>> replicas;
-    std::vector<std::unique_ptr<Scheduler>> schedulers;  // of replicas: what is in their pages outlives a run
-    std::mutex mutex;                                    // guards what follows
+    std::vector<std::unique_ptr<Driver>> drivers;  // what is in their pages outlives a run
+    std::mutex mutex;                              // guards what follows
     EngineStats stats;
-    std::vector<bool> failed;  // of replicas
+    std::vector<bool> failed;  // of drivers
     std::string last_failure;
 
-    // What a replica's thread remembers from step to step.
-    struct Pace {
-        Clock::time_point since;  // the next step counts from: its submission, or the end of the step before
-        bool rested = true;       // there were no jobs before it
+    // One run().
+    struct Run {
+        JobQueue queue;
+        const std::function<void()>& interrupt;
+        int n_working = 0;  // threads that may still touch any of this; guarded by mutex
+        std::condition_variable ended;
     };
-
-    void count(const Scheduler& scheduler, const StepResult& result, const Pace& pace, Clock::time_point waited,
-               Clock::time_point done) {
-        const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
-        const std::lock_guard<std::mutex> lock(mutex);
-        const bool prefill = scheduler.prompt_tokens() > 0;
-        stats.prompt_tokens += scheduler.prompt_tokens();
-        stats.new_tokens += scheduler.new_tokens();
-        if (prefill) stats.prefill_new_tokens += scheduler.new_tokens();
-        (prefill ? stats.prefill_steps : stats.decode_steps) += 1;
-        (prefill ? stats.prefill_s : stats.decode_s) += seconds(done - pace.since);
-        (prefill ? stats.prefill_bytes : stats.decode_bytes) += result.bytes;
-        stats.host_s += seconds(waited - pace.since);
-        stats.host_wait_s += seconds(done - waited);
-        stats.device_s += result.busy_s;
-        if (!pace.rested) stats.device_idle_s += result.idle_s;
-    }
 
     int n_left() const { return int(std::count(failed.begin(), failed.end(), false)); }
 
-    // Takes jobs and submits steps until as many are in flight as may be, or nothing more can run. False: no job is
-    // left.
-    static bool feed(Replica& replica, Scheduler& scheduler, JobQueue& queue, Pace& pace) {
-        while (scheduler.steps_in_flight() < replica.capacity().steps_in_flight) {
-            queue.end_cancelled();
-            std::chrono::milliseconds patience(0);
-            scheduler.admit([&](QueuedJob& job) {
-                if (!scheduler.idle()) return queue.take(job, patience) == Supply::kJob;
-                patience = kGathering;
-                pace.rested = true;
-                return queue.take_idle(job) == Supply::kJob;
-            });
-            if (scheduler.idle()) return false;
-            if (scheduler.steps_in_flight() == 0) pace.since = Clock::now();
-            const Batch* const batch = scheduler.plan();
-            if (!batch) break;
-            replica.submit(*batch);
-        }
-        return true;
+    void take(std::vector<std::unique_ptr<Replica>> replicas, bool prefix_cache) {
+        for (auto& replica : replicas)
+            drivers.push_back(std::make_unique<Driver>(config, std::move(replica), prefix_cache));
+        failed.resize(drivers.size());
     }
 
-    // Steps until no job is left.
-    void drive(Replica& replica, Scheduler& scheduler, JobQueue& queue) {
-        StepResult result;
-        Pace pace;
-        while (feed(replica, scheduler, queue, pace)) {
-            const Clock::time_point waited = Clock::now();
-            replica.collect(result);
-            const Clock::time_point done = Clock::now();
-            scheduler.apply(result.sampled);
-            count(scheduler, result, pace, waited, done);
-            pace = {done, false};
-        }
-    }
-
-    void take(std::vector<std::unique_ptr<Replica>> made, bool prefix_cache) {
-        replicas = std::move(made);
-        failed.resize(replicas.size());
-        for (const auto& replica : replicas) {
-            Capacity capacity = replica->capacity();
-            capacity.keeps_pages = capacity.keeps_pages && prefix_cache;
-            schedulers.push_back(std::make_unique<Scheduler>(config, capacity));
-        }
-    }
-
-    // A replica's thread: drives it, and hands its jobs back if it fails.
-    void work(size_t index, JobQueue& queue, const std::function<void()>& interrupt) {
-        Scheduler& scheduler = *schedulers[index];
-        const int64_t reused_before = scheduler.reused_tokens(), put_back_before = scheduler.n_put_back();
-        try {
-            drive(*replicas[index], scheduler, queue);
+    // The jobs of a replica that has failed go back to the queue, or if there is no other, end.
+    void lose(size_t index, std::vector<QueuedJob> jobs, const std::string& why, Run& run) {
+        run.queue.put_back(std::move(jobs));  // first: the last to fail ends what is in the queue
+        bool others = true;
+        {
             const std::lock_guard<std::mutex> lock(mutex);
-            stats.reused_tokens += scheduler.reused_tokens() - reused_before;
-            stats.put_back += scheduler.n_put_back() - put_back_before;
-        } catch (...) {
-            const std::string why = current_failure();
-            bool others = true;
-            {
-                const std::lock_guard<std::mutex> lock(mutex);
-                failed[index] = true;
-                last_failure = why;
-                others = n_left() > 0;
-            }
-            queue.put_back(scheduler.give_up());
-            if (others) {
-                log_line("device {} has failed, and the others go on with its requests: {}", index, why);
-                return;
-            }
-            queue.abandon();
-            if (interrupt) interrupt();
+            failed[index] = true;
+            last_failure = why;
+            others = n_left() > 0;
         }
+        if (others) return log_line("a device has failed, and the others go on with its requests: {}", why);
+        run.queue.abandon();
+        if (run.interrupt) run.interrupt();
+    }
+
+    void end_work(Run& run) {
+        const std::lock_guard<std::mutex> lock(mutex);
+        run.n_working--;
+        run.ended.notify_all();
+    }
+
+    // A replica's thread.
+    void work(size_t index, Run& run) {
+        Driver& driver = *drivers[index];
+        try {
+            const auto count = [&](const EngineStats& step) {
+                const std::lock_guard<std::mutex> lock(mutex);
+                stats += step;
+            };
+            if (!driver.run(run.queue, count)) return;  // `run` may be gone
+        } catch (...) {
+            lose(index, driver.give_up(), current_failure(), run);
+        }
+        end_work(run);
+    }
+
+    // The shortest that a replica has; 0: none has one.
+    double step_limit_s() const {
+        double limit_s = 0;
+        for (const auto& driver : drivers)
+            if (driver->step_limit_s() > 0)
+                limit_s = limit_s > 0 ? std::min(limit_s, driver->step_limit_s()) : driver->step_limit_s();
+        return limit_s;
+    }
+
+    // Until no thread works any more: looks for replicas that do not come back.
+    void watch(Run& run) {
+        const double limit_s = step_limit_s();
+        std::unique_lock<std::mutex> lock(mutex);
+        const auto over = [&] { return run.n_working == 0; };
+        while (!run.ended.wait_for(lock, std::chrono::duration<double>(limit_s / 4), over)) {
+            lock.unlock();
+            for (size_t i = 0; i < drivers.size(); i++) {
+                auto jobs = drivers[i]->take_if_stuck(Driver::Clock::now());
+                if (!jobs) continue;
+                any_left_behind = true;
+                lose(i, std::move(*jobs),
+                     fmt::format("{}: step {} has not ended for {:g} s: it has stopped answering", drivers[i]->name(),
+                                 drivers[i]->n_steps(), drivers[i]->step_limit_s()),
+                     run);
+                end_work(run);
+            }
+            lock.lock();
+        }
+    }
+
+    // Engines that a stopped device belongs to. Their destructors might wait for it, and the thread that does wait
+    // still looks at them.
+    static std::vector<std::unique_ptr<Impl>>& left_behind() {
+        static auto* const all = new std::vector<std::unique_ptr<Impl>>();
+        return *all;
     }
 };
 
@@ -166,7 +159,11 @@ Engine::Engine(const Config& config, std::vector<std::unique_ptr<Replica>> repli
     impl_->take(std::move(replicas), /*prefix_cache=*/true);
 }
 
-Engine::~Engine() = default;
+Engine::~Engine() {
+    const auto& drivers = impl_->drivers;
+    if (std::any_of(drivers.begin(), drivers.end(), [](const auto& driver) { return driver->is_stuck(); }))
+        Impl::left_behind().push_back(std::move(impl_));
+}
 
 void Engine::run(const std::function<std::unique_ptr<Job>()>& next, const std::function<void()>& interrupt) {
     // An idle team of this thread's would make each of the replicas' barriers a system call (GCC bounds how many
@@ -174,25 +171,30 @@ void Engine::run(const std::function<std::unique_ptr<Job>()>& next, const std::f
     omp_pause_resource_all(omp_pause_hard);
     std::vector<size_t> left;
     int room = 0;
-    for (size_t i = 0; i < impl_->replicas.size(); i++) {
+    for (size_t i = 0; i < impl_->drivers.size(); i++) {
         if (impl_->failed[i]) continue;
         left.push_back(i);
-        room += impl_->replicas[i]->capacity().max_sequences;
+        room += impl_->drivers[i]->replica().capacity().max_sequences;
     }
     if (left.empty()) throw EngineFailure(impl_->last_failure);
-    JobQueue queue(room, int(left.size()));
+    const int n_left = int(left.size());
+    Impl::Run run{{room, n_left}, interrupt, n_left, {}};
     std::vector<std::thread> threads;
-    for (const size_t i : left) threads.emplace_back([&, i] { impl_->work(i, queue, interrupt); });
+    for (const size_t i : left) threads.emplace_back([&, i] { impl_->work(i, run); });
+    std::thread watchdog;
+    if (impl_->step_limit_s() > 0) watchdog = std::thread([&] { impl_->watch(run); });
 
     std::exception_ptr failure;
     try {
         for (std::unique_ptr<Job> job; (job = next());)
-            if (!queue.push(std::move(job))) break;
+            if (!run.queue.push(std::move(job))) break;
     } catch (...) {
         failure = std::current_exception();
     }
-    queue.close();
-    for (std::thread& thread : threads) thread.join();
+    run.queue.close();
+    if (watchdog.joinable()) watchdog.join();
+    for (size_t i = 0; i < threads.size(); i++)
+        impl_->drivers[left[i]]->is_stuck() ? threads[i].detach() : threads[i].join();
     if (impl_->n_left() == 0) throw EngineFailure(impl_->last_failure);
     if (failure) std::rethrow_exception(failure);
 }
@@ -200,12 +202,13 @@ void Engine::run(const std::function<std::unique_ptr<Job>()>& next, const std::f
 EngineStats Engine::stats() const {
     const std::lock_guard<std::mutex> lock(impl_->mutex);
     EngineStats stats = impl_->stats;
-    for (const auto& replica : impl_->replicas) add_ops(stats.ops, replica->ops());
+    for (const auto& driver : impl_->drivers)
+        if (!driver->is_stuck()) add_ops(stats.ops, driver->replica().ops());
     return stats;
 }
 
 std::string Engine::describe() const {
     std::string text;
-    for (const auto& replica : impl_->replicas) text += (text.empty() ? "" : "; ") + replica->describe();
+    for (const auto& driver : impl_->drivers) text += (text.empty() ? "" : "; ") + driver->name();
     return text;
 }

@@ -4,22 +4,38 @@
 
 #include "engine.h"
 
+namespace {
+
+// Calls f(a's, b's) for every sum but those of operations.
+template <class F>
+void for_all(EngineStats& a, const EngineStats& b, const F& f) {
+    f(a.prompt_tokens, b.prompt_tokens);
+    f(a.new_tokens, b.new_tokens);
+    f(a.prefill_steps, b.prefill_steps);
+    f(a.decode_steps, b.decode_steps);
+    f(a.prefill_s, b.prefill_s);
+    f(a.decode_s, b.decode_s);
+    f(a.reused_tokens, b.reused_tokens);
+    f(a.put_back, b.put_back);
+    f(a.prefill_new_tokens, b.prefill_new_tokens);
+    f(a.prefill_bytes, b.prefill_bytes);
+    f(a.decode_bytes, b.decode_bytes);
+    f(a.host_s, b.host_s);
+    f(a.host_wait_s, b.host_wait_s);
+    f(a.device_s, b.device_s);
+    f(a.device_idle_s, b.device_idle_s);
+}
+
+}  // namespace
+
+EngineStats& EngineStats::operator+=(const EngineStats& more) {
+    for_all(*this, more, [](auto& a, const auto& b) { a += b; });
+    add_ops(ops, more.ops);
+    return *this;
+}
+
 EngineStats& EngineStats::operator-=(const EngineStats& before) {
-    prompt_tokens -= before.prompt_tokens;
-    new_tokens -= before.new_tokens;
-    prefill_steps -= before.prefill_steps;
-    decode_steps -= before.decode_steps;
-    prefill_s -= before.prefill_s;
-    decode_s -= before.decode_s;
-    reused_tokens -= before.reused_tokens;
-    put_back -= before.put_back;
-    prefill_new_tokens -= before.prefill_new_tokens;
-    prefill_bytes -= before.prefill_bytes;
-    decode_bytes -= before.decode_bytes;
-    host_s -= before.host_s;
-    host_wait_s -= before.host_wait_s;
-    device_s -= before.device_s;
-    device_idle_s -= before.device_idle_s;
+    for_all(*this, before, [](auto& a, const auto& b) { a -= b; });
     for (size_t i = 0; i < std::min(ops.size(), before.ops.size()); i++) {
         ops[i].seconds -= before.ops[i].seconds;
         ops[i].bytes -= before.ops[i].bytes;

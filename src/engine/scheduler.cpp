@@ -288,14 +288,13 @@ void Scheduler::admit(const std::function<bool(QueuedJob&)>& next) {
 }
 
 std::vector<QueuedJob> Scheduler::give_up() {
+    const std::lock_guard<std::mutex> lock(running_);
     std::vector<QueuedJob> left;
     const auto add = [&](Sequence& s) {
         if (s.job) left.push_back({std::move(s.job), {s.ids.begin() + s.n_prompt, s.ids.end()}, s.logits_given});
     };
     for (const auto& sequence : active_) add(*sequence);
     for (const auto& sequence : waiting_) add(*sequence);
-    active_.clear();
-    waiting_.clear();
     return left;
 }
 
@@ -364,7 +363,8 @@ const Batch* Scheduler::plan() {
     }
     n_planned_++;
     step.batch.on_logits = [this, &step](int row, const float* row_logits) { logits(step, row, row_logits); };
-    step.batch.unwanted = [&step] {
+    step.batch.unwanted = [this, &step] {
+        const std::lock_guard<std::mutex> lock(running_);
         return std::all_of(step.sequences.begin(), step.sequences.end(),
                            [](const Sequence* sequence) { return !sequence->job || sequence->job->cancelled(); });
     };
@@ -372,6 +372,7 @@ const Batch* Scheduler::plan() {
 }
 
 void Scheduler::logits(const Step& step, int row, const float* logits) const {
+    const std::lock_guard<std::mutex> lock(running_);
     const Batch::Token& token = step.batch.tokens[size_t(step.batch.rows[size_t(row)].token)];
     Sequence& sequence = *step.sequences[size_t(token.seq)];
     if (!sequence.job || sequence.not_finite_at >= 0) return;

@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "engine/forecast.h"
@@ -30,7 +31,8 @@ class Scheduler {
     // What the oldest step in flight sampled (rows). Finished jobs get on_done; their pages are free as soon as no step
     // in flight holds tokens of theirs.
     void apply(const std::vector<int>& sampled);
-    // Everything that is not done, after a step that failed; the scheduler is of no use any more.
+    // Everything that is not done, after a step that failed or while one does not end; the scheduler is of no use any
+    // more. What of plan() is under way stays where it is, and hands nothing out.
     std::vector<QueuedJob> give_up();
 
     // Of the step of the last apply(): its prompts' tokens, and the sequences that got a token.
@@ -62,7 +64,7 @@ class Scheduler {
         bool put_back = false;      // will wait, once no step in flight holds tokens of it
         int n_awaited = 0;          // tokens that steps in flight sample
         int n_steps = 0;            // in flight that hold tokens of it
-        int last_step = 0;          // the number of the last one that samples
+        int64_t last_step = 0;      // the number of the last one that samples
         int logits_given = 0;       // positions of the prompt
         int not_finite_at = -1;     // the first position with such logits, if there is one
         bool in_prompt() const { return fed < n_given; }
@@ -111,7 +113,10 @@ class Scheduler {
     std::deque<std::unique_ptr<Sequence>> waiting_;
     bool full_ = false;       // nothing was freed since there was no room for the first of them
     std::deque<Step> steps_;  // in flight, oldest first
-    int n_planned_ = 0;
+    // Held where jobs may be touched while a step runs: it hands out logits in the replica's thread, and jobs are given
+    // up in another.
+    mutable std::mutex running_;
+    int64_t n_planned_ = 0;
     int prompt_tokens_ = 0, new_tokens_ = 0;
     int64_t n_accepted_ = 0, n_put_back_ = 0, n_reused_ = 0;
     int n_ended_ = 0;           // answers of which nobody knew how long they would be

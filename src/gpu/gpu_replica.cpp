@@ -36,6 +36,7 @@ class GpuReplica : public Replica {
     GpuReplica(const Model& model, const EngineOptions& options, const ReplicaPlan& plan)
         : config_(model.config),
           capacity_(plan.capacity),
+          synchronous_(options.synchronous),
           use_graphs_(options.graphs && !options.profile && !options.synchronous && gpu::graphs_supported()),
           sampled_(int64_t(capacity_.steps_in_flight) * capacity_.max_batch_tokens * int64_t(sizeof(int))),
           place_of_slot_(size_t(capacity_.max_sequences)) {
@@ -48,12 +49,16 @@ class GpuReplica : public Replica {
         }
         for (int i = 0; i < capacity_.steps_in_flight; i++)
             steps_.push_back(std::make_unique<Step>(config_, capacity_.max_batch_tokens));
+        std::string devices;
+        for (const auto& stage : stages_) devices += (devices.empty() ? "" : " and ") + std::to_string(stage->device());
+        description_ = fmt::format("GPU {}: {}, bf16, up to {} sequences", devices,
+                                   gpu::device_info(stages_[0]->device()).name, capacity_.max_sequences);
     }
 
     ~GpuReplica() override {
         for (const auto& stage : stages_) {  // links' copies may wait for them
-            gpu::set_device(stage->device());
-            gpu::synchronize(stage->stream());
+            gpu::try_set_device(stage->device());
+            gpu::leave(stage->stream());
         }
     }
 
@@ -65,15 +70,46 @@ class GpuReplica : public Replica {
         return sum;
     }
 
-    std::string describe() const override {
-        std::string devices;
-        for (const auto& stage : stages_) devices += (devices.empty() ? "" : " and ") + std::to_string(stage->device());
-        return fmt::format("GPU {}: {}, bf16, up to {} sequences", devices, gpu::device_info(stages_[0]->device()).name,
-                           capacity_.max_sequences);
-    }
+    std::string describe() const override { return description_; }
 
     void submit(const Batch& batch) override {
-        const int turn = n_submitted_++ % capacity_.steps_in_flight;
+        in_step(n_submitted_, [&] { launch(batch); });
+        n_submitted_++;
+    }
+
+    void collect(StepResult& result) override {
+        in_step(n_collected_, [&] { wait(result); });
+        n_collected_++;
+    }
+
+  private:
+    struct Step {
+        Step(const Config& config, int max_tokens) : input(config, max_tokens), done(gpu::make_event()) {}
+        ~Step() { gpu::destroy_event(done); }
+        StepInput input;
+        const gpu::Event done;
+        const Batch* batch = nullptr;
+        int64_t bytes = 0;
+    };
+
+    int turn_of(int64_t step) const { return int(step % capacity_.steps_in_flight); }
+
+    // A device's error says in which step it came to light, and in which operation, if in one.
+    template <class F>
+    void in_step(int64_t step, const F& part) const {
+        try {
+            part();
+        } catch (const gpu::DeviceError& e) {
+            std::string op;
+            for (const auto& stage : stages_)
+                if (*stage->running()) op = stage->running();
+            fail("GPU {}: step {}{}{}: {}{}", e.device, step, op.empty() ? "" : ", ", op, e.why,
+                 synchronous_ ? "" : "; the kernel may be an earlier one, which --sync would name");
+        }
+    }
+
+    void launch(const Batch& batch) {
+        const int turn = turn_of(n_submitted_);
         Step& step = *steps_[size_t(turn)];
         const StepShape shape = step.input.shape_of(batch, use_graphs_);
         const int first_place = turn * capacity_.max_batch_tokens;
@@ -92,8 +128,8 @@ class GpuReplica : public Replica {
             if (batch.rows[r].sample) place_of_slot_[size_t(seq_of(batch, r).slot)] = first_place + int(r);
     }
 
-    void collect(StepResult& result) override {
-        const int turn = n_collected_++ % capacity_.steps_in_flight;
+    void wait(StepResult& result) {
+        const int turn = turn_of(n_collected_);
         const Step& step = *steps_[size_t(turn)];
         const Batch& batch = *step.batch;
         gpu::set_device(stages_.back()->device());
@@ -111,16 +147,6 @@ class GpuReplica : public Replica {
         }
     }
 
-  private:
-    struct Step {
-        Step(const Config& config, int max_tokens) : input(config, max_tokens), done(gpu::make_event()) {}
-        ~Step() { gpu::destroy_event(done); }
-        StepInput input;
-        const gpu::Event done;
-        const Batch* batch = nullptr;
-        int64_t bytes = 0;
-    };
-
     // (steps in flight, max_batch_tokens), written and read by devices over the bus: there are few, and a copy would be
     // an operation of its own.
     int* sampled() const { return reinterpret_cast<int*>(sampled_.data()); }
@@ -129,19 +155,20 @@ class GpuReplica : public Replica {
 
     // The first stage reads what the last one samples, in steps at least steps_apart ago.
     void wait_for_tokens() {
-        const int ago = n_submitted_ - 1 - capacity_.steps_apart;
+        const int64_t ago = n_submitted_ - capacity_.steps_apart;
         if (stages_.size() == 1 || ago < 0) return;
-        gpu::wait_for(steps_[size_t(ago % capacity_.steps_in_flight)]->done, stages_[0]->stream());
+        gpu::wait_for(steps_[size_t(turn_of(ago))]->done, stages_[0]->stream());
     }
 
     const Config config_;
     const Capacity capacity_;
-    const bool use_graphs_;
+    const bool synchronous_, use_graphs_;
     const PinnedMemory sampled_;
     std::vector<std::unique_ptr<Stage>> stages_;
     std::vector<std::unique_ptr<Link>> links_;  // from stage i to stage i + 1
     std::vector<std::unique_ptr<Step>> steps_;  // take turns
-    int n_submitted_ = 0, n_collected_ = 0;
+    int64_t n_submitted_ = 0, n_collected_ = 0;
+    std::string description_;
     std::vector<int> place_of_slot_;  // of what is sampled, each slot's last token
 };
 

@@ -9,8 +9,8 @@ Link::Side::Side(int device_id, int64_t bytes) : device(device_id) {
 }
 
 Link::Side::~Side() {
-    gpu::set_device(device);
-    gpu::synchronize(stream);
+    gpu::try_set_device(device);
+    gpu::leave(stream);
     for (const gpu::Event event : {copied, ready}) gpu::destroy_event(event);
     gpu::destroy_stream(stream);
     buffer = {};

@@ -155,6 +155,7 @@ ReplicaPlan plan_replica(const Config& config, const WeightBytes& weights, const
     for (StagePlan& stage : plan.stages) stage.kv_bytes = pool_bytes(config_of(config, stage.span), plan.capacity);
     plan.capacity.steps_in_flight = steps_in_flight(n);
     plan.capacity.steps_apart = n;
+    plan.capacity.step_limit_s = options.step_limit_s;
     plan.capacity.max_prefill_tokens_beside_decode = kMaxPrefillBesideDecode;
     return plan;
 }

@@ -27,11 +27,15 @@ class OpTimer {
     void run(int op, const Work& work, gpu::Stream stream, F&& launch) {
         ops_[size_t(op)].bytes += work.bytes;
         ops_[size_t(op)].roof_seconds += roofs_.seconds(double(work.bytes + work.activations), work.flop);
+        running_ = ops_[size_t(op)].name.c_str();
         const gpu::Event begin = enabled_ ? mark(stream) : nullptr;
         launch();
         if (enabled_) pending_.push_back({op, begin, mark(stream)});
         if (synchronous_) wait(op, stream);
+        running_ = "";
     }
+    // The operation that is being launched, or that an exception has left; "" if there is none.
+    const char* running() const { return running_; }
     // A step is launched. collect(): the oldest such one is done on the device; adds up what it took.
     void end_step() { steps_.push_back(pending_.size()); }
     void collect();
@@ -45,6 +49,7 @@ class OpTimer {
     const bool enabled_, synchronous_;
     const Roofs roofs_;
     std::vector<EngineStats::Op> ops_;
+    const char* running_ = "";
     struct Pending {
         int op;
         gpu::Event begin, end;

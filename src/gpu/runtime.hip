@@ -38,6 +38,12 @@ hipGraphExec_t native_graph(gpu::Graph graph) {
 
 namespace gpu {
 
+void device_failed(const char* what, const char* status) {
+    int device = -1;
+    (void)hipGetDevice(&device);
+    throw DeviceError(device, std::string(what) + ": " + status);
+}
+
 int device_count() {
     int n = 0;
     if (hipGetDeviceCount(&n) == hipSuccess) return n;
@@ -47,6 +53,10 @@ int device_count() {
 
 void set_device(int device) {
     GPU_CHECK(hipSetDevice(device));
+}
+
+void try_set_device(int device) noexcept {
+    (void)hipSetDevice(device);
 }
 
 DeviceInfo device_info(int device) {
@@ -80,16 +90,16 @@ void* try_allocate(int64_t bytes) {
     (void)hipGetLastError();
     return nullptr;
 }
-void release(void* device_memory) {
-    GPU_CHECK(hipFree(device_memory));
+void release(void* device_memory) noexcept {
+    (void)hipFree(device_memory);
 }
 void* allocate_pinned(int64_t bytes) {
     void* p = nullptr;
     GPU_CHECK(hipHostMalloc(&p, size_t(bytes), hipHostMallocPortable));
     return p;
 }
-void release_pinned(void* host_memory) {
-    GPU_CHECK(hipHostFree(host_memory));
+void release_pinned(void* host_memory) noexcept {
+    (void)hipHostFree(host_memory);
 }
 
 void copy_to_device(void* device_to, const void* host_from, int64_t bytes, Stream stream) {
@@ -124,11 +134,14 @@ Stream make_stream() {
     GPU_CHECK(hipStreamCreateWithFlags(&stream, hipStreamNonBlocking));
     return stream;
 }
-void destroy_stream(Stream stream) {
-    GPU_CHECK(hipStreamDestroy(native(stream)));
+void destroy_stream(Stream stream) noexcept {
+    (void)hipStreamDestroy(native(stream));
 }
 void synchronize(Stream stream) {
     GPU_CHECK(hipStreamSynchronize(native(stream)));
+}
+void leave(Stream stream) noexcept {
+    (void)hipStreamSynchronize(native(stream));
 }
 
 Event make_event() {
@@ -136,8 +149,8 @@ Event make_event() {
     GPU_CHECK(hipEventCreate(&event));
     return event;
 }
-void destroy_event(Event event) {
-    GPU_CHECK(hipEventDestroy(native_event(event)));
+void destroy_event(Event event) noexcept {
+    (void)hipEventDestroy(native_event(event));
 }
 void record(Event event, Stream stream) {
     GPU_CHECK(hipEventRecord(native_event(event), native(stream)));
@@ -171,8 +184,8 @@ Graph end_capture(Stream stream) {
 void launch_graph(Graph graph, Stream stream) {
     GPU_CHECK(hipGraphLaunch(native_graph(graph), native(stream)));
 }
-void destroy_graph(Graph graph) {
-    GPU_CHECK(hipGraphExecDestroy(native_graph(graph)));
+void destroy_graph(Graph graph) noexcept {
+    (void)hipGraphExecDestroy(native_graph(graph));
 }
 
 // AMD gives a launch all the LDS there is; NVIDIA asks to be told of more than 48 KB, on each device. Some of these may

@@ -39,8 +39,8 @@ Stage::Stage(const Model& model, const EngineOptions& options, const StagePlan& 
 }
 
 Stage::~Stage() {
-    gpu::set_device(device_);
-    gpu::synchronize(stream_);
+    gpu::try_set_device(device_);
+    gpu::leave(stream_);
     for (const auto& [key, recorded] : graphs_)
         if (recorded.graph) gpu::destroy_graph(recorded.graph);
     gpu::destroy_stream(stream_);

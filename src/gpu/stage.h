@@ -32,6 +32,8 @@ class Stage {
     // The oldest step not collected is done.
     Timeline::Share collect();
     std::vector<EngineStats::Op> ops() const;
+    // Where an exception has left run(): the operation; "" anywhere else.
+    const char* running() const { return timer_.running(); }
 
   private:
     int64_t launch(const StepView& view, const Batch& batch);

@@ -37,8 +37,8 @@ class Timeline {
   private:
     using Step = std::array<gpu::Event, 2>;
     // Those in flight, and the one before them: they take turns.
-    Step& at(int step) { return steps_[size_t(step) % steps_.size()]; }
+    Step& at(int64_t step) { return steps_[size_t(step) % steps_.size()]; }
 
     std::vector<Step> steps_;
-    int n_begun_ = 0, n_collected_ = 0;
+    int64_t n_begun_ = 0, n_collected_ = 0;
 };

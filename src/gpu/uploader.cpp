@@ -56,7 +56,7 @@ int64_t uploaded_bytes(const Matrix& m) {
 Uploader::Buffer::Buffer(int64_t bytes) : pinned(bytes), raw(bytes, "weights' way in"), stream(gpu::make_stream()) {}
 
 Uploader::Buffer::~Buffer() {
-    gpu::synchronize(stream);
+    gpu::leave(stream);
     gpu::destroy_stream(stream);
 }
 

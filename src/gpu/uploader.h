@@ -32,7 +32,7 @@ class Uploader {
 
   private:
     struct Buffer {
-        Buffer(int64_t bytes);
+        explicit Buffer(int64_t bytes);
         ~Buffer();
         PinnedMemory pinned;
         DeviceMemory raw;

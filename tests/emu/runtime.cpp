@@ -34,6 +34,48 @@ int64_t memory_bytes() {
     return number_of_environment("EMU_MEMORY", kMemoryBytes);
 }
 
+// EMU_FAIL=1:rmsnorm:5: device 1 fails at its launch number 5, from 0, of kernels in a file of that name, and then at
+// everything. Launches are counted anew when the variable changes.
+class Fault {
+  public:
+    void launch(const emu::Site& site, int device) {
+        const std::lock_guard lock(mutex_);
+        if (!arm() || device != device_ || !std::strstr(site.file, file_.c_str())) return;
+        broken_ = broken_ || n_launched_++ == at_;
+        if (broken_) gpu::device_failed(site.kernel, "an emulated fault");
+    }
+    void call(const char* what, int device) {
+        const std::lock_guard lock(mutex_);
+        if (arm() && broken_ && device == device_) gpu::device_failed(what, "an emulated fault");
+    }
+
+  private:
+    // Whether there is one.
+    bool arm() {
+        const char* const text = std::getenv("EMU_FAIL");
+        if (text_ == (text ? text : "")) return !text_.empty();
+        text_ = text ? text : "";
+        broken_ = false;
+        n_launched_ = 0;
+        char file[32] = "";
+        if (!text_.empty() && std::sscanf(text, "%d:%31[a-z_]:%d", &device_, file, &at_) != 3) {
+            std::fprintf(stderr, "EMU_FAIL: expected device:file:number, found \"%s\"\n", text);
+            std::abort();
+        }
+        file_ = file;
+        return !text_.empty();
+    }
+
+    std::mutex mutex_;
+    std::string text_, file_;
+    int device_ = 0, at_ = 0, n_launched_ = 0;
+    bool broken_ = false;
+};
+Fault& fault() {
+    static Fault f;
+    return f;
+}
+
 struct Block {
     int64_t bytes;
     int device;
@@ -135,6 +177,7 @@ std::map<char*, int64_t> emu::device_memory() {
 }
 
 emu::OnDevice::OnDevice(const Site& site, void* stream) {
+    fault().launch(site, current_device);
     if (n_devices() == 1) return;
     lock_ = std::unique_lock(memory().mutex);
     if (stream && static_cast<Queue*>(stream)->device != current_device)
@@ -145,6 +188,10 @@ emu::OnDevice::OnDevice(const Site& site, void* stream) {
 
 namespace gpu {
 
+void device_failed(const char* what, const char* status) {
+    throw DeviceError(current_device, std::string(what) + ": " + status);
+}
+
 int device_count() {
     return n_devices();
 }
@@ -152,6 +199,11 @@ int device_count() {
 void set_device(int device) {
     if (device < 0 || device >= n_devices()) die("no such device");
     current_device = device;
+    fault().call("set_device", device);
+}
+
+void try_set_device(int device) noexcept {
+    if (device >= 0 && device < n_devices()) current_device = device;
 }
 
 DeviceInfo device_info(int device) {
@@ -183,7 +235,7 @@ void* try_allocate(int64_t bytes) {
     return p;
 }
 
-void release(void* device_memory) {
+void release(void* device_memory) noexcept {
     if (!device_memory) return;
     const auto lock = open_all();
     const auto found = memory().blocks.find(static_cast<char*>(device_memory));
@@ -197,16 +249,18 @@ void* allocate_pinned(int64_t bytes) {
     return std::malloc(size_t(bytes));
 }
 
-void release_pinned(void* host_memory) {
+void release_pinned(void* host_memory) noexcept {
     std::free(host_memory);
 }
 
 void copy_to_device(void* device_to, const void* host_from, int64_t bytes, Stream) {
+    fault().call("copy_to_device", current_device);
     const auto lock = open_for(device_to);
     if (bytes > 0) std::memcpy(device_to, host_from, size_t(bytes));
 }
 
 void copy_to_host(void* host_to, const void* device_from, int64_t bytes, Stream) {
+    fault().call("copy_to_host", current_device);
     const auto lock = open_for(device_from);
     if (bytes > 0) std::memcpy(host_to, device_from, size_t(bytes));
 }
@@ -240,21 +294,26 @@ void fill(void* device_memory, int byte, int64_t bytes, Stream) {
 Stream make_stream() {
     return new Queue{current_device};
 }
-void destroy_stream(Stream stream) {
+void destroy_stream(Stream stream) noexcept {
     delete static_cast<Queue*>(stream);
 }
-void synchronize(Stream) {}
+void synchronize(Stream) {
+    fault().call("synchronize", current_device);
+}
+void leave(Stream) noexcept {}
 
 Event make_event() {
     return new Clock::time_point;
 }
-void destroy_event(Event event) {
+void destroy_event(Event event) noexcept {
     delete static_cast<Clock::time_point*>(event);
 }
 void record(Event event, Stream) {
     *static_cast<Clock::time_point*>(event) = Clock::now();
 }
-void wait_for(Event) {}
+void wait_for(Event) {
+    fault().call("wait_for", current_device);
+}
 void wait_for(Event, Stream) {}
 float elapsed_ms(Event from, Event to) {
     const auto time = *static_cast<Clock::time_point*>(to) - *static_cast<Clock::time_point*>(from);
@@ -272,7 +331,7 @@ Graph end_capture(Stream) {
     return nullptr;
 }
 void launch_graph(Graph, Stream) {}
-void destroy_graph(Graph) {}
+void destroy_graph(Graph) noexcept {}
 
 void allow_lds(const void*, size_t) {}
 

@@ -28,6 +28,7 @@ class Devices {
 EngineOptions chain_options(int n_gpus, int gpus_per_replica) {
     EngineOptions options;
     options.gpu = true;
+    options.step_limit_s = 0;  // emulated ones take as long as they take
     options.precision = Precision::kBF16;
     options.max_sequences = 4;
     options.max_request_positions = 1000;

@@ -14,6 +14,7 @@ namespace {
 EngineOptions gpu_options(int max_sequences) {
     EngineOptions options;
     options.gpu = true;
+    options.step_limit_s = 0;  // emulated ones take as long as they take
     options.precision = Precision::kBF16;
     options.max_sequences = max_sequences;
     options.max_request_positions = 1000;

@@ -1,0 +1,59 @@
+// driver.h: what the thread of one replica does: takes jobs, plans, submits and collects until no job is left; and how
+// another thread takes the jobs from a replica that never comes back from a call.
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/job_queue.h"
+#include "engine/scheduler.h"
+#include "replica.h"
+
+class Driver {
+  public:
+    using Clock = std::chrono::steady_clock;
+
+    Driver(const Config& config, std::unique_ptr<Replica> replica, bool prefix_cache);
+
+    // Steps until no job is left, and gives `count` what each of them adds. False: the jobs were taken away meanwhile,
+    // and nothing that this thread was lent may be touched any more. Throws what the replica does.
+    bool run(JobQueue& queue, const std::function<void(const EngineStats&)>& count);
+    // All jobs that are not done, after run() has thrown: the replica is not asked for anything any more.
+    std::vector<QueuedJob> give_up();
+
+    // From another thread: if a call of the replica's has lasted longer than a step may, takes its jobs away for good.
+    std::optional<std::vector<QueuedJob>> take_if_stuck(Clock::time_point now);
+    bool is_stuck() const { return stuck_; }
+    double step_limit_s() const { return replica_->capacity().step_limit_s; }
+
+    const Replica& replica() const { return *replica_; }
+    const std::string& name() const { return name_; }
+    int64_t n_steps() const { return n_steps_; }  // collected so far
+
+  private:
+    // What it remembers from step to step.
+    struct Pace {
+        Clock::time_point since;  // the next step counts from: its submission, or the end of the step before
+        bool rested = true;       // there were no jobs before it
+        int64_t n_reused = 0, n_put_back = 0;
+    };
+
+    void call(std::unique_lock<std::mutex>& lock, const std::function<void()>& of_replica);
+    bool feed(std::unique_lock<std::mutex>& lock, JobQueue& queue, Pace& pace);
+    EngineStats step_stats(const StepResult& result, Pace& pace, Clock::time_point waited, Clock::time_point done);
+
+    const Config config_;
+    const std::unique_ptr<Replica> replica_;
+    const std::string name_;
+    Scheduler scheduler_;
+    // Held by the replica's thread whenever it is neither in a call of the replica's nor waiting for a job.
+    std::mutex mutex_;
+    std::optional<Clock::time_point> called_;  // when the call began that it is in
+    std::atomic<bool> stuck_{false};
+    std::atomic<int64_t> n_steps_{0};
+};
