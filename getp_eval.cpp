@@ -11,15 +11,16 @@
 #include "log.h"
 #include "options.h"
 #include "profile.h"
+#include "report.h"
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// "done/total, tok/s, time left", rewritten in place. Not thread-safe.
+// "done/total, tok/s, time left, in flight, KV in use", rewritten in place. Not thread-safe.
 class ProgressLine {
   public:
-    explicit ProgressLine(int64_t total) : total_(total) {}
+    ProgressLine(int64_t total, const Engine& engine) : total_(total), engine_(engine) {}
 
     void update(int64_t n_done, int64_t n_tokens) {
         const Clock::time_point now = Clock::now();
@@ -32,11 +33,15 @@ class ProgressLine {
             const auto left = int64_t(seconds / double(n_done) * double(total_ - n_done));
             text += fmt::format(", {}:{:02}:{:02} left", left / 3600, left / 60 % 60, left % 60);
         }
+        const EngineLoad load = engine_.load();
+        text += fmt::format(", {} in flight, {}% of KV cache", load.in_flight,
+                            100 * load.pages_in_use / std::max<int64_t>(load.n_pages, 1));
         log_status("{}", text);
     }
 
   private:
     const int64_t total_;  // -1: not known
+    const Engine& engine_;
     const Clock::time_point start_ = Clock::now();
     Clock::time_point last_ = start_;
 };
@@ -44,7 +49,8 @@ class ProgressLine {
 // Writes answers as they come, in order of the requests in the text format, and counts.
 class Results : public ResultSink {
   public:
-    Results(const Options& options, const Model& model, RequestReader& reader, LineWriter& out, Verifier* verifier)
+    Results(const Options& options, const Model& model, const Engine& engine, RequestReader& reader, LineWriter& out,
+            Verifier* verifier)
         : input_(options.input),
           model_name_(model.path),
           is_text_(reader.is_text()),
@@ -52,11 +58,11 @@ class Results : public ResultSink {
           reader_(reader),
           out_(out),
           verifier_(verifier),
-          progress_(reader.total()) {}
+          progress_(reader.total(), engine) {}
 
     void on_token() override {
         const std::lock_guard<std::mutex> lock(mutex_);
-        progress_.update(n_ok_ + n_failed_, ++n_tokens_);
+        progress_.update(report_.n_ok + report_.n_failed, ++n_tokens_);
     }
 
     void on_answer(const Request& request, Answer answer) override {
@@ -66,12 +72,14 @@ class Results : public ResultSink {
 
         const std::lock_guard<std::mutex> lock(mutex_);
         if (answer.error.empty()) {
-            n_ok_++;
-            n_prompt_ += answer.n_prompt;
-            n_generated_ += int64_t(answer.ids.size());
-            hash_ += hash;
+            report_.n_ok++;
+            report_.n_prompt += answer.n_prompt;
+            report_.n_generated += int64_t(answer.ids.size());
+            if (!answer.ids.empty()) report_.first_token_s.push_back(float(answer.first_token_s));
+            report_.request_s.push_back(float(answer.request_s));
+            report_.hash += hash;
         } else {
-            n_failed_++;
+            report_.n_failed++;
             log_repeated("failed requests", "{}:{}: {}", input_, request.line, answer.error);
         }
         is_text_ ? lines_.add(request.index, std::move(line)) : write(std::move(line));
@@ -81,24 +89,9 @@ class Results : public ResultSink {
     // A disk that is full, say: what is computed now would be lost.
     bool cancelled() const override { return out_.failed(); }
 
-    // After the run, on stderr.
-    void print_report(const GetpRun& run, const EngineStats& engine) const {
-        log_clear_status();
-        log_counts();
-        const double busy_s = engine.prefill_s + engine.decode_s;
-        const double gb = double(engine.prefill_bytes + engine.decode_bytes) * 1e-9;
-        log_line("requests: {} ok, {} failed", n_ok_, n_failed_);
-        log_line("tokens: {} in prompts, {} of them reused, {} generated", n_prompt_, engine.reused_tokens,
-                 n_generated_);
-        log_line("warm-up (s): {:f}", run.warm_up_s);
-        log_line("elapsed (s): {:f}", run.inference_s);
-        log_line("achieved throughput TPS (tok/s): {:f}",
-                 run.inference_s > 0 ? double(n_generated_) / run.inference_s : 0.0);
-        log_line("weights and KV cache read (GB/s): {:.2f}", busy_s > 0 ? gb / busy_s : 0.0);
-        log_line("run hash: {:016x}", hash_);
-    }
-
-    bool any_failed() const { return n_failed_ > 0; }
+    // After the run; its times are the caller's to add.
+    const Report& report() const { return report_; }
+    bool any_failed() const { return report_.n_failed > 0; }
     int64_t n_written() const { return n_written_; }
 
   private:
@@ -124,8 +117,8 @@ class Results : public ResultSink {
     InOrder<std::string> lines_{[this](std::string line) { write(std::move(line)); }};
     InOrder<std::vector<int>> ids_{[this](const std::vector<int>& ids) { verify(ids); }};
     ProgressLine progress_;
-    int64_t n_ok_ = 0, n_failed_ = 0, n_prompt_ = 0, n_tokens_ = 0, n_generated_ = 0, n_written_ = 0;
-    uint64_t hash_ = 0;
+    Report report_;
+    int64_t n_tokens_ = 0, n_written_ = 0;
 };
 
 // The summary of --verify on stderr; false if anything differs. Lines that `all` requests leave over differ too.
@@ -137,12 +130,32 @@ bool print_verification(const Options& options, const Verifier& verifier) {
     return verifier.n_equal() == n && !lines_left;
 }
 
+// The report of a run that is over, on stderr and in --report's file.
+void report(Report report, const GetpRun& run, const Model& model, LineWriter* file, bool profile) {
+    report.load_s = run.load_s;
+    report.warm_up_s = run.warm_up_s;
+    report.inference_s = run.inference_s;
+    report.devices = finish(run);
+    log_clear_status();
+    log_counts();
+    print_report(report);
+    EngineStats total;
+    for (const DeviceStats& device : report.devices) total += device.stats;
+    if (profile) print_profile(total);
+    if (!file) return;
+    file->write(report_json(report, model));
+    file->finish();
+}
+
 }  // namespace
 
 int getp(const Options& options, const Model& model) {
     if (options.input.empty()) fail("--input: expected a file of requests, found none");
     if (options.output.empty()) fail("--output: expected a file for the answers, found none");
-    LineWriter out(options, model);  // first: while the engine is made, nobody waits for an error
+    // First: while the engine is made, nobody waits for an error.
+    LineWriter out("--output", options.output, options, model);
+    std::optional<LineWriter> report_file;
+    if (!options.report.empty()) report_file.emplace("--report", options.report, options, model);
 
     const TextCodec codec(model, options.tokenizer);
     RequestReader reader(options, model.config, codec, Purpose::kAnswer);
@@ -156,7 +169,7 @@ int getp(const Options& options, const Model& model) {
     GetpRun run = warm_up(model, engine);
     log_line("{}", run.engine->describe());
 
-    Results results(options, model, reader, out, verifier ? &*verifier : nullptr);
+    Results results(options, model, *run.engine, reader, out, verifier ? &*verifier : nullptr);
     RequestIntake requests(reader);
     const auto next = [&] {
         out.check();
@@ -165,16 +178,16 @@ int getp(const Options& options, const Model& model) {
     try {
         inference(
             run, next, [&] { reader.interrupt(); }, codec, results);
-    } catch (const EngineFailure&) {
-        log_clear_status();
+    } catch (const EngineFailure& e) {
+        Report broken_off = results.report();
+        broken_off.error = e.what();
+        report(std::move(broken_off), run, model, report_file ? &*report_file : nullptr, options.profile);
         log_line("answers written before the last device failed: {}", results.n_written());
         throw;
     }
     out.check();
 
-    const EngineStats stats = finish(run);
-    results.print_report(run, stats);
-    if (options.profile) print_profile(stats);
+    report(results.report(), run, model, report_file ? &*report_file : nullptr, options.profile);
     const bool verified = !verifier || print_verification(options, *verifier);
     out.finish();
     const std::string missing = requests.missing(options.input, results.n_written());

@@ -27,9 +27,10 @@ GetpRun warm_up(const Model& model, const EngineOptions& options) {
     GetpRun run;
     const auto start = std::chrono::steady_clock::now();
     run.engine = std::make_unique<Engine>(model, options);
+    run.load_s = seconds_since(start);
     std::unique_ptr<Job> job = std::make_unique<WarmUpJob>();
     run.engine->run([&] { return std::move(job); });
-    run.warm_up = run.engine->stats();
+    run.warm_up = run.engine->stats_by_device();
     run.warm_up_s = seconds_since(start);
     return run;
 }
@@ -46,12 +47,17 @@ void inference(GetpRun& run, const std::function<std::optional<Request>()>& next
         }
         return nullptr;
     };
-    run.engine->run(next_job, interrupt);
+    try {
+        run.engine->run(next_job, interrupt);
+    } catch (const EngineFailure&) {
+        run.inference_s = seconds_since(start);
+        throw;
+    }
     run.inference_s = seconds_since(start);
 }
 
-EngineStats finish(const GetpRun& run) {
-    EngineStats stats = run.engine->stats();
-    stats -= run.warm_up;
-    return stats;
+std::vector<DeviceStats> finish(const GetpRun& run) {
+    std::vector<DeviceStats> devices = run.engine->stats_by_device();
+    for (size_t i = 0; i < devices.size(); i++) devices[i].stats -= run.warm_up[i].stats;
+    return devices;
 }

@@ -113,6 +113,18 @@ struct EngineStats {
 // Adds what others say of the same operations, in the same order.
 void add_ops(std::vector<EngineStats::Op>& sum, const std::vector<EngineStats::Op>& more);
 
+// One replica's.
+struct DeviceStats {
+    std::string name;  // as it describes itself
+    EngineStats stats;
+};
+
+// What runs at this moment, over all replicas.
+struct EngineLoad {
+    int64_t in_flight = 0;                  // requests
+    int64_t pages_in_use = 0, n_pages = 0;  // of the KV cache
+};
+
 class Replica;
 
 // No replica is left to run jobs.
@@ -139,6 +151,8 @@ class Engine {
     void run(const std::function<std::unique_ptr<Job>()>& next, const std::function<void()>& interrupt = {});
 
     EngineStats stats() const;
+    std::vector<DeviceStats> stats_by_device() const;
+    EngineLoad load() const;       // from any thread, a job's functions too
     std::string describe() const;  // "CPU, 2 threads, AVX-512, f32, 1.2 GB KV": one line for the log
 
   private:

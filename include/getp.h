@@ -10,8 +10,8 @@
 
 struct GetpRun {
     std::unique_ptr<Engine> engine;
-    EngineStats warm_up;  // what the engine had done before inference
-    double warm_up_s = 0;
+    std::vector<DeviceStats> warm_up;  // what the engine had done before inference
+    double load_s = 0, warm_up_s = 0;  // warm_up_s: with load_s
     double inference_s = 0;
 };
 
@@ -26,4 +26,4 @@ void inference(GetpRun& run, const std::function<std::optional<Request>()>& next
                const std::function<void()>& interrupt, const TextCodec& codec, ResultSink& sink);
 
 // What the engine did in inference.
-EngineStats finish(const GetpRun& run);
+std::vector<DeviceStats> finish(const GetpRun& run);

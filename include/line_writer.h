@@ -1,4 +1,4 @@
-// line_writer.h: the file of answers that --output names.
+// line_writer.h: files of lines: the answers that --output names, the report that --report does.
 #pragma once
 #include <memory>
 #include <string>
@@ -17,7 +17,8 @@ KeptFiles kept_files(const Options& options, const Model& model);
 // threads call it, so a failure is remembered instead of thrown. See base/output_file.h.
 class LineWriter {
   public:
-    LineWriter(const Options& options, const Model& model);  // throws Error
+    // flag names it in errors. Throws Error.
+    LineWriter(const std::string& flag, const std::string& path, const Options& options, const Model& model);
     ~LineWriter();
     LineWriter(const LineWriter&) = delete;
     LineWriter& operator=(const LineWriter&) = delete;

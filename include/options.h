@@ -20,6 +20,7 @@ struct Options : RequestOptions {
     std::string output;             // -o: getp and score write here; "" is stdout for score
     int max_in_flight = 0;          // -b; 0: 32 on the CPU, 4096 on a GPU
     bool profile = false;           // -f
+    std::string report;             // --report: getp's figures go there, as JSON
     std::string verify;             // -v: getp compares its token ids with those in this file
     int n_gpus = 0;                 // -g N: 0 is all
     std::vector<int> gpus;          // -g LIST: which ones; empty: the first n_gpus

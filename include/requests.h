@@ -161,6 +161,7 @@ struct Answer {
     int n_reasoning = 0;   // kChat: ids of the analysis, without its header
     std::vector<int> ids;  // all that was generated, a stop id included
     Finish finish = Finish::kStop;
+    double first_token_s = 0, request_s = 0;  // since the request was read: its first token, all of it
     // Text ends before a stop string or stop id. Other special tokens stand in a completion by name.
     std::string content;    // kCompletion: the text; kChat: what is for the user to read
     std::string reasoning;  // kChat: the analysis

@@ -99,7 +99,8 @@ void parse_gpus(Options& o, const std::string& text) {
 void add_gpu_flags(CLI::App& app, Options& o) {
     app.add_option_function<std::string>(
            "-g,--gpus", [&o](const std::string& text) { parse_gpus(o, text); },
-           "How many GPUs, 0: all (default); or which ones: 0,2 and so on")
+           "How many GPUs, 0: all (default); or which ones: 0,2 and so on, of those that\n"
+           "HIP_, ROCR_ or CUDA_VISIBLE_DEVICES leave, which Slurm's --gres sets")
         ->type_name("N|LIST");
     add_number(app, "--gpus-per-replica", "--gpus-per-replica", o.gpus_per_replica, 1, kMostGpus,
                "an integer of at least 1",
@@ -142,6 +143,7 @@ constexpr struct {
     {"--requests", kGetp | kScore, "; -T is the temperature"},
     {"--in-flight", kGetp | kScore, ""},
     {"--verify", kGetp, ""},
+    {"--report", kGetp, ""},
     {"--raw", kGenerate, ""},
     {"--chat", kGetp, "; -m chat is the mode"},
     {"--strict-fields", kGetp | kScore, ""},
@@ -216,6 +218,7 @@ void add_flags_of_requests(CLI::App& app, Options& o, bool& no_reasoning) {
     add_gpu_flags(app, o);
     add_choice(app, "-f,--profile", "--profile", o.profile, {{"0", false}, {"1", true}},
                "1, or alone: print where the time went");
+    app.add_option("--report", o.report, "getp: write what the run did and took here, as JSON")->type_name("PATH");
     app.add_option("-v,--verify", o.verify, "getp: compare the token ids with this file's")->type_name("PATH");
     app.add_flag("--raw", o.raw, "generate: continue the text as it stands, without the chat format");
     app.add_flag("--chat", o.chat_template, "getp, text format: each line is a user's message, not raw text");

@@ -20,9 +20,8 @@ KeptFiles kept_files(const Options& options, const Model& model) {
     return kept;
 }
 
-LineWriter::LineWriter(const Options& options, const Model& model)
-    : file_(std::make_unique<OutputFile>("--output", options.output, kept_files(options, model),
-                                         OutputFile::Use::kAppend)) {}
+LineWriter::LineWriter(const std::string& flag, const std::string& path, const Options& options, const Model& model)
+    : file_(std::make_unique<OutputFile>(flag, path, kept_files(options, model), OutputFile::Use::kAppend)) {}
 
 LineWriter::~LineWriter() = default;
 

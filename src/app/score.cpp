@@ -154,7 +154,7 @@ class ScoreJob : public Job {
 
 int score(const Options& options, const Model& model) {
     if (options.input.empty()) fail("--input: expected a file of requests, found none");
-    LineWriter out(options, model);
+    LineWriter out("--output", options.output, options, model);
     KeptFiles kept = kept_files(options, model);
     kept.add_open(out.fd(), "--output's");
     LogitsFile logits_file(options.logits, kept, model.config.vocab_size);

@@ -95,6 +95,8 @@ bool Driver::run(JobQueue& queue, const std::function<void(const EngineStats&)>&
         const Clock::time_point done = Clock::now();
         n_steps_++;
         scheduler_.apply(result.sampled);
+        in_flight_ = scheduler_.in_flight();
+        pages_in_use_ = scheduler_.pages_in_use();
         count(step_stats(result, pace, waited, done));
         pace.since = done;
         pace.rested = false;

@@ -34,6 +34,9 @@ class Driver {
     const Replica& replica() const { return *replica_; }
     const std::string& name() const { return name_; }
     int64_t n_steps() const { return n_steps_; }  // collected so far
+    // After the last step.
+    int in_flight() const { return in_flight_; }
+    int pages_in_use() const { return pages_in_use_; }
 
   private:
     // What it remembers from step to step.
@@ -56,4 +59,5 @@ class Driver {
     std::optional<Clock::time_point> called_;  // when the call began that it is in
     std::atomic<bool> stuck_{false};
     std::atomic<int64_t> n_steps_{0};
+    std::atomic<int> in_flight_{0}, pages_in_use_{0};
 };

@@ -48,8 +48,8 @@ struct Engine::Impl {
     Config config;
     std::vector<std::unique_ptr<Driver>> drivers;  // what is in their pages outlives a run
     std::mutex mutex;                              // guards what follows
-    EngineStats stats;
-    std::vector<bool> failed;  // of drivers
+    std::vector<EngineStats> stats;                // of drivers
+    std::vector<bool> failed;
     std::string last_failure;
 
     // One run().
@@ -65,6 +65,7 @@ struct Engine::Impl {
     void take(std::vector<std::unique_ptr<Replica>> replicas, bool prefix_cache) {
         for (auto& replica : replicas)
             drivers.push_back(std::make_unique<Driver>(config, std::move(replica), prefix_cache));
+        stats.resize(drivers.size());
         failed.resize(drivers.size());
     }
 
@@ -95,7 +96,7 @@ struct Engine::Impl {
         try {
             const auto count = [&](const EngineStats& step) {
                 const std::lock_guard<std::mutex> lock(mutex);
-                stats += step;
+                stats[index] += step;
             };
             if (!driver.run(run.queue, count)) return;  // `run` may be gone
         } catch (...) {
@@ -199,12 +200,31 @@ void Engine::run(const std::function<std::unique_ptr<Job>()>& next, const std::f
     if (failure) std::rethrow_exception(failure);
 }
 
-EngineStats Engine::stats() const {
+std::vector<DeviceStats> Engine::stats_by_device() const {
     const std::lock_guard<std::mutex> lock(impl_->mutex);
-    EngineStats stats = impl_->stats;
-    for (const auto& driver : impl_->drivers)
-        if (!driver->is_stuck()) add_ops(stats.ops, driver->replica().ops());
-    return stats;
+    std::vector<DeviceStats> all;
+    for (size_t i = 0; i < impl_->drivers.size(); i++) {
+        const Driver& driver = *impl_->drivers[i];
+        all.push_back({driver.name(), impl_->stats[i]});
+        if (!driver.is_stuck()) add_ops(all.back().stats.ops, driver.replica().ops());
+    }
+    return all;
+}
+
+EngineStats Engine::stats() const {
+    EngineStats sum;
+    for (const DeviceStats& device : stats_by_device()) sum += device.stats;
+    return sum;
+}
+
+EngineLoad Engine::load() const {
+    EngineLoad sum;
+    for (const auto& driver : impl_->drivers) {
+        sum.in_flight += driver->in_flight();
+        sum.pages_in_use += driver->pages_in_use();
+        sum.n_pages += driver->replica().capacity().n_pages;
+    }
+    return sum;
 }
 
 std::string Engine::describe() const {

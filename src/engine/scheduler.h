@@ -35,6 +35,8 @@ class Scheduler {
     // more. What of plan() is under way stays where it is, and hands nothing out.
     std::vector<QueuedJob> give_up();
 
+    int in_flight() const { return int(active_.size()); }  // requests
+    int pages_in_use() const { return pool_.n_pages() - pool_.n_free(); }
     // Of the step of the last apply(): its prompts' tokens, and the sequences that got a token.
     int prompt_tokens() const { return prompt_tokens_; }
     int new_tokens() const { return new_tokens_; }

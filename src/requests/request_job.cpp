@@ -1,5 +1,6 @@
 // request_job.cpp: one request while it runs: collects its tokens and the text that they spell.
 #include <algorithm>
+#include <chrono>
 
 #include "requests.h"
 #include "requests/stop_scanner.h"
@@ -23,6 +24,7 @@ class RequestJob : public Job {
     }
 
     bool on_token(int id) override {
+        if (answer_.ids.empty()) answer_.first_token_s = seconds_since_read();
         answer_.ids.push_back(id);
         sink_.on_token();
         if (!tokenizer_) return true;
@@ -46,6 +48,7 @@ class RequestJob : public Job {
         else
             content_.feed(utf8_.finish());
         answer_.finish = finish;
+        answer_.request_s = seconds_since_read();
         answer_.content = content_.text() + (request_.include_stop ? content_.found_stop() : "");
         if (parser_) collect_messages();
         sink_.on_answer(request_, std::move(answer_));
@@ -58,6 +61,8 @@ class RequestJob : public Job {
     }
 
   private:
+    double seconds_since_read() const { return std::chrono::duration<double>(Clock::now() - read_).count(); }
+
     // False: the answer ends here.
     bool add(const HarmonyParser::Delta& delta) {
         if (delta.audience == Audience::kReader) add_content(delta);
@@ -94,6 +99,8 @@ class RequestJob : public Job {
         }
     }
 
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point read_ = Clock::now();
     Request request_;
     const Tokenizer* const tokenizer_;  // null: ids are all that is wanted, or all there can be
     std::optional<HarmonyParser> parser_;
