@@ -80,4 +80,21 @@ TEST(PagePool, EveryPageCanBeTaken) {
     EXPECT_TRUE(pool.find(ids_from(0, 128), 4, 0).full.empty());
 }
 
+TEST(PagePool, BlocksOfEqualHashAreToldApart) {
+    PagePool pool(40, [](int64_t, const int*) { return uint64_t(7); });
+    std::vector<std::vector<int>> prompts;
+    std::vector<PageTable> kept;
+    for (const int first : {0, 1000, 0, 2000}) prompts.push_back(ids_from(first, 96));
+    prompts[2][40] = 5;  // its first block is that of the first prompt
+    for (const std::vector<int>& ids : prompts) kept.push_back(fill(pool, ids));
+    for (const size_t i : {size_t(0), size_t(1), size_t(3)}) {
+        const PageTable found = pool.find(prompts[i], 3, 0);
+        EXPECT_EQ(found.full, kept[i].full) << i;
+        for (const int page : found.full) pool.release(page);
+    }
+    const PageTable shared = pool.find(prompts[2], 3, 0);
+    EXPECT_EQ(shared.full, (std::vector<int>{kept[0].full[0], kept[2].full[1], kept[2].full[2]}));
+    EXPECT_TRUE(pool.find(ids_from(3000, 96), 3, 0).full.empty());
+}
+
 }  // namespace

@@ -11,12 +11,6 @@ namespace {
 
 constexpr int64_t kStart = -1;  // before the first block
 
-uint64_t hash_of(int64_t before, const int* ids) {
-    uint64_t hash = mix64(uint64_t(before));
-    for (int i = 0; i < kPagePositions; i++) hash = mix64(hash ^ uint64_t(ids[i]));
-    return hash;
-}
-
 // The first page that holds a position that the token after n_blocks sees.
 int first_seen(int n_blocks, int window) {
     return std::max(0, n_blocks * kPagePositions - window + 1) / kPagePositions;
@@ -24,7 +18,13 @@ int first_seen(int n_blocks, int window) {
 
 }  // namespace
 
-PagePool::PagePool(int n_pages) : pages_(size_t(n_pages)), free_(size_t(n_pages)) {
+uint64_t PagePool::hash_of(int64_t before, const int* ids) {
+    uint64_t hash = mix64(uint64_t(before));
+    for (int i = 0; i < kPagePositions; i++) hash = mix64(hash ^ uint64_t(ids[i]));
+    return hash;
+}
+
+PagePool::PagePool(int n_pages, Hash hash) : hash_(hash), pages_(size_t(n_pages)), free_(size_t(n_pages)) {
     std::iota(free_.rbegin(), free_.rend(), 0);  // taken from the back: the smallest comes first
 }
 
@@ -66,7 +66,7 @@ void PagePool::forget(int page) {
 }
 
 PagePool::Blocks::iterator PagePool::look_up(int64_t before, const int* ids) {
-    const auto [begin, end] = blocks_.equal_range(hash_of(before, ids));
+    const auto [begin, end] = blocks_.equal_range(hash_(before, ids));
     for (auto it = begin; it != end; ++it)
         if (it->second.before == before && std::equal(ids, ids + kPagePositions, it->second.ids.begin())) return it;
     return blocks_.end();
@@ -88,7 +88,7 @@ void PagePool::keep(const std::vector<int>& ids, int n_blocks, const PageTable& 
         if (block == blocks_.end()) {
             Block fresh{n_blocks_++, before, {}};
             std::copy(first, first + kPagePositions, fresh.ids.begin());
-            block = blocks_.emplace(hash_of(before, first), fresh);
+            block = blocks_.emplace(hash_(before, first), fresh);
         }
         index(block, &Block::full, table.full[size_t(b)]);
         const int sliding = b - table.first_sliding_page;

@@ -12,7 +12,10 @@
 // in it, until it is taken for something else, the least recently used first.
 class PagePool {
   public:
-    explicit PagePool(int n_pages);
+    // Of kPagePositions ids and the number of the block before them. Blocks whose hashes are equal are told apart.
+    using Hash = uint64_t (*)(int64_t before, const int* ids);
+    explicit PagePool(int n_pages, Hash hash = hash_of);
+    static uint64_t hash_of(int64_t before, const int* ids);
 
     int n_pages() const { return int(pages_.size()); }
     int n_free() const { return int(free_.size() + left_.size()); }
@@ -46,6 +49,7 @@ class PagePool {
     void share(int page);
     void forget(int page);
 
+    const Hash hash_;
     std::vector<Page> pages_;
     std::vector<int> free_;
     std::list<int> left_;  // indexed and held by nobody, the first to go first
