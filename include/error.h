@@ -1,7 +1,7 @@
-// error.h: one kind of failure that a user can mend, and what main() does with it.
+// error.h: failures that a user can mend, and exit codes.
 //
 // Bad usage or input throws Error with one line that names the file, the field, what was expected and what was found;
-// main() prints it and exits with kExitUsage. Broken promises between our own functions are asserts, not Errors.
+// main() prints it and exits with kExitUsage. A bug of ours is an assert, not an Error.
 #pragma once
 #include <fmt/core.h>
 

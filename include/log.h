@@ -1,22 +1,22 @@
 // log.h: all that goes to stderr: lines, a progress line, reasoning while it streams.
 //
-// The log is never worth the work. Nothing here throws, ends the process or waits for more than a moment: a terminal
-// that has gone, a full disk, a closed stream or a reader that sleeps costs the log and not the answers. Text comes
-// from strangers, so control characters are shown as such: a line stays one line, and none drives the terminal.
+// Nothing here throws, ends the process or waits for more than a moment: a terminal that has gone, a full disk, a
+// closed stream or a reader that sleeps costs log lines and no answers. Text may come from strangers, so control
+// characters are spelled out: a line stays one line, and none drives the terminal.
 #pragma once
 #include <fmt/core.h>
 
 #include <string_view>
 
-// First thing in main(). Opens something unusable in place of streams that the caller closed: else a file of ours would
-// become stdout or stderr. Writes to them still fail. If a reader goes away, write() fails instead of a signal.
+// First thing in main(). Fills streams that the caller closed, so that no file of ours becomes stdout or stderr;
+// writing to them still fails. If a reader goes away, write() fails and no signal comes.
 void prepare_streams();
 
 void log_formatted(fmt::string_view format, fmt::format_args args) noexcept;
 void log_formatted(const char* kind, fmt::string_view format, fmt::format_args args) noexcept;
 void log_formatted_status(fmt::string_view format, fmt::format_args args) noexcept;
 
-// One line; the newline is added. What is too long for a line is cut.
+// One line; adds the newline, cuts what is too long.
 template <class... Args>
 void log_line(fmt::format_string<Args...> format, Args&&... args) noexcept {
     log_formatted(format, fmt::make_format_args(args...));
@@ -27,10 +27,10 @@ template <class... Args>
 void log_repeated(const char* kind, fmt::format_string<Args...> format, Args&&... args) noexcept {
     log_formatted(kind, format, fmt::make_format_args(args...));
 }
-// Says how many lines of each kind were not shown, and starts counting anew. At the end of a run.
+// At the end of a run: says how many lines of each kind were not shown, and starts counting anew.
 void log_counts() noexcept;
 
-// A line that the next one replaces, for progress; nothing where stderr is no terminal that can do that.
+// A line of progress, which the next one replaces; nothing unless stderr is a terminal that can do that.
 template <class... Args>
 void log_status(fmt::format_string<Args...> format, Args&&... args) noexcept {
     log_formatted_status(format, fmt::make_format_args(args...));

@@ -1,8 +1,8 @@
 // cgroup.cpp: a group's limits are files in its folder, and a process obeys those of all folders above it too.
 //
 // Version 2 has one tree, version 1 a tree for each kind of limit; a machine may have both, and hold memory in the
-// older one. Inside a container the path that the kernel names may not exist, because the container sees its own group
-// as the root: folders that are not there are passed over, and the root is looked at always.
+// older one. A container sees its own group as the root, so the path that the kernel names may not exist in it: missing
+// folders are passed over, and the root is always read.
 #include "base/cgroup.h"
 
 #include <algorithm>

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string>
 
-// Memory that may still be used, page cache counted as free, by the strictest of the groups that this one is in;
-// INT64_MAX: no limit. `root` stands before /proc and /sys.
+// Memory that the strictest of this process's groups still allows, page cache counted as free; INT64_MAX: no limit.
+// `root` stands before /proc and /sys.
 int64_t cgroup_memory_left(const std::string& root = "");
 
 // CPUs' worth of time that may be used; 0: no limit.

@@ -1,4 +1,4 @@
-// foreign_file.cpp: how files begin that are often given in place of a model.
+// foreign_file.cpp: the first bytes of files that are often given in place of a model.
 #include "base/foreign_file.h"
 
 #include <algorithm>
@@ -43,7 +43,7 @@ constexpr struct {
     {257, "ustar"sv, "a tar archive", kUnpack},
 };
 
-constexpr size_t kLooked = 4096;  // bytes of the file that tell what it is
+constexpr size_t kLooked = 4096;  // bytes of the file that are looked at
 constexpr size_t kShown = 60;     // of its text
 
 std::string_view beginning(std::string_view content) {

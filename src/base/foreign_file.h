@@ -1,5 +1,4 @@
-// foreign_file.h: recognises what people give in place of a model's file by its first bytes, and says what to do: more
-// help than the byte at which a reader fails.
+// foreign_file.h: recognises, by its first bytes, a file given in place of a model's, and says what to do instead.
 #pragma once
 #include <string>
 #include <string_view>

@@ -19,11 +19,11 @@ bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-// 0 if the number is too small for a double, an infinity or the largest if it is too large.
+// A number too small for a double becomes 0, one too large an infinity or the largest double.
 double parse_number(std::string_view text) {
     double value = 0;
     if (std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc()) return value;
-    std::istringstream stream{std::string(text)};  // out of range either way, which from_chars does not tell
+    std::istringstream stream{std::string(text)};  // out of range; from_chars does not say at which end
     stream.imbue(std::locale::classic());
     return stream >> value || std::abs(value) < 1 ? value : std::numeric_limits<double>::infinity();
 }

@@ -1,7 +1,7 @@
 // json.h: reads JSON from outside in place: a value is a piece of the text, and no tree is built.
 //
-// All of the text is checked once; after that, a read costs only what it looks at. So whatever the text holds, memory
-// stays small and time grows with its length.
+// All of the text is checked once; after that, a read costs only what it looks at. Memory stays small whatever the text
+// holds, and time grows with its length.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -25,8 +25,8 @@ class Json {
     // Only for values of the type that each is named after.
     bool boolean() const { return text_[0] == 't'; }
     double number() const;
-    std::optional<int64_t> integer()
-        const;  // of a number; none if it is not whole or too large. 64, 64.0 and 6.4e1 are
+    // Of a number; none if it is not whole (64.0 and 6.4e1 are) or too large.
+    std::optional<int64_t> integer() const;
     std::string string() const;
     int64_t size() const;  // of an array or object: counted anew each time
     bool empty() const { return size() == 0; }
@@ -59,7 +59,7 @@ class Json {
 constexpr int kMaxJsonDepth = 64;
 
 // All of `text` as one value, RFC 8259 to the letter. Throws Error, which names `name` and the byte: not UTF-8, not
-// JSON, nested deeper than `max_depth`, a number too large for a double. The same key twice is for the reader of an
+// JSON, nested deeper than `max_depth`, a number too large for a double. Equal keys are left to the reader of an
 // object.
 Json parse_json(std::string_view text, const std::string& name, int max_depth = kMaxJsonDepth);
 Json parse_json(std::string&&, const std::string&, int = 0) = delete;  // the values would outlive their text

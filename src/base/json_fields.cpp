@@ -8,7 +8,7 @@
 
 namespace {
 
-// Of objects that are read field by field. Wider ones are gone through member by member.
+// Only of objects whose fields are looked up by name.
 constexpr size_t kMaxKeys = 1000;
 
 }  // namespace

@@ -1,4 +1,4 @@
-// log.cpp: stderr as a place that may fail: every write is bounded in time and length, and its failure is nobody's.
+// log.cpp: writes to stderr, each limited in time and length. One that fails loses its text and stops nothing.
 #include "log.h"
 
 #include <fcntl.h>
@@ -31,8 +31,8 @@ constexpr const char* kEraseLine = "\r\x1b[K";
 constexpr const char* kDim = "\x1b[2m";
 constexpr const char* kPlain = "\x1b[0m";
 
-// A pipe or terminal opened once more has an O_NONBLOCK of its own; to set it on fd 2 would set it for the shell too.
-// Where that cannot be done, and for files, fd 2 itself.
+// A pipe or terminal, opened again: this descriptor has an O_NONBLOCK of its own, while fd 2 shares it with the shell.
+// fd 2 itself for files, and where opening fails.
 class Descriptor {
   public:
     Descriptor() {
@@ -164,13 +164,13 @@ class Log {
     std::map<std::string, int64_t> counts_;
 };
 
-// Lives on after main(), for whoever still has something to say.
+// Never destroyed: threads may log after main().
 Log& the_log() {
     static Log* const log = new Log;
     return *log;
 }
 
-// For want of memory, or of anything else, there is no line.
+// A line that cannot be made, for lack of memory say, is lost.
 template <class F>
 void quietly(const F& f) noexcept {
     const int saved = errno;

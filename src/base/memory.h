@@ -4,8 +4,7 @@
 #include <string>
 
 // Bytes that the system, or a stricter container, can still give. Page cache counts as free, and so do a model's mapped
-// files, in memory or not. `root` stands before /proc
-// and /sys.
+// files, in memory or not. `root` stands before /proc and /sys.
 int64_t available_memory_bytes(const std::string& root = "");
 
 // What ulimit -v and -d let this process still map; INT64_MAX: no limit. Files mapped already are no part of it.

@@ -40,5 +40,6 @@ bool interleave_memory(const std::vector<int>& nodes) {
     unsigned long mask[kMaxNodes / kWordBits] = {};
     for (const int node : nodes)
         if (node < kMaxNodes) mask[node / kWordBits] |= 1UL << node % kWordBits;
-    return syscall(SYS_set_mempolicy, kInterleave, mask, kMaxNodes + 1) == 0;  // it takes one bit less than it is told
+    return syscall(SYS_set_mempolicy, kInterleave, mask, kMaxNodes + 1) ==
+           0;  // Linux reads one bit less than it is told
 }

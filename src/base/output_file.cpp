@@ -79,7 +79,7 @@ int64_t write_all(int fd, int64_t n_bytes, int& error, WriteSome write_some) {
 }  // namespace
 
 void KeptFiles::add(const struct stat& file, const std::string& whose) {
-    // Many read /dev/null and write it too.
+    // /dev/null may be read and written in one run.
     if (S_ISREG(file.st_mode) || S_ISFIFO(file.st_mode)) whose_.emplace(std::pair(file.st_dev, file.st_ino), whose);
 }
 
@@ -175,7 +175,7 @@ void OutputFile::begin() {
     });
 }
 
-// The first failure is the one to tell.
+// Only the first failure is reported.
 void OutputFile::fail_with(int error) {
     int none = 0;
     error_.compare_exchange_strong(none, error);
@@ -197,7 +197,7 @@ void OutputFile::append(std::string_view text) {
         return;
     }
     fail_with(error);
-    // Half a line may look like an answer. Unless somebody else has written behind it, it is taken back.
+    // Half a line may look like an answer: it is cut off again, unless somebody else has written behind it.
     if (known && done > 0 && lseek(fd_, 0, SEEK_CUR) == file.st_size && ftruncate(fd_, file.st_size - done) != 0)
         size_ += done;
 }
@@ -222,7 +222,7 @@ void OutputFile::check() const {
     if (failed()) fail("{}: cannot write: {}", name_, describe(error_));
 }
 
-// What another program may have done to the file meanwhile. It opens no files: what is written and synced is there.
+// Throws Error if another program has changed, moved or replaced the file meanwhile.
 void OutputFile::check_unchanged() const {
     struct stat open_file {
     }, named{};

@@ -1,4 +1,4 @@
-// staged_output.cpp: temporary names, their removal when a signal comes, and the renames that end it all.
+// staged_output.cpp: temporary names, their removal when a signal comes, and the final renames.
 #include "base/staged_output.h"
 
 #include <fcntl.h>
@@ -27,7 +27,7 @@ constexpr int64_t kMaxIoBytes = int64_t(1) << 30;
 constexpr int kMaxSlots = 32;  // an export has about ten temporary names at once
 constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
 
-// What the handler removes: plain memory, as it may allocate nothing and lock nothing.
+// What the signal handler removes, in plain memory: a handler may neither allocate nor lock.
 struct Slot {
     std::atomic<bool> used{false};
     char path[PATH_MAX];
@@ -37,7 +37,7 @@ std::mutex slots_mutex;  // of those who fill and empty slots
 int n_used = 0;
 struct sigaction before[std::size(kSignals)];
 
-// Files, then the directories that they were in; then the signal does what it would have done.
+// Removes files, then the directories that they were in; then the signal ends the program as usual.
 void remove_temporaries(int signal) {
     for (Slot& slot : slots)
         if (slot.used) unlink(slot.path);
@@ -47,7 +47,7 @@ void remove_temporaries(int signal) {
     raise(signal);
 }
 
-// Signals that the user has had ignored (nohup), or that somebody else handles, stay as they are.
+// Leaves signals alone that are ignored (nohup) or have a handler.
 void install_handler() {
     struct sigaction ours {};
     ours.sa_handler = remove_temporaries;

@@ -1,4 +1,4 @@
-// staged_output.h: files and directories that are written under another name and get their own when they are complete.
+// staged_output.h: files and directories that are written under another name and get their own once complete.
 //
 // The other name stands beside the final one and cannot be guessed, so nobody can have put a link there. The unfinished
 // file is removed when the work fails, and when SIGINT, SIGTERM or SIGHUP ends the program.
@@ -18,7 +18,7 @@ void check_free(const std::string& path, Existing existing);
 // The same for a directory: there may be an empty one.
 void check_free_directory(const std::string& path);
 
-// A path that goes away with this object, or with a process that one of the three signals ends.
+// A path that is removed with this object, or when one of the three signals ends the process.
 class TemporaryPath {
   public:
     explicit TemporaryPath(const std::string& path);  // need not exist yet

@@ -23,7 +23,7 @@ Utf8 utf8_next(std::string_view text, size_t* length) {
 size_t utf8_valid_prefix(std::string_view text) {
     size_t i = 0;
     while (i < text.size()) {
-        if (static_cast<signed char>(text[i]) > 0) {  // most of most texts
+        if (static_cast<signed char>(text[i]) > 0) {  // ASCII, most of most texts
             i++;
             continue;
         }

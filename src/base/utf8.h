@@ -1,4 +1,4 @@
-// utf8.h: the little of UTF-8 that the project needs.
+// utf8.h: UTF-8, as far as the project needs it.
 #pragma once
 #include <cstdint>
 #include <string>

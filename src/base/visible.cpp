@@ -1,4 +1,4 @@
-// visible.cpp: spells out what a terminal would obey.
+// visible.cpp: spells out the characters that a terminal would obey.
 #include "base/visible.h"
 
 #include <fmt/core.h>
