@@ -14,18 +14,18 @@ struct OpenOptions {
     bool swap_legacy_embeddings = false;  // legacy .bin: some exporters wrote unembedding before embedding
 };
 
-// The folder of a model, "openai/gpt-oss-20b", in the cache that Hugging Face's tools download to ($HF_HUB_CACHE, else
-// $HF_HOME/hub, else huggingface/hub in $XDG_CACHE_HOME or ~/.cache): the snapshot that refs/main names, else the
-// newest. Nothing if it is not there; *looked_in becomes the folder that was looked for. Downloads nothing.
+// The snapshot of a model, "openai/gpt-oss-20b", in the cache of Hugging Face's tools ($HF_HUB_CACHE, else
+// $HF_HOME/hub, else huggingface/hub in $XDG_CACHE_HOME or ~/.cache): the one that refs/main names, else the newest.
+// Nothing if it is not there; *looked_in becomes the folder that was looked for. Downloads nothing.
 std::optional<std::string> find_in_hub_cache(const std::string& model_id, std::string* looked_in);
 
-// `path`: a file or directory; a directory that holds nothing but the model's one; a file of a snapshot; a model's
-// folder in the cache of Hugging Face's tools; or, if there is nothing by that name, a model that find_in_hub_cache()
-// finds. Maps the checkpoint and checks every size, offset, dtype and shape against the config; reads no weights, so it
-// takes milliseconds. Throws Error.
+// `path`: a checkpoint's file or directory, or the directory above it; a file of a snapshot; a model's folder in the
+// cache of Hugging Face's tools; or, if nothing has that name, a model that find_in_hub_cache() finds. Maps the
+// checkpoint and checks every size, offset, dtype and shape against the config; reads no weights, so it takes
+// milliseconds. Throws Error.
 Model open_model(const std::string& path, const OpenOptions& options = {});
 
-// Reads what open_model leaves unread: no MXFP4 scale may be 255, the NaN of E8M0. Throws Error with the tensor's name.
+// Throws Error, with the tensor's name, if an MXFP4 scale is 255, the NaN of E8M0. open_model() reads no scales.
 void check_scales(const Model& model);
 
 // Reads the uncached parts of the model's files, front to back; page faults would read them in small pieces in random
@@ -50,7 +50,7 @@ struct ExportOptions {
     ExportKind kind = ExportKind::kContainer;
     std::string tokenizer_path;  // "": the one that belongs to the model, if any
     bool overwrite = false;      // a file of that name is replaced
-    std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;  // called now and then; may be empty
+    std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;  // may be empty
     std::function<void(const std::string& line)> note;  // what could not be taken along; may be empty
 };
 

@@ -1,4 +1,4 @@
-// check_scales.cpp: the one pass over data that a checkpoint needs before use: 1/17 of the experts' bytes.
+// check_scales.cpp: the only pass over data before use: the scales, 1/17 of the experts' bytes.
 #include <algorithm>
 #include <cstring>
 

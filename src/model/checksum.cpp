@@ -1,4 +1,4 @@
-// checksum.cpp: xxHash's streaming interface, compiled in: no library is needed at run time.
+// checksum.cpp: xxHash's streaming interface, compiled in so that no library is needed at run time.
 #include "model/checksum.h"
 
 #include <fmt/core.h>

@@ -6,8 +6,7 @@
 
 #include "model.h"
 
-// Bounds of what is taken from a file. No product of a tensor's dimensions, layers and 4 bytes exceeds 2^62 within
-// them.
+// Bounds of what is taken from a file. Within them no tensor's dimensions · layers · 4 bytes exceed 2^62.
 constexpr int kMaxVocab = 1 << 24;
 constexpr int kMaxDim = 1 << 17;  // hidden and intermediate
 constexpr int kMaxLayers = 1 << 10;
@@ -32,13 +31,12 @@ struct HuggingFaceConfig {
     std::string quantization;      // the method that quantization_config names: "mxfp4"; "": it names none
 };
 
-// `text` is JSON, `file` names the source in errors. All of these throw Error.
+// All of these throw Error. `text` is JSON, `file` names the source in errors.
 HuggingFaceConfig read_huggingface_config(std::string_view text, const std::string& file);
 Config read_original_config(std::string_view text, const std::string& file);
 // The fields that both name alike; all others have their defaults.
 Config read_dimensions(const JsonFields& config);
-// Positions that the RoPE of a model can do: all that an original config says, and the least that a legacy header
-// means.
+// Positions that a model's RoPE can do: an original config says no more than that, a legacy header means at least that.
 int original_context(const Config& config);
 // The ids in generation_config.json, if it has any, replace those of config.json; its sampling becomes
 // config.sampling.
@@ -60,7 +58,7 @@ double yarn_attention_factor(double factor, double weight = 1);
 // small to have them: a made-up id would cut answers short.
 std::vector<int> published_stop_ids(int vocab_size);
 
-// What must hold between fields. `file` names the source.
+// Checks what must hold between fields. `file` names the source.
 void check_config(const Config& config, const std::string& file);
 // Before writing a kind that lacks fields of Config: throws Error unless these have the published models' values.
 // `kind` is the kind's name, for the error.

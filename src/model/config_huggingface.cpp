@@ -30,7 +30,7 @@ void read_yarn(const JsonFields& f, Config& c) {
         float(f.number_or("attention_factor", attention_factor, kMinAttentionFactor, kMaxAttentionFactor));
 }
 
-// `rope_scaling` beside `rope_theta` up to transformers 4, `rope_parameters` with the theta inside from 5 on.
+// transformers 4 writes `rope_scaling` beside `rope_theta`, 5 writes `rope_parameters` with the theta inside.
 void read_rope(const JsonFields& f, Config& c) {
     c.rope_original_context = c.max_context;  // plain RoPE, if nothing else is said
     const char* key = f.either("rope_parameters", "rope_scaling");
@@ -64,7 +64,7 @@ void read_layers(const JsonFields& f, Config& c) {
     }
 }
 
-// One id, a list of ids, or none. Ids outside the vocabulary, which could never come, are left out.
+// One id, a list of ids, or none. Leaves out ids outside the vocabulary, which can never come.
 bool read_stop_ids(const JsonFields& f, Config& c) {
     const char* kKey = "eos_token_id";
     const Json* ids = f.find(kKey);
@@ -91,7 +91,7 @@ void check_architecture(const JsonFields& f) {
     f.wrong("model_type", "\"gpt_oss\"");
 }
 
-// What the config says about it; the tensors decide. MLX has a field of its own.
+// The quantization by name, for errors: the tensors decide. MLX has a field of its own.
 std::string read_quantization(const JsonFields& f) {
     if (f.has("quantization") && !f.has("quantization_config")) return "MLX";
     if (!f.has("quantization_config")) return "";

@@ -1,5 +1,5 @@
-// config_original.cpp: the flat config.json of OpenAI's `original/` directory. It says nothing of the norm's epsilon,
-// the layer pattern or SwiGLU's alpha, which are constants of the model, nor of stop ids.
+// config_original.cpp: the flat config.json of OpenAI's `original/` directory. It lacks the norm's epsilon, the layer
+// pattern and SwiGLU's alpha, which are as published, and stop ids.
 #include <nlohmann/json.hpp>
 
 #include "base/json_fields.h"

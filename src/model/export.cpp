@@ -12,7 +12,7 @@ bool is_directory(ExportKind kind) {
     return kind == ExportKind::kHuggingFace || kind == ExportKind::kDequantised || kind == ExportKind::kOriginal;
 }
 
-// Before the work, which may take an hour: the destination is nothing that the model is read from, and free.
+// Before work that may take an hour: the destination must be free and no file of the model.
 void check_destination(const Model& model, const std::string& out_path, const ExportOptions& options) {
     KeptFiles kept;
     for (const std::string& path : paths_of(model, options.tokenizer_path)) kept.add(path, "the source's");
@@ -25,7 +25,7 @@ DType stored_dtype(const NamedTensor& tensor) {
     return tensor.experts ? tensor.experts->first.dtype : tensor.matrices[0]->dtype;
 }
 
-// f16 stays f16: bf16 holds next to none of its values.
+// f16 stays f16: bf16 lacks most of its values.
 DType output_dtype(const NamedTensor& tensor, bool as_bf16) {
     const DType stored = stored_dtype(tensor);
     return as_bf16 && stored != DType::kF16 ? DType::kBF16 : stored;

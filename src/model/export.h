@@ -6,7 +6,7 @@
 #include "model/safetensors.h"
 #include "model/tensor_stream.h"
 
-// Counts bytes and tells the user.
+// Counts bytes and reports them.
 class Progress {
   public:
     Progress(const ExportOptions& options, int64_t total_bytes) : options_(options), total_(total_bytes) {}
@@ -20,7 +20,7 @@ class Progress {
     int64_t done_ = 0, total_;
 };
 
-Existing existing(const ExportOptions& options);  // what may be at the destination
+Existing existing(const ExportOptions& options);  // whether a file there may be replaced
 
 // A tensor of a safetensors file to be written.
 struct OutputTensor {

@@ -1,6 +1,6 @@
 // export_container.cpp: writes this project's .bin.
 //
-// The metadata stands before the data and has its checksums in it, so the source is read twice.
+// The checksums stand before the data, in the metadata, so the source is read twice.
 #include <nlohmann/json.hpp>
 
 #include "error.h"
@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kAlignment = 64;  // of each tensor in the file: a cache line
 
-// The format allows no holes between tensors, so what aligns the next one is a tensor too.
+// The format allows no gaps between tensors, so padding is a tensor too.
 std::vector<OutputTensor> aligned(const std::vector<OutputTensor>& tensors) {
     std::vector<OutputTensor> out;
     int64_t offset = 0;
@@ -33,7 +33,7 @@ std::vector<OutputTensor> aligned(const std::vector<OutputTensor>& tensors) {
     return out;
 }
 
-// What a container carries of a tokenizer; "" if there is none, and that is told.
+// The tokenizer as a container carries it; "", and a note, if there is none.
 std::string serialized_tokenizer(const Model& model, const ExportOptions& options) {
     if (!options.tokenizer_path.empty()) return Tokenizer::for_model(model, options.tokenizer_path).serialize();
     if (!model.tokenizer_data.empty()) return model.tokenizer_data;

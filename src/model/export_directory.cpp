@@ -36,7 +36,7 @@ std::string tokenizer_file(const Model& model, const ExportOptions& options) {
     return model.kind == CheckpointKind::kOriginal && is_file(above) ? above : "";
 }
 
-// A tokenizer.json as it lies there, with what belongs to it; of any other form, the same tokens as one.
+// Copies a tokenizer.json and what belongs to it; writes a tokenizer of another form as a tokenizer.json.
 void put_tokenizer(const Model& model, StagedDirectory& directory, const ExportOptions& options) {
     const bool is_asked_for = !options.tokenizer_path.empty();
     const std::string path = tokenizer_file(model, options);
@@ -60,7 +60,7 @@ void put_tokenizer(const Model& model, StagedDirectory& directory, const ExportO
     write_text(directory.file("tokenizer.json"), json);
 }
 
-// OpenAI's config.json has no field for the stop ids, nor for a context other than the product of two fields. OpenAI's
+// OpenAI's config.json has fields neither for stop ids nor for a context that is not the product of two others. Its
 // readers ignore this file.
 std::string generation_config(const Config& config, bool original) {
     nlohmann::json json = generation_config_json(config);

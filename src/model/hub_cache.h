@@ -12,6 +12,6 @@
 // if it is no such folder, or holds no snapshot.
 std::optional<std::string> snapshot_in(const std::string& model_folder);
 
-// A download that has not ended: a file NAME.incomplete beside the blobs of this snapshot, or in the folder that
-// `hf download --local-dir` keeps its notes in. "" if there is none.
+// The file NAME.incomplete of a download that has not ended, beside the blobs of this snapshot or where
+// `hf download --local-dir` keeps its notes. "" if there is none.
 std::string incomplete_download(const std::string& snapshot);

@@ -22,14 +22,13 @@ void bind_all(Model& model, const std::vector<NamedTensor>& layout, const Tensor
 namespace {
 
 // The tensors say how the experts are stored: bf16 fine-tunes often keep the quantization_config of their origin, and
-// others have lost it. The config only decides the error where neither form is there.
+// others have lost it. Where neither form is there, the config decides what the error says.
 bool has_mxfp4(const HuggingFaceConfig& hf, const TensorFiles& files) {
     const std::string experts = "model.layers.0.mlp.experts.gate_up_proj";
     return files.has(experts + "_blocks") || (hf.quantization == "mxfp4" && !files.has(experts));
 }
 
-// bind_all(), whose errors about names, dtypes and shapes say little of a model in a format that this program cannot
-// read.
+// bind_all(), but an unknown quantization is named instead of the names, dtypes and shapes that come of it.
 void bind_quantized(Model& model, const std::vector<NamedTensor>& layout, const TensorFiles& files,
                     const std::string& quantization, const std::string& config_name) {
     try {

@@ -1,4 +1,4 @@
-// legacy.cpp: header and payload of the legacy .bin. What the header does not say are constants of the model.
+// legacy.cpp: header and payload of the legacy .bin. What the header does not say is as in the published models.
 #include "model/legacy.h"
 
 #include <algorithm>

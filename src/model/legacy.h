@@ -16,7 +16,7 @@ struct LegacyHeader {
 };
 static_assert(sizeof(LegacyHeader) == 60);
 
-// One piece of the payload, in file order. Exactly one pointer is set; the weights have their shapes.
+// One piece of the payload, in file order. Exactly one pointer is set, and what it points to has its shape.
 struct LegacyPart {
     const char* name;
     Vector* vector = nullptr;
@@ -25,7 +25,7 @@ struct LegacyPart {
 };
 std::vector<LegacyPart> legacy_parts(Weights& weights);
 
-// Of the whole file; `config` within the bounds of model/config.h.
+// Bytes of the whole file; `config` within the bounds of model/config.h.
 int64_t legacy_bytes(const Config& config, DType dtype);
 
 // Throws Error if the header cannot say all that the config does.

@@ -1,4 +1,4 @@
-// locate.cpp: finds the checkpoint that is meant. Opening it shows whether it is one.
+// locate.cpp: finds the checkpoint that is meant, by names alone. Whether it is one, its reader finds out.
 #include "model/locate.h"
 
 #include <sys/stat.h>
@@ -97,7 +97,7 @@ std::string snapshot_of(const std::string& model_folder) {
          part.empty() ? "none" : "a download that has not ended, " + part);
 }
 
-// LoRA and its like: a small difference to another model.
+// Throws Error for an adapter (LoRA and its like), which is a small difference to another model.
 void refuse_adapter(const std::string& directory) {
     const std::string path = directory + "/adapter_config.json";
     if (!is_file(path)) return;
@@ -108,7 +108,7 @@ void refuse_adapter(const std::string& directory) {
          directory, base);
 }
 
-// Fails: `expected` is not in this directory. Says what is there in its place.
+// Throws Error: `expected` is not in this directory. Says what is there in its place.
 [[noreturn]] void fail_by_content(const std::string& directory, const std::string& expected) {
     const std::vector<std::string> names = names_in(directory);
     const auto refuse = [&](const std::string& found) {
@@ -157,7 +157,7 @@ std::string locate_in(const std::string& directory) {
     return inside;
 }
 
-// A file of a snapshot means the snapshot. Not whatever else lies beside a config.json: that need not belong to it.
+// Whether this file of a snapshot means the snapshot. Other files beside a config.json need not belong to it.
 bool names_snapshot(const std::string& name) {
     return name == "config.json" || name == "generation_config.json" || name == "model.safetensors" ||
            name == "model.safetensors.index.json" ||

@@ -1,9 +1,9 @@
-// locate.h: from what a user gives as MODEL to the file or directory that holds it.
+// locate.h: finds the file or directory that a user's MODEL means.
 #pragma once
 #include <string>
 
-// As open_model() says. Throws Error if `given` names no checkpoint, with what stands there instead.
+// As open_model() says. Throws Error, which says what is there instead, if `given` names no checkpoint.
 std::string locate_checkpoint(const std::string& given);
 
-// Fails: this directory has a config.json and no weights. Says what it has instead.
+// Throws Error for a directory with a config.json and no weights, and says what it has instead.
 [[noreturn]] void fail_without_weights(const std::string& directory);

@@ -1,4 +1,4 @@
-// open.cpp: which kind of checkpoint is it?
+// open.cpp: finds out which kind of checkpoint it is, and calls its reader.
 #include <cstring>
 
 #include "base/foreign_file.h"

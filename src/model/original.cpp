@@ -7,7 +7,7 @@ Model open_original(const std::string& directory) {
     Model model;
     model.kind = CheckpointKind::kOriginal;
     model.config = read_original_config(read_config_file(config), config);
-    // Not part of the layout; exports put one there, as the layout has no place for the stop ids.
+    // The layout has no place for stop ids, so our exports add this file.
     if (is_file(generation)) read_original_generation_config(read_config_file(generation), generation, model.config);
     check_mxfp4_shape(model.config, config);
     model.weights = shaped_weights(model.config);

@@ -8,7 +8,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The tokenizer files in `folder`, of whichever form.
+// The tokenizer files in `folder`, of any form.
 void add_tokenizers(const fs::path& folder, std::vector<std::string>& paths) {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(folder.empty() ? "." : folder, error)) {

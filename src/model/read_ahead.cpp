@@ -30,7 +30,7 @@ void read_ahead(const Model& model, const std::function<void(int64_t, int64_t)>&
         }
     if (missing <= total / 100 || total > available_memory_bytes()) return;
 
-    // Mappings begin at a page, and pieces are whole pages long. A piece is asked for while the one before it is read.
+    // Each piece is requested while the one before it is read. All begin at a page, as mappings do.
     const auto ask = [](const Piece& piece) {
         if (piece.missing) madvise(const_cast<uint8_t*>(piece.data), size_t(piece.n_bytes), MADV_WILLNEED);
     };

@@ -1,7 +1,7 @@
 // rope.cpp: rotary position frequencies, plain or YaRN ("NTK by parts", arXiv 2309.00071).
 //
-// Computed in f32 where the reference implementations do: at position 100,000 the last bit of an f32 frequency turns a
-// pair by 0.008 rad, so a more exact table would be a different model.
+// In f32 where the reference implementations use it: at position 100,000 the last bit of an f32 frequency turns a pair
+// by 0.008 rad, so a more exact table would be a different model.
 #include <algorithm>
 #include <cmath>
 

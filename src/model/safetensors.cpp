@@ -1,4 +1,4 @@
-// safetensors.cpp: nothing in a header is believed before it is checked.
+// safetensors.cpp: reads headers, checks every number in them, and writes them.
 #include "model/safetensors.h"
 
 #include <algorithm>
@@ -140,7 +140,7 @@ std::string safetensors_header(const std::vector<NamedTensorInfo>& tensors,
     using nlohmann::ordered_json;
     std::string text = "{\"__metadata__\":" + ordered_json(metadata).dump();
     int64_t offset = 0;
-    for (const NamedTensorInfo& t : tensors) {  // one by one: an ordered object looks for every new key among all
+    for (const NamedTensorInfo& t : tensors) {  // one by one: an ordered object compares a new key with all others
         const int64_t end = offset + tensor_bytes(t.dtype, t.shape, t.name);
         const ordered_json info = {{"dtype", t.dtype}, {"shape", t.shape}, {"data_offsets", {offset, end}}};
         text += "," + ordered_json(t.name).dump() + ":" + info.dump();

@@ -1,4 +1,4 @@
-// tensor.h: weights as floats, a rectangle at a time: what exporting reads them with.
+// tensor.h: weights as floats, a rectangle at a time, for exporting.
 #pragma once
 #include "model.h"
 

@@ -1,4 +1,4 @@
-// tensor_files.cpp: finds the files, maps them, and checks each tensor against the layout before anyone sees it.
+// tensor_files.cpp: finds the files, maps them, and checks each tensor against the layout before it is used.
 #include "model/tensor_files.h"
 
 #include <filesystem>
@@ -44,7 +44,7 @@ DType dtype_of(const std::string& spelled, bool bytes, const std::string& where)
     fail("{}: dtype: expected {}, found {}", where, bytes ? "U8" : "BF16, F16 or F32", spelled);
 }
 
-// All files that the index names are there.
+// Throws Error unless all files that the index names are there.
 void check_complete(const std::string& directory, const std::string& index,
                     const std::map<std::string, size_t>& files) {
     std::vector<std::string> missing;

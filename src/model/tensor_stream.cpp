@@ -1,4 +1,4 @@
-// tensor_stream.cpp: decodes bands of rows in parallel and hands them on.
+// tensor_stream.cpp: decodes bands of rows in parallel and passes them on in order.
 #include "model/tensor_stream.h"
 
 #include <algorithm>

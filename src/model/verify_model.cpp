@@ -122,7 +122,7 @@ int64_t find_no_number(const uint8_t* data, int64_t n, T exponent) {
     return std::find_if(values, values + n, [&](T value) { return (value & exponent) == exponent; }) - values;
 }
 
-// The same of what lies at `data`; scales are exponents, and 255 is no number.
+// The same for a span at `data`. Scales are exponents, of which 255 is NaN.
 int64_t find_bad(Span::Holds holds, const uint8_t* data, int64_t n) {
     switch (holds) {
         case Span::Holds::kF32:
@@ -133,7 +133,7 @@ int64_t find_bad(Span::Holds holds, const uint8_t* data, int64_t n) {
             return find_no_number<uint16_t>(data, n, 0x7c00);
         case Span::Holds::kScales:
             return find_no_number<uint8_t>(data, n, 0xff);
-        case Span::Holds::kBytes:  // codes of which each is a number
+        case Span::Holds::kBytes:  // every code is a number
             return n;
     }
     return n;
