@@ -1,7 +1,7 @@
 // harmony.h: the chat format of gpt-oss: messages to token ids, generated ids to messages.
 //
 // Rendering goes to ids, never through one big string, so that text which spells a special token stays text.
-// Rules: the harmony library's rendering, with the format document's rule for what is dropped from history.
+// Renders as the harmony library does, but drops from history what the format document says.
 #pragma once
 #include <memory>
 #include <optional>
@@ -25,10 +25,10 @@ struct Message {
 
 // Whom a message of an answer is for.
 enum class Audience {
-    kReader,     // the user: the final channel, a preamble to calls, and all that is nothing else
+    kReader,     // the user: the final channel, a preamble to calls, and all that is none of the others
     kReasoning,  // the analysis channel
     kTool,       // a call: the recipient is "functions." and the tool's name
-    kNobody,     // what the model made up in another's name: a user's question, a tool's result
+    kNobody,     // made up by the model in another's name: a user's question, a tool's result
 };
 Audience audience_of(const Message& message);
 // The name of the tool that a message for kTool calls, without "functions.".

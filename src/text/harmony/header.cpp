@@ -1,7 +1,7 @@
-// header.cpp: the words of a header, sorted into author, channel, recipient and content type.
+// header.cpp: sorts the words of a header into author, channel, recipient and content type.
 //
 // Models give the recipient before or after the channel, twice, without "to=" or glued to what follows; they repeat the
-// channel, and think aloud before `<|message|>`. Whatever is no header syntax stays text.
+// channel, and think aloud before `<|message|>`. All that is no header syntax stays text.
 #include "text/harmony/header.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kTo = "to=";
 constexpr std::string_view kAssistant = "assistant";
-// Tools that the model was trained with, whose results it may make up although it was given none.
+// Tools from the model's training: it may make up their results without having been given any tool.
 constexpr std::string_view kTrainedTools[] = {"functions", "browser", "python", "container", "tool"};
 
 bool starts_with(std::string_view text, std::string_view prefix) {
@@ -35,7 +35,7 @@ std::string whole_utf8(const std::string& bytes) {
     return text + utf8.finish();
 }
 
-// Text of which words are taken from the front. What is not taken stays as it is.
+// Text whose words are taken from the front; the rest stays as it is.
 class Words {
   public:
     explicit Words(const std::string& bytes) : text_(whole_utf8(bytes)), rest_(text_) {}
@@ -63,13 +63,13 @@ class Words {
     std::string_view rest_;
 };
 
-// As a tool's result is: "NAME to=assistant".
+// Whether it is headed as a tool's result: "NAME to=assistant".
 bool is_addressed_to_assistant(Words words) {
     words.take();
     return words.peek() == "to=assistant";
 }
 
-// Takes what names the author, if it does, from the front of a header.
+// Takes the author's name, if there is one, from the front of a header.
 void take_author(Words& words, bool role_given, const std::vector<std::string>& tools, Message& message) {
     message.role = Role::kAssistant;
     const std::string_view word = words.peek();
@@ -92,7 +92,7 @@ void take_author(Words& words, bool role_given, const std::vector<std::string>& 
     }
 }
 
-// Of several recipients the first that is a tool of the request, else the first call, else the first that is not
+// Of several recipients: the first that is a tool of the request, else the first call, else the first that is not
 // everyone.
 RecipientWord choose_recipient(const std::vector<RecipientWord>& recipients) {
     RecipientWord best;
@@ -116,8 +116,7 @@ struct Item {
     std::string tail;          // white space after it, at the end of a part
 };
 
-// Where a recipient begins that is glued to what stands before it: "commentaryto=functions.f", "to:functions.f". No
-// place if there is none.
+// Where a recipient begins that is glued to the text before it: "commentaryto=functions.f", "to:functions.f".
 size_t start_of_call(std::string_view word) {
     const size_t to = word.find("to=functions.", 1);
     if (to != std::string_view::npos || starts_with(word, kTo)) return to;
@@ -160,7 +159,7 @@ class HeaderWords {
     }
     bool is_prose() const { return n_other() >= 2; }
 
-    // To be called when all parts are in: what is a channel after all, and what is not.
+    // After all parts: decides which words are the channel and the recipient.
     void settle() {
         if (!unknown_channel_.empty() && (!channel.empty() || is_prose())) {
             items.insert(items.begin(), Item{Item::kOther, "", std::move(unknown_channel_), {}, ""});
@@ -174,8 +173,7 @@ class HeaderWords {
             items.erase(items.begin() + long(i));
         }
         if (channel.empty()) channel = std::move(unknown_channel_);
-        // A tool that is named without "to=" is called in a header's own words, not in prose, nor where the model
-        // thinks.
+        // A tool named without "to=" is called if it stands among a header's own words, not in prose nor in reasoning.
         if (is_prose() || channel == "analysis")
             for (Item& item : items)
                 if (item.kind == Item::kNamed) item.kind = Item::kOther;
@@ -216,7 +214,7 @@ class HeaderWords {
     std::string unknown_channel_;  // the last word behind a marker that is no channel's name
 };
 
-// The words that are left when channel and recipient are known. Repetitions of these go.
+// The words that are left once channel and recipient are known, without repetitions of these.
 std::vector<Item> left_words(const HeaderWords& words, const Message& message) {
     std::vector<Item> left;
     for (const Item& item : words.items) {
@@ -245,7 +243,7 @@ std::string as_text(const std::vector<Item>& items) {
     return text;
 }
 
-// "json" at the front of text that was not cut off from it by `<|message|>`.
+// Takes "json" from the front of text, where `<|message|>` is missing between the two.
 std::string take_type(Words& words) {
     for (const std::string_view type : {"json", "code"}) {
         const std::string_view word = words.peek();

@@ -1,4 +1,4 @@
-// header.h: reads the header of a generated message, however the model put it.
+// header.h: reads the header of a generated message, however the model wrote it.
 #pragma once
 #include <string>
 #include <vector>
@@ -16,7 +16,7 @@ struct HarmonyHeader {
     bool role_given = false;  // by the prompt, which ended in `<|start|>assistant`
 };
 
-// Two or more words that no header has are prose: the model forgot `<|message|>`, or thinks aloud before it.
+// Two or more words that no header has are prose: the model forgot `<|message|>` or thought aloud before it.
 struct PartWords {
     bool is_prose = false;
     bool has_call = false;
@@ -24,14 +24,14 @@ struct PartWords {
 // Of the last part so far.
 PartWords words_of_last_part(const HarmonyHeader& header, const std::vector<std::string>& tools);
 
-// A header that came to its `<|message|>`. Prose in it begins the content. Where that would spoil an answer
-// or a call's arguments, it becomes `aside`: a message of its own before this one.
+// A header up to its `<|message|>`. Prose in it begins the content, or, where that would spoil an answer or a call's
+// arguments, becomes `aside`: a message of its own before this one.
 struct CompleteHeader {
     Message message;
     std::string aside;
 };
 CompleteHeader read_complete_header(const HarmonyHeader& header, const std::vector<std::string>& tools);
 
-// A header that never came to `<|message|>`. Its content begins at the first word that no header can have. It is a call
-// only if `<|call|>` ended it (`is_call`) or the content begins like arguments.
+// A header without `<|message|>`. Its content begins at the first word that no header can have. It is a call only if
+// `<|call|>` ended it (`is_call`) or the content begins like arguments.
 Message read_cut_header(const HarmonyHeader& header, const std::vector<std::string>& tools, bool is_call);

@@ -1,5 +1,5 @@
-// names.cpp: models glue names together, repeat them and put punctuation around them; the request's tools tell where a
-// name ends.
+// names.cpp: models glue names together, repeat them and put punctuation around them. Knowing the request's tools tells
+// where a name ends.
 #include "text/harmony/names.h"
 
 #include <algorithm>
@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view kChannels[] = {"analysis", "commentary", "final"};
 constexpr std::string_view kTypes[] = {"json", "code"};
-// Words of header syntax that models glue to a tool's name; the markers' when they are spelled instead of meant.
+// Words that models glue to a tool's name: header syntax, and markers spelled as text.
 constexpr std::string_view kGlue[] = {"json",      "code",    "analysis", "commentary", "final",
                                       "assistant", "channel", "message",  "constrain"};
 // Namespaces that models write for "functions".
@@ -24,7 +24,7 @@ bool is_letter(char c) {
 bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
-// ASCII that a name is not made of. Other scripts' letters are bytes above it.
+// ASCII that is not part of a name. Letters of other scripts are bytes above ASCII.
 bool is_punctuation(char c) {
     return c > ' ' && c < 0x7f && !is_letter(c) && !is_digit(c) && c != '_';
 }
@@ -75,7 +75,7 @@ bool is_glue(std::string_view rest) {
     return true;
 }
 
-// The tool that `name` is, with glue or without; null if it is none. Of several, the longest name.
+// The tool that `name` means, with or without glued words; null if it means none. Of several, the longest name.
 const std::string* find_tool(std::string_view name, const std::vector<std::string>& tools) {
     const std::string* found = nullptr;
     for (const std::string& tool : tools)
@@ -116,7 +116,7 @@ RecipientWord read_recipient_word(std::string_view word, const std::vector<std::
     found.recipient = word;
     if (is_everyone(word)) return found;
     const bool in_namespace = starts_with(word, kFunctions) && word.size() > kFunctions.size();
-    // As it stands, before anything is taken off: a tool may be called "functions.f".
+    // The whole word first: a tool may be called "functions.f".
     const std::string_view readings[] = {in_namespace ? word.substr(kFunctions.size()) : word, word,
                                          without_namespace(without_punctuation(word))};
     for (const std::string_view name : readings) {

@@ -12,8 +12,8 @@ struct ChannelWord {
 };
 ChannelWord read_channel_word(std::string_view word);
 
-// The recipient that a word names: "functions.NAME" for a tool of the request, or for one that the model made up in
-// that namespace; else the word itself. `glued` is what stood behind the name: "json", "commentary".
+// The recipient that a word names: "functions.NAME" for a tool of the request or one made up in that namespace, else
+// the word itself. `glued` is what stood behind the name: "json", "commentary".
 struct RecipientWord {
     std::string recipient;
     std::string glued;
@@ -22,7 +22,7 @@ struct RecipientWord {
 };
 RecipientWord read_recipient_word(std::string_view word, const std::vector<std::string>& tools);
 
-// The recipients that all messages have which call nothing.
+// The recipients of messages that call nothing.
 bool is_everyone(std::string_view recipient);
-// What a content type is called: such a word is no tool, even if a tool has that name.
+// Whether the word is a content type, and then no tool, even if a tool has that name.
 bool is_type_word(std::string_view word);

@@ -1,7 +1,7 @@
 // parse.cpp: generated ids to messages, as they come.
 //
 // Models stray from the format: they repeat a channel, forget `<|message|>` or `<|start|>`, go on after a call. The
-// rules here are those of the harmony library's parser where it has one, and never lose text.
+// rules are those of the harmony library's parser where it has one. None loses text.
 #include "harmony.h"
 #include "text/harmony/header.h"
 #include "text/harmony/words.h"
@@ -18,7 +18,7 @@ void HarmonyParser::open_message(Message message) {
     header_ = nullptr;
 }
 
-// `text`, which has just been added to the last message.
+// What to show for `text`, which has just been added to the last message.
 HarmonyParser::Delta HarmonyParser::current(const std::string& text) const {
     Delta delta;
     delta.audience = audience_of(messages_.back());
@@ -50,8 +50,8 @@ HarmonyParser::Delta HarmonyParser::close_message(bool is_call) {
     return delta;
 }
 
-// In content, the next message has come, without `<|end|>` and `<|start|>`. In a header it is one more part of it,
-// unless what stands there is a message without `<|message|>`.
+// In content it begins the next message, whose `<|start|>` is missing. In a header it begins the next part, unless what
+// stands there is a message without `<|message|>`.
 HarmonyParser::Delta HarmonyParser::start_channel() {
     Delta delta;
     if (header_) {

@@ -49,7 +49,7 @@ bool is_final(const Message& message) {
     return message.role == Role::kAssistant && message.channel == "final";
 }
 
-// A call is no thought, although the model may make it on the analysis channel: its result would hang in the air.
+// A call is kept even on the analysis channel: without it, its result would answer nothing.
 bool is_thought(const Message& message) {
     return message.role == Role::kAssistant && message.channel == "analysis" && !is_addressed(message);
 }

@@ -38,8 +38,8 @@ const Json* list_at(const Json& schema, const char* key) {
     return value && value->is_array() && !value->empty() ? value : nullptr;
 }
 
-// As the library's JSON writer prints a double: the shortest digits that read back as it, with a point, and an exponent
-// only below 1e-5 or from 1e16 on (the rules of ryu, which serde_json uses).
+// A double as the library's JSON writer (serde_json, which uses ryu) prints it: the shortest digits that read back as
+// it, with a point, and an exponent only below 1e-5 or from 1e16 on.
 std::string double_text(double value) {
     char buffer[32];
     const char* const end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
@@ -106,8 +106,8 @@ std::string nullable_type_text(const Json& schema, const std::string& indent) {
 // Where the variants of a `oneOf` stand.
 enum class Place { kProperty, kElsewhere };
 
-// `oneOf`: a line for each variant. Beside a property's own description the first variant's is left out, and so is any
-// that repeats it. Elsewhere the default of an enum is JSON, with quotes.
+// `oneOf`: a line for each variant. Beside a property's own description, the first variant's and its repetitions are
+// left out. Elsewhere an enum's default is JSON, with quotes.
 std::string variants_text(const Json& variants, const std::string& indent, Place place,
                           const std::string* property_description) {
     std::string out;
@@ -149,7 +149,7 @@ std::string property_text(const std::string& key, const Json& schema, bool is_re
 
     const std::string name = indent + key + (is_required ? ":" : "?:");
     if (variants) {
-        // The library prints a description that the first variant repeats in neither place.
+        // The library prints a description nowhere if the first variant repeats it.
         const std::string* first_description =
             variants->empty() ? nullptr : string_at(variants->front(), "description");
         if (description && !(first_description && *first_description == *description)) comment(*description);

@@ -37,7 +37,7 @@ std::optional<Role> role_of_word(std::string_view word) {
     return {};
 }
 
-// What the program shows as answer, reasoning and calls all follows from this one function.
+// Decides, for the whole program, what is an answer, what reasoning and what a call.
 Audience audience_of(const Message& message) {
     if (message.role != Role::kAssistant) return Audience::kNobody;
     if (message.channel == "final") return Audience::kReader;

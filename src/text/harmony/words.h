@@ -12,5 +12,5 @@ constexpr std::string_view kFunctions = "functions.";  // begins the recipient o
 constexpr std::string_view kSpaces = " \t\n\v\f\r";  // what parts the words of a header
 
 std::string_view role_word(Role role);
-// The role that begins a header. No value for a tool's name, which stands in the role's place.
+// The role that begins a header. No value for a tool's name, which may stand there instead.
 std::optional<Role> role_of_word(std::string_view word);

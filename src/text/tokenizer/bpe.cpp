@@ -8,7 +8,7 @@
 
 namespace {
 
-// Measured: below about this many bytes the scan is the faster one.
+// Measured: below about this many bytes the scan is faster.
 constexpr size_t kScanMaxBytes = 64;
 constexpr int kNoMerge = INT_MAX;
 

@@ -20,8 +20,8 @@ bool take(std::string_view& data, Number& number) {
 
 }  // namespace
 
-// A text file has no NUL among its first four bytes, and no token is 16 MiB long; other binary files hardly go on with
-// a score and a length that fits.
+// A text file has no NUL among its first four bytes, and no token is 16 MiB long. Other binary files will hardly have a
+// score and a fitting length next.
 bool looks_like_legacy_tokenizer(std::string_view data) {
     int32_t max_bytes, n_bytes;
     float score;

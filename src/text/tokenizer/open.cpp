@@ -72,7 +72,7 @@ Vocabulary read_for_model(const Model& model, const std::string& path) {
     return read_path(found);
 }
 
-// Names that only fill the table up to a model's vocabulary, and go when the model has a smaller one.
+// Names that only fill a table up; they are dropped for a model with a smaller vocabulary.
 bool is_reserved(const Special& special) {
     return special.name.rfind("<|reserved_", 0) == 0;
 }

@@ -37,8 +37,8 @@ PCRE2_SPTR code_units(std::string_view s) {
     return reinterpret_cast<PCRE2_SPTR>(s.data());
 }
 
-// PCRE2 counts the steps that it goes back. A run of n characters may honestly take a few times n in one match; a
-// pattern that needs far more is one that would never end.
+// PCRE2 counts the steps that it goes back. A run of n characters takes a few times n in one match; a pattern that
+// needs far more would never end.
 uint32_t backtrack_limit(size_t n_bytes) {
     return uint32_t(std::min<size_t>(10'000'000 + 8 * n_bytes, UINT32_MAX));
 }

@@ -25,7 +25,6 @@ class Pretokenizer {
     std::shared_ptr<const pcre2_real_code_8> code_;
 };
 
-// `text` as PCRE2 should see it: characters that it would put into another Unicode category than Unicode 16 does are
-// replaced, each by one of the same category and the same number of bytes. Without any, `text` itself; else a view of
-// `storage`.
+// `text` as PCRE2 should see it: a character that it would put into another category than Unicode 16 is replaced by one
+// of the right category and the same number of bytes. `text` itself if there is none, else a view of `storage`.
 std::string_view with_stand_ins(std::string_view text, std::string& storage);

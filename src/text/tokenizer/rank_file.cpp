@@ -7,8 +7,8 @@
 
 namespace {
 
-// o200k_harmony is the ranks of o200k_base and these. Ids up to 201087 without another name are "<|reserved_ID|>";
-// 200018 has both names, since its first one is also that of o200k_base.
+// What o200k_harmony adds to the ranks of o200k_base. Ids up to 201087 without a name here are "<|reserved_ID|>";
+// 200018 has both names, as its first one comes from o200k_base.
 constexpr int kHarmonyFirst = 199998, kHarmonyEnd = 201088;
 constexpr struct {
     int id;
@@ -38,7 +38,7 @@ bool parse_rank_line(std::string_view line, std::string& bytes, int64_t& rank) {
     return number.ec == std::errc() && number.ptr == end && decode_base64(line.substr(0, space), bytes);
 }
 
-// The line at the front of `data`, without its end (LF or CR LF), and past it.
+// Takes the line at the front of `data`; without its end, LF or CR LF.
 std::string_view take_line(std::string_view& data) {
     const size_t n = std::min(data.find('\n'), data.size());
     std::string_view line = data.substr(0, n);

@@ -1,7 +1,7 @@
 // read_json.cpp: reads Hugging Face's tokenizer.json: model.vocab, added_tokens and the Split of pre_tokenizer.
 //
-// Most of the 28 MB of gpt-oss's file is model.merges. They say nothing that the ids do not, and are passed over.
-// Whatever else would change the ids is refused.
+// model.merges, most of the 28 MB of gpt-oss's file, is skipped: it says nothing that the ids do not. What else would
+// change the ids is refused.
 #include <map>
 
 #include "base/json_fields.h"
@@ -35,7 +35,7 @@ Json list_at(const JsonFields& object, const char* key) {
     return list ? *list : parse_json("[]", key);
 }
 
-// Takes the pattern of the one Split, which may stand in a Sequence. Refuses what these rules cannot do.
+// Takes the pattern of the only Split, which may stand in a Sequence. Refuses what this program cannot do.
 void read_pre_tokenizer(const JsonFields& f, std::optional<std::string>& pattern) {
     for (const char* key : {"invert", "use_regex", "add_prefix_space"})
         if (f.boolean_or(key, false)) f.wrong(key, "false");

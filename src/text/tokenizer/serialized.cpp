@@ -1,4 +1,4 @@
-// serialized.cpp: the tokenizer as a container's metadata carries it: short, quick to read, and plain ASCII.
+// serialized.cpp: the tokenizer as a container's metadata carries it: short, quick to read, ASCII.
 //
 //   gpt-oss tokenizer 1
 //   pattern BASE64                 the splitting expression

@@ -13,13 +13,13 @@ uint64_t load(const char* p) {
     return w;
 }
 
-// Multiply by an odd constant (2^64 over the golden ratio) and bring the well-mixed upper half down.
+// Multiplies by an odd constant (2^64 over the golden ratio) and folds the well-mixed upper half down.
 uint64_t mix(uint64_t x) {
     x *= 0x9e3779b97f4a7c15;
     return x ^ (x >> 32);
 }
 
-// Eight bytes a step; what is left, and short strings, by two loads that may overlap.
+// Eight bytes a step; the rest, and short strings, by two loads that may overlap.
 uint32_t hash_of(std::string_view s) {
     const char* p = s.data();
     size_t n = s.size();

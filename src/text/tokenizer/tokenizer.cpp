@@ -12,7 +12,7 @@
 
 namespace {
 
-// Offsets into a piece are 32 bits wide; no context holds this much by far.
+// Offsets into a piece are 32 bits wide. This is far more than a context holds.
 constexpr size_t kMaxTextBytes = INT_MAX;
 
 void check_text(std::string_view text) {

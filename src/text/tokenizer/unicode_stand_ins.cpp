@@ -1,8 +1,8 @@
-// unicode_stand_ins.cpp: closes the gap between the Unicode of PCRE2 and that of the tokenizers to agree with.
+// unicode_stand_ins.cpp: makes PCRE2 see characters as tiktoken does, whose Unicode is newer.
 //
 // The splitting patterns ask only for general categories. Debian 12's PCRE2 10.42 has those of Unicode 14, tiktoken's
-// regex crate those of Unicode 16, and PCRE2's \s takes U+180E for white space, which it has not been since Unicode
-// 6.3. A newer PCRE2 sees the same categories with stand-ins as without.
+// regex crate those of Unicode 16, and PCRE2's \s includes U+180E, which is no white space since Unicode 6.3. To a
+// newer PCRE2 a stand-in has the same category as the character.
 #include <algorithm>
 #include <cstdint>
 
@@ -29,8 +29,8 @@ struct Range {
     Category category;  // in Unicode 16
 };
 
-// Where PCRE2's answer to any of L&, Lm, Lo, M, N and \s differs. Unassigned characters are kOther in the patterns'
-// eyes. clang-format off
+// Where PCRE2's answer to any of L&, Lm, Lo, M, N and \s differs. Unassigned characters are kOther to the patterns.
+// clang-format off
 constexpr Range kRanges[] = {
     {0x0897, 0x0897, kMark},       {0x0cf3, 0x0cf3, kMark},       {0x0ece, 0x0ece, kMark},
     {0x180e, 0x180e, kOther},      {0x1c89, 0x1c89, kUpper},      {0x1c8a, 0x1c8a, kLower},

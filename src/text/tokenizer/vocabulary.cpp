@@ -9,7 +9,8 @@
 
 namespace {
 
-// Ids index arrays, so one id in a small file could ask for much memory. The largest vocabularies known have 262144.
+// Ids index arrays: without a limit one id in a small file asks for much memory. The largest known vocabularies have
+// 262144.
 constexpr int64_t kMaxIds = 1 << 20;
 constexpr size_t kMaxTokenBytes = 1 << 16;
 

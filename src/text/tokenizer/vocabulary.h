@@ -24,11 +24,11 @@ struct Vocabulary {
     void add_token(int64_t id, std::string_view bytes);
     void add_special(int64_t id, std::string_view name);
     int id_limit() const;  // every id is below
-    // Once all are added. Throws Error unless every text can be encoded, and every id and name means one thing.
+    // After all are added: throws Error unless every text can be encoded, and every id and name means one thing.
     void check() const;
 };
 
-// By the content of `data`, the bytes of file `source`: one of the four below. All throw Error.
+// Reads the bytes of file `source` as one of the four kinds below, by content. All throw Error.
 Vocabulary read_vocabulary(std::string_view data, const std::string& source);
 
 // Hugging Face's tokenizer.json.

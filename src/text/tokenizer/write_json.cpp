@@ -1,4 +1,4 @@
-// write_json.cpp: a vocabulary as Hugging Face's tokenizer.json, which transformers reads and so do we.
+// write_json.cpp: a vocabulary as Hugging Face's tokenizer.json.
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -22,8 +22,8 @@ std::string byte_level(std::string_view bytes) {
     return text;
 }
 
-// Ranks say which tokens join; this format lists pairs, first come first joined. So it gets every pair that makes a
-// token, in order of what it makes, and the lowest parts first among those of one.
+// Ranks say which tokens join; this format lists pairs, of which the first in the list joins first. So it gets every
+// pair that makes a token, in the order of the tokens made, and for one token the lowest parts first.
 Json merges_of(const TokenTable& tokens) {
     Json merges = Json::array();
     for (int id = 0; id < tokens.id_limit(); id++) {
