@@ -5,8 +5,8 @@
 //               CR LF, every line does. More lines than that are ignored with a warning; fewer are an error.
 //   JSON lines  the OpenAI batch format, {"custom_id", "method", "url", "body"} a line, for /v1/chat/completions and
 //               /v1/completions; or the body alone. Blank lines are skipped.
-// Requests are read one at a time, when the engine has room. One that cannot run carries its error to its answer, and
-// the others go on.
+// Requests are read one at a time, when the engine has room. One that cannot run gets an error as its answer; the
+// others go on.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -21,7 +21,7 @@
 #include "harmony.h"
 #include "tokenizer.h"
 
-// The tokenizer and the chat format, or the reason why there is none: requests made of token ids do without.
+// The tokenizer and the chat format, or why there is none: requests made of token ids need none.
 class TextCodec {
   public:
     // A tokenizer asked for by `path` must be good, and Error is thrown if not; the model's own may be missing.
@@ -106,10 +106,10 @@ class RequestReader {
     int64_t total() const { return total_; }
     // The next request, in order; none at the end. Throws Error if the file cannot be read on.
     std::optional<Request> next();
-    // From any thread, when nobody can answer any more: next() ends soon, even while it waits for a pipe.
+    // From any thread: next() ends soon, even while it waits for a pipe.
     void interrupt();
-    // Positions that the longest request may take, for EngineOptions; 0: the context. Text keeps to --steps, but a line
-    // of JSON may ask for more.
+    // Positions that the longest request may take, for EngineOptions; 0: the context. Text keeps to --steps, JSON may
+    // ask for more.
     int max_request_positions() const;
 
   private:
@@ -133,7 +133,7 @@ class RequestReader {
     std::unordered_set<std::string> unknown_fields_;  // that a warning named
 };
 
-// Passes on a reader's requests, and tells at the end whether every one has its answer.
+// Passes on a reader's requests, and says at the end whether every one has an answer.
 class RequestIntake {
   public:
     explicit RequestIntake(RequestReader& reader) : reader_(reader) {}

@@ -57,8 +57,8 @@ Json error_param(const std::string& error) {
     return path.compare(0, body.size(), body) == 0 ? path.substr(body.size()) : path;
 }
 
-// What the API answers to a bad request (400), and to one that failed while it ran (500). Without an id of its own, the
-// line's number says which one it was.
+// What the API answers to a bad request (400), and to one that failed while it ran (500). A request without an id of
+// its own is told by its line's number.
 Json error_response(const Request& request, const Answer& answer) {
     const bool is_bad = !request.error.empty();
     const std::string where = request.custom_id ? "" : fmt::format("line {}: ", request.line);
@@ -107,5 +107,5 @@ uint64_t answer_hash(int64_t index, const std::vector<int>& ids) {
     const auto add = [&](uint64_t word) { hash = (hash ^ word) * 0x100000001b3; };
     add(uint64_t(index));
     for (const int id : ids) add(uint64_t(id));
-    return mix64(hash);  // sums of bare FNV values of similar inputs could cancel
+    return mix64(hash);  // bare FNV values of similar inputs could cancel in a sum
 }

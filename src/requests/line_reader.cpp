@@ -16,7 +16,7 @@
 namespace {
 
 constexpr size_t kBlockBytes = size_t(1) << 20;
-constexpr size_t kKeptBytes = size_t(1) << 16;  // of a line that is too long: enough to tell whose it is
+constexpr size_t kKeptBytes = size_t(1) << 16;  // of a line that is too long: enough to find its custom_id
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 }  // namespace
@@ -50,7 +50,7 @@ bool LineReader::wait() const {
     return waited_for[1].revents == 0;
 }
 
-// Appends a block to the buffer, once what has been given is thrown out of it. False at the end of the file.
+// Drops from the buffer what has been given, and appends a block. False at the end of the file.
 bool LineReader::fill() {
     if (at_end_) return false;
     if (!wait()) {

@@ -1,4 +1,4 @@
-// line_reader.h: a file as a stream of lines, in memory that depends on the longest line and not on the file.
+// line_reader.h: a file as a stream of lines. Memory depends on the longest line, not on the file.
 #pragma once
 #include <cstdint>
 #include <string>

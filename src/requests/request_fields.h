@@ -5,7 +5,6 @@
 
 #include "base/json_fields.h"
 
-// Throws Error if a field asks for what is not done: answering as if it were absent would be a lie. `line` is the whole
-// line, `body` its body or the line itself. Returns fields that nobody here knows, each once: "messages[].mood"; at
-// most twenty.
+// Throws Error if a field asks for what is not done. `line` is the whole line, `body` its body or the line itself.
+// Returns unknown fields, each once: "messages[].mood"; at most twenty.
 std::vector<std::string> check_request_fields(const JsonFields& line, const JsonFields& body, bool is_chat);

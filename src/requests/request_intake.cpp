@@ -1,4 +1,4 @@
-// request_intake.cpp: what was asked for against what was written.
+// request_intake.cpp: compares the number of requests with the number of answers.
 #include <algorithm>
 
 #include "error.h"

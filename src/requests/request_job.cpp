@@ -29,7 +29,8 @@ class RequestJob : public Job {
         sink_.on_token();
         if (!tokenizer_) return true;
         if (std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) {
-            if (parser_ && tokenizer_->is_special(id)) add(parser_->feed(id));  // `<|call|>` says what came before it
+            if (parser_ && tokenizer_->is_special(id))
+                add(parser_->feed(id));  // `<|call|>` makes what came before it a call
             return true;
         }
         if (parser_) return add(parser_->feed(id));
@@ -42,7 +43,7 @@ class RequestJob : public Job {
     bool cancelled() const override { return sink_.cancelled(); }
 
     void on_done(Finish finish) override {
-        if (finish == Finish::kCancelled) return;  // half an answer is none
+        if (finish == Finish::kCancelled) return;  // half an answer is not written
         if (parser_)
             add(parser_->finish());
         else
@@ -67,7 +68,7 @@ class RequestJob : public Job {
     bool add(const HarmonyParser::Delta& delta) {
         if (delta.audience == Audience::kReader) add_content(delta);
         const bool reasons = delta.audience == Audience::kReasoning && !delta.channel.empty() && !delta.message_done;
-        if (reasons && reasons_) answer_.n_reasoning++;  // the first one only opened the message
+        if (reasons && reasons_) answer_.n_reasoning++;  // not the id that opened the message
         reasons_ = reasons;
         const bool called = delta.audience == Audience::kTool && delta.message_done;
         return !content_.found() && (!called || request_.parallel_tool_calls || is_too_short());
@@ -102,7 +103,7 @@ class RequestJob : public Job {
     using Clock = std::chrono::steady_clock;
     const Clock::time_point read_ = Clock::now();
     Request request_;
-    const Tokenizer* const tokenizer_;  // null: ids are all that is wanted, or all there can be
+    const Tokenizer* const tokenizer_;  // null: ids only
     std::optional<HarmonyParser> parser_;
     Utf8Stream utf8_;
     StopScanner content_;

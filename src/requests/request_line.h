@@ -1,4 +1,4 @@
-// request_line.h: what a line of JSON asks for, as it stands there: nothing defaulted, nothing encoded.
+// request_line.h: what a line of JSON asks for: no defaults filled in, nothing encoded.
 #pragma once
 #include <optional>
 #include <string>
@@ -23,7 +23,7 @@ struct RequestLine {
     std::optional<int> max_tokens;
     int min_tokens = 0;
     std::optional<double> temperature, top_p;
-    std::optional<int> top_k;  // 2 or more: the only values that ask for more than a temperature does
+    std::optional<int> top_k;  // 2 or more; others are a matter of temperature
     std::optional<uint64_t> seed;
     std::vector<std::string> stop;
     std::vector<int> stop_token_ids;  // not negative
@@ -38,11 +38,11 @@ struct RequestLine {
 // A line in two steps, so that a request can be answered under its id whatever else is wrong with it. Both throw Error.
 std::optional<std::string> read_custom_id(const Json& line);
 RequestLine read_request_line(const Json& line);
-// Of a line that may be no JSON, as far as it can be told; the first that is there.
+// The first custom_id in a line that may be no JSON, as far as one can be found.
 std::optional<std::string> find_custom_id(std::string_view line);
 
-// How much a chat's body asks the model to think, in any of the spellings; none if it does not say. There is no mode
-// without reasoning: what asks for one gets the least. Throws Error if two of them differ.
+// How much a chat's body asks the model to think, in any spelling; none if it does not say. Asking for no reasoning
+// gets the least, as gpt-oss has no mode without. Throws Error if two spellings differ.
 std::optional<Effort> read_effort(const JsonFields& body);
 
 // Of a chat's body: "messages", "tools", "tool_choice". Throws Error.

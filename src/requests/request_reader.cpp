@@ -14,7 +14,7 @@
 namespace {
 
 constexpr size_t kShownBytes = 40;
-// What the API says that an absent field means.
+// The API's default.
 constexpr double kApiTemperature = 1, kApiTopP = 1;
 
 // An error that has a name in the API.
@@ -29,7 +29,7 @@ struct LineCounts {
     int64_t last_filled = 0;  // number of the last of them; 0: none
 };
 
-// A longer line counts as filled whatever is in it, so that counting needs to hold no more of it.
+// A longer line counts as filled, whatever is in it, so that no more of it need be held.
 constexpr size_t kMaxBlankBytes = size_t(1) << 20;
 
 LineCounts count_lines(const std::string& path) {
@@ -61,8 +61,8 @@ void check_prompt_text(std::string_view text) {
         fail("the prompt is invalid UTF-8 at byte {}", valid + 1);
 }
 
-// Throws Error if text of so many bytes is more tokens than there are positions, however it is cut: before it is cut,
-// which takes several times its size.
+// Throws Error if text of so many bytes has more tokens than there are positions, however it is cut. Cutting it would
+// take several times its size in memory.
 void check_fits(size_t n_bytes, const Tokenizer& tokenizer, int context) {
     if (n_bytes <= size_t(context)) return;  // a token has a byte
     size_t longest = 1;
@@ -74,7 +74,7 @@ void check_fits(size_t n_bytes, const Tokenizer& tokenizer, int context) {
                                      n_bytes, context));
 }
 
-// History may drop what an assistant thought.
+// Reasoning of earlier turns is dropped from history.
 size_t text_bytes(const std::vector<Message>& messages) {
     size_t n = 0;
     for (const Message& message : messages)
@@ -82,8 +82,8 @@ size_t text_bytes(const std::vector<Message>& messages) {
     return n;
 }
 
-// Seeds of requests that bring none: unrelated for neighbours, and a function of the run's seed and the index alone, so
-// that a request draws the same numbers wherever and whenever it runs.
+// The seed of a request that brings none: a function of the run's seed and the index alone, so that it draws the same
+// numbers wherever it runs. Neighbours' seeds are unrelated.
 uint64_t request_seed(uint64_t run_seed, int64_t index) {
     return mix64(run_seed + (uint64_t(index) + 1) * 0x9e3779b97f4a7c15);
 }
@@ -201,7 +201,7 @@ void RequestReader::read_text(Request& request, std::string_view line) const {
 void RequestReader::note_unknown(const std::vector<std::string>& fields) {
     for (const std::string& field : fields) {
         if (options_.strict_fields) fail("{}: expected a field that is known, found this (--strict-fields)", field);
-        constexpr size_t kMaxWarnings = 100;  // the names are the file's, and may be different ones in every line
+        constexpr size_t kMaxWarnings = 100;  // a file may have other names in every line
         if (unknown_fields_.size() < kMaxWarnings && unknown_fields_.insert(field).second)
             log_repeated("unknown fields", "{}:{}: warning: {}: unknown field, ignored", options_.input,
                          lines_->line_number(), field);
@@ -279,8 +279,8 @@ void RequestReader::set_least(Request& request, int min_tokens) const {
     request.min_new_tokens = min_tokens;
 }
 
-// max_tokens is limited by the context alone; without it, prompt and answer keep to --steps, which only the text format
-// has without being told.
+// max_tokens is limited by the context alone. Without it, prompt and answer keep to --steps, which has a default only
+// for the text format.
 int RequestReader::room_for_answer(size_t n_prompt, std::optional<int> max_tokens) const {
     const int context = config_.max_context;
     if (purpose_ == Purpose::kScore) {

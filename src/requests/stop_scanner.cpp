@@ -1,4 +1,4 @@
-// stop_scanner.cpp: looks again at no more of the old text than a stop string may have begun in.
+// stop_scanner.cpp: searches the new text, and of the old as much as may begin a stop string.
 #include "requests/stop_scanner.h"
 
 #include <algorithm>

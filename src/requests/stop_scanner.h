@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
-// Collects text up to the first stop string. First is the one that is complete first, as if the text came byte by byte;
-// of those complete at the same byte, the longest. So it does not matter how the text was cut into tokens.
+// Collects text up to the first stop string: the one complete at the earliest byte, of several the longest. So it does
+// not matter how the text was cut into tokens.
 class StopScanner {
   public:
     explicit StopScanner(std::vector<std::string> stops) : stops_(std::move(stops)) {}

@@ -1,4 +1,4 @@
-// verifier.cpp: answers against the lines of a reference file.
+// verifier.cpp: compares answers with the lines of a reference file.
 #include <charconv>
 
 #include "base/file.h"
@@ -8,7 +8,7 @@
 
 namespace {
 
-// Ids between single spaces; other space does no harm.
+// Ids between single spaces; other white space is ignored.
 std::vector<int> parse_ids(const std::string& path, int64_t line_number, std::string_view line) {
     std::vector<int> ids;
     const char *p = line.data(), *const end = line.data() + line.size();
