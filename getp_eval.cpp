@@ -66,7 +66,7 @@ class Results : public ResultSink {
     }
 
     void on_answer(const Request& request, Answer answer) override {
-        // The long work first, where it holds up nobody.
+        // The long work first, before the lock.
         std::string line = is_text_ ? token_line(answer.ids) : answer_line(request, answer, model_name_, created_);
         const uint64_t hash = answer_hash(request.index, answer.ids);
 
@@ -86,7 +86,7 @@ class Results : public ResultSink {
         if (verifier_) ids_.add(request.index, std::move(answer.ids));
     }
 
-    // A disk that is full, say: what is computed now would be lost.
+    // If the disk is full, say, computing more would be useless.
     bool cancelled() const override { return out_.failed(); }
 
     // After the run; its times are the caller's to add.
@@ -121,7 +121,7 @@ class Results : public ResultSink {
     int64_t n_tokens_ = 0, n_written_ = 0;
 };
 
-// The summary of --verify on stderr; false if anything differs. Lines that `all` requests leave over differ too.
+// The summary of --verify on stderr; false if anything differs, or lines are left over after `all` requests.
 bool print_verification(const Options& options, const Verifier& verifier) {
     const int64_t n = verifier.n_compared();
     log_line("verify: {} of {} requests equal", verifier.n_equal(), n);
@@ -152,7 +152,7 @@ void report(Report report, const GetpRun& run, const Model& model, LineWriter* f
 int getp(const Options& options, const Model& model) {
     if (options.input.empty()) fail("--input: expected a file of requests, found none");
     if (options.output.empty()) fail("--output: expected a file for the answers, found none");
-    // First: while the engine is made, nobody waits for an error.
+    // First, so that their errors come before the engine is made.
     LineWriter out("--output", options.output, options, model);
     std::optional<LineWriter> report_file;
     if (!options.report.empty()) report_file.emplace("--report", options.report, options, model);
@@ -164,7 +164,7 @@ int getp(const Options& options, const Model& model) {
 
     EngineOptions engine = engine_options(options, /*max_sequences=*/0);
     engine.max_request_positions = reader.max_request_positions();
-    // No room for more requests than there are.
+    // Makes room for no more requests than there are.
     if (reader.total() >= 0) engine.max_sequences = int(std::clamp<int64_t>(reader.total(), 1, engine.max_sequences));
     GetpRun run = warm_up(model, engine);
     log_line("{}", run.engine->describe());

@@ -17,7 +17,7 @@
 
 namespace {
 
-// What stands beside the program, or above it when it runs from a folder of the build; "" if nothing does.
+// The file of this name beside the program, or above it when that is in a folder of the build; "" if there is none.
 std::string find_beside_program(const std::string& name) {
     char path[4096];
     const ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
@@ -43,7 +43,7 @@ std::string find_model(const Options& options) {
     return from_environment && *from_environment ? from_environment : demo_model();
 }
 
-// Whether the first word is a command of run.sh and no model: `./run demo` runs the demonstration, `./run demo -i
+// Whether the first word is a command of run.sh and not a model: `./run demo` runs the demonstration, `./run demo -i
 // Hello` asks the model in demo/.
 bool is_for_run_sh(int argc, char** argv) {
     const std::string word = argc > 1 ? argv[1] : "";
@@ -52,7 +52,7 @@ bool is_for_run_sh(int argc, char** argv) {
            access((word + "/config.json").c_str(), F_OK) != 0;
 }
 
-// Goes on as run.sh, with the same words.
+// Becomes run.sh, with the same arguments.
 [[noreturn]] void become_run_sh(char** argv) {
     const std::string script = find_beside_program("run.sh");
     if (script.empty()) fail("{}: expected run.sh, whose command this is, beside the program; found none", argv[1]);

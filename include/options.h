@@ -44,18 +44,16 @@ struct Options : RequestOptions {
     OpenOptions open;
 };
 
-// What was asked for on the command line. Throws Error for a bad flag or value; prints the help and exits if that is
-// what was asked for.
+// Throws Error for a bad flag or value. --help prints the help and exits.
 Options parse_command_line(int argc, char** argv);
-// Before a mode runs: verifies the model if that is asked for. On the CPU, spreads memory over NUMA nodes, and reads
-// what of the model is not in memory yet, with a progress line on a terminal.
+// Before a mode runs: verifies the model if asked to. On the CPU, spreads memory over NUMA nodes and reads the parts of
+// the model that are not in memory yet, with a progress line on a terminal.
 void prepare_model(const Options& options, const Model& model);
 // `run export SRC DST [--to KIND]` and `run verify MODEL`: argv[0] is "export" or "verify".
 int export_command(int argc, char** argv);
 int verify_command(int argc, char** argv);
 
-// What the options say about the engine; `max_sequences` is the mode's, 0: what -b says. Throws Error if they ask for a
-// device that is not there.
+// The engine's options; `max_sequences` is the mode's, 0: what -b says. Throws Error for a device that is not there.
 EngineOptions engine_options(const Options& options, int max_sequences);
 
 // Each mode returns the exit code; bad input throws Error. Answers go to stdout or -o, everything else to stderr.

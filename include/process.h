@@ -5,11 +5,11 @@
 #include <utility>
 #include <vector>
 
-// First thing in main(). Starts the program anew, in place, if OpenMP needs settings, which it reads before main().
-// Throws Error if the threads that it wants cannot be had.
+// First thing in main(). If OpenMP, which reads its settings before main(), needs others, starts the program anew in
+// place. Throws Error if the system refuses the threads.
 void prepare_process(char** argv);
 
-// Environment variables to be added for `n_cpus` that may be used, for `quota` CPUs' worth of time (0: all of it). What
-// the user has set stands.
+// Environment variables to add where `n_cpus` may be used for `quota` CPUs' worth of time (0: all of it). None that the
+// user has set.
 std::vector<std::pair<std::string, std::string>> openmp_settings(
     const std::function<const char*(const char*)>& environment, int n_cpus, double quota);

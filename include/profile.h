@@ -2,7 +2,6 @@
 #pragma once
 #include "engine.h"
 
-// A table on stderr: each operation's seconds, share, bandwidth by the weights and keys and values it reads, and how
-// near it came to its roof, where that is known (on GPUs). Before it, how long host and devices were at work. Nothing
-// if the replicas keep no account.
+// On stderr: how long host and devices were at work, then a table of each operation's seconds, share, bandwidth
+// (weights, keys and values read) and, on GPUs, share of its roof. Nothing if the replicas do not measure.
 void print_profile(const EngineStats& stats);

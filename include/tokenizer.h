@@ -1,7 +1,7 @@
 // tokenizer.h: text to ids and back, as tiktoken's o200k_harmony does it.
 //
 // Byte-level BPE over pieces split by the o200k pattern; a token's rank is its id. Special tokens stand beside the BPE
-// vocabulary and are matched only where the caller allows it, so that text which spells one stays text.
+// vocabulary and are matched only where the caller allows it: text that spells one stays text.
 #pragma once
 #include <memory>
 #include <optional>

@@ -1,4 +1,4 @@
-// utf8_stream.h: whole characters out of bytes that arrive in any portions, for text shown while it is generated.
+// utf8_stream.h: whole characters from bytes that arrive in any portions, for text shown while it is generated.
 #pragma once
 #include <string>
 #include <string_view>

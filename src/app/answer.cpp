@@ -1,4 +1,4 @@
-// answer.cpp: stdout gets the answer and nothing else; reasoning, speed and profile go to stderr.
+// answer.cpp: the answer to stdout; reasoning, speed and profile to stderr.
 #include "app/answer.h"
 
 #include <fmt/core.h>
@@ -104,7 +104,7 @@ const char* limit_name(const Config& config, std::optional<int> steps) {
 
 Sampling sampling_for(const Options& options, const Config& config) {
     const SamplingDefaults& authors = config.sampling;
-    const bool draws = authors.do_sample.value_or(false);  // without it, transformers ignores the other values too
+    const bool draws = authors.do_sample.value_or(false);  // without it, transformers ignores the others
     Sampling sampling{draws ? authors.temperature.value_or(1) : kFamilyTemperature,
                       draws ? authors.top_p.value_or(1) : kFamilyTopP, options.seed};
     const bool follows = draws && (!options.temperature || (!options.top_p && *options.temperature > 0));

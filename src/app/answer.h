@@ -1,4 +1,4 @@
-// answer.h: one answer as a person sees it, for generate and chat: streamed text, reasoning apart, then its speed.
+// answer.h: one answer as generate and chat show it: streamed text, reasoning apart, then its speed.
 #pragma once
 #include <atomic>
 #include <vector>
@@ -15,7 +15,7 @@ class AnswerSink {
     virtual ~AnswerSink() = default;
     virtual void token(int id) = 0;
     virtual void finish() = 0;
-    virtual bool failed() const = 0;  // what comes now would be lost
+    virtual bool failed() const = 0;  // what comes now is lost
 };
 
 // The text as it stands, on stdout; `stop_ids` are not shown.
@@ -65,10 +65,11 @@ struct AnswerStats {
 AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_tokens, const Sampling& sampling,
                        std::vector<int> stop_ids, AnswerSink& sink, const std::atomic<bool>* stop = nullptr);
 
-// Prompt and answer together, in tokens, under --steps (0 or absent: the context); and what sets that limit.
+// How many tokens prompt and answer may have together under --steps (0 or absent: the context), and what sets the
+// limit.
 int answer_limit(const Config& config, std::optional<int> steps);
 const char* limit_name(const Config& config, std::optional<int> steps);
-// How answers are drawn: as the flags say, else as the model's authors do, which is said on stderr; else greedily.
+// How answers are drawn: as the flags say, else as the model's authors do (a line on stderr says so), else greedily.
 Sampling sampling_for(const Options& options, const Config& config);
 // How many tokens may follow a prompt. Throws Error if none may.
 int room_for_answer(const Config& config, std::optional<int> steps, size_t prompt_length);

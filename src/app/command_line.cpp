@@ -15,8 +15,8 @@
 namespace {
 
 constexpr int kMaxInt = std::numeric_limits<int>::max();
-// Requests at once, at most: enough for a CPU to read weights once for many; on a GPU, where as many run as their KV
-// pages fit, what a step holds. Its workspace grows with them, and throughput does not any more.
+// Most requests at once. On a CPU enough to read weights once for many. On a GPU as many as a step holds: KV pages
+// limit them too, and with more the workspace grows, not the throughput.
 constexpr int kDefaultInFlightCpu = 32, kDefaultInFlightGpu = 4096;
 
 constexpr int kMostGpus = 1024;
@@ -42,7 +42,7 @@ int64_t parse_bytes(const std::string& flag, const std::string& text, const std:
     return parse_number(flag, digits, int64_t(1), INT64_MAX >> shift, expected) << shift;
 }
 
-// An option whose value is a number; its text is checked here and not by the library, whose messages name types.
+// An option whose value is a number. Its text is checked here: the library's messages name C++ types.
 template <class T, class Value>
 void add_number(CLI::App& app, const std::string& names, const std::string& flag, Value& value, T low, T high,
                 const std::string& expected, const std::string& help) {
@@ -127,7 +127,8 @@ void add_device_memory_flags(CLI::App& app, Options& o) {
                "requests; 0: never (default 60)");
 }
 
-// The modes that each flag is for. With another mode it is an error: ignored, it would be taken for done.
+// The modes that each flag is for. With another mode it is an error, because a user would take an ignored flag for
+// done.
 enum ModeSet { kGenerate = 1, kChat = 2, kGetp = 4, kScore = 8 };
 constexpr struct {
     const char* flag;
@@ -181,7 +182,7 @@ std::vector<std::string> arguments(int argc, char** argv) {
     return args;
 }
 
-// The order of the three is the help's.
+// In the order of the help.
 void add_flags_of_files(CLI::App& app, Options& o, std::string& checkpoint) {
     app.add_option("MODEL", o.model,
                    "A Hugging Face snapshot directory, an original/ directory, or a .bin file.\n"
@@ -281,7 +282,7 @@ Options parse_command_line(int argc, char** argv) {
     }
     o.show_reasoning = !no_reasoning;
     if (o.seed == 0) o.seed = uint64_t(std::time(nullptr));
-    engine_options(o, 1);  // a device that is not there is named before anything else is asked for
+    engine_options(o, 1);  // a missing device is the first error
     return o;
 }
 

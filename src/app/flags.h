@@ -5,8 +5,7 @@
 
 #include "error.h"
 
-// Parses what stands after the program's name, or throws Error; prints the help and exits if that is what was asked
-// for.
+// Parses what stands after the program's name; throws Error. --help prints the help and exits.
 void parse_flags(CLI::App& app, std::vector<std::string> args);
 
 // How much of a model has been read or written, as a line that the next one replaces.

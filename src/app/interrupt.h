@@ -1,12 +1,12 @@
-// interrupt.h: Ctrl-C as the wish to stop an answer, instead of the end of the program.
+// interrupt.h: Ctrl-C stops an answer instead of the program.
 #pragma once
 #include <atomic>
 
-// From here on SIGINT sets the flag, which is not set yet.
+// Clears the flag; from here on SIGINT sets it.
 void catch_interrupts();
 // SIGINT ends the program again; the flag stays as it is.
 void release_interrupts();
 const std::atomic<bool>& interrupted();
 
-// Ends the program as SIGINT does, so that the shell and a script's loop know.
+// Ends the program by SIGINT, so that a shell ends its loop too.
 [[noreturn]] void end_by_interrupt();

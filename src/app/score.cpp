@@ -16,9 +16,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// --logits: float32 in the machine's byte order, (tokens of all requests, V), requests in order of the file. Rows come
-// in any order and from several threads, so each is written at its place; a request that the engine refuses leaves
-// zeros.
+// --logits: float32 in the machine's byte order, (tokens of all requests, V), requests in the order of the file. Rows
+// come in any order from several threads; each is written at its place. A request that the engine refuses leaves zeros.
 class LogitsFile {
   public:
     LogitsFile(const std::string& path, const KeptFiles& kept, int vocab_size)
@@ -33,7 +32,7 @@ class LogitsFile {
     void check() const {
         if (file_) file_->check();
     }
-    // Gives the file room for `n_rows`, should the last of them be one that the engine refused.
+    // Makes the file `n_rows` long even if the engine refused the last of them.
     void finish(int64_t n_rows) {
         if (!file_) return;
         file_->set_size(n_rows * row_bytes_);
@@ -99,8 +98,8 @@ class Scores {
     }
     bool any_failed() const { return n_failed_ > 0; }
     int64_t n_written() const { return n_written_; }
-    bool failed() const { return out_.failed(); }  // nothing that is scored now would arrive
-    void stop_reading() { reader_.interrupt(); }   // the input may be a pipe that says nothing
+    bool failed() const { return out_.failed(); }  // nothing more would arrive
+    void stop_reading() { reader_.interrupt(); }   // which may wait for a pipe
 
   private:
     const std::string input_;
@@ -133,7 +132,7 @@ class ScoreJob : public Job {
         if (size_t(pos) + 1 < prompt.size())
             logprobs_.push_back(log_probability(logits, vocab_size_, prompt[size_t(pos) + 1]));
     }
-    // A disk that is full, say: what is computed now would be lost.
+    // If the disk is full, say, computing more would be useless.
     bool cancelled() const override { return scores_.failed() || logits_file_.failed(); }
     void on_done(Finish finish) override {
         if (finish == Finish::kCancelled) return scores_.stop_reading();

@@ -67,12 +67,11 @@ class PipeInput : public TurnInput {
     size_t begin_ = 0, end_ = 0;  // of what has been read and not given
 };
 
-// Ctrl-C is a key here, while the line is edited: it clears the line, and leaves if the line is empty for the second
-// time.
+// While a line is edited Ctrl-C is a key: it clears the line, and leaves if it meets an empty line twice.
 class TerminalInput : public TurnInput {
   public:
     TerminalInput() : history_(history_init()) {
-        // Letters beyond ASCII are edited as such, also where the environment names no locale.
+        // Letters beyond ASCII can be edited even where the environment names no locale.
         if (const char* set = std::setlocale(LC_CTYPE, ""); !set || MB_CUR_MAX == 1)
             std::setlocale(LC_CTYPE, "C.UTF-8");
         editor_ = el_init("run", stdin, isatty(STDOUT_FILENO) ? stdout : stderr, stderr);

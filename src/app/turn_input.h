@@ -11,10 +11,10 @@ constexpr size_t kMaxTurnBytes = size_t(16) << 20;
 class TurnInput {
   public:
     virtual ~TurnInput() = default;
-    // The next line without its line break, LF or CR LF; none at the end. Of a line of more than kMaxTurnBytes the
-    // first kMaxTurnBytes + 1. Throws Error if it cannot be read.
+    // The next line without its line break, LF or CR LF; none at the end. Of one longer than kMaxTurnBytes, the first
+    // kMaxTurnBytes + 1 bytes. Throws Error if it cannot be read.
     virtual std::optional<std::string> next() = 0;
-    // Somebody sits there: Ctrl-C stops an answer, and not the conversation.
+    // Whether a person types: Ctrl-C then stops the answer, not the conversation.
     virtual bool is_terminal() const = 0;
 };
 
