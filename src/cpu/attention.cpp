@@ -1,6 +1,6 @@
-// attention.cpp: one task is one token and one KV head with all query heads that share it, so that a key is loaded once
-// for all of them. Scores of all visible keys first, then softmax, then the values: sums run over absolute positions in
-// ascending order, whatever chunk or batch the token came in.
+// attention.cpp: a task is one token and one KV head with all query heads that share it, so that a key is loaded once
+// for them. Scores of all visible keys come first, then softmax, then values. Sums run over absolute positions in
+// ascending order, whatever the token's chunk or batch.
 #include "cpu/attention.h"
 
 #include <algorithm>
@@ -8,9 +8,9 @@
 
 namespace {
 
-// Scores of n keys from position `first` on to weights exp(score - largest), each rounded as a GPU rounds what it gives
-// its matrix cores: relative to the largest score so far, page by page within spans of kSpanPositions. Returns the sum
-// of the unrounded weights.
+// Turns the scores of n keys from position `first` on into weights exp(score - largest), rounded as a GPU rounds them
+// for its matrix cores: relative to the largest score so far, page by page within spans of kSpanPositions. Returns the
+// sum of the unrounded weights.
 double rounded_weights(float* score, int first, int64_t n, float largest) {
     double sum = 0;
     float so_far = 0;
@@ -46,7 +46,7 @@ void each_page(const KvStore& store, int layer, KvStore::Part part, const Task& 
     }
 }
 
-// Scores (keys) of one query head to weights that are still to be divided by the sum, which is returned.
+// Turns scores (keys) of one query head into weights, not yet divided by their sum, and returns the sum.
 float weigh(float* score, const Task& task, float scale, float sink, bool rounded) {
     const int64_t n = task.n_keys();
     float largest = sink;

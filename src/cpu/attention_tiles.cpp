@@ -39,8 +39,8 @@ bool is_finite(const AttentionTile& tile) {
     return zero == 0;
 }
 
-// For values that are not finite: a tile's product multiplies those that a query does not see by 0, which makes NaN of
-// them. Each query alone, on copies without such values; to the bits that it has without them.
+// For pages with values that are not finite: a tile's product multiplies what a query does not see by 0, and 0 × inf is
+// NaN. So each query goes alone, on copies that hold only what it sees; its bits are those of a tile.
 void attend_one_by_one(const PackedKernels& kernels, const AttentionTile& tile) {
     const int64_t dim = padded(tile.head_dim);
     std::vector<std::vector<bf16>> copies(tile.values.size(), std::vector<bf16>(size_t(dim * kPagePositions)));

@@ -1,5 +1,5 @@
 // cpu_replica.cpp: one step of the model for a flat batch of tokens, as a list of operations; see reference.cpp for the
-// model itself. Tokens of one sequence and of many are treated alike: only attention looks at who they are.
+// model itself. Only attention looks at which sequence a token belongs to.
 #include "cpu/cpu_replica.h"
 
 #include <omp.h>
@@ -20,9 +20,8 @@
 
 namespace {
 
-// Tokens a step: enough for every expert of 32 to serve 64 of them, so that a prompt's products are bound by arithmetic
-// and not by reading weights, or 128 of them where weights are decoded once for so many; few enough that activations
-// stay below 200 MB.
+// Tokens a step: enough for each of 32 experts to get 64 of them (128 where weights are decoded once for so many), so
+// that arithmetic limits a prompt's products and not reading weights; few enough that activations stay below 200 MB.
 constexpr int kMaxBatchTokens = 512, kMaxPackedBatchTokens = 1024;
 constexpr int kPrefillChunk = 512;
 // Rows of logits computed at once, with one reading of lm_head: 64 × 201088 floats are 51 MB.
@@ -78,8 +77,8 @@ void add(F32Rows& x, const F32Rows& y) {
     }
 }
 
-// The products of bf16 activations, if this CPU has instructions for them and no matrix is f32 (as in legacy files) or
-// f16, whose fractions are longer than bf16's.
+// The packed products, if this CPU has some and no matrix is f32 (as in legacy files) or f16, whose fractions are
+// longer than bf16's.
 const PackedKernels* packed_products(const Kernels& kernels, const Model& model) {
     const auto is_float = [](const Matrix& m) { return m.dtype == DType::kF32 || m.dtype == DType::kF16; };
     if (is_float(model.weights.unembed)) return nullptr;
@@ -180,7 +179,7 @@ class CpuReplica : public Replica {
             for (int64_t i = 0; i < x.dim(); i++) x.row(t)[i] = to_f32(to_bf16(x.row(t)[i]));
     }
 
-    // Makes x the input of the products that follow: rounded once, in bf16 mode.
+    // Makes x the input of the next products: in bf16 mode it is rounded here.
     void enter(F32Rows& x) {
         if (products_)
             pack(*products_, packed_, x, DType::kBF16);  // only experts have others
@@ -188,7 +187,7 @@ class CpuReplica : public Replica {
             round(x);
     }
 
-    // Products of x, which is what entered last.
+    // Products of x, which entered last.
     void multiply(const F32Rows& x, Products products) {
         if (products_)
             linear(*products_, packed_, products);

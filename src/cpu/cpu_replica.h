@@ -1,4 +1,4 @@
-// cpu_replica.h: the batched forward pass on the CPU: what generate, chat, getp and score run on without a GPU.
+// cpu_replica.h: the batched forward pass on the CPU, for all modes.
 #pragma once
 #include <memory>
 

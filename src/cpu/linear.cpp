@@ -5,7 +5,7 @@
 
 namespace {
 
-// Tokens that run over a task's weights before the next ones do: their x (64 × 2880 floats = 0.7 MB) stays in L2.
+// Tokens that one pass over a task's weights serves: their x (64 × 2880 floats = 0.7 MB) stays in L2.
 constexpr int64_t kTokensAtOnce = 64;
 
 }  // namespace

@@ -66,8 +66,7 @@ class PackedRows {
 // Packs all rows of x as one group.
 void pack(const PackedKernels& kernels, PackedRows& out, const F32Rows& x, DType weights);
 
-// Output features of a matrix product that one task computes: small enough to balance the cores, large enough that
-// starting a task costs nothing beside it.
+// Output features a task: few enough to balance the cores, enough that starting a task costs little.
 constexpr int64_t kRowsPerTask = 64;
 
 // Kernels::dot, for a transposed w too.
@@ -79,7 +78,7 @@ void multiply(const Kernels& kernels, float* y, int64_t y_stride, const float* x
 void linear_task(const Kernels& kernels, F32Rows& y, const F32Rows& x, int64_t t0, int64_t n_tok, const Matrix& w,
                  const Vector& b, int64_t first_bias, int64_t o0, int64_t o1);
 
-// y (T, n_out) = x (T, n_in) Wᵀ + b, for some matrices and one x: one loop for all, so that threads wait for each other
+// y (T, n_out) = x (T, n_in) Wᵀ + b, for some matrices and one x, in one loop, so that threads wait for each other
 // once.
 struct Product {
     F32Rows& y;
@@ -89,9 +88,8 @@ struct Product {
 using Products = std::initializer_list<Product>;
 void linear(const Kernels& kernels, const F32Rows& x, Products products);
 
-// Calls work(task) for each in [0, n_tasks), on all threads: whoever is free takes a run of up to 8 neighbours, because
-// a task fetches what the next one reads. As many runs for one thread as for another, or the last would keep all others
-// waiting.
+// Calls work(task) for each in [0, n_tasks), on all threads. A free thread takes a run of up to 8 neighbours, because a
+// task prefetches what the next one reads. Runs are short enough that all threads end at about the same time.
 template <class F>
 void for_each_in_runs(int64_t n_tasks, F&& work) {
     constexpr int64_t kLongestRun = 8, kFewestRuns = 4;  // a thread
@@ -104,8 +102,7 @@ void for_each_in_runs(int64_t n_tasks, F&& work) {
         for (int64_t task = n_tasks * run / n_runs; task < n_tasks * (run + 1) / n_runs; task++) work(task);
 }
 
-// Calls work(task) for each in [0, n_tasks), on all threads. Few tokens a task: memory is the limit, and each thread
-// gets one long stream of it. Many: as above.
+// The same. With few tokens a task memory is the limit, and each thread gets one long stream of it.
 template <class F>
 void for_each_task(int64_t n_tasks, int64_t n_tok, F&& work) {
     if (n_tok > kPanelRows) return for_each_in_runs(n_tasks, work);
@@ -113,7 +110,7 @@ void for_each_task(int64_t n_tasks, int64_t n_tok, F&& work) {
     for (int64_t task = 0; task < n_tasks; task++) work(task);
 }
 
-// The same for a span of packed x; y begins at its first row's column o0.
+// linear_task() for a span of packed x; y begins at its first row's column o0.
 void linear_task(const PackedKernels& kernels, float* y, int64_t y_stride, const PackedRows& x,
                  const PackedRows::Span& span, const Matrix& w, const Vector& b, int64_t first_bias, int64_t o0,
                  int64_t o1);

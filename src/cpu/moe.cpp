@@ -7,7 +7,7 @@
 
 namespace {
 
-// Calls work(span, output features [o0, o1)) for all features of each of n_spans, whose n_rows one expert has.
+// Calls work(span, output features [o0, o1)) for all features of each of n_spans, n_rows in all, of one expert each.
 template <class F>
 void expert_tasks(size_t n_spans, int64_t n_rows, const ExpertMatrices& w, F&& work) {
     const int64_t n_out = w.first.n_out, n_blocks = (n_out + kRowsPerTask - 1) / kRowsPerTask;

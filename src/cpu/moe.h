@@ -21,7 +21,7 @@ struct ExpertGroups {
 };
 ExpertGroups group_by_expert(const Routing& routing, int n_experts);
 
-// The expert layers' work, one function a step, in this order. Rows of all but the first input are in group order.
+// The experts' steps, in this order. Rows are in order of group, but for the first input.
 // gather and swiglu arrange their output for weights of that type.
 void gather(const Kernels& kernels, F32Rows& out, const F32Rows& x, const ExpertGroups& groups, int n_experts_per_token,
             DType weights);
@@ -33,7 +33,7 @@ void swiglu(const Kernels& kernels, F32Rows& out, const F32Rows& up, const Confi
 // x (T, D) += Σ_a weight · y of that expert.
 void combine(F32Rows& x, const F32Rows& y, const Routing& routing, const ExpertGroups& groups);
 
-// The same steps on packed activations, swiglu in one with the products before it: what they make never leaves L2.
+// The same on packed activations. swiglu is one with the products before it, whose results never leave L2.
 void gather(const PackedKernels& kernels, PackedRows& out, const F32Rows& x, const ExpertGroups& groups,
             int n_experts_per_token, DType weights);
 void expert_up(const PackedKernels& kernels, PackedRows& act, const PackedRows& x, const ExpertMatrices& w,

@@ -1,4 +1,4 @@
-// mxfp4_bf16.h: MXFP4's values as bf16, for tables made by the compiler. (In an anonymous namespace: see scratch.h.)
+// mxfp4_bf16.h: MXFP4's values as bf16, for tables made by the compiler. For the anonymous namespace see scratch.h.
 #pragma once
 #include <cstdint>
 

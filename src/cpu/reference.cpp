@@ -1,7 +1,7 @@
 // reference.cpp: the forward pass of gpt-oss, to be read from top to bottom. See model.h for the shape letters.
 //
-// Every weight is widened to f32 as it is used and every sum is plain, so what this computes differs from exact
-// arithmetic only by f32 rounding. Nothing here is meant to be fast; OpenMP is one line a loop.
+// Every weight is widened to f32 as it is used, and every sum is plain: results differ from exact arithmetic only by
+// f32 rounding. Nothing here is meant to be fast; OpenMP is one line a loop.
 #include "cpu/reference.h"
 
 #include <algorithm>
@@ -62,7 +62,7 @@ float swiglu(float gate, float linear_half, const Config& config) {
 
 Reference::Reference(const Model& model, int max_sequences, int64_t max_positions)
     : model_(model), inv_freq_(rope_inv_freq(model.config)), sequences_(size_t(max_sequences)) {
-    // It keeps its own growing caches, and takes pages only because a scheduler counts in them.
+    // Its caches just grow; it has pages only because the scheduler counts in them.
     constexpr int kChunk = 1;  // steps gain nothing from more, and a short one can be stopped sooner
     capacity_.max_sequences = max_sequences;
     capacity_.prefill_chunk = kChunk;

@@ -1,7 +1,7 @@
 // scratch.h: working memory of the inner loops.
 //
-// In an anonymous namespace: files compiled for one instruction set must not leave a template's code to the linker,
-// which may then run it on any CPU (tools/check_isa_objects.sh looks). This is why they have no std::vector.
+// In an anonymous namespace: of a template that files for several instruction sets share, the linker would keep one
+// copy, and run it on any CPU (tools/check_isa_objects.sh looks). For the same reason these files use no std::vector.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -1,7 +1,7 @@
 // threads.h: where OpenMP's threads run.
 #pragma once
 
-// Gives each thread of the calling thread's team a core of its own, if there are as many as cores and the user has not
-// said otherwise (OMP_PROC_BIND). Left alone, two threads that wait by spinning can share a core for seconds while
+// Pins each thread of the calling thread's team to a core of its own, if there are as many threads as cores and the
+// user has not said otherwise (OMP_PROC_BIND). Without it, two spinning threads may share a core for seconds while
 // another is idle.
 void pin_threads();

@@ -30,8 +30,8 @@ struct Avx2 {
         return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
     }
 
-    // Even codes in one half of the register, odd ones in the other. Two look-ups make bf16's two bytes; a float is a
-    // bf16 in the upper half of 32 bits.
+    // Even codes in one half of the register, odd ones in the other. Two look-ups make bf16's two bytes, which are a
+    // float's upper half.
     static constexpr uint8_t kMxfp4Column[32] = {0,  4,  8,  12, 1,  5,  9,  13, 2,  6,  10, 14, 3,  7,  11, 15,
                                                  16, 20, 24, 28, 17, 21, 25, 29, 18, 22, 26, 30, 19, 23, 27, 31};
     static void mxfp4(const uint8_t* codes, uint8_t scale, Avx2 (&part)[4]) {

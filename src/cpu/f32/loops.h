@@ -5,8 +5,7 @@
 // codes and a scale → a block, in the order of columns kMxfp4Column), and the tile sizes kRows × kToks: as many partial
 // sums as its registers hold beside a column of the tile's weights or tokens.
 //
-// Everything is in an anonymous namespace: the same template, compiled for two instruction sets, must not be merged by
-// the linker into one.
+// For the anonymous namespace see scratch.h.
 #pragma once
 #include <algorithm>
 #include <cstring>
@@ -30,8 +29,7 @@ V load_all(const f16* p) {
     return V::load_f16(p);
 }
 
-// The first n elements (clamped to 0 to kLanes), zeros after them: rows that end inside a vector are rare, and may be
-// slow.
+// The first n elements (clamped to 0 to kLanes), zeros after them. Slow, as rows rarely end inside a vector.
 template <class V, class T>
 V load_n(const T* p, int64_t n) {
     T part[V::kLanes] = {};
@@ -105,7 +103,7 @@ struct MXFP4Rows {
     struct Row {
         const uint8_t *blocks, *scales;
         Block<V> load(int64_t k) const {  // even elements, odd elements
-            // Rows are shorter than a page, and end before the hardware has learned where the next ones lie.
+            // A row, shorter than a page, ends before the hardware has learned where the next one lies.
             __builtin_prefetch(blocks + k / 2 + kPrefetchBytes);
             Block<V> block;
             V::mxfp4(blocks + k / 2, scales[k / 32], block.part);
@@ -133,7 +131,7 @@ void write_sums(float* y, int64_t y_stride, const V (&sum)[R][N]) {
         for (int t = 0; t < N; t++) y[t * y_stride + r] = V::sum(sum[r][t]);
 }
 
-// One tile: R weight rows from row o, N tokens. Decoding is the work: row by row.
+// One tile: R weight rows from row o, N tokens. Decoding is most of the work: row by row.
 template <class V, int R, int N, class Rows>
 void dot_tile(float* y, int64_t y_stride, const float* x, int64_t x_stride, const Rows& w, int64_t o, int64_t n_in) {
     typename Rows::Row row[R];
@@ -161,7 +159,7 @@ void dot_tile(float* y, int64_t y_stride, const float* x, int64_t x_stride, cons
     write_sums(y, y_stride, sum);
 }
 
-// The same for decoded rows. Multiplying is the work: R + N loads for R · N products.
+// The same for decoded rows. Multiplying is all the work: R + N loads for R · N products.
 template <class V, int R, int N>
 void dot_tile(float* y, int64_t y_stride, const float* x, int64_t x_stride, const DecodedRows<V>& w, int64_t o,
               int64_t n_in) {

@@ -2,7 +2,7 @@
 // While weights are multiplied the next ones are decoded beside them in L1.
 //
 // Few tokens and many run the same products in the same order. One token costs as much arithmetic as 16, but then
-// decoding is the limit, and memory.
+// memory and decoding are the limit.
 #include <algorithm>
 #include <type_traits>
 
@@ -60,8 +60,8 @@ void write(float* y, int64_t y_stride, const float* sums, const float* bias, int
             write_tile(y + t * y_stride + r, y_stride, sums, bias + r, n_rows - r, n_tok - t);
 }
 
-// Brings the lines into L1 that a slab's sums will be written to, a token's at a time: a store that waits for its line
-// holds up all that come after it, decoded weights among them.
+// Prefetches, a token's at a time, the lines that a slab's sums will be written to: a store that waits for its line
+// holds up all stores after it, those of decoded weights too.
 class OutputFetcher {
   public:
     OutputFetcher(const float* y, int64_t y_stride, int64_t n_tok) : row_(y), stride_(y_stride), left_(n_tok) {}
@@ -77,8 +77,7 @@ class OutputFetcher {
     int64_t stride_, left_;
 };
 
-// Up to three panels of tokens, in whose products with a slab's first tile tiles 0 to 2 are the sums, and 3 to 5 with
-// its second.
+// Up to three panels of tokens. Tile registers 0 to 2 hold the sums with a slab's first tile, 3 to 5 with its second.
 template <int kPanels>
 struct Panels {
     const bf16* x;  // (panels, steps, 16 pairs, width)
@@ -124,10 +123,9 @@ struct Panels {
         finish_stores(sums);
     }
 
-    // The sums += step s of a slab, whose two tiles are at `weights`. Tokens come from L2 and so are loaded once,
-    // weights are in L1. decode(0) to decode(3), a quarter each of what is to be decoded meanwhile, go between the
-    // products. kStay: L1 shall keep the tokens. Many tokens, and their sums, pass but once a slab: loads that say so
-    // leave L1 to the weights.
+    // The sums += step s of a slab, whose two tiles are at `weights`. Tokens come from L2 and are loaded once, weights
+    // are in L1. decode(0) to decode(3), each a quarter of what is decoded meanwhile, go between the products. kStay:
+    // tokens stay in L1. Many tokens pass once a slab, by loads that leave L1 to the weights.
     template <bool kStay, class F>
     void multiply(int64_t s, const bf16* weights, F&& decode) const {
         const bf16* a = x + s * kStep * width;
@@ -191,7 +189,7 @@ struct Panels {
     }
 };
 
-// All tokens are at once in the tiles, and so are their sums: a step is decoded while the one before it is multiplied.
+// All tokens and their sums fit the tiles: a step is decoded while the one before it is multiplied.
 template <int kPanels, class Decoder>
 void dot_few(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Decoder& decoder, int64_t n_steps,
              const float* bias, int64_t o0, int64_t o1) {
@@ -257,8 +255,8 @@ class SlabWriter {
     int64_t first_ = 0, tile_ = 0, n_tiles_ = 0;
 };
 
-// More panels: by threes, and by twos where threes do not come out, one after the other multiplied by a slab, while the
-// next slab is decoded. Sums wait in memory from slab to slab.
+// More panels: groups of three, or of two where threes do not come out, are multiplied by a slab one after the other
+// while the next slab is decoded. Sums wait in memory from slab to slab.
 template <class Decoder>
 void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Decoder& decoder, int64_t n_steps,
               const float* bias, int64_t o0, int64_t o1) {
@@ -279,7 +277,7 @@ void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
                 writer.start(slabs[now ^ 1], o, end, std::min(kSlabSteps, n_steps - end));
             else if (o + kSlabRows < o1)
                 writer.start(slabs[now ^ 1], o + kSlabRows, 0, std::min(kSlabSteps, n_steps));
-            // There and back: the group at the turn keeps its sums in the tiles.
+            // To and fro: the group at the turn keeps its sums in the tiles.
             const bool back = first / kSlabSteps % 2;
             for (int64_t i = 0; i < n_groups; i++) {
                 const int64_t group = back ? n_groups - 1 - i : i;

@@ -1,7 +1,7 @@
-// amx_attention.cpp: attention of up to 16 queries over one sequence's pages with AMX. Keys are a tile's rows as they
-// lie in the page, values are too because pages hold them transposed, and a query is a lane: no sum crosses lanes.
+// amx_attention.cpp: attention of up to 16 queries over one sequence's pages with AMX. A page's keys, and its values,
+// which it holds transposed, are a tile's rows as they lie there; a query is a lane, and no sum crosses lanes.
 //
-// Pages come in ascending order, each with one update of the running maximum. A page that a query sees nothing of
+// Pages come in ascending order, each with one update of the running maximum. A page of which a query sees nothing
 // changes no bit of its result, so queries of several positions can share a tile.
 #include <algorithm>
 
@@ -75,8 +75,8 @@ struct NextPage {
     }
 };
 
-// Scores of the page at position `pos` to weights, (16 pairs of keys, lanes, 2) bf16, relative to the largest score so
-// far. Returns what the sums of the pages before have to be multiplied by. Beside it the next page is fetched.
+// Turns the scores of the page at position `pos` into weights, (16 pairs of keys, lanes, 2) bf16, relative to the
+// largest score so far. Returns the factor for the sums of earlier pages. Prefetches the next page.
 __m512 weigh(int32_t* weights, const float* scores, Queries& q, int pos, __m512 scale, const NextPage& next,
              int64_t dim) {
     __m512 score[kKeys];

@@ -1,13 +1,13 @@
 // amx_tiles.h: AMX registers as our products use them: weights are 16 rows × 32 columns, as they lie in memory,
 // activations 16 pairs of columns × up to 16 tokens, a pair's elements side by side, sums 16 rows × up to 16 tokens.
 //
-// TDPBF16PS adds, for each row and token, the even and the odd products of a tile in two chains, k ascending, with
-// subnormals as zeros, and then both to the sum: no token sees another, so a token's bits are its own.
+// For each row and token TDPBF16PS adds the even and the odd products of a tile in two chains, k ascending, subnormals
+// as zeros, then both to the sum. Tokens do not mix, so a token's bits are its own.
 #pragma once
 #include "cpu/packed/avx512_panels.h"
 
-// Tokens in this thread's tiles, 0 until their shapes are set. They stay set, as setting them takes 60 ns and a task of
-// one token 6,000: nothing else in the process may set or release them, and a forked child has to begin at 0.
+// Tokens in this thread's tiles; 0: shapes are not set. They stay set, because setting them takes 60 ns and a task of
+// one token 6,000. So nothing else in the process may set or release them, and a forked child has to begin at 0.
 extern thread_local int tile_tokens;  // amx.cpp
 
 // PackedKernels::attend; amx_attention.cpp.

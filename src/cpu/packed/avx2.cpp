@@ -1,10 +1,9 @@
 // avx2.cpp: products of activations rounded to 16 bits with AVX2, which has no instruction for bf16.
 //
-// MXFP4 weights are small whole numbers times a power of two that a block of 32 shares. Tokens get the same form, a
-// block rounded to whole numbers of 15 bits, and VPMADDWD does twice as many products as a multiply-add. An element's
-// error is at most 2^-14 of its block's largest; bf16's would be 2^-9 of itself. Whole numbers are added up without
-// error, blocks in f32, k ascending. With bf16 weights there is nothing to gain: those of f32/avx2.cpp do, and nothing
-// is rounded.
+// MXFP4 weights are small whole numbers times a power of two that a block of 32 shares. Tokens are rounded to the same
+// form, whole numbers of 15 bits, because VPMADDWD makes twice as many products as a multiply-add. An element's error
+// is at most 2^-14 of its block's largest (with bf16 2^-9 of itself). Whole numbers add up without error, blocks in
+// f32, k ascending. bf16 weights gain nothing from this: they use the loops of f32/avx2.cpp, and nothing is rounded.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -43,12 +42,11 @@ void store_first(float* p, __m256 v, int64_t n) {
 // A panel is (blocks) of (width, 16 pairs) int16 and (width) f32 scales; kPanelBlock elements of 16 bits a token.
 constexpr int64_t kPairs = kBlock / 2, kPanelBlock = kBlock + 2;
 
-// Tokens' numbers are 2^14 at most, weights' values doubled and in an int16's upper byte, 2^8 · 12 at most: 32 products
-// are below 2^31, and 2^9 times too large.
+// Tokens' numbers are at most 2^14; weights' values, doubled and in an int16's upper byte, at most 2^8 · 12. So 32
+// products stay below 2^31, and are 2^9 times too large.
 constexpr int kTokenBits = 14, kWeightShift = 9;
 
-// A block of 32 → whole numbers, and what one of them is worth. Pair 4 i + j holds columns 8 j + i and 8 j + i + 4, i
-// and j below 4.
+// A block of 32 → whole numbers and their scale. Pair 4 i + j holds columns 8 j + i and 8 j + i + 4, i and j below 4.
 float round_block(int16_t* pairs, const float* x) {
     const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
     __m256i most = _mm256_setzero_si256();
@@ -57,7 +55,7 @@ float round_block(int16_t* pairs, const float* x) {
     __m128i m = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
     m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
     m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
-    // The largest's exponent, as stored; numbers so small that a scale would not be normal count as if it were larger.
+    // The largest's exponent, as stored; raised where the scale would be subnormal.
     const int exponent = std::max(_mm_cvtsi128_si32(m) >> 23, kTokenBits + kWeightShift);
     const auto power = [](int stored) { return _mm_castsi128_ps(_mm_cvtsi32_si128(stored << 23)); };
     const __m256 factor = _mm256_broadcastss_ps(power(254 + kTokenBits - 1 - exponent));
@@ -75,7 +73,7 @@ float round_block(int16_t* pairs, const float* x) {
     store(1, _mm_unpackhi_epi64(low, low2));
     store(2, _mm_unpacklo_epi64(high, high2));
     store(3, _mm_unpackhi_epi64(high, high2));
-    // Of infinities and NaNs the exponent is 255, and every sum shall be NaN.
+    // Infinities and NaNs have exponent 255: every sum becomes NaN.
     return _mm_cvtss_f32(exponent < 255 ? power(exponent - (kTokenBits - 1) - kWeightShift)
                                         : _mm_castsi128_ps(_mm_cvtsi32_si128(0x7fc00000)));
 }
@@ -99,7 +97,7 @@ struct Piece {
     alignas(32) float scale[kPieceBlocks][2][kLanes];
 };
 
-// Else GCC 12 makes all products of an unrolled loop first, and keeps them in memory until it adds them up as a tree.
+// Without it GCC 12 computes all products of an unrolled loop first and keeps them in memory to add them as a tree.
 inline void keep_order(__m256i& sum) {
     asm("" : "+x"(sum));
 }
@@ -174,8 +172,8 @@ void decode_scales(float (*scale)[2][kLanes], int half, const uint8_t* scales, i
     }
 }
 
-// n blocks from `first` on. Beside them the next tile's are fetched: a row is shorter than a page, and ends before the
-// hardware has learned where the next one lies.
+// n blocks from `first` on. Prefetches the next tile's: a row, shorter than a page, ends before the hardware has
+// learned where the next one lies.
 void decode(Piece& piece, const TileRows& rows, int64_t first, int64_t n) {
     const int64_t row_bytes = 16 * rows.n_blocks;
     for (int half = 0; half < 2; half++)
@@ -190,7 +188,7 @@ void decode(Piece& piece, const TileRows& rows, int64_t first, int64_t n) {
     }
 }
 
-// sums (N, 16 rows) += a piece's blocks times N tokens. x: the first's numbers in the first of the blocks, which are
+// sums (N, 16 rows) += a piece's blocks times N tokens. x: the first token's numbers of the first block; blocks are
 // `stride` apart, as are their scales.
 template <int N>
 void add_piece(float* sums, const Piece& piece, int64_t n_blocks, const int16_t* x, const int16_t* scales,
@@ -230,8 +228,8 @@ void add_piece(float* sums, const Piece& piece, int64_t n_blocks, const int16_t*
     }
 }
 
-// One token times up to 8 rows, multiplied as soon as they are decoded. Two rows in a register, four sums of each:
-// whole numbers come to the same in any order.
+// One token times up to 8 rows, multiplied as soon as they are decoded. Two rows a register, four sums a row: whole
+// numbers add up to the same in any order.
 void dot_one(float* y, const int16_t* x, const TileRows& rows, const float* bias, int64_t n_rows) {
     alignas(32) float scale[kPieceBlocks][2][kLanes];
     const int64_t row_bytes = 16 * rows.n_blocks;

@@ -4,7 +4,7 @@
 // A slab is some rows of weights, some steps of 32 columns deep, bf16: (steps, rows, 32). Each row of a step is one
 // register, 64-byte aligned; 16 rows of a step are an AMX tile.
 //
-// In an anonymous namespace, as f32/loops.h and for the same reason.
+// For the anonymous namespace see scratch.h.
 #pragma once
 // GCC 12 warns of the undefined registers that its own intrinsics pass on purpose (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -30,8 +30,8 @@ inline __mmask32 first_words(int64_t n) {
     return n <= 0 ? 0u : n >= 32 ? ~0u : (1u << n) - 1;
 }
 
-// Every E2M1 value under every E8M0 scale, in bf16: exact but for what overflows, or underflows below 2^-133. Twice the
-// 16 codes, because the look-up reads 5 bits and the fifth may be anything. Few of its lines are in use at a time.
+// Every E2M1 value under every E8M0 scale, in bf16: exact but for overflow, and underflow below 2^-133. The 16 codes
+// stand twice, because the look-up reads 5 bits and the fifth may be anything. Few of its lines are in use at a time.
 struct Mxfp4Table {
     alignas(64) uint16_t value[256][32] = {};
     constexpr Mxfp4Table() {
@@ -41,8 +41,8 @@ struct Mxfp4Table {
 };
 constexpr Mxfp4Table kMxfp4;
 
-// MXFP4 blocks are decoded into an order of their own, the one that costs least: position 8 i + w holds column 4 w + i,
-// the ith code of 16-bit word w. Activations for such weights are packed in the same order.
+// MXFP4 blocks are decoded in the order that costs least: position 8 i + w holds column 4 w + i, the ith code of 16-bit
+// word w. Their activations are packed in the same order.
 inline __m512i mxfp4_order(__m512i columns) {
     alignas(64) static const uint16_t kColumn[32] = {0, 4, 8,  12, 16, 20, 24, 28, 1, 5, 9,  13, 17, 21, 25, 29,
                                                      2, 6, 10, 14, 18, 22, 26, 30, 3, 7, 11, 15, 19, 23, 27, 31};
@@ -61,7 +61,7 @@ inline __m512i decode_mxfp4(const uint8_t* codes, uint8_t scale) {
 // Decoders of a matrix's rows, one for each way of storing them. at() is the place of a step in row o, columns() the
 // kStep columns there r rows further on; kBytes and kScaleBytes are what a row's step takes.
 
-// kSteps: steps of a row, 0 if the compiler shall not know; distances between rows that it knows save up to 8 %.
+// kSteps: steps of a row; 0: known only at run time. Distances that the compiler knows save up to 8 %.
 template <int64_t kSteps>
 struct Mxfp4Decoder {
     const uint8_t *codes, *scales;
@@ -79,7 +79,7 @@ struct Mxfp4Decoder {
     };
     Place at(int64_t o, int64_t step) const {
         Place place{codes + 16 * (o * row_steps() + step), scales + o * row_steps() + step};
-        // Else GCC 12 computes the rows' distances in advance and keeps them in vector registers: 15 % slower.
+        // Without it GCC 12 keeps the rows' distances in vector registers: 15 % slower.
         asm("" : "+r"(place.code), "+r"(place.scale));
         return place;
     }
@@ -145,8 +145,8 @@ void with_decoder(const Matrix& w, F&& work) {
         work(Bf16Decoder(w));
 }
 
-// Rows [o, o + n_rows) of a step, zeros from row `end` on. Rare, so not inlined. Arguments are values, because taking a
-// caller's variables by address would keep them in memory.
+// Rows [o, o + n_rows) of a step, zeros from row `end` on. Rare, so not inlined. Takes values: variables whose address
+// is taken would stay in memory.
 template <class Decoder>
 __attribute__((noinline)) void decode_last(bf16* out, Decoder decoder, int64_t o, int64_t n_rows, int64_t end,
                                            int64_t step) {
@@ -156,9 +156,9 @@ __attribute__((noinline)) void decode_last(bf16* out, Decoder decoder, int64_t o
 }
 
 // Decodes the rows of a matrix up to row `end`, slab by slab of kSlabRows, prefetching an equal share of the next slab
-// into L2 with each row. A line that comes from memory holds one of the core's 16 fill buffers for 150 ns; one that the
-// hardware has fetched already does not. The hardware runs some lines ahead of whoever reads a page in order:
-// prefetching from four places of the next slab in turn gives it four times as long.
+// into L2 with each row. A line from memory holds one of the core's 16 fill buffers for 150 ns, unless the hardware has
+// fetched it already. The hardware runs some lines ahead of reads in order: prefetching from four places of the next
+// slab in turn gives it four times as long.
 template <class Decoder, int kSlabRows>
 class WeightReader {
   public:
@@ -168,12 +168,12 @@ class WeightReader {
         bf16* to;
         const char* fetch;
         int64_t o, n, step;
-        bool whole;  // some, and all before the matrix's end
+        bool whole;  // at least one row, and all before the matrix's end
     };
 
     WeightReader(const Decoder& decoder, int64_t end)
         : decoder_(decoder), end_(end), place_bytes_((decoder.row(kSlabRows) - decoder.row(0)) / kPlaces) {}
-    // The slab from row o on begins. Past the matrix's end lies, mostly, the next expert.
+    // Begins the slab from row o on. Past the matrix's end mostly lies the next expert.
     void start(int64_t o) {
         o_ = o;
         fetch_ = decoder_.row(o + kSlabRows);

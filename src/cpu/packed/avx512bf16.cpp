@@ -1,5 +1,5 @@
-// avx512bf16.cpp: products of bf16 activations with AVX-512's own bf16 instruction, for CPUs without AMX. A lane
-// of a sum adds pair i of every 32 columns; a fixed tree adds the lanes.
+// avx512bf16.cpp: products of bf16 activations with AVX-512's bf16 instruction, for CPUs without AMX. A sum's lane i
+// adds pair i of every 32 columns; a fixed tree adds the lanes.
 #include <algorithm>
 #include <type_traits>
 
