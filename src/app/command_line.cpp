@@ -99,28 +99,32 @@ void parse_gpus(Options& o, const std::string& text) {
 void add_gpu_flags(CLI::App& app, Options& o) {
     app.add_option_function<std::string>(
            "-g,--gpus", [&o](const std::string& text) { parse_gpus(o, text); },
-           "How many GPUs, 0: all (default); or which ones: 0,2 and so on, of those that\n"
-           "HIP_, ROCR_ or CUDA_VISIBLE_DEVICES leave, which Slurm's --gres sets")
+           "How many GPUs (0, the default: all), or which ones: 0,2; of those that HIP_, ROCR_ or\n"
+           "CUDA_VISIBLE_DEVICES leave, which Slurm's --gres sets")
         ->type_name("N|LIST");
     add_number(app, "--gpus-per-replica", "--gpus-per-replica", o.gpus_per_replica, 1, kMostGpus,
                "an integer of at least 1",
-               "A chain of N GPUs holds the model, with some layers each (default: as few as its weights and\n"
-               "the KV cache of a long request need)");
+               "Each copy of the model takes a chain of N GPUs, some layers on each (default: as few as its\n"
+               "weights and the KV cache of a long request need)");
 }
 
 void add_device_memory_flags(CLI::App& app, Options& o) {
     app.add_option_function<std::string>(
            "--gpu-memory", [&o](const std::string& text) { parse_gpu_memory(o, text); },
-           "Of a GPU's free memory, what may be used: a share (default 0.9) or bytes, such as 64GB")
+           "How much of a GPU's free memory to use: a share (default 0.9) or bytes, such as 64GB")
         ->type_name("SHARE|BYTES");
     app.add_option_function<std::string>(
            "--kv-memory",
            [&o](const std::string& text) { o.kv_memory = parse_bytes("--kv-memory", text, kBytesExpected); },
-           "KV cache on a device, at most: bytes, or with K, M, G or T (default: what fits)")
+           "At most this much KV cache on a device, in bytes or with K, M, G or T (default: what fits)")
         ->type_name("BYTES");
-    app.add_flag("!--no-peer-copies", o.peer_copies, "GPU: between the GPUs of a chain, copy through host memory");
-    app.add_flag("!--no-prefix-cache", o.prefix_cache, "Compute every prompt from its first token on");
-    app.add_flag("!--no-graph", o.graphs, "GPU: launch every kernel by itself, also in steps seen before");
+    const auto add_switch_off = [&app](const char* name, bool& what, const char* help) {
+        app.add_flag_callback(
+            name, [&what] { what = false; }, help);
+    };
+    add_switch_off("--no-peer-copies", o.peer_copies, "GPU: copy through host memory between the GPUs of a chain");
+    add_switch_off("--no-prefix-cache", o.prefix_cache, "Compute every prompt from its first token on");
+    add_switch_off("--no-graph", o.graphs, "GPU: launch kernels one by one instead of recorded steps");
     app.add_flag("--sync", o.synchronous, "GPU: wait after every kernel, to see which one fails");
     add_number(app, "--step-limit", "--step-limit", o.step_limit_s, 0.0f, 1e6f, "seconds, at least 0",
                "GPU: one that does not end a step in N seconds is given up, and others go on with its\n"
@@ -188,7 +192,7 @@ void add_flags_of_files(CLI::App& app, Options& o, std::string& checkpoint) {
                    "A Hugging Face snapshot directory, an original/ directory, or a .bin file.\n"
                    "Without it: $GETP_MODEL, else the demo model")
         ->type_name("PATH");
-    app.add_option("-c,--checkpoint", checkpoint, "The same, as a flag")->type_name("PATH");
+    app.add_option("-c,--checkpoint", checkpoint, "MODEL, as a flag")->type_name("PATH");
     std::map<std::string, std::string> modes;
     for (const auto& [name, bit] : kModes) modes[name] = name;
     add_choice(app, "-m,--mode", "--mode", o.mode, modes, "generate (default), chat, getp or score");
@@ -208,23 +212,24 @@ void add_flags_of_requests(CLI::App& app, Options& o, bool& no_reasoning) {
                "0: always the most likely token (default; 1 in getp's JSON lines; generate and chat do as\n"
                "the model's generation_config.json says)");
     add_number(app, "-p,--top-p", "--top-p", o.top_p, 1e-6f, 1.0f, "a number above 0 and at most 1",
-               "Sample from the likeliest tokens that hold this probability (default 0.9; 1 in getp's JSON lines)");
+               "Sample from the likeliest tokens that together have this probability (default 0.9; 1 in getp's\n"
+               "JSON lines)");
     add_number(app, "-s,--seed", "--seed", o.seed, uint64_t(0), UINT64_MAX, "an integer of at least 0",
-               "Of the random streams; 0: from the clock (default)");
+               "Seed of the random numbers; 0: from the clock (default)");
     add_number(app, "-t,--requests", "--requests", o.max_requests, 0, kMaxInt, "an integer of at least 0",
                "getp, score: only the first N requests");
     add_number(app, "-b,--in-flight", "--in-flight", o.max_in_flight, 1, 65536, "an integer from 1 to 65536",
-               "getp, score: requests at once on a device, at most (default 32 on the CPU, 4096 on a GPU);\n"
-               "fewer run if their KV cache does not fit");
+               "getp, score: at most N requests at once on a device (default 32 on the CPU, 4096 on a GPU); fewer\n"
+               "if their KV cache does not fit");
     add_gpu_flags(app, o);
     add_choice(app, "-f,--profile", "--profile", o.profile, {{"0", false}, {"1", true}},
-               "1, or alone: print where the time went");
+               "1, or nothing: print where the time went");
     app.add_option("--report", o.report, "getp: write what the run did and took here, as JSON")->type_name("PATH");
     app.add_option("-v,--verify", o.verify, "getp: compare the token ids with this file's")->type_name("PATH");
     app.add_flag("--raw", o.raw, "generate: continue the text as it stands, without the chat format");
     app.add_flag("--chat", o.chat_template, "getp, text format: each line is a user's message, not raw text");
     app.add_flag("--strict-fields", o.strict_fields,
-                 "getp, score: refuse JSON lines with fields that are not known, instead of a warning");
+                 "getp, score: refuse JSON lines with unknown fields instead of warning");
     add_choice(app, "--reasoning", "--reasoning", o.effort,
                {{"low", Effort::kLow}, {"medium", Effort::kMedium}, {"high", Effort::kHigh}},
                "low, medium (default) or high");
@@ -239,7 +244,7 @@ void add_flags_of_engine(CLI::App& app, Options& o) {
                "bf16 or finer, and a bf16 KV cache (default: bf16 on GPUs and with AMX, AVX-512 BF16 or\n"
                "AVX2, else f32)");
     add_choice(app, "--device", "--device", o.device, {{"auto", "auto"}, {"cpu", "cpu"}, {"gpu", "gpu"}},
-               "auto (default): GPUs, if there are any that this program can use");
+               "auto (default: GPUs that this program can use, else the CPU), cpu or gpu");
     add_choice(app, "--cpu-isa", "--cpu-isa", o.cpu_isa,
                {{"amx", "amx"},
                 {"avx512-bf16", "avx512-bf16"},
@@ -268,8 +273,8 @@ Options parse_command_line(int argc, char** argv) {
     add_flags_of_requests(app, o, no_reasoning);
     add_flags_of_engine(app, o);
     app.footer(
-        "run export SRC DST [--to KIND] converts checkpoints, run verify MODEL looks for damage in one; run export\n"
-        "--help says how. run build, test, demo, bench and fuzz are ./run.sh's, which is started.");
+        "run export SRC DST [--to KIND] converts a checkpoint, run verify MODEL looks for damage in one; run export\n"
+        "--help says more. run build, test, demo, bench and fuzz start ./run.sh.");
     parse_flags(app, arguments(argc, argv));
 
     check_no_path_is_empty(app);
