@@ -10,7 +10,7 @@ ifeq ($(origin CXX),default)
 CXX := $(if $(filter fuzz,$(MODE)),clang++,g++)
 endif
 
-# Files of one instruction set (src/cpu/kernels.h) are for one architecture.
+# Files for one instruction set (src/cpu/kernels.h) belong to one architecture.
 ARCH := $(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))
 ISAS_OF_x86_64 := $(wildcard src/cpu/f32/avx*.cpp src/cpu/packed/a[mv]x*.cpp)
 ISAS_OF_aarch64 := src/cpu/f32/neon.cpp
@@ -24,8 +24,8 @@ TOOLS := $(sort $(wildcard tools/*.cpp))
 FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.cpp))
 
 # Warnings are errors only with WERROR=1, as .ci/run has it: another compiler or library may warn of something new.
-# clang knows not all of GCC's warnings by name, sees a deprecated function inside GCC's own std::stable_sort, and warns
-# of `omp simd` where it vectorises nothing at all (-O1).
+# clang lacks some of GCC's warnings, sees a deprecated function inside GCC's own std::stable_sort, and warns of
+# `omp simd` at -O1, where it vectorises nothing.
 CLANG_WARNINGS := $(if $(findstring clang,$(CXX)), -Wno-unknown-warning-option -Wno-deprecated-declarations \
     -Wno-pass-failed)
 WARNINGS := -Wall -Wextra -Wshadow -Wold-style-cast -Wno-unknown-pragmas $(if $(WERROR),-Werror)$(CLANG_WARNINGS)
@@ -40,7 +40,7 @@ override CXXFLAGS += -march=native
 else ifeq ($(MODE),asan)
 override CXXFLAGS += -O1 $(SANITIZE)
 else ifeq ($(MODE),fuzz)
-# Readers and parsers only: no target reaches the arithmetic, so clang needs no OpenMP of its own.
+# Readers and parsers only: no fuzz target computes, so clang needs no OpenMP of its own.
 override CXXFLAGS += -O1 $(SANITIZE) -fsanitize=fuzzer-no-link -fno-openmp
 LIB_SRCS := $(filter src/base/% src/model/% src/text/% src/requests/%,$(SRCS))
 else ifneq ($(MODE),default)
@@ -128,7 +128,7 @@ $(OBJ)/src/cpu/%/avx512bf16.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -ma
 $(OBJ)/src/cpu/packed/amx.o $(OBJ)/src/cpu/packed/amx_attention.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl \
     -mavx512dq -mavx512bf16 -mfma -mprfchw -mamx-tile -mamx-bf16
 endif
-# Tests spend their time in the library: optimising them takes longer than it saves, with sanitizers several times.
+# Tests spend their time in the library: optimising them takes longer than it saves.
 TEST_FLAGS := $(if $(filter asan,$(MODE)),-O0,-O1)
 $(OBJ)/tests/%.o: FILE_FLAGS := $(TEST_FLAGS)
 ifneq ($(MODE),fuzz)
@@ -140,7 +140,7 @@ $(OBJ)/%.o: %.cpp $(OBJ)/flags
 	@echo $<
 	@$(CXX) $(CXXFLAGS) $(FILE_FLAGS) -MMD -MP -c -o $@ $<
 
-# Two files that change only when what they record does: other flags rebuild everything, other sources link again.
+# Two files that change only with what they record: other flags rebuild everything, other sources link again.
 $(OBJ)/flags: RECORD = $(CXX) $(CXXFLAGS)
 $(OBJ)/sources: RECORD = $(LIB_SRCS) $(TEST_OBJS)
 $(OBJ)/flags $(OBJ)/sources: FORCE
@@ -170,7 +170,7 @@ else
 include tools/amd/flags.mk
 endif
 
-# A .hip is compiled for the device; a .cpp knows nothing of it: one object, the host's, serves every GPU=.
+# A .hip is compiled for the device. A .cpp knows nothing of it: its one object serves every GPU=.
 objects = $(patsubst %.hip,$(GPU_OBJ)/%.o,$(filter %.hip,$(1))) $(patsubst %.cpp,$(OBJ)/%.o,$(filter %.cpp,$(1)))
 GPU_SRCS ?= $(sort $(wildcard src/kernels/*.hip src/gpu/*.cpp))
 GPU_TESTS ?= $(sort $(wildcard tests/gpu/*.hip tests/gpu/*.cpp))
@@ -181,7 +181,7 @@ GPU_TOOLS := $(sort $(wildcard tools/gpu/*.cpp))
 gpu-tests: $(GPU_BUILD)/gpu_tests
 gpu-tools: $(GPU_TOOLS:tools/gpu/%.cpp=$(GPU_BUILD)/%)
 
-# Before the library: it has the answers of a program without GPUs, for whoever finds no others.
+# Linked before the library, which has the same functions for a program without GPUs.
 $(PROGRAM): $(OBJ)/run.o $(GPU_OBJS) $(LIB)
 	$(CXX) $(CXXFLAGS) -o $@ $^ $(GPU_LDLIBS) $(LDLIBS)
 $(GPU_BUILD)/gpu_tests: $(GPU_TEST_OBJS) $(GPU_OBJS) $(SUPPORT) $(LIB) $(GPU_OBJ)/sources
@@ -216,8 +216,7 @@ export GPU_ARCH
 quick-tests:
 	@MAKEFLAGS= ./run.sh test --quick -t $(TIMEOUT)
 
-# Nothing is linked. With CXXFLAGS=-fsyntax-only and a BUILD of its own nothing is even generated: what another compiler
-# says, in a minute.
+# Links nothing. With CXXFLAGS=-fsyntax-only and a BUILD of its own: another compiler's warnings in a minute.
 objects: $(LIB_OBJS) $(OBJ)/run.o $(patsubst %.cpp,$(OBJ)/%.o,$(wildcard src/gpu/*.cpp)) \
     $(TEST_OBJS) $(SUPPORT_OBJS) $(TOOLS:%.cpp=$(OBJ)/%.o)
 

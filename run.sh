@@ -12,25 +12,24 @@ help() {
     cat <<'END'
 ./run.sh COMMAND
 
-  demo                     build, then an answer, a chat and a file of requests with the small model that ships here
+  demo                     build, then show an answer, a chat and a file of requests with the small model in demo/
   build [default|fast|omp] build ./run, for this machine's GPU if there is a compiler for it. The variable GPU chooses
-                           another (make help lists them), GPU=none the CPU alone. fast: for exactly this CPU. omp is
-                           default: OpenMP is always on
-  run [MODEL] [FLAGS]      start the program, building it if need be; ./run.sh run --help lists its flags. The word run
-                           may be left out before a flag. The family's scripts work as they are: -m 20 and -m 120 are
-                           models ($GETP_MODEL_20B, else gpt-oss-20b* in this folder, else the hub's cache), a bare -f
-                           is -f 1, and getp without -i and -o has tests/data/input.txt (made if missing) and
-                           output.txt. Under Slurm, or where a Slurm controller answers, srun starts it on a node of
-                           its own; srun's variables (SLURM_PARTITION, SLURM_GPUS, SLURM_ACCOUNT) say where;
-                           FORCE_SRUN=1: always
+                           another (make help lists them), GPU=none the CPU alone. fast: for exactly this CPU. omp:
+                           the same as default
+  run [MODEL] [FLAGS]      start the program, building it if need be; ./run.sh run --help lists its flags. Before a flag
+                           the word run may be left out. The getp family's scripts work: -m 20 and -m 120 are models
+                           ($GETP_MODEL_20B, else gpt-oss-20b* in this folder, else the hub's cache), a bare -f is
+                           -f 1, and getp takes tests/data/input.txt (made if missing) and output.txt if -i and -o
+                           are absent. In a Slurm job, or where a Slurm controller answers, srun starts it on a node
+                           of its own, as SLURM_PARTITION, SLURM_GPUS and SLURM_ACCOUNT say; FORCE_SRUN=1: always
   export SRC DST [--to KIND]   convert a checkpoint; KIND is bin, hf, original, legacy-f32 or legacy-bf16
-  bench [MODEL]            how fast it is here: prefill, decode, 32 requests at once (default: the demo model)
+  bench [MODEL]            measure prefill, decode and 32 requests at once (default: the demo model)
   test [--asan | --ci]     build and run every test, those of GPU kernels on emulated GPUs. --asan: under
-                           AddressSanitizer and UBSan; --ci: also what clang 19 says of the host's code, and the
+                           AddressSanitizer and UBSan; --ci: also clang 19's warnings on the host's code, and the
                            CPU's tests again with both sanitizers. The last line is "N passed, N failed"
-  test --quick [-t SECONDS]   (or test -t SECONDS) only the tests of GPU kernels, on the GPU that build would build
-                           for, else on an emulated one: like $GPU_ARCH (gfx1151, sm_90), if set, else an MI250. None
-                           starts after SECONDS (default 30), building not counted
+  test --quick [-t SECONDS]   (or test -t SECONDS) only the tests of GPU kernels, on this machine's GPU, else on an
+                           emulated one: like $GPU_ARCH (gfx1151, sm_90), if set, else an MI250. No test starts
+                           after SECONDS (default 30), building not counted
   fuzz [-t SECONDS]        feed damaged files to every reader for SECONDS in all (default 60); needs clang
 
 Missing Debian packages are installed first if you are root, and named if you are not.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# check_isa_objects.sh: fails when an object compiled for one instruction set holds code that runs on other CPUs too: a
-# static initializer, which runs at every start, or a function that the linker may choose for all files alike.
+# check_isa_objects.sh: fails when an object compiled for one instruction set holds code that any CPU may run: a static
+# initializer, which runs at every start, or a function of which the linker keeps one copy for all files.
 #
 #   check_isa_objects.sh FOLDER    the folder of src/cpu's objects
 set -euo pipefail

@@ -101,8 +101,8 @@ def symbols(path, flag):
 
 
 def unused_exports(build):
-    """Free functions of the program's objects that no other object, tests included, refers to. Members are not looked
-    at: private ones are exported too."""
+    """Free functions of the program's objects that no other object, tests included, refers to. Not members: private
+    ones are exported too."""
     objects = [os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(build, "obj"))
                for name in names if name.endswith(".o")]
     wanted = {}

@@ -15,7 +15,7 @@ die() {
 target=$1 source=$2 object=$3 assembly=${5:-}
 [[ -e tools/amd/flags.mk ]] || die "expected to be started from the project's folder"
 
-# The command of the build, and what has to be there before it. A make around this script is none of its business.
+# The command of the build, and what it needs. Variables of a make around this script are dropped.
 flags=$(MAKEFLAGS='' make -s -f - "GPU=$target" show <<< 'include tools/amd/flags.mk
 .PHONY: show
 show: $(GPU_NEEDS)

@@ -9,10 +9,9 @@ AMD_TARGETS := gfx90a gfx942 gfx1100 gfx1151
 AMD_DEVICE_LIBS ?= build/amd/device_libs
 
 GPU_LDLIBS := -lamdhip64
-# No contraction: what is to be fused says fmaf, as in the rest of the program, and a function gives the same bits in
-# every kernel.
+# No contraction: fmaf is written where it is meant, so that a function gives the same bits in every kernel.
 GPU_CXXFLAGS := -O3 -std=c++17 -ffp-contract=off -mcode-object-version=4 -Iinclude -Isrc
-# What #pragma unroll asks for is done whatever its size: arrays that such a loop indexes are to be in registers.
+# Obeys #pragma unroll whatever the size: arrays that such a loop indexes have to be in registers.
 GPU_CXXFLAGS += -mllvm -pragma-unroll-threshold=65536
 # -MMD writes what the pass for the host includes; what the device's pass includes is named here.
 GPU_NEEDS := $(wildcard include/gpu/*.h)

@@ -1,4 +1,4 @@
-# family.sh: command lines of the family's scripts, turned into this program's. Read by run.sh.
+# family.sh: turns command lines of the getp family's scripts into this program's. Read by run.sh.
 
 # find_model SIZE: prints where gpt-oss-SIZEb is: $GETP_MODEL_SIZEB, else this folder, else the hub's cache.
 find_model() {

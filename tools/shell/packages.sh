@@ -1,7 +1,6 @@
 # packages.sh: what the commands of run.sh need from Debian, and which GPU to build for. Read by run.sh.
 
-# What each task needs, as Debian's package and the thing in it that we look for, so that any other way to install it
-# will do as well.
+# What each task needs: Debian's package, and the thing in it that is looked for: it may have come another way.
 NEEDED_TO_BUILD=(g++:g++ make:make libpcre2-dev:pcre2.h nlohmann-json3-dev:nlohmann/json.hpp libcli11-dev:CLI/CLI.hpp
     libfmt-dev:fmt/core.h libedit-dev:editline/readline.h libxxhash-dev:xxhash.h)
 NEEDED_TO_TEST_KERNELS=(libgtest-dev:gtest/gtest.h libboost-context-dev:boost/context/detail/fcontext.hpp)

@@ -33,7 +33,7 @@ check() {
 }
 
 # Reads the output of a GoogleTest process; shows failed tests with what they printed, then "passed failed skipped
-# chosen" on stdout. A process that died counts as one failure, the test in which it died.
+# chosen" on stdout. If the process died, the test in which it died has failed.
 count_tests() {
     awk '
         /\[ RUN      \]/ { block = "" }
@@ -56,8 +56,8 @@ count_tests() {
 export ASAN_OPTIONS=detect_stack_use_after_return=0
 export LSAN_OPTIONS=suppressions=$ROOT/tests/leaks_of_others.txt:print_suppressions=0
 
-# run_gtest PROGRAM [FLAGS]: all its GoogleTests, on each core one process of one thread at a time; tests of threads ask
-# for more themselves. Several shares a core, so that one whose share was short takes another; one in all with JOBS=1.
+# run_gtest PROGRAM [FLAGS]: all its GoogleTests, in processes of one thread, one on each core at a time. There are
+# several shares for each core, so that cores end at about the same time; one in all with JOBS=1.
 run_gtest() {
     local i n_shards=$((JOBS > 1 ? 4 * JOBS : 1)) passed failed skipped chosen all_skipped=0
     for ((i = 0; i < n_shards; i++)); do
@@ -112,7 +112,7 @@ quick_target() {
     echo "${gpu:-emulate-cdna}"
 }
 
-# run_quick_tests [-t SECONDS]: of the GPU's tests those of one kernel each. On a device one process has it to itself.
+# run_quick_tests [-t SECONDS]: the tests of single kernels. On a real device in one process.
 run_quick_tests() {
     local seconds gpu
     seconds=$(seconds_of "test --quick" 30 "$@")
@@ -163,7 +163,7 @@ run_all_tests() {
     fi
 }
 
-# run_ci_checks: what every test leaves out: another compiler, the CPU's tests under the sanitizers.
+# run_ci_checks: another compiler, and the CPU's tests under the sanitizers.
 run_ci_checks() {
     stage "clang" "(2 to 4 minutes on 2 cores)"
     need "${NEEDED_FOR_CI[@]}"
