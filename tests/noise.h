@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "base/mix.h"
+#include "base/random.h"
 
 // Uniform in [-1, 1), a pure function of (seed, i).
 inline float noise(uint64_t seed, uint64_t i) {

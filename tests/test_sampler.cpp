@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "base/mix.h"
+#include "base/random.h"
 #include "sampler.h"
 
 namespace {

@@ -10,7 +10,7 @@
 #include <functional>
 #include <memory>
 
-#include "base/mix.h"
+#include "base/random.h"
 #include "checkpoint.h"
 #include "cpu/attention.h"
 #include "cpu/kv_store.h"

@@ -16,7 +16,7 @@ RULES = [
     (r"include/gpu/.+", [r"include/.+", r"tests/emu/.+"]),  # the emulated device's toolchain
     (r"include/.+", [r"include/[^/]+\.h"], r"[a-z0-9_]+|fmt/.+"),
     (r"src/base/.+", [r"include/(error|bf16|log|utf8_stream)\.h", "own"]),
-    (r"src/kernels/.+", [r"include/gpu/.+", r"include/(bf16|kv_page)\.h", r"src/base/mix\.h", "own"]),
+    (r"src/kernels/.+", [r"include/gpu/.+", r"include/(bf16|kv_page)\.h", r"src/base/random\.h", "own"]),
     (r"src/gpu/.+", [r"include/[^/]+\.h", r"include/gpu/(runtime|platform)\.h", r"src/kernels/kernels\.h",
                      r"src/engine/gpus\.h", "own"]),
     (r"src/engine/.+", [r"include/[^/]+\.h", r"src/base/.+", r"src/cpu/cpu_replica\.h", "own"]),

@@ -5,7 +5,7 @@
 #include <cassert>
 #include <numeric>
 
-#include "base/mix.h"
+#include "base/random.h"
 
 namespace {
 

@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "base/mix.h"
+#include "base/random.h"
 
 namespace {
 

@@ -7,7 +7,7 @@
 // Where a running sum in order of likelihood passes a number is found by halving: an interval of logits, the weight
 // above it, and one pass over the row that says in which half the place is. As soon as the interval holds few tokens
 // they are fetched to LDS and put in order there. A row is never sorted.
-#include "base/mix.h"
+#include "base/random.h"
 #include "gpu/wave.h"
 #include "kernels.h"
 #include "quad.h"

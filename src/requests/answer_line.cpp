@@ -5,7 +5,7 @@
 #include <cctype>
 #include <nlohmann/json.hpp>
 
-#include "base/mix.h"
+#include "base/random.h"
 #include "error.h"
 #include "requests.h"
 

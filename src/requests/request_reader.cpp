@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "base/file.h"
-#include "base/mix.h"
+#include "base/random.h"
 #include "base/utf8.h"
 #include "error.h"
 #include "log.h"

@@ -14,7 +14,7 @@
 #include <random>
 #include <vector>
 
-#include "base/mix.h"
+#include "base/random.h"
 
 namespace emu {
 namespace {

@@ -4,7 +4,7 @@
 // For each row and token TDPBF16PS adds the even and the odd products of a tile in two chains, k ascending, subnormals
 // as zeros, then both to the sum. Tokens do not mix, so a token's bits are its own.
 #pragma once
-#include "cpu/packed/avx512_panels.h"
+#include "cpu/packed/avx512_weights.h"
 
 // Tokens in this thread's tiles; 0: shapes are not set. They stay set, because setting them takes 60 ns and a task of
 // one token 6,000. So nothing else in the process may set or release them, and a forked child has to begin at 0.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "cpu/packed/avx512_panels.h"
+#include "cpu/packed/avx512_weights.h"
 
 namespace {
 

@@ -1,5 +1,5 @@
-// avx512_panels.h: what the products of bf16 activations share, with AVX-512 and its BF16: weights of any kind decoded
-// into slabs, the 16 × 16 transposition, exp.
+// avx512_weights.h: what amx.cpp and avx512bf16.cpp share: weights of any kind decoded into slabs of bf16, the 16 × 16
+// transposition, exp.
 //
 // A slab is some rows of weights, some steps of 32 columns deep, bf16: (steps, rows, 32). Each row of a step is one
 // register, 64-byte aligned; 16 rows of a step are an AMX tile.
