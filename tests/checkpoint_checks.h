@@ -1,4 +1,4 @@
-// checkpoint_checks.h: files to damage, and errors to look at, for the tests of checkpoints.
+// checkpoint_checks.h: what tests of checkpoints share: files to damage, comparison of models.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -27,7 +27,7 @@ inline std::string open_error(const std::string& path, const OpenOptions& option
     return error_of([&] { open_model(path, options); });
 }
 
-// A safetensors file taken apart with nothing of the code under test.
+// A safetensors file taken apart without the code under test.
 struct SafetensorsParts {
     nlohmann::ordered_json header;
     std::string data;
@@ -43,7 +43,7 @@ struct SafetensorsParts {
         const uint64_t length = header.size();
         return std::string(reinterpret_cast<const char*>(&length), sizeof length) + header + data;
     }
-    // Spaces after the header keep the data aligned, as all writers of the format do it.
+    // Spaces after the header keep the data aligned, as in all files of the format.
     void write(const std::string& path) const {
         std::string text = header.dump();
         text.append(7 - (text.size() + 7) % 8, ' ');

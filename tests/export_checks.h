@@ -1,11 +1,12 @@
-// export_checks.h: every kind that a checkpoint can be exported to, and a folder for what comes out.
+// export_checks.h: every kind that a checkpoint can be exported to, and a folder for exports.
 #pragma once
 #include <gtest/gtest.h>
 
 #include "checkpoint_checks.h"
 
 inline constexpr ExportKind kKinds[] = {ExportKind::kHuggingFace, ExportKind::kOriginal, ExportKind::kContainer,
-                                        ExportKind::kLegacyF32, ExportKind::kLegacyBF16};  // each holds MXFP4 as it can
+                                        ExportKind::kLegacyF32,
+                                        ExportKind::kLegacyBF16};  // f32 and bf16 hold MXFP4 decoded
 
 inline const char* name_of(ExportKind kind) {
     const char* const names[] = {"hf", "original", "container", "legacy-f32", "legacy-bf16", "bf16"};

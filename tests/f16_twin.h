@@ -1,4 +1,4 @@
-// f16_twin.h: a snapshot saved in f16, and the same values in f32: what must come out the same.
+// f16_twin.h: a snapshot saved in f16, and the same values in f32, of which all results must be equal.
 #pragma once
 #include <cmath>
 

@@ -41,7 +41,7 @@ struct Prompt {
     int max_new;
 };
 
-// What n jobs generate, the i-th made by make(i, where its answer goes).
+// What n jobs generate; make(i, where its answer goes) makes the i-th.
 template <class Make>
 std::vector<Generated> run_jobs(const Model& model, const EngineOptions& options, size_t n, const Make& make) {
     std::vector<Generated> answers(n);

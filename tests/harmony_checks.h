@@ -49,9 +49,9 @@ struct ParsedStream {
     std::string fault;
 };
 
-// Digits, and capitals that no channel's name has, are no header syntax, so they must all come out: counted, for
-// headers are put in another order. But what stands behind "to=" may be a name that is repeated, or cut off. Deltas
-// must add up to the messages.
+// Digits, and capitals that no channel's name has, are no header syntax: all must come out. They are counted, because
+// words of headers change places; not behind "to=", where a name may be repeated or cut off. Deltas must add up to the
+// messages.
 inline ParsedStream parse_and_check(const Tokenizer& tokenizer, const std::vector<int>& ids,
                                     const std::vector<std::string>& tools = {}) {
     HarmonyParser parser(tokenizer, tools);

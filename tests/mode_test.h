@@ -1,4 +1,4 @@
-// mode_test.h: what tests of the modes that read files of requests have in common: a tiny model that knows text.
+// mode_test.h: a tiny model that knows text, for tests of the modes that read files of requests.
 #pragma once
 #include <gtest/gtest.h>
 

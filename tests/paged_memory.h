@@ -1,5 +1,5 @@
-// paged_memory.h: the KV cache of a device that is none: pages that hold token ids, so that a page too few, lost, given
-// away too early or not one's own is seen.
+// paged_memory.h: the KV cache of a made-up device: pages hold token ids, so that a page lost, missing, given away too
+// early or somebody else's is noticed.
 #pragma once
 #include <gtest/gtest.h>
 

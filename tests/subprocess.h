@@ -15,8 +15,7 @@ struct ProgramResult {
     std::string out, err;
 };
 
-// In a child process: signals end it, whatever the tests' caller ignores (a shell SIGINT for its background jobs, nohup
-// SIGHUP).
+// In a child process: signals end it even if the tests' caller ignores them (as a shell does for background jobs).
 inline void let_signals_end_this_process() {
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, SIG_DFL);
 }

@@ -1,4 +1,4 @@
-// test_cgroup.cpp: limits of containers and batch jobs, read from made-up /proc and /sys.
+// test_cgroup.cpp: limits of containers and batch jobs, read from a made-up /proc and /sys.
 #include <gtest/gtest.h>
 
 #include <filesystem>

@@ -24,7 +24,7 @@ int count(const std::string& text, const std::string& what) {
     return n;
 }
 
-// Each prompt holds all turns before it, which are found in the KV cache but for the last block of 32 tokens.
+// Each prompt holds all earlier turns, which are found in the KV cache but for the last block of 32 tokens.
 TEST(Chat, ATurnReadsOnlyWhatIsNew) {
     const ProgramResult r = run_program(chat_command(),
                                         "Reverse the word garden.\nReverse the word garden.\n"
@@ -77,7 +77,7 @@ TEST(Chat, TheContextIsTheLimitUnlessStepsSaysOtherwise) {
     EXPECT_NE(fewer.err.find("1024 (--steps)"), std::string::npos) << fewer.err;
 }
 
-// Typed until it is seen: it must not come before the prompt is read, and whether it has begun cannot be seen.
+// Typed again until it is seen: a test cannot see when the prompt begins to be read, before which it would be lost.
 TEST(Chat, CtrlCStopsAnAnswerWhosePromptIsBeingRead) {
     Terminal terminal(chat_command({"--reference"}));
     ASSERT_TRUE(terminal.prompts("> ")) << terminal.output();

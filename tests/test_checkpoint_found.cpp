@@ -1,5 +1,5 @@
-// test_checkpoint_found.cpp: from what people give as MODEL to the checkpoint: folders of the hub's cache, files of a
-// snapshot, paths that no shell has expanded; and what is said where there is none.
+// test_checkpoint_found.cpp: what people give as MODEL, and which checkpoint it means: folders of the hub's cache,
+// files of a snapshot, paths that no shell has expanded; and what is said where there is none.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -50,7 +50,7 @@ class Found : public testing::Test {
 
     const TinyModel tiny{"mxfp4", {"num_hidden_layers=1"}};
     const TempFolder directory;
-    // No variable of the one who runs the tests counts.
+    // Variables of whoever runs the tests do not count.
     const Variable home{"HOME", directory.path().c_str()}, hf_home{"HF_HOME", nullptr},
         hub_cache{"HF_HUB_CACHE", nullptr}, old_name{"HUGGINGFACE_HUB_CACHE", nullptr}, xdg{"XDG_CACHE_HOME", nullptr};
 };

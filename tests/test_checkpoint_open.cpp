@@ -47,7 +47,7 @@ TEST_F(OpenModel, KindsAreRecognisedByContent) {
     for (const Checkpoint& c : all) EXPECT_TRUE(has(open_error(c.path, swap), {c.path, "legacy"}));
 }
 
-// A snapshot's tensors, read with nothing of the code under test.
+// A snapshot's tensors, read without the code under test.
 class Tensors {
   public:
     explicit Tensors(const std::string& file) : parts_(file) {}

@@ -264,7 +264,7 @@ TEST_F(Export, TokenizerAndStopIdsGoAlong) {
     }
 }
 
-// What a .bin holds of a tokenizer becomes a tokenizer.json again, and so does a rank file or a tokenizer.bin.
+// The tokenizer in a .bin becomes a tokenizer.json again, and so does a rank file or a tokenizer.bin.
 TEST_F(Export, TokenizersOfOtherFormsBecomeATokenizerJson) {
     SnapshotSpec spec;
     spec.preset = "demo";

@@ -1,4 +1,4 @@
-// test_export_destinations.cpp: where an export may go, and what one leaves that fails, is interrupted or is killed.
+// test_export_destinations.cpp: where an export may go, and what is left of one that fails, is interrupted or killed.
 #include <gtest/gtest.h>
 #include <omp.h>
 #include <sys/stat.h>
@@ -50,7 +50,7 @@ TEST_F(Export, Destinations) {
         EXPECT_TRUE(has(error(directory.path("empty"), kind), {"empty", "directory"}));
 }
 
-// The process dies when half is written: the final name must not be there, or hold what it held before.
+// The process dies when half is written: the final name must be absent, or hold what it held before.
 TEST_F(Export, AKilledExportLeavesTheDestinationAsItWas) {
     const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
     for (const ExportKind kind : kKinds)
@@ -109,7 +109,7 @@ TEST_F(Export, ASignalLeavesNothing) {
         }
 }
 
-// Only what is a file, or nothing, may be where an export goes; all else is refused before the work.
+// An export may go where a file or nothing is; all else is refused before the work.
 TEST_F(Export, DestinationsThatAreNoFilesAreRefused) {
     const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
     write_bytes(directory.path("real"), "old");

@@ -48,7 +48,7 @@ class Getp : public ModeTest {
         for (std::string line; std::getline(stream, line);) all.push_back(line);
         return all;
     }
-    // What stands after `label` in its line of the report.
+    // The rest of the report's line after `label`.
     static std::string reported(const GetpResult& run, const std::string& label) {
         const size_t at = run.report.find(label);
         if (at == std::string::npos) return "";
@@ -103,7 +103,7 @@ TEST_F(Getp, GreedyAnswersAreThoseOfTransformers) {
 
 TEST_F(Getp, TheReferencePathSaysTheSame) {
     options.reference = true;
-    options.max_requests = 2;  // it is slow: the short ones
+    options.max_requests = 2;  // the short ones, as it is slow
     const GetpResult r = run(golden_requests());
     EXPECT_EQ(r.code, kExitOk) << r.error << r.report;
     const std::map<std::string, Json> ids = token_ids(r.out);
@@ -211,7 +211,7 @@ TEST_F(Getp, BadRequestsFailAndTheOthersGoOn) {
 }
 
 TEST_F(Getp, StopStringsEndAnAnswer) {
-    // The greedy text, cut before the first of the characters that stand in its middle.
+    // The greedy text, cut before a character from its middle.
     const std::string request = R"({"prompt": "Once upon", "max_tokens": 40, "ignore_eos": true)";
     const std::string whole = Json::parse(run(request + "}").out)["response"]["body"]["choices"][0]["text"];
     size_t begin = whole.size() / 2;

@@ -1,5 +1,5 @@
 // test_kernels.cpp: the inner loops of every instruction set against sums in double, at the shapes where they could
-// break; and that how many rows or tokens are computed together changes no bit.
+// break; how many rows or tokens are computed together must change no bit.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,5 +1,4 @@
-// test_log.cpp: the log as a place that fails: what cannot be written is lost, and nothing else is; and what it shows
-// of text that strangers wrote.
+// test_log.cpp: where the log fails, what cannot be written is lost and nothing else; and how it shows strangers' text.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -118,7 +117,7 @@ TEST(Log, WithoutATerminalThereIsNoProgressAndNoColor) {
               "between\nthink\ning\nafter\nmore\n");
 }
 
-// Nothing is asked of these but to return.
+// These need only return.
 TEST(Log, WhatCannotBeWrittenIsLost) {
     const auto write_all = [] {
         log_line("a line");

@@ -1,5 +1,5 @@
-// test_output_faults.cpp: what a disk can do to a write, played by calls of our own in place of the C library's: they
-// are the ones that the whole test program uses, and pass everything on unless a test asks for a fault.
+// test_output_faults.cpp: faults of a disk, made by functions that replace the C library's in the whole test program;
+// they pass everything on unless a test asks for a fault.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -146,7 +146,7 @@ TEST_F(Faults, AStagedFileThatIsNotCompleteGetsNoName) {
     }
 }
 
-// Behind what others have written nothing is cut.
+// Nothing is cut if others have written behind it.
 TEST_F(Faults, AFailureTakesBackNothingOfOthers) {
     folder.write("log", "theirs\n");
     const int fd = open(folder.path("log").c_str(), O_WRONLY | O_APPEND);

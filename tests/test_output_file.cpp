@@ -1,5 +1,5 @@
-// test_output_file.cpp: outputs that are written in place: what they refuse, when old content goes, what is noticed of
-// other programs, and faults of the disk as tests/io_faults.c plays them.
+// test_output_file.cpp: outputs that are written in place: what they refuse, when old content goes, and what other
+// programs do to them meanwhile.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>

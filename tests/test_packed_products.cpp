@@ -1,5 +1,5 @@
-// test_packed_products.cpp: products of bf16 activations, for each instruction set that has them, against sums in
-// double; and that neither neighbours nor the cut into panels and rows changes a bit.
+// test_packed_products.cpp: products of packed activations, for each instruction set that has them, against sums in
+// double; neither neighbours nor the cut into panels and rows may change a bit.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -66,8 +66,8 @@ F32Rows activations(int64_t n_tok, int64_t n_in) {
     return x;
 }
 
-// x[k] as a set's products with such weights have it: bf16, but for AVX2's, which round blocks of 32 to multiples of
-// 2^-13 of the power of two below their largest if weights are MXFP4, and nothing else.
+// x[k] as a set rounds it for such weights: to bf16. AVX2 rounds nothing for bf16 weights, and for MXFP4 blocks of 32
+// to multiples of 2^-13 of the power of two below their largest.
 double rounded(const Kernels& kernels, DType weights, const float* x, int64_t k) {
     if (kernels.flag != std::string("avx2")) return to_f32(to_bf16(x[k]));
     if (weights != DType::kMXFP4) return x[k];

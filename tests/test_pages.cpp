@@ -1,5 +1,4 @@
-// test_pages.cpp: answers of a real model do not depend on how many pages of KV cache there are, nor on what is
-// found in them.
+// test_pages.cpp: a real model's answers do not depend on the number of KV pages, nor on what is found in them.
 #include <gtest/gtest.h>
 
 #include "bf16.h"

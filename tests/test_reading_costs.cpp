@@ -1,5 +1,4 @@
-// test_reading_costs.cpp: what reading costs in memory, counted by an operator new of this file's own, which all tests
-// get: malloc's, and a count of the bytes.
+// test_reading_costs.cpp: how much memory reading takes, counted by this file's operator new, which all tests share.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <malloc.h>
@@ -105,7 +104,7 @@ TEST_F(ReadingCosts, AValueIsReadWhereItLies) {
     }
 }
 
-// The reader holds the line itself, once more at most while it grows, so what is beside it may be twice its size.
+// The reader holds the line, and a second copy while it grows: twice its size is allowed.
 TEST_F(ReadingCosts, ARequestTakesAtMostTwiceItsLine) {
     const std::string user = R"({"role":"user","content":"x"})";
     const std::string chat = R"({"messages":[)" + user + "]";
@@ -163,8 +162,8 @@ TEST_F(ReadingCosts, AFileOfOneLineTakesAtMostFourTimesTheLine) {
     }
 }
 
-// A name, a shape and two offsets a tensor: they are kept, so the cost grows with the header, as does the time, which
-// was its square: 39 s for this one.
+// A name, a shape and two offsets a tensor are kept, so memory grows with the header; so must time, and not with its
+// square (39 s for this one).
 TEST_F(ReadingCosts, AHeaderOfManyTensors) {
     std::string header = "{\"__metadata__\":{}";
     constexpr int kTensors = 32000;

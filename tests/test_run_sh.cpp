@@ -32,8 +32,7 @@ class RunSh : public testing::Test {
         fs::permissions(path, fs::perms::owner_all);
     }
 
-    // All that `test --quick` calls, and tests for `gpu` that do as `script` says. One core, so that they are one
-    // process.
+    // All that `test --quick` calls, and tests for `gpu` that do as `script` says; in one process, on one core.
     void prepare_quick_tests(const std::string& gpu, const std::string& script) {
         fs::create_symlink("/usr/bin/awk", folder_ / "bin/awk");
         fs::remove(folder_ / "bin/nproc");
@@ -202,8 +201,7 @@ TEST_F(RunSh, BuildIsForTheDeviceThatIsHere) {
     builds("GPU=", {});
 }
 
-// What a GoogleTest program prints, as far as run.sh reads it, when it was to run 4 tests and the time was over after
-// two.
+// What a GoogleTest program prints, as far as run.sh reads it, if time is over after 2 of 4 tests.
 constexpr const char* kTwoOfFour =
     "echo \"$@\" >&2; echo '[==========] Running 4 tests from 1 test suite.';"
     "echo '[ RUN      ] Gemm.One'; echo '[       OK ] Gemm.One (1 ms)';"

@@ -50,7 +50,7 @@ TEST(Scheduler, SlidingPagesHoldTheWindowWhateverTheSizes) {
         }
 }
 
-// Requests of which nobody knows how long their answers will be: each is longer than those before it.
+// Requests whose answers are of unknown length: each is longer than those before it.
 std::vector<std::unique_ptr<Job>> unknown_lengths(std::vector<Log>& logs) {
     std::vector<std::unique_ptr<Job>> jobs;
     for (size_t i = 0; i < logs.size(); i++) {

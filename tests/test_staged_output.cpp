@@ -1,4 +1,4 @@
-// test_staged_output.cpp: outputs that get their name last: nothing planted is followed, nothing is left behind.
+// test_staged_output.cpp: outputs that get their name last: no planted link is followed, nothing is left behind.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>

@@ -6,9 +6,9 @@
 #include <random>
 
 #include "base/utf8.h"
-#include "test_tokenizer_vocab.h"
 #include "text/tokenizer/bpe.h"
 #include "text/tokenizer/pretokenize.h"
+#include "tokenizer_vocab.h"
 #include "utf8_stream.h"
 
 namespace {
@@ -26,7 +26,7 @@ TokenTable table_of(const std::vector<std::string>& tokens) {
     return table;
 }
 
-// The rule as it is written in bpe.h, with nothing clever.
+// The rule as bpe.h has it, in the plainest way.
 Ids merge_by_the_rule(const std::map<std::string, int>& ids, const std::string& piece) {
     Pieces parts;
     for (const char c : piece) parts.push_back({c});
@@ -157,7 +157,7 @@ TEST(Pretokenizer, WhatThePatternLeavesOutIsAPieceToo) {
     EXPECT_EQ(split("abc", "a\\Kb"), (Pieces{"a", "b", "c"})) << "a match that begins late";
 }
 
-// Each costs a pattern with backtracking a step a character at least, and more than PCRE2's own limit of 10 million.
+// Each takes a backtracking pattern at least a step a character, and more than PCRE2's own limit of 10 million.
 TEST(Pretokenizer, LongRunsAreOnePiece) {
     constexpr size_t kLength = 12'000'000;
     EXPECT_EQ(split(std::string(kLength, 'A')).size(), 1u);

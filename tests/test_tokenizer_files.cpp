@@ -6,7 +6,7 @@
 
 #include "base/base64.h"
 #include "model.h"
-#include "test_tokenizer_vocab.h"
+#include "tokenizer_vocab.h"
 
 namespace {
 

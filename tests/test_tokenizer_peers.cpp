@@ -7,9 +7,9 @@
 #include <thread>
 
 #include "base/file.h"
-#include "test_tokenizer_vocab.h"
 #include "text/tokenizer/bpe.h"
 #include "text/tokenizer/vocabulary.h"
+#include "tokenizer_vocab.h"
 
 namespace {
 
@@ -164,7 +164,7 @@ TEST_F(TokenizerPeers, EverySourceGivesTheSameIds) {
     const Tokenizer from_json = open_bytes(tokenizer_json(vocab).dump());
     const Tokenizer from_legacy = open_bytes(legacy_file(vocab));
     const Tokenizer from_serialized = Tokenizer::parse(o200k().serialize(), "model.bin");
-    // One vocabulary writes one form, except that only the rank file's knows the second name of 200018.
+    // One vocabulary writes one form, but only the rank file has the second name of 200018.
     EXPECT_EQ(from_serialized.serialize(), o200k().serialize());
     EXPECT_EQ(from_legacy.serialize(), from_json.serialize());
 

@@ -1,4 +1,4 @@
-// test_tokenizer_vocab.h: one vocabulary, written as each kind of tokenizer file with nothing of the code under test.
+// tokenizer_vocab.h: one vocabulary, written as each kind of tokenizer file without the code under test.
 #pragma once
 #include <cstring>
 #include <string>
