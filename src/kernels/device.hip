@@ -1,4 +1,4 @@
-// device.hip: what a launcher cannot know, asked of the device.
+// device.hip: the size of a wave, as the device's code has it.
 #include "gpu/wave.h"
 #include "kernels.h"
 

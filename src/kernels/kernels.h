@@ -1,8 +1,8 @@
 // kernels.h: every launcher of a kernel, with shapes: the one header that the forward pass includes.
 //
-// Shape letters as in model.h; Dp is D rounded up to a multiple of 64, as all depths of matrix products are
-// (kDepthStep): activations have zeros there. All pointers are device memory. A launcher stops the program if it is
-// asked for a shape that its kernel was not written for.
+// Shape letters as in model.h; Dp is D rounded up to a multiple of kDepthStep, with zeros, as all depths of matrix
+// products are. All pointers are device memory. A launcher stops the program for a shape that its kernel was not
+// written for.
 #pragma once
 #include "bf16.h"
 #include "gpu/runtime.h"
@@ -16,7 +16,7 @@ constexpr int kGroupRows = 96;
 constexpr int kSlabRows = 32;   // rows of a packed matrix that a wave treats together: two tiles
 constexpr int kDepthStep = 64;  // k that a slab's loop takes at once: two tiles
 
-// Which rows of the matrix stand in a slab: row r of its first tile and row r of its second come to one lane.
+// Which rows of the matrix stand in a slab: one lane gets row r of both its tiles.
 enum class SlabRows {
     kPlain,    // 32 s + r and 32 s + 16 + r
     kGated,    // gate and linear of one f: 2 (16 s + r) and 2 (16 s + r) + 1
@@ -47,7 +47,7 @@ enum class SourceType { kF32, kBF16, kMXFP4 };
 
 constexpr int kLargestPackedScale = 128;  // of MXFP4: 2^1; matrices with larger ones are packed as bf16
 
-// One expert's matrix into its place. source: (n_out, n_in) of the type, (n_in, n_out) if transposed; MXFP4: (n_out,
+// Packs one expert's matrix. source: (n_out, n_in) of the type, (n_in, n_out) if transposed; MXFP4: (n_out,
 // n_in / 32, 16) bytes and source_scales (n_out, n_in / 32). It stays MXFP4 if `scales` is given, all else becomes
 // bf16. head_dim: for kRotated.
 void pack_matrix(void* tiles, uint32_t* scales, const void* source, const uint8_t* source_scales, SourceType type,
@@ -66,8 +66,8 @@ struct KvLayer {
     int64_t page_stride = 0;     // elements, page to page
     const int* table = nullptr;  // (slots, table_stride): the pages of a sequence
     int table_stride = 0;
-    int ring_pages =
-        0;           // 0: page n of a sequence is entry n of its row; else n % ring_pages, and only the last are there
+    // 0: page n of a sequence is entry n of its row; else entry n % ring_pages, and only the last pages are there.
+    int ring_pages = 0;
     int window = 0;  // keys that a token sees, itself included; 0: all before it
 };
 
@@ -76,7 +76,7 @@ struct Tokens {
     const int* id = nullptr;       // (T); -1 - i: what stands in sampled[i]
     const int* pos = nullptr;      // (T)
     const int* slot = nullptr;     // (T) which sequence's row of the page tables; -1: padding, which writes no KV
-    const int* sampled = nullptr;  // of earlier steps; kNoToken counts as token 0: nobody wants what follows it
+    const int* sampled = nullptr;  // of earlier steps; kNoToken counts as token 0, whose answer has failed
 };
 
 // table[entries[i].at] = entries[i].page, before the kernels that read it.
@@ -139,7 +139,7 @@ struct ExpertTiles {
     int* n_rows = nullptr;   // (max_tiles) 1 to tile_rows
     int* slot = nullptr;     // (T · A)
 };
-// Rows a tile is best cut to for this device.
+// Rows a tile that are best on this device.
 int expert_tile_rows(int n_slots, int n_experts);
 constexpr int max_expert_tiles(int n_slots, int n_experts, int tile_rows) {
     const int by_experts = n_slots < n_experts ? n_slots : n_experts;

@@ -1,14 +1,14 @@
 // moe_sort.hip: slots in the order of their experts, cut into tiles: one launch, one block an expert.
 //
-// Every block counts all ids, which gives it the places of its own slots and tiles. Then its waves put its slots there,
-// each from its own part of the ids, in order. Counts are sums of integers: atomics do not make them depend on timing.
+// Every block counts all ids, and so knows the places of its own slots and tiles. Then its waves put its slots there,
+// each from its own part of the ids, in order. Counts are integers, so atomics do not make them depend on timing.
 #include "gpu/wave.h"
 #include "kernels.h"
 
 namespace {
 
 constexpr int kThreads = 512;
-constexpr int kAhead = 4;  // ids that a lane asks for before it looks at one
+constexpr int kAhead = 4;  // ids that a lane loads before it looks at one
 constexpr int kMaxExperts = 256, kMaxSlots = 65536;
 
 // A wave's part of the ids, in order: see(id, slot) in all lanes; -1 past the end.

@@ -1,4 +1,4 @@
-// page_tables.hip: which pages are whose, as it changes from step to step.
+// page_tables.hip: changes of the page tables from step to step, and the clearing of pages.
 #include "kernels.h"
 #include "quad.h"
 

@@ -25,7 +25,7 @@ __device__ inline float norm_scale(float squares, int hidden_dim, float eps) {
     return 1.0f / sqrtf(squares / float(hidden_dim) + eps);
 }
 
-// No sum stands here, so nothing is left to the compiler's choice of fused operations.
+// Products only: there is no sum that a compiler might fuse.
 __device__ inline Quad normed(const Quad& x, float scale, const Quad& gain) {
     Quad h;
     for (int i = 0; i < 4; i++) h.v[i] = x.v[i] * scale * gain.v[i];

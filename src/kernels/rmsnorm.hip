@@ -1,7 +1,7 @@
 // rmsnorm.hip: adds the experts' results to the residual stream and norms it: one block a token, x read once.
 //
-// At decode this is one block, and its time is latency: a thread holds one quad of the row (two if D > 4096) and asks
-// for all that it will need (gain, x, the experts' rows) before it uses any of it.
+// One token is one block, bound by latency: a thread holds one quad of the row (two if D > 4096) and loads all that it
+// needs (gain, x, the experts' rows) before it uses any of it.
 //
 // Squares are summed in f32: 4 · kQuads in a thread, pairwise in a wave, then over the waves. No term is negative, so
 // the sum's relative error is at most (8 + 6 + 32) · 2^-24 = 3e-6, and that of the norm half of it: far below the 2^-8

@@ -2,10 +2,10 @@
 //
 // All threads norm a token together and leave it in LDS, in f32. Then a wave takes whole experts: a lane sums the
 // products of every kWave-th run of eight, the wave sums its lanes. So w_router is read once for the block's tokens,
-// and a logit is the same sum however many tokens a block has. The block's size is fixed for the same reason.
+// and a logit's sum does not depend on how many these are. The block's size is fixed for the same reason.
 //
-// An expert's rank, the number of experts before it, is a count of ballots; a rank below A is chosen. Ranks are all
-// different even if logits are NaN, which stand last.
+// An expert's rank is the number of experts before it, counted by ballots; ranks below A are chosen. Ranks are all
+// different, even if logits are NaN, which come last.
 #include "kernels.h"
 #include "quad.h"
 #include "tuning.h"
@@ -42,7 +42,7 @@ struct RowPart {
     }
 };
 
-// Row t of x, normed: rounded to h, as it is to `normed_row` (D) in LDS: first the even quads, then the odd ones, so
+// Row t of x, normed: rounded to h, unrounded to `normed_row` (D) in LDS, first the even quads, then the odd ones, so
 // that lanes with neighbouring runs read neighbouring quads.
 __device__ void norm_token(bf16* h, float* normed_row, const float* x, int t, const Norm& norm, const RowPart& gain,
                            float* scratch) {
@@ -78,7 +78,7 @@ struct alignas(16) Eight {
     }
 };
 
-// Runs of the wave's experts that are asked for before one of them is used.
+// Runs of the wave's experts that are loaded before one of them is used.
 template <int kTok, bool kF32>
 struct Ahead {
     static constexpr int kExperts = kTok == 1 ? 1 : 2;  // together: a quad read from LDS is used for both

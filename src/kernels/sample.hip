@@ -1,12 +1,12 @@
-// sample.hip: logits to tokens: one block a row. The meaning is sample_token's (sampler.cpp).
+// sample.hip: logits to tokens, as sample_token() (sampler.cpp) draws them: one block a row.
 //
-// Weights are integers: exp((logit - largest) / temperature) in units of 2^-44, rounded down. Sums of them are exact,
-// so that it does not matter in which order a row is summed, and every running sum fits to every other. A weight of 0
-// is never drawn; all V of them lose less than V · 2^-44 of the total (1.2e-8 at 201088).
+// Weights are integers: exp((logit - largest) / temperature) in units of 2^-44, rounded down. Their sums are exact, in
+// whatever order a row is summed. A weight of 0 is never drawn; rounding loses less than V · 2^-44 of the total (1.2e-8
+// at 201088).
 //
-// Where a running sum in order of likelihood passes a number is found by halving: an interval of logits, the weight
-// above it, and one pass over the row that says in which half the place is. As soon as the interval holds few tokens
-// they are fetched to LDS and put in order there. A row is never sorted.
+// No row is sorted. The token at which a running sum, in order of likelihood, passes a number is found by halving an
+// interval of logits: one pass over the row says in which half it is. Once the interval holds few tokens, they are put
+// in order in LDS.
 #include "base/random.h"
 #include "gpu/wave.h"
 #include "kernels.h"
@@ -21,7 +21,7 @@ constexpr float kDeepest = 31.0f;   // exp(-31) · kOne < 1
 constexpr float kTie = 0x1p-40f;    // of a temperature: logits of a narrower interval count as equal
 constexpr float kLargestFloat = 0x1.fffffep127f;
 constexpr int kMaxCandidates = 512;  // tokens that are put in order in LDS
-constexpr int kAhead = 8;            // logits that a thread asks for before it looks at one
+constexpr int kAhead = 8;            // logits that a thread loads before it looks at one
 
 struct Scratch {
     uint64_t sum[kThreads / 32];
