@@ -1,5 +1,5 @@
-// bench_cpu.cpp: what each product of a step costs on this CPU at the sizes of gpt-oss 20b, beside what memory and the
-// matrix unit could do, both measured in the same run; or the whole model, if one is named.
+// bench_cpu.cpp: the time of each product of a step on this CPU at the sizes of gpt-oss 20b, beside the speed of memory
+// and of the matrix unit, measured in the same run; or the whole model, if one is named.
 //
 //   bench_cpu [--cpu-isa WORD] [--precision f32|bf16] [MODEL]
 #include <omp.h>
@@ -95,8 +95,8 @@ __attribute__((target("amx-tile,amx-bf16"))) void multiply_tiles(int rounds) {
     _tile_release();
 }
 
-// Operations a second of AMX on tiles that stay where they are, all cores; needs a CPU with AMX. Only before the first
-// of our products, which rely on it that the tiles keep the shapes they gave them.
+// Operations a second of AMX on tiles that stay in their registers, all cores. Only before the first of our products,
+// which rely on the tiles' shapes that they have set.
 double amx_peak() {
     constexpr int kRounds = 200000;
     const double s = time_s([&](int) {

@@ -139,13 +139,13 @@ void Block::switch_to(Fiber& next, bool for_good) {
     arrive(jump_fcontext(next.context, nullptr).fctx);
 }
 
-// The first that a fiber does when it has the turn.
+// What a fiber does first when it gets its turn.
 void Block::arrive(fcontext_t from) {
     finish_switch(current_->fake_stack, &previous_->stack, &previous_->stack_bytes);
     previous_->context = from;
 }
 
-// Not left by returning, so its stack must not be marked.
+// Not left by returning, so AddressSanitizer must not mark its stack.
 __attribute__((no_sanitize("address"))) void Block::enter(transfer_t from) {
     this_block->arrive(from.fctx);
     this_block->launch_->body();
@@ -198,7 +198,7 @@ void Block::run(const Launch& launch, const dim3& index, const AtBarrier& at_bar
     all_waited();
 }
 
-// ---- collectives: who waits for somebody who will not come is told at once ----
+// ---- collectives: waiting for a lane that will not come is reported at once ----
 
 void Block::meet(const char* what, void* share, Compute compute) {
     Wave& wave = my_wave();

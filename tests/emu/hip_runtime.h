@@ -1,4 +1,4 @@
-// hip_runtime.h: what kernels need of a GPU's runtime, for an unchanged kernel on a CPU: g++ -x c++ -DGPU_EMULATE.
+// hip_runtime.h: the part of a GPU's runtime that unchanged kernels need on a CPU: g++ -x c++ -DGPU_EMULATE.
 //
 // Each lane is a fiber. It runs until it comes to a collective of its wave or a barrier of its block, or returns; then
 // another one runs. Blocks are spread over OpenMP threads. What a GPU leaves undefined stops the program with one line:
@@ -62,10 +62,10 @@ void launch(const Site& site, void* stream, const dim3& grid, const dim3& block,
     run_grid(site, stream, grid, block, lds_bytes, [&] { std::apply(kernel, values); });
 }
 
-// In which order blocks, waves and lanes take turns. kRandom is a function of the seed alone, and changes waves not
-// only at barriers. kCheck runs each launch twice from the same device memory, in ascending and in descending order, so
-// that of any two accesses without a barrier between each one comes first once. LDS at every barrier and all device
-// memory at the end must be the same, else the launch has a race, or counts on an order of its blocks. At start: the
+// In which order blocks, waves and lanes take turns. kRandom depends on the seed alone, and changes waves between
+// barriers too. kCheck runs each launch twice from the same device memory, in ascending and in descending order, so
+// that of any two accesses without a barrier between them each comes first once. LDS at every barrier and all device
+// memory at the end must be equal, else the launch has a race, or relies on an order of its blocks. At start: the
 // environment variable EMU_ORDER: empty, check, or a seed.
 enum class Turns { kAscending, kDescending, kRandom, kCheck };
 struct Order {

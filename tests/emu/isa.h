@@ -1,6 +1,6 @@
 // isa.h: matrix instructions of real GPUs. Each says, as the vendor's document does, where element (m, k) of an operand
-// lives: (m, k) → (lane, element). include/gpu/mma_*.h says the inverse, lane → (row, k). Keep it so: two statements of
-// one fact check each other; one statement used twice checks nothing.
+// lives: (m, k) → (lane, element). include/gpu/mma_*.h says the inverse, lane → (row, k). Keep both: two statements of
+// one fact check each other.
 //
 // Sources: AMD Instinct MI200 ISA, V_MFMA_F32_16X16X16_BF16_1K; AMD RDNA3 ISA, 7.9 "Wave Matrix Multiply Accumulate";
 // NVIDIA PTX ISA, "Matrix fragments for mma.m16n8k16", "wgmma: register fragments and shared memory matrix layout".
@@ -38,9 +38,9 @@ inline float flushed(float f, bool flush) {
     return flush && fabsf(f) < 0x1p-126f ? copysignf(0.0f, f) : f;
 }
 
-// d[m][n] += Σ_k a[m][k] · b[n][k], k ascending, every addition rounded. Hardware adds in an order of its own.
-// Isa: kM, kN, kK, kFlush (subnormals are zeros), a(m, k), b(n, k), d(m, n). What takes time is to collect the
-// operands: lanes first, so that all else is between small arrays, with loops that the compiler unrolls.
+// d[m][n] += Σ_k a[m][k] · b[n][k], k ascending, every addition rounded. Hardware adds in an order of its own. Isa: kM,
+// kN, kK, kFlush (subnormals are zeros), a(m, k), b(n, k), d(m, n). Operands are collected first, as that takes most
+// time; the rest is between small arrays, in loops that the compiler unrolls.
 template <class Isa>
 void multiply(void* const* shares) {
     constexpr int kM = Isa::kM, kN = Isa::kN, kK = Isa::kK;

@@ -1,4 +1,4 @@
-// memory.h: the emulated devices' memory, for whoever must look at all of it, and who may touch it.
+// memory.h: all memory of the emulated devices, and who may touch it.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -11,8 +11,8 @@ namespace emu {
 // Every allocation of try_allocate() on the current device that is not released: address, bytes.
 std::map<char*, int64_t> device_memory();
 
-// While it lives, where there are several devices: this thread alone uses any, and a touch of another one's memory than
-// the current one's ends the program with a line that names `site`. stream: must be the current device's.
+// While it lives, if there are several devices, only this thread uses any, and touching memory of another device than
+// the current one ends the program with a line that names `site`. stream: must be the current device's.
 class OnDevice {
   public:
     OnDevice(const Site& site, void* stream);

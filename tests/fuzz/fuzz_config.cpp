@@ -1,5 +1,5 @@
-// fuzz_config.cpp: any bytes as each configuration that a checkpoint has. What is read must be written as JSON that
-// reads.
+// fuzz_config.cpp: any bytes as each configuration of a checkpoint. What was read must be written as JSON that can be
+// read.
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string_view>

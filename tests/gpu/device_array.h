@@ -8,8 +8,8 @@
 #include "gpu/runtime.h"
 #include "noise.h"
 
-// n elements of T. What nobody wrote, and 256 bytes before and behind, are 0xff bytes: NaN as f32 and as bf16, -1 as
-// int. So a result that depends on too much is seen, and download() reports what was written outside.
+// n elements of T. Unwritten elements, and 256 bytes before and behind, are 0xff bytes: NaN as f32 and as bf16, -1 as
+// int. So reading too much shows in the result, and download() reports writes outside.
 template <class T>
 class Guarded {
   public:

@@ -1,4 +1,4 @@
-// probe.hip: kernels that write down what a device does, for test_layouts.cpp and test_wave.cpp.
+// probe.hip: kernels that record what a device does, for test_layouts.cpp and test_wave.cpp.
 #include "probe.h"
 
 #include "gpu/wave.h"

@@ -93,8 +93,8 @@ class Step {
                uint64_t(d);
     }
 
-    // Pages are scattered. What no position was written to holds large values, as from another sequence. A page of ones
-    // is where the table sends padding, and whoever asks for a page that its sequence does not have.
+    // Pages are scattered. Unwritten positions hold large values, as from another sequence. Padding, and pages that a
+    // sequence does not have, lead to a page of ones.
     void fill_cache() {
         int pages = 1;
         for (const Part& part : c_.parts) pages = std::max(pages, (part.context + kPagePositions - 1) / kPagePositions);

@@ -1,5 +1,5 @@
-// test_layouts.cpp: that what gpu/mma.h says of a device's matrix cores is so: the tables agree with each other, and
-// the instruction agrees with the tables.
+// test_layouts.cpp: what gpu/mma.h says of a device's matrix cores: its tables must agree with each other and with the
+// instruction.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -123,7 +123,7 @@ TEST(Layout, KSlotIsAPermutation) {
     for (int k = 0; k < kDepth; k++) EXPECT_EQ(slots[size_t(k)], k);
 }
 
-// Only one k is not zero, and every row and column is another number: a wrong k gives 0, a wrong place another product.
+// One k is not zero, and every row and column is another number: a wrong k gives 0, a wrong place another product.
 TEST(Mma, EveryKAlone) {
     const std::vector<float> c(kRows * kCols, 0.0f);
     for (int k = 0; k < kDepth; k++) {

@@ -29,8 +29,8 @@ std::vector<int> run(const std::vector<float>& logits, std::vector<RowSampling> 
     return tokens;
 }
 
-// How far a draw is from giving another token, as a fraction of all weight: from the drawn number to the ends of its
-// token, and from top_p to the ends of the last token that is kept.
+// How near a draw is to another token, as a fraction of all weight: from the drawn number to the ends of its token, and
+// from top_p to the ends of the last token that is kept.
 double margin(const float* logits, int n, const RowSampling& s) {
     std::vector<int> order(static_cast<size_t>(n));
     std::iota(order.begin(), order.end(), 0);

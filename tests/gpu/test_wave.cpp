@@ -1,4 +1,4 @@
-// test_wave.cpp: what lanes and waves say to each other (gpu/wave.h), on a device, real or emulated.
+// test_wave.cpp: collectives of lanes and waves (gpu/wave.h), on a device, real or emulated.
 #include <gtest/gtest.h>
 
 #include <algorithm>

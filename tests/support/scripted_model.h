@@ -3,10 +3,9 @@
 //     const ScriptedModel model("<|channel|>final json<|message|>{}<|return|>");
 //     run_program({built("run"), model.path(), "-i", "Go."});
 //
-// It is a gpt-oss of one layer with the demo's tokenizer (tests run in the project's folder), greedy by a wide margin,
-// so that any temperature up to 1 says the same. It answers every prompt that ends in the user message "Go.", whatever
-// stands before. Special tokens are written by name. An answer that ends in no stop token is followed by `<|return|>`;
-// to cut it off, limit the tokens.
+// It is a gpt-oss of one layer with the demo's tokenizer (tests run in the project's folder). Its margins are wide: any
+// temperature up to 1 gives the same. It answers every prompt that ends in the user message "Go.". Special tokens are
+// written by name. An answer without a stop token is followed by `<|return|>`; to cut it off, limit the tokens.
 #pragma once
 #include <string>
 #include <vector>

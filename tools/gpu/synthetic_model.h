@@ -1,6 +1,6 @@
 // synthetic_model.h: models of gpt-oss's shapes without a checkpoint. All tensors are views of a few buffers in memory,
-// so that 120b takes 2.3 GB here, and on the device as much as ever; it computes nonsense that is finite. Views begin
-// at places of their own: with the same weights in every layer all tokens would come to the same experts.
+// so that 120b takes 2.3 GB here (on the device as much as ever); it computes finite nonsense. Views begin at different
+// places: with the same weights in every layer all tokens would come to the same experts.
 #pragma once
 #include <algorithm>
 #include <cstring>
