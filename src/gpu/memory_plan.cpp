@@ -85,6 +85,9 @@ bool holds_a_request(const Config& config, const EngineOptions& options, const R
     return options.kv_bytes > 0 || plan.capacity.n_pages >= n_full + n_sliding;
 }
 
+ReplicaPlan plan_replica(const Config& config, const WeightBytes& weights, const EngineOptions& options,
+                         const std::vector<Room>& rooms);
+
 std::optional<ReplicaPlan> try_plan(const Config& config, const WeightBytes& weights, const EngineOptions& options,
                                     const std::vector<Room>& rooms) {
     try {
@@ -115,17 +118,8 @@ std::string what_would_fit(const Config& config, const WeightBytes& weights, con
     return "; no number of such GPUs holds it";
 }
 
-}  // namespace
-
-Room room_on(int device, const EngineOptions& options) {
-    Room room;
-    room.device = device;
-    room.free_bytes = gpu::device_info(device).free_bytes;
-    room.usable_bytes = options.gpu_memory_bytes > 0 ? std::min(options.gpu_memory_bytes, room.free_bytes)
-                                                     : int64_t(double(room.free_bytes) * options.gpu_memory);
-    return room;
-}
-
+// One replica on as many devices as there are rooms, layers by weight bytes. Throws Error, with the numbers, if a
+// device cannot hold its share and a little KV cache.
 ReplicaPlan plan_replica(const Config& config, const WeightBytes& weights, const EngineOptions& options,
                          const std::vector<Room>& rooms) {
     const int n = int(rooms.size()), max_tokens = max_step_tokens(options);
@@ -158,6 +152,17 @@ ReplicaPlan plan_replica(const Config& config, const WeightBytes& weights, const
     plan.capacity.step_limit_s = options.step_limit_s;
     plan.capacity.max_prefill_tokens_beside_decode = kMaxPrefillBesideDecode;
     return plan;
+}
+
+}  // namespace
+
+Room room_on(int device, const EngineOptions& options) {
+    Room room;
+    room.device = device;
+    room.free_bytes = gpu::device_info(device).free_bytes;
+    room.usable_bytes = options.gpu_memory_bytes > 0 ? std::min(options.gpu_memory_bytes, room.free_bytes)
+                                                     : int64_t(double(room.free_bytes) * options.gpu_memory);
+    return room;
 }
 
 std::vector<ReplicaPlan> plan_replicas(const Config& config, const WeightBytes& weights, const EngineOptions& options,

@@ -156,6 +156,7 @@ run_all_tests() {
     stage "tests of the CPU"
     run_gtest "$build/tests"
     run_gpu_tests "$mode" "$build"
+    [[ $mode != default ]] || check "functions that no other file calls" python3 tools/check_style.py --exports "$build"
     if [[ $mode == default && $(uname -m) == x86_64 ]]; then
         stage "kernels compiled for gfx90a, gfx942, gfx1100 and gfx1151" "(1 to 3 minutes on 2 cores)"
         need "${NEEDED_FOR_AMD[@]}"
