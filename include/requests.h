@@ -92,6 +92,13 @@ struct RequestOptions {
 constexpr int kFamilySteps = 1024;
 constexpr float kFamilyTemperature = 0, kFamilyTopP = 0.9f;
 
+// How many tokens prompt and answer may have together under --steps (0 or absent: the context), and what sets the
+// limit.
+int answer_limit(const Config& config, std::optional<int> steps);
+const char* limit_name(const Config& config, std::optional<int> steps);
+// How many tokens may follow a prompt. Throws Error if none may.
+int room_for_answer(const Config& config, std::optional<int> steps, size_t n_prompt);
+
 class LineReader;
 
 // Reads a file of requests. Throws Error if it is neither format, or a text file with fewer lines than it says. What
@@ -117,7 +124,7 @@ class RequestReader {
     void note_unknown(const std::vector<std::string>& fields);
     void read_text(Request& request, std::string_view line) const;
     void read_json(Request& request, std::string_view line);
-    int room_for_answer(size_t n_prompt, std::optional<int> max_tokens) const;
+    int max_new_tokens(size_t n_prompt, std::optional<int> max_tokens) const;
     void set_least(Request& request, int min_tokens) const;
 
     const RequestOptions& options_;

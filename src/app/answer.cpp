@@ -94,14 +94,6 @@ AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_toke
     return stats;
 }
 
-int answer_limit(const Config& config, std::optional<int> steps) {
-    return steps.value_or(0) == 0 ? config.max_context : std::min(*steps, config.max_context);
-}
-
-const char* limit_name(const Config& config, std::optional<int> steps) {
-    return answer_limit(config, steps) == config.max_context ? "the model's context" : "--steps";
-}
-
 Sampling sampling_for(const Options& options, const Config& config) {
     const SamplingDefaults& authors = config.sampling;
     const bool draws = authors.do_sample.value_or(false);  // without it, transformers ignores the others
@@ -115,14 +107,6 @@ Sampling sampling_for(const Options& options, const Config& config) {
                  sampling.temperature, sampling.top_p, authors.top_k.value_or(0) > 0 ? " (top_k is not applied)" : "",
                  sampling.seed);
     return sampling;
-}
-
-int room_for_answer(const Config& config, std::optional<int> steps, size_t prompt_length) {
-    const int limit = answer_limit(config, steps);
-    if (int64_t(prompt_length) >= limit)
-        fail("the prompt has {} tokens, which leaves no room for an answer in {} ({})", prompt_length, limit,
-             limit_name(config, steps));
-    return limit - int(prompt_length);
 }
 
 void print_speed(const AnswerStats& s) {

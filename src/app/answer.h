@@ -65,14 +65,8 @@ struct AnswerStats {
 AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_tokens, const Sampling& sampling,
                        std::vector<int> stop_ids, AnswerSink& sink, const std::atomic<bool>* stop = nullptr);
 
-// How many tokens prompt and answer may have together under --steps (0 or absent: the context), and what sets the
-// limit.
-int answer_limit(const Config& config, std::optional<int> steps);
-const char* limit_name(const Config& config, std::optional<int> steps);
 // How answers are drawn: as the flags say, else as the model's authors do (a line on stderr says so), else greedily.
 Sampling sampling_for(const Options& options, const Config& config);
-// How many tokens may follow a prompt. Throws Error if none may.
-int room_for_answer(const Config& config, std::optional<int> steps, size_t prompt_length);
 
 // "prefill 71 tokens at 24.1 tok/s, decode ..." on stderr.
 void print_speed(const AnswerStats& stats);

@@ -192,7 +192,7 @@ void RequestReader::read_text(Request& request, std::string_view line) const {
     } else {
         request.prompt = codec_.tokenizer().encode_with_special(line);
     }
-    request.max_new_tokens = room_for_answer(request.prompt.size(), {});
+    request.max_new_tokens = max_new_tokens(request.prompt.size(), {});
     request.sampling = {options_.temperature.value_or(kFamilyTemperature), options_.top_p.value_or(kFamilyTopP),
                         request_seed(options_.seed, request.index)};
 }
@@ -246,7 +246,7 @@ void RequestReader::read_json(Request& request, std::string_view line) {
     if (!wanted.stop.empty()) codec_.tokenizer();  // stop strings are looked for in text
 
     request.model = std::move(wanted.model);
-    request.max_new_tokens = room_for_answer(request.prompt.size(), wanted.max_tokens);
+    request.max_new_tokens = max_new_tokens(request.prompt.size(), wanted.max_tokens);
     request.sampling.temperature = float(wanted.temperature.value_or(options_.temperature.value_or(kApiTemperature)));
     request.sampling.top_p = float(wanted.top_p.value_or(options_.top_p.value_or(kApiTopP)));
     if (wanted.top_k && *wanted.top_k < config_.vocab_size && request.sampling.temperature > 0)
@@ -281,19 +281,17 @@ void RequestReader::set_least(Request& request, int min_tokens) const {
 
 // max_tokens is limited by the context alone. Without it, prompt and answer keep to --steps, which has a default only
 // for the text format.
-int RequestReader::room_for_answer(size_t n_prompt, std::optional<int> max_tokens) const {
+int RequestReader::max_new_tokens(size_t n_prompt, std::optional<int> max_tokens) const {
     const int context = config_.max_context;
     if (purpose_ == Purpose::kScore) {
         if (n_prompt > size_t(context)) fail("the prompt has {} tokens, the model's context {}", n_prompt, context);
         return 0;
     }
-    const int steps = options_.steps.value_or(is_text_ ? kFamilySteps : 0);
-    const bool by_steps = !max_tokens && steps > 0 && steps < context;
-    const int limit = by_steps ? steps : context;
-    if (n_prompt >= size_t(limit))
-        throw CodedError("context_length_exceeded",
-                         fmt::format("the prompt has {} tokens, which leaves no room for an answer in {} ({})",
-                                     n_prompt, limit, by_steps ? "--steps" : "the model's context"));
-    const int room = limit - int(n_prompt);
-    return std::min(room, max_tokens.value_or(room));
+    try {
+        const int steps = max_tokens ? 0 : options_.steps.value_or(is_text_ ? kFamilySteps : 0);
+        const int room = room_for_answer(config_, steps, n_prompt);
+        return std::min(room, max_tokens.value_or(room));
+    } catch (const Error& e) {
+        throw CodedError("context_length_exceeded", e.what());
+    }
 }
