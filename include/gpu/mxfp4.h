@@ -1,5 +1,5 @@
-// mxfp4.h: E2M1 codes to bf16, exactly. How a run's 8 codes stand in a word and how a scale is stored is what the
-// target decodes cheapest, so each kind of target defines it in a file of its own:
+// mxfp4.h: E2M1 codes to bf16, exactly. A run's 8 codes in a word, and a scale, are stored as the target decodes them
+// cheapest, so each kind of target defines in a file of its own:
 //
 //   placed_code(i, code)         the word of a run's codes with code i (4 bits: sign, then magnitude) of 8 put in, all
 //                                else 0

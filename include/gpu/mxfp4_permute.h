@@ -13,8 +13,8 @@ __device__ inline uint32_t permute_bytes(uint32_t high, uint32_t low, uint32_t s
 #endif
 }
 
-// Magnitudes of elements 0 to 3 are the low three bits of the bytes as they stand, those of 4 to 7 once the word is
-// rotated by four bits; the signs are the bytes' highest bits, of 0 to 3 in the rotated word, of 4 to 7 as it stands.
+// The low three bits of the word's bytes are the magnitudes of elements 0 to 3, and after a rotation by four bits those
+// of 4 to 7. The bytes' highest bits are the signs of 4 to 7, after the rotation those of 0 to 3.
 constexpr uint32_t placed_code(int i, uint32_t code) {
     const int byte = i % 4, sign_bit = i < 4 ? (8 * byte + 11) % 32 : 8 * byte + 7;
     return (code >> 3) << sign_bit | (code & 7) << (8 * byte + i / 4 * 4);

@@ -1,5 +1,4 @@
-// wave.h: what the lanes of a wave, and the waves of a block, say to each other. Blocks are one-dimensional, whole
-// waves.
+// wave.h: collectives of the lanes of a wave and of the waves of a block. Blocks are one-dimensional, whole waves.
 #pragma once
 #include "gpu/mma.h"
 
@@ -38,9 +37,9 @@ __device__ inline float wave_sum(float v) {
     return v;
 }
 
-// A kernel launched by GPU_LAUNCH_CHAINED may have its blocks come in while the kernel before it still runs. It must
-// call wait_for_previous() before it touches what that kernel may write or read; let_next_begin() lets the one after it
-// do so. Where a device has no such thing kernels follow each other anyway.
+// Blocks of a kernel launched by GPU_LAUNCH_CHAINED may start while the kernel before it still runs. It must call
+// wait_for_previous() before it touches what that kernel may write or read; let_next_begin() lets the next kernel's
+// blocks start. On devices without this, kernels follow each other.
 __device__ inline void let_next_begin() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.launch_dependents;");

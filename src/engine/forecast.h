@@ -1,5 +1,4 @@
-// forecast.h: how many pages the requests in flight will hold at most, before they have taken them: what admission goes
-// by.
+// forecast.h: the most pages that the requests in flight will hold at once, by which requests are admitted.
 #pragma once
 #include <cstdint>
 #include <vector>

@@ -31,18 +31,17 @@ class JobQueue {
     bool push(std::unique_ptr<Job> job);
     void close();  // no job will be pushed any more
 
-    // The next job for a replica that has work already; does not wait longer than `patience`. Of those that wait the
-    // longest comes first, so that a batch does not end with one long answer alone; but no job lets more than `bound`
-    // others pass.
+    // The next job for a replica that has work already; waits no longer than `patience`. The longest job comes first,
+    // so that a batch does not end with one long answer alone; but no job lets more than `bound` others pass.
     Supply take(QueuedJob& job, std::chrono::milliseconds patience = std::chrono::milliseconds(0));
-    // For a replica that has none: waits for a job. Closed only once no other replica is busy, as what they run comes
-    // back here if they fail.
+    // For a replica that has none: waits for a job. Closed only once no other replica is busy, because the jobs of one
+    // that fails come back here.
     Supply take_idle(QueuedJob& job);
     // Jobs of a replica that has failed, to the front; it takes no more.
     void put_back(std::vector<QueuedJob> jobs);
     // Ends the jobs that are cancelled while they wait.
     void end_cancelled();
-    // Nobody takes jobs any more: all that wait are cancelled, and push() says so.
+    // No replica is left: cancels all jobs that wait; push() returns false from here on.
     void abandon();
 
   private:

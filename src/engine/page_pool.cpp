@@ -1,4 +1,4 @@
-// page_pool.cpp: a stack of free pages, a list of those left behind, and a hash table of what is in these.
+// page_pool.cpp: a stack of free pages, a list of pages left behind, and a hash table of what these hold.
 #include "engine/page_pool.h"
 
 #include <algorithm>

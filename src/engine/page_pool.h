@@ -1,4 +1,4 @@
-// page_pool.h: the pages of a replica's KV cache: who holds them, and what earlier prompts left in them.
+// page_pool.h: the pages of a replica's KV cache: who holds them, and which hold the beginning of an earlier prompt.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 #include "replica.h"
 
-// Pages are counted by reference. A page that nobody holds is free; if it was indexed it can still be found by what is
-// in it, until it is taken for something else, the least recently used first.
+// Pages are counted by reference. A page that nobody holds is free. If it was indexed, it can still be found by its
+// contents until it is taken for something else, the least recently used first.
 class PagePool {
   public:
     // Of kPagePositions ids and the number of the block before them. Blocks whose hashes are equal are told apart.

@@ -1,4 +1,4 @@
-// device_memory.h: owned device and pinned memory. Running out is the user's to hear about, with a number.
+// device_memory.h: owned device and pinned memory. Running out throws Error with a number.
 #pragma once
 #include <utility>
 
@@ -47,8 +47,8 @@ class PinnedMemory {
     void* data_;
 };
 
-// Hands out pieces of a block, 256-byte aligned. Without a block it only counts: the same code that lays out memory
-// says beforehand how much it will be.
+// Hands out pieces of a block, 256-byte aligned. Without a block it only counts, so that the same code that lays out
+// memory says beforehand how much that is.
 class Layout {
   public:
     Layout() = default;

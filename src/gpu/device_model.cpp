@@ -1,4 +1,4 @@
-// device_model.cpp: which tensor goes where, in which slab order: to be counted, then to be copied.
+// device_model.cpp: which tensor goes where, in which slab order, for counting and for copying.
 #include "gpu/device_model.h"
 
 #include <numeric>

@@ -1,4 +1,4 @@
-// device_model.h: weights of some layers on one GPU, packed for its matrix cores: the only copy there.
+// device_model.h: weights of some layers on one GPU, packed for its matrix cores.
 #pragma once
 #include <vector>
 

@@ -1,4 +1,4 @@
-// forward.h: one step of a span of layers on one GPU: which kernels run on which buffers, in order.
+// forward.h: one step of a span of layers on one GPU: its kernels in order, and their buffers.
 #pragma once
 #include <vector>
 

@@ -24,7 +24,7 @@ gpu::Event OpTimer::mark(gpu::Stream stream) {
     return event;
 }
 
-// The name goes out first: if the device hangs or fails here, it is the last thing on the screen.
+// The name is printed first: if the device hangs or fails here, it is the last thing on the screen.
 void OpTimer::wait(int op, gpu::Stream stream) const {
     log_line("{}", ops_[size_t(op)].name);
     gpu::synchronize(stream);

@@ -12,8 +12,8 @@ class PageTables {
     PageTables(const Config& config, const Capacity& capacity);
 
     // Tells the device of pages that are new to their sequences with this batch, and clears those that no sequence
-    // wrote: attention multiplies what it must not see by zero, and nothing there may be a NaN. At most
-    // capacity.steps_in_flight batches may not have run yet.
+    // wrote: attention multiplies unseen values by zero, so none may be a NaN. At most capacity.steps_in_flight batches
+    // may not have run yet.
     void update(const Batch& batch, gpu::Stream stream);
     const KvCache& cache() const { return cache_; }
     int64_t bytes() const { return pool_.bytes(); }

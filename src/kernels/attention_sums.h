@@ -1,13 +1,13 @@
-// attention_sums.h: what attention knows of a row after some keys, how a page of keys adds to it, and how two parts of
-// the keys become one. Where a compiler could fuse a product and a sum in one kernel and not in another, fmaf is said.
+// attention_sums.h: a row's sums over some of its keys, how a page of keys adds to them, and how the sums of two parts
+// are merged. fmaf is written wherever a compiler might fuse a product and a sum in one kernel and not in another.
 #pragma once
 #include "gpu/wave.h"
 
 constexpr float kLog2e = 1.44269504f;
 constexpr float kNothing = -INFINITY;  // the largest of no scores
 
-// Dims of the result in one unit. Heads of 128 are taken in four parts, each of which has the scores computed again:
-// with their queries a lane has no registers for more.
+// Dims of the result in one unit. Heads of 128 are taken in four parts, each of which computes the scores again: their
+// queries leave a lane registers for no more.
 template <int P>
 constexpr int kDims = P < 128 ? P : 32;
 template <int P>
@@ -16,7 +16,7 @@ constexpr int kValueTiles = kDims<P> / kTile;
 // ---- sums of a row: m the largest score, l = Σ p, o = Σ p · value, where p = 2^(score - m) ----
 // Scores are times log2(e) / sqrt(P), so that their exponentials are powers of two.
 
-// How two parts of a row's keys become one.
+// How the sums of two parts of a row's keys are merged.
 struct Blend {
     float m, keep, add;
 
@@ -28,7 +28,7 @@ struct Blend {
     __device__ float operator()(float old, float other) const { return add > 0 ? fmaf(old, keep, other * add) : old; }
 };
 
-// What o is to be multiplied by in the end.
+// The factor of o in the end.
 __device__ inline float final_scale(float m, float l, float sink) {
     const float base = fmaxf(m, sink * kLog2e), scale = exp2f(m - base);
     return scale / fmaf(l, scale, exp2f(fmaf(sink, kLog2e, -base)));
@@ -67,8 +67,8 @@ __device__ inline int own_row(int lane, int r) {
     return row;
 }
 
-// Takes a page into the sums. l is each lane's own part until the span is done. A row that sees nothing of the page may
-// compute NaN, of which it keeps nothing.
+// Adds a page to the sums. l is each lane's own part until the span is done. A row that sees nothing of the page may
+// compute NaN but keeps its sums.
 template <int P, class ValueTile>
 __device__ inline void add_page(Sums<P>& sums, Acc (&scores)[2], ValueTile&& value_tile) {
     const float scale = kLog2e / sqrtf(float(P));
