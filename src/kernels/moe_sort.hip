@@ -1,4 +1,5 @@
-// moe_sort.hip: slots in the order of their experts, cut into tiles: one launch, one block an expert.
+// moe_sort.hip: slots in the order of their experts, cut into tiles of which the largest come first: one launch, one
+// block an expert.
 //
 // Every block counts all ids, and so knows the places of its own slots and tiles. Then its waves put its slots there,
 // each from its own part of the ids, in order. Counts are integers, so atomics do not make them depend on timing.
@@ -10,6 +11,7 @@ namespace {
 constexpr int kThreads = 512;
 constexpr int kAhead = 4;  // ids that a lane loads before it looks at one
 constexpr int kMaxExperts = 256, kMaxSlots = 65536;
+constexpr int kTileStep = 32;
 
 // A wave's part of the ids, in order: see(id, slot) in all lanes; -1 past the end.
 template <class See>
@@ -21,21 +23,40 @@ __device__ void each_id(const int* expert, int begin, int end, See see) {
     }
 }
 
-// What the experts before `e` take. All lanes of a wave get the same.
-struct Before {
-    int slots = 0, tiles = 0;
+// How an expert's slots are cut: n_even tiles of `rows`, and one of `last` if there are that many.
+struct Cut {
+    int rows, n_even, last;
+
+    __device__ Cut(int n_slots, int tile_rows) {
+        const int n_tiles = (n_slots + tile_rows - 1) / tile_rows, step = min(tile_rows, kTileStep);
+        rows = n_tiles > 0 ? round_up((n_slots + n_tiles - 1) / n_tiles, step) : step;
+        n_even = n_slots / rows;
+        last = n_slots % rows;
+    }
 };
-__device__ Before before_expert(const int* count, int e, int tile_rows) {
-    Before before;
-    for (int other = lane_id(); other < e; other += kWave) {
-        before.slots += count[other];
-        before.tiles += (count[other] + tile_rows - 1) / tile_rows;
+
+__device__ int wave_total(int v) {
+    for (int mask = kWave / 2; mask > 0; mask /= 2) v += shfl_xor(v, mask);
+    return v;
+}
+
+// Slots of the experts before e. All lanes of a wave get the same, as below.
+__device__ int slots_before(const int* count, int e) {
+    int n = 0;
+    for (int other = lane_id(); other < e; other += kWave) n += count[other];
+    return wave_total(n);
+}
+
+// Tiles of more than `rows` (a kernel's size), and those of as many of experts before e.
+__device__ int tiles_before(const int* count, int n_experts, int e, int rows, int tile_rows) {
+    int n = 0;
+    for (int other = lane_id(); other < n_experts; other += kWave) {
+        const Cut cut(count[other], tile_rows);
+        const int last_rows = round_up(cut.last, min(tile_rows, kTileStep));
+        if (cut.rows > rows || (cut.rows == rows && other < e)) n += cut.n_even;
+        if (cut.last > 0 && (last_rows > rows || (last_rows == rows && other < e))) n++;
     }
-    for (int mask = kWave / 2; mask > 0; mask /= 2) {
-        before.slots += shfl_xor(before.slots, mask);
-        before.tiles += shfl_xor(before.tiles, mask);
-    }
-    return before;
+    return wave_total(n);
 }
 
 __global__ void __launch_bounds__(kThreads)
@@ -58,8 +79,8 @@ __global__ void __launch_bounds__(kThreads)
     if (lane_id() == 0) of_wave[wave_id()] = mine;
     block_sync();
 
-    const Before before = before_expert(count, e, tile_rows);
-    int place = before.slots;
+    const int first_slot = slots_before(count, e);
+    int place = first_slot;
     for (int w = 0; w < wave_id(); w++) place += of_wave[w];
     const uint64_t lower_lanes = (uint64_t(1) << lane_id()) - 1;
     if (mine > 0)
@@ -69,13 +90,20 @@ __global__ void __launch_bounds__(kThreads)
             place += __popcll(lanes);
         });
 
-    const int n_tiles = (count[e] + tile_rows - 1) / tile_rows;
-    for (int i = int(threadIdx.x); i < n_tiles; i += kThreads) {
-        tiles.expert[before.tiles + i] = e;
-        tiles.first[before.tiles + i] = before.slots + i * tile_rows;
-        tiles.n_rows[before.tiles + i] = min(tile_rows, count[e] - i * tile_rows);
+    const Cut cut(count[e], tile_rows);
+    const int last_rows = round_up(cut.last, min(tile_rows, kTileStep));
+    const int even_place = tiles_before(count, n_experts, e, cut.rows, tile_rows);
+    const int last_place =
+        last_rows == cut.rows ? even_place + cut.n_even : tiles_before(count, n_experts, e, last_rows, tile_rows);
+    for (int i = int(threadIdx.x); i < cut.n_even + (cut.last > 0); i += kThreads) {
+        const int at = i < cut.n_even ? even_place + i : last_place;
+        tiles.expert[at] = e;
+        tiles.first[at] = first_slot + i * cut.rows;
+        tiles.n_rows[at] = i < cut.n_even ? cut.rows : cut.last;
     }
-    if (e == n_experts - 1 && threadIdx.x == 0) *tiles.n_tiles = before.tiles + n_tiles;
+    if (e > 0) return;
+    const int n_tiles = tiles_before(count, n_experts, n_experts, 0, tile_rows);
+    if (threadIdx.x == 0) *tiles.n_tiles = n_tiles;
 }
 
 }  // namespace
@@ -83,7 +111,7 @@ __global__ void __launch_bounds__(kThreads)
 void moe_sort(const ExpertTiles& tiles, const int* expert, int n_slots, int n_experts, int tile_rows,
               gpu::Stream stream) {
     GPU_REQUIRE(n_slots > 0 && n_slots <= kMaxSlots && n_experts > 0 && n_experts <= kMaxExperts);
-    GPU_REQUIRE(tile_rows == 16 || tile_rows == 32 || tile_rows == 64 || tile_rows == kGroupRows || tile_rows == 128);
+    GPU_REQUIRE(tile_rows == 16 || (tile_rows > 0 && tile_rows % kTileStep == 0));
     GPU_LAUNCH_CHAINED(moe_sort_kernel, dim3(unsigned(n_experts)), dim3(kThreads), 0, stream, tiles, expert, n_slots,
                        n_experts, tile_rows);
 }

@@ -19,16 +19,29 @@ void expect_sorted(const std::vector<int>& expert, int n_experts, int tile_rows)
     const ExpertTiles tiles = {n_tiles.data(), tile_expert.data(), first.data(), n_rows.data(), slot.data()};
     moe_sort(tiles, d_expert.data(), n_slots, n_experts, tile_rows, nullptr);
 
+    struct Tile {
+        int expert, first, rows, size;  // size: rows rounded up to what kernels have
+    };
+    const int step = std::min(tile_rows, 32);
     std::vector<int> want_slot, want_expert, want_first, want_rows;
+    std::vector<Tile> want;
     for (int e = 0; e < n_experts; e++) {
         const int begin = int(want_slot.size());
         for (int s = 0; s < n_slots; s++)
             if (expert[size_t(s)] == e) want_slot.push_back(s);
-        for (int at = begin; at < int(want_slot.size()); at += tile_rows) {
-            want_expert.push_back(e);
-            want_first.push_back(at);
-            want_rows.push_back(std::min(tile_rows, int(want_slot.size()) - at));
+        const int n = int(want_slot.size()) - begin;
+        if (n == 0) continue;
+        const int n_cuts = (n + tile_rows - 1) / tile_rows, even = round_up((n + n_cuts - 1) / n_cuts, step);
+        for (int at = 0; at < n; at += even) {
+            const int rows = std::min(even, n - at);
+            want.push_back({e, begin + at, rows, round_up(rows, step)});
         }
+    }
+    std::stable_sort(want.begin(), want.end(), [](const Tile& a, const Tile& b) { return a.size > b.size; });
+    for (const Tile& tile : want) {
+        want_expert.push_back(tile.expert);
+        want_first.push_back(tile.first);
+        want_rows.push_back(tile.rows);
     }
     const auto first_tiles = [&](const Guarded<int>& of_tile) {
         const std::vector<int> all = of_tile.download("of a tile");
@@ -69,7 +82,7 @@ TEST(MoeSort, ExpertsWithoutSlots) {
     expect_sorted({7, 1, 7, 1, 1}, 8, 16);
 }
 TEST(MoeSort, NoMultipleOfAnything) {
-    for (const int tile_rows : {16, 32, 64, kGroupRows, 128}) expect_sorted(random_experts(1237, 32, 2), 32, tile_rows);
+    for (const int tile_rows : {16, 32, 64, 128, kGroupRows}) expect_sorted(random_experts(1237, 32, 2), 32, tile_rows);
 }
 TEST(MoeSort, MostExperts) {
     expect_sorted(random_experts(3001, 256, 3), 256, 16);
