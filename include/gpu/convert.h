@@ -1,4 +1,4 @@
-// convert.h: bf16 on a device. The same rounding as bf16.h: to nearest, ties to even.
+// convert.h: bf16 on a device, rounded as bf16.h does: to nearest, ties to even; and quotients.
 #pragma once
 #include "bf16.h"
 #include "gpu/platform.h"
@@ -28,8 +28,27 @@ __device__ inline float widen_high(uint32_t pair) {
 }
 
 __device__ inline bf16 narrow(float f) {
+#if defined(__CUDA_ARCH__)
+    bf16 h;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(h.bits) : "f"(f));
+    return h;
+#else
     const uint32_t u = f32_to_bits(f), rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
     return {uint16_t((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40 : rounded)};  // no branch: lanes would diverge
+#endif
+}
+
+// a / b but for some units in the last place, b no subnormal. No branch, as a division may have.
+__device__ inline float quotient(float a, float b) {
+#if defined(__CUDA_ARCH__)
+    float inverse;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(b));
+    return a * inverse;
+#elif defined(__HIP_DEVICE_COMPILE__)
+    return a * __builtin_amdgcn_rcpf(b);
+#else
+    return a / b;
+#endif
 }
 
 // Two neighbours, rounded: `low` is the first in memory.

@@ -14,9 +14,14 @@
 //   mma(acc, a, b)    the instruction; every lane of the wave must call it
 //   frag_of(c0, c1)   results of two tiles side by side, rounded, as an operand with 32 k; column c is then found at
 //                     k = k_slot(c), so the other operand must be stored in that order
-//   WeightFrag        an operand tile of weights: what stands in a lane's registers is weight_pair_at(lane, r, j), the
-//                     (row, first k) of pair j of run r; weight_frag_of makes one of runs as a Frag has them
-//   mma_weights(acc, x, w)   as mma, but a lane's element i of the result is product_at(lane, i)
+//
+// Weights come as slabs of 32 rows, two tiles, multiplied as two operands (parts). A lane of the results has the same
+// column of both tiles:
+//   slab_run(part, r)  the (tile, run) of the slab that stands as run r in the operand `part`
+//   WeightFrag         one of the operands; weight_frag_of makes it of a Frag of those runs. What stands in a lane's
+//                      registers is weight_pair_at(lane, part, r, j): tile, row and first k of pair j of run r
+//   mma_weights(acc[part], x, w)   as mma. Of the results pair_sum(acc, i, tile), i < kAcc, is that of column
+//                      product_at(lane, i).col of the tile, for row product_at(lane, i).row of x
 //
 // A packed tile holds 16 × 32 elements as 64 runs in the order of run_at(0..63), so that a wave reads it with the
 // fewest, widest, contiguous loads. run_index(row, k) is the inverse: where the run that begins at (row, k) stands.
@@ -33,6 +38,13 @@ struct At {
 
 struct alignas(16) Run {
     uint32_t pair[4];  // k and k + 1, the first in the lower half
+};
+
+struct InSlab {
+    int tile, row, k;
+};
+struct SlabRun {
+    int tile, run;
 };
 
 constexpr int kTile = 16;       // rows of an operand, rows and columns of a result

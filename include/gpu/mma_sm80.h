@@ -84,15 +84,22 @@ __device__ inline Frag frag_of(const Acc& c0, const Acc& c1) {
 }
 
 // Weights are the 16-row operand, which alternates rows r and r + 8 over four registers. Packed weights have that
-// order; activations would need moves. A lane's results are then of two columns and four rows.
+// order; activations would need moves. Row r is one of a slab's first tile, row r + 8 the same of its second, so that a
+// lane has both results of a pair.
 struct WeightFrag {
-    Run run[kRuns];  // by half of the k: (row lane / 4, k), (row + 8, k), (row, k + 2), (row + 8, k + 2), pairs all
+    Run run[kRuns];  // by half of the k: (first tile, k), (second, k), (first, k + 2), (second, k + 2), pairs all
 };
-__device__ constexpr At weight_pair_at(int lane, int r, int j) {
-    return {lane / 4 + 8 * (j % 2), 8 * (lane % 4) + 4 * r + 2 * (j / 2)};
+__device__ constexpr SlabRun slab_run(int part, int r) {
+    return {r, part};
+}
+__device__ constexpr InSlab weight_pair_at(int lane, int part, int r, int j) {
+    return {j % 2, lane / 4 + 8 * part, 8 * (lane % 4) + 4 * r + 2 * (j / 2)};
 }
 __device__ constexpr At product_at(int lane, int i) {
-    return {2 * (lane % 4) + i % 2 + 8 * (i / 4), lane / 4 + 8 * (i / 2 % 2)};
+    return {2 * (lane % 4) + i % 2 + 8 * (i / 2 % 2), lane / 4 + 8 * (i / 4)};
+}
+__device__ inline float pair_sum(const Acc (&acc)[2], int i, int tile) {
+    return acc[i / 4].v[4 * (i / 2 % 2) + 2 * tile + i % 2];
 }
 __device__ inline WeightFrag weight_frag_of(const Frag& f) {
     return {{{{f.run[0].pair[0], f.run[1].pair[0], f.run[0].pair[1], f.run[1].pair[1]}},

@@ -1,10 +1,11 @@
 // mxfp4.h: E2M1 codes to bf16, exactly. A run's 8 codes in a word, and a scale, are stored as the target decodes them
 // cheapest, so each kind of target defines in a file of its own:
 //
-//   placed_code(i, code)         the word of a run's codes with code i (4 bits: sign, then magnitude) of 8 put in, all
+//   kWordsShareRuns              whether an operand's words (kRuns) hold codes of all its runs; else word r has run r
+//   placed_code(word, r, i, code)   word `word` with code i (4 bits: sign, then magnitude) of run r's 8 put in, all
 //                                else 0
 //   kScaleToPacked               what is added to an E8M0 scale to make a packed one
-//   decode_mxfp4(codes, scale)   such a word and its packed scale, as a run
+//   decode_mxfp4(words, scales)  an operand's words (kRuns) and its runs' packed scales (kRuns), as a Frag
 //
 // Neither meets subnormals: packing turns weights below 2^-126 into zeros (kept_code).
 #pragma once

@@ -2,53 +2,68 @@
 // (NVIDIA). A shift and a mask put each code's sign in the sign bit and its magnitude in the low exponent bits and the
 // top mantissa bit. Read as bf16 that is the code's value times 2^-126, subnormal for the code 0.5; one exact
 // multiplication applies the scale and makes it normal.
+//
+// A pair of codes needs 8 of a word's bits where the mask has them, so that a word has three pairs, each a shift or a
+// rotation from its place. The bits that are left in two words make two more pairs: 16 operations for 16 codes.
 #pragma once
 
-// Element 2j goes to the lower half, 2j + 1 to the upper half, in the same way. Pair 0 is stored in place, pairs 1 and
-// 2 are 3 and 6 bits to the right of it, and pair 3 takes the bits that are left.
-constexpr uint32_t placed_code(int i, uint32_t code) {
-    const uint32_t sign = code >> 3, magnitude = code & 7;
-    const int pair = i / 2;
-    const uint32_t half = pair < 3 ? sign << (15 - 3 * pair) | magnitude << (6 - 3 * pair)
-                                   : sign << 14 | (magnitude >> 2) << 13 | (magnitude & 3) << 10;
-    return half << (16 * (i % 2));
-}
+constexpr bool kWordsShareRuns = true;
 
-// Pair j of a run's codes, times 2^-126.
-__device__ inline uint32_t tiny_pair(uint32_t codes, int j) {
-    if (j < 3) return codes << (3 * j) & 0x81c081c0u;
-    return (codes << 1 & 0x80008000u) | (codes >> 5 & 0x01000100u) | (codes >> 4 & 0x00c000c0u);
+constexpr uint32_t kPairMask = 0x81c081c0u;   // of a pair of bf16: the signs and the three bits that a code needs
+constexpr uint32_t kFromFirst = 0x06030603u;  // the bits of word 0 that the shared pairs take
+
+// Where bit `bit` (3 the sign, 2 to 0 the magnitude) of half `half` of pair `pair` of run r stands in two words: 0 to
+// 63.
+constexpr int code_bit_place(int r, int pair, int half, int bit) {
+    const int here = 16 * half, other = 16 * (1 - half);
+    if (pair == 0) return 32 * r + here + (bit == 3 ? 15 : 6 + bit);
+    if (pair == 1) return 32 * r + here + (bit == 3 ? 11 : 2 + bit);
+    if (pair == 2) return 32 * r + (bit == 3 ? other + 5 : here + 12 + bit);
+    if (r == 0) return bit == 3 ? here + 9 : bit == 2 ? 32 + here : here + bit;
+    return bit == 3 ? 32 + other + 1 : bit == 0 ? here + 10 : 32 + here + 8 + bit;
+}
+constexpr uint32_t placed_code(int word, int r, int i, uint32_t code) {
+    uint32_t bits = 0;
+    for (int bit = 0; bit < 4; bit++) {
+        const int place = code_bit_place(r, i / 2, i % 2, bit);
+        if (place / 32 == word) bits |= (code >> bit & 1) << place % 32;
+    }
+    return bits;
 }
 
 // A packed scale is the exponent field of the factor 2^(scale - 1) as bf16. Scales above 128 (weights of 4 and more)
 // have none: matrices with such scales are packed as bf16.
 constexpr int kScaleToPacked = 126;
 
+__device__ inline uint32_t rotated_right(uint32_t word, int n) {
+    return word >> n | word << (32 - n);
+}
+
+// A pair, times 2^-126, by the factor.
+__device__ inline uint32_t scaled_pair(uint32_t tiny, uint32_t packed_scale) {
 #if defined(__CUDA_ARCH__)
-
-__device__ inline Run decode_mxfp4(uint32_t codes, uint32_t packed_scale) {
-    const uint32_t factor = packed_scale * 0x00800080u;
-    Run run;
-#pragma unroll
-    for (int j = 0; j < 4; j++)
-        asm("fma.rn.bf16x2 %0, %1, %2, %3;"  // + -0 keeps signs
-            : "=r"(run.pair[j])
-            : "r"(tiny_pair(codes, j)), "r"(factor), "r"(0x80008000u));
-    return run;
-}
-
+    uint32_t pair;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;"  // + -0 keeps signs
+        : "=r"(pair)
+        : "r"(tiny), "r"(packed_scale * 0x00800080u), "r"(0x80008000u));
+    return pair;
 #else
-
-__device__ inline Run decode_mxfp4(uint32_t codes, uint32_t packed_scale) {
     const int exponent = int(packed_scale) - 127;
-    Run run;
-#pragma unroll
-    for (int j = 0; j < 4; j++) {
-        const uint32_t tiny = tiny_pair(codes, j);
-        const float low = ldexpf(widen_low(tiny), exponent), high = ldexpf(widen_high(tiny), exponent);
-        run.pair[j] = (f32_to_bits(low) >> 16) | (f32_to_bits(high) & 0xffff0000u);
-    }
-    return run;
+    const float low = ldexpf(widen_low(tiny), exponent), high = ldexpf(widen_high(tiny), exponent);
+    return (f32_to_bits(low) >> 16) | (f32_to_bits(high) & 0xffff0000u);
+#endif
 }
 
-#endif
+// kRuns is 2; the host's pass of the compiler, where it is 1, only reads this.
+__device__ inline Frag decode_mxfp4(const uint32_t (&words)[kRuns], const uint32_t (&packed_scales)[kRuns]) {
+    const uint32_t shared = (words[0] & kFromFirst) | (words[kRuns - 1] << 2 & ~kFromFirst);
+    Frag f;
+#pragma unroll
+    for (int r = 0; r < kRuns; r++) {
+        const uint32_t last = r == 0 ? shared << 6 : rotated_right(shared, 4);
+        const uint32_t tiny[4] = {words[r], words[r] << 4, rotated_right(words[r], 6), last};
+#pragma unroll
+        for (int j = 0; j < 4; j++) f.run[r].pair[j] = scaled_pair(tiny[j] & kPairMask, packed_scales[r]);
+    }
+    return f;
+}

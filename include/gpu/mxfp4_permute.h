@@ -13,9 +13,11 @@ __device__ inline uint32_t permute_bytes(uint32_t high, uint32_t low, uint32_t s
 #endif
 }
 
+constexpr bool kWordsShareRuns = false;
+
 // The low three bits of the word's bytes are the magnitudes of elements 0 to 3, and after a rotation by four bits those
 // of 4 to 7. The bytes' highest bits are the signs of 4 to 7, after the rotation those of 0 to 3.
-constexpr uint32_t placed_code(int i, uint32_t code) {
+constexpr uint32_t placed_code(int /*word*/, int /*r*/, int i, uint32_t code) {
     const int byte = i % 4, sign_bit = i < 4 ? (8 * byte + 11) % 32 : 8 * byte + 7;
     return (code >> 3) << sign_bit | (code & 7) << (8 * byte + i / 4 * 4);
 }
@@ -24,7 +26,7 @@ constexpr uint32_t placed_code(int i, uint32_t code) {
 // packed.
 constexpr int kScaleToPacked = 0;
 
-__device__ inline Run decode_mxfp4(uint32_t codes, uint32_t packed_scale) {
+__device__ inline Run decode_run(uint32_t codes, uint32_t packed_scale) {
     // 1 and 2, scaled; then, from their bytes, 1.5's lower, 4's upper, 3's lower, 0.5's upper byte. All other bytes
     // equal one of these, since a factor of 4 leaves the lower byte as it is.
     const uint32_t one_two = packed_scale * 0x00800080u + 0x00800000u, others = one_two + 0xff400140u;
@@ -44,4 +46,11 @@ __device__ inline Run decode_mxfp4(uint32_t codes, uint32_t packed_scale) {
         run.pair[2 * half + 1] = permute_bytes(upper, lower, 0x07030602u);
     }
     return run;
+}
+
+__device__ inline Frag decode_mxfp4(const uint32_t (&words)[kRuns], const uint32_t (&packed_scales)[kRuns]) {
+    Frag f;
+#pragma unroll
+    for (int r = 0; r < kRuns; r++) f.run[r] = decode_run(words[r], packed_scales[r]);
+    return f;
 }

@@ -113,8 +113,9 @@ void Forward::attention_block(const StepView& step, int l) {
     const Tokens& tokens = step.tokens;
     const int heads_dim = config_.n_attn_heads * config_.head_dim, kv_dim = config_.n_kv_heads * config_.head_dim;
     timer_.run(kNorm, norm_work(tokens.n, l > 0), stream_, [&] {
-        rmsnorm(work_.h, work_.x, w.g_attn, l > 0 ? work_.down : nullptr, l > 0 ? work_.weight : nullptr, tokens.n,
-                config_.hidden_dim, config_.experts_per_token, config_.norm_eps, stream_);
+        rmsnorm({work_.h, dense_order(tokens.n)}, work_.x, w.g_attn, l > 0 ? work_.down : nullptr,
+                l > 0 ? work_.weight : nullptr, tokens.n, config_.hidden_dim, config_.experts_per_token,
+                config_.norm_eps, stream_);
     });
     const int64_t qkv_bytes = dense_bytes(w.qkv.q) + dense_bytes(w.qkv.k) + dense_bytes(w.qkv.v);
     timer_.run(kQkv, product_work(qkv_bytes, tokens.n, heads_dim + 2 * kv_dim, config_.hidden_dim, 2), stream_,
@@ -123,7 +124,7 @@ void Forward::attention_block(const StepView& step, int l) {
     const int64_t kv_and_rows = 4 * (keys.read * kv_dim + int64_t(tokens.n) * heads_dim);
     const Work attended = {0, kv_and_rows, 4.0 * double(keys.seen) * heads_dim};
     timer_.run(kAttention, attended, stream_, [&] {
-        attention(work_.att, work_.q, kv, w.sinks, step.tiles, step.n_tiles,
+        attention({work_.att, dense_order(tokens.n)}, work_.q, kv, w.sinks, step.tiles, step.n_tiles,
                   kv.window > 0 ? step.ring_spans : step.full_spans, tokens, config_.n_attn_heads, config_.n_kv_heads,
                   config_.head_dim, work_.attention, stream_);
     });
@@ -138,8 +139,9 @@ void Forward::expert_block(const StepView& step, const DeviceLayer& w) {
     Work routed = norm_work(n_tok, false);
     routed.bytes = router_bytes;  // f32 products: not for matrix cores
     timer_.run(kRouter, routed, stream_, [&] {
-        router(work_.h, work_.expert, work_.weight, work_.x, w.g_mlp, w.w_router, w.router_is_f32, w.b_router, n_tok,
-               config_.hidden_dim, config_.n_experts, config_.experts_per_token, config_.norm_eps, stream_);
+        router({work_.h, expert_order(tile_rows)}, work_.expert, work_.weight, work_.x, w.g_mlp, w.w_router,
+               w.router_is_f32, w.b_router, n_tok, config_.hidden_dim, config_.n_experts, config_.experts_per_token,
+               config_.norm_eps, stream_);
     });
     const ExpertTiles& tiles = n_tok == 1 ? work_.one_token : work_.tiles;
     if (n_tok > 1)
@@ -158,8 +160,8 @@ void Forward::expert_block(const StepView& step, const DeviceLayer& w) {
 
 void Forward::logits(const StepView& step, int begin, int n) {
     timer_.run(kNorm, norm_work(n, true), stream_, [&] {
-        rmsnorm_rows(work_.rows_h, work_.x, step.row_token + begin, model_.g_final, work_.down, work_.weight, n,
-                     config_.hidden_dim, config_.experts_per_token, config_.norm_eps, stream_);
+        rmsnorm_rows({work_.rows_h, dense_order(n)}, work_.x, step.row_token + begin, model_.g_final, work_.down,
+                     work_.weight, n, config_.hidden_dim, config_.experts_per_token, config_.norm_eps, stream_);
     });
     timer_.run(kLmHead, product_work(dense_bytes(model_.unembed), n, config_.vocab_size, config_.hidden_dim, 4),
                stream_, [&] { gemm_logits(work_.logits, work_.rows_h, model_.unembed, n, stream_); });

@@ -8,6 +8,6 @@ enum class SpanWork {
     kWalked,  // a wave walks through all spans of its tile and KV head
 };
 
-void attention_with(SpanWork work, bf16* att, const bf16* q, const KvLayer& kv, const float* sinks,
+void attention_with(SpanWork work, RowsOut att, const bf16* q, const KvLayer& kv, const float* sinks,
                     const QueryTile* tiles, int n_tiles, int max_spans, const Tokens& tokens, int n_heads,
                     int n_kv_heads, int head_dim, void* scratch, gpu::Stream stream);

@@ -15,6 +15,7 @@
 #include "attention_sums.h"
 #include "gpu/wave.h"
 #include "launch.h"
+#include "quad.h"
 #include "tuning.h"
 
 namespace {
@@ -28,6 +29,7 @@ constexpr int kSpanPages = kSpanPositions / kPagePositions;
 
 struct Problem {
     bf16* att;      // (T, H·P rounded up to kDepthStep)
+    bool grouped;   // its rows
     const bf16* q;  // (T, H·P)
     KvLayer kv;
     const float* sinks;      // (H)
@@ -190,7 +192,7 @@ __device__ inline void each_span(const Problem& p, const Unit& unit, int span0, 
 template <int P>
 __device__ inline void store(const Problem& p, int token, int head, int d, float v) {
     bf16* const row = p.att + int64_t(token) * round_up(p.n_heads * P, kDepthStep);
-    row[head * P + d] = narrow(v);
+    row[place_of(head * P + d, p.grouped)] = narrow(v);
     if (P % kDepthStep != 0 && head + 1 == p.n_heads && p.n_heads % 2 != 0) row[p.n_heads * P + d] = {};
 }
 
@@ -344,18 +346,20 @@ int64_t attention_scratch_bytes(int n_tiles, int max_spans, int n_kv_heads, int 
     return (all < at_once ? all : at_once) * bytes;
 }
 
-void attention_with(SpanWork work, bf16* att, const bf16* q, const KvLayer& kv, const float* sinks,
+void attention_with(SpanWork work, RowsOut att, const bf16* q, const KvLayer& kv, const float* sinks,
                     const QueryTile* tiles, int n_tiles, int max_spans, const Tokens& tokens, int n_heads,
                     int n_kv_heads, int head_dim, void* scratch, gpu::Stream stream) {
     GPU_REQUIRE(head_dim == 32 || head_dim == 64 || head_dim == 128);
     GPU_REQUIRE(n_kv_heads > 0 && n_heads % n_kv_heads == 0 && n_heads / n_kv_heads <= kTile);
     GPU_REQUIRE(n_tiles > 0 && max_spans > 0);
-    const Problem problem = {att, q, kv, sinks, tiles, n_tiles, tokens.pos, tokens.slot, n_heads, n_kv_heads};
+    const Problem problem = {
+        att.data,  att.order == KOrder::kGrouped, q, kv, sinks, tiles, n_tiles, tokens.pos, tokens.slot, n_heads,
+        n_kv_heads};
     const auto run = head_dim == 32 ? launch<32> : head_dim == 64 ? launch<64> : launch<128>;
     run(work, problem, max_spans, scratch, stream);
 }
 
-void attention(bf16* att, const bf16* q, const KvLayer& kv, const float* sinks, const QueryTile* tiles, int n_tiles,
+void attention(RowsOut att, const bf16* q, const KvLayer& kv, const float* sinks, const QueryTile* tiles, int n_tiles,
                int max_spans, const Tokens& tokens, int n_heads, int n_kv_heads, int head_dim, void* scratch,
                gpu::Stream stream) {
     const bool spread =

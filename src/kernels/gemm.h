@@ -1,8 +1,7 @@
-// gemm.h: the matrix-product kernels whose waves multiply for themselves, for few tokens and for many, and the choice
-// among all kernels. gemm_problem.h says in what order they sum. With few tokens each span of k has a wave of its own,
-// so that enough loads are under way; with many tokens one wave walks through all spans.
+// gemm.h: the matrix-product kernels whose waves multiply for themselves, for few tokens and for many. gemm_problem.h
+// says in what order they sum. With few tokens each span of k has a wave of its own, so that enough loads are under
+// way; with many tokens one wave walks through all spans.
 #pragma once
-#include "gemm_group.h"
 #include "gemm_problem.h"
 #include "gpu/wave.h"
 #include "kernels.h"
@@ -59,9 +58,8 @@ __device__ void store_few(const Problem& problem, const Rows& rows, int slab, co
     for (int j = 0; j < kSums; j++)
 #pragma unroll
         for (int tile = 0; tile < 2; tile++)
-            partial[((split * kSums + j) * 2 + tile) * kWave + lane] = acc[j / kAcc][tile].v[j % kAcc];
+            partial[((split * kSums + j) * 2 + tile) * kWave + lane] = pair_sum(acc[j / kAcc], j % kAcc, tile);
     block_sync();
-    const auto place = problem.place(slab);
     for (int j = split; j < kSums; j += n_waves()) {
         float sum[2] = {};
         for (int s = 0; s < n_waves(); s++)
@@ -69,7 +67,7 @@ __device__ void store_few(const Problem& problem, const Rows& rows, int slab, co
         const At at = product_at(lane, j % kAcc);
         const int m = kTile * (j / kAcc) + at.row;
         const float first = sum[0] + shfl(bias, at.col), second = sum[1] + shfl(bias, kTile + at.col);
-        if (m < rows.n) problem.store(rows, place, m, at.col, first, second);
+        if (m < rows.n) store(problem, rows, slab, m, at.col, first, second);
     }
 }
 
@@ -106,10 +104,10 @@ __global__ __launch_bounds__(kMostSplits* kWave) void gemm_few_kernel(Problem pr
 #pragma unroll
             for (int tile_k = 0; tile_k < 2; tile_k++)
 #pragma unroll
-                for (int tile = 0; tile < 2; tile++) {
-                    const WeightFrag of_w = w[i].frag(tile_k, tile);
+                for (int part = 0; part < 2; part++) {
+                    const WeightFrag of_w = w[i].frag(tile_k, part);
 #pragma unroll
-                    for (int t = 0; t < kTiles; t++) mma_weights(acc[t][tile], in[t][tile_k], of_w);
+                    for (int t = 0; t < kTiles; t++) mma_weights(acc[t][part], in[t][tile_k], of_w);
                 }
             if (step + i + kFewInFlight < end) w[i].load(tiles, scales, step + i + kFewInFlight, lane);
         }
@@ -166,16 +164,18 @@ inline __device__ void end_span(Acc (&total)[kManyTiles][2], Acc (&acc)[kManyTil
 template <class Problem, bool kSplit>
 __device__ void store_many(const Problem& problem, const Rows& rows, int slab, int tile0,
                            const Acc (&total)[kManyTiles][2], const Acc (&acc)[kManyTiles][2], float bias, int lane) {
-    const auto place = problem.place(slab);
 #pragma unroll
     for (int t = 0; t < kManyTiles; t++)
 #pragma unroll
         for (int i = 0; i < kAcc; i++) {
             const At at = product_at(lane, i);
             const int m = kTile * (tile0 + t) + at.row;
-            const float first = (kSplit ? total[t][0].v[i] : 0 + acc[t][0].v[i]) + shfl(bias, at.col);
-            const float second = (kSplit ? total[t][1].v[i] : 0 + acc[t][1].v[i]) + shfl(bias, kTile + at.col);
-            if (m < rows.n) problem.store(rows, place, m, at.col, first, second);
+            float sum[2];
+#pragma unroll
+            for (int tile = 0; tile < 2; tile++)
+                sum[tile] = kSplit ? pair_sum(total[t], i, tile) : 0 + pair_sum(acc[t], i, tile);
+            const float first = sum[0] + shfl(bias, at.col), second = sum[1] + shfl(bias, kTile + at.col);
+            if (m < rows.n) store(problem, rows, slab, m, at.col, first, second);
         }
 }
 
@@ -250,11 +250,11 @@ void launch_few(const Problem& problem, const GemmShape& shape, int n_tiles, gpu
                        dim3(unsigned(shape.n_splits * device_wave())), lds_bytes, stream, problem, shape);
 }
 
-// tile_rows: 16, 32, 64 or 128 rows a block, or kGroupRows where the device has groups; n_tiles of them. At 64 rows
-// eight slabs of an expert share staged activations; otherwise activations would cost more reads than weights. Other
-// matrices have too few slabs for that.
+// tile_rows: at most that many rows a block, 16, 32, 64 or 128; n_tiles of them. At 64 rows eight slabs of an expert
+// share staged activations; otherwise activations would cost more reads than weights. Other matrices have too few slabs
+// for that.
 template <class Problem>
-void launch_gemm(const Problem& problem, const GemmShape& shape, int tile_rows, int n_tiles, gpu::Stream stream) {
+void launch_waves(const Problem& problem, const GemmShape& shape, int tile_rows, int n_tiles, gpu::Stream stream) {
     if (tile_rows == 16) return launch_few<Problem, 1>(problem, shape, n_tiles, stream);
     if (tile_rows == 32) return launch_few<Problem, 2>(problem, shape, n_tiles, stream);
     if (tile_rows == 64) {
@@ -263,8 +263,6 @@ void launch_gemm(const Problem& problem, const GemmShape& shape, int tile_rows, 
         else
             return launch_many<Problem, 1, 8>(problem, shape, n_tiles, stream);
     }
-    if constexpr (kBuiltForGroups)
-        if (tile_rows == kGroupRows) return launch_group(problem, shape, n_tiles, stream);
     GPU_REQUIRE(tile_rows == 128);
     launch_many<Problem, 2, 4>(problem, shape, n_tiles, stream);
 }

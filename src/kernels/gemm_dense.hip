@@ -1,6 +1,9 @@
 // gemm_dense.hip: the products with bf16 matrices: q, k and v with rotation and cache write; the attention's output;
 // logits.
+#include <type_traits>
+
 #include "gemm.h"
+#include "gemm_group.h"
 #include "gpu/platform.h"
 #include "tuning.h"
 
@@ -37,46 +40,50 @@ DenseMatrix dense_matrix(const PackedMatrix& w) {
 }
 
 struct Qkv : DenseRows {
-    static constexpr bool kMxfp4 = false, kFixedTiles = true;
+    static constexpr bool kMxfp4 = false, kFixedTiles = true, kSpans = true;
     DenseMatrix w_q, w_k, w_v;
     int q_slabs, k_slabs;
     bf16* q;
     KvLayer kv;
-    const float* cos_sin;
+    const Pair* cos_sin;
     const int *pos, *slot;
     int head_dim;
 
+    enum What { kQ, kK, kV };
+    struct Slab {
+        What what;
+        int of_matrix;
+    };
+    __device__ Slab slab_at(int slab) const {
+        if (slab < q_slabs) return {kQ, slab};
+        return slab < q_slabs + k_slabs ? Slab{kK, slab - q_slabs} : Slab{kV, slab - q_slabs - k_slabs};
+    }
     __device__ const Run* tiles(const Rows&, int slab) const {
-        if (slab < q_slabs) return w_q.slab(slab);
-        return slab < q_slabs + k_slabs ? w_k.slab(slab - q_slabs) : w_v.slab(slab - q_slabs - k_slabs);
+        const Slab at = slab_at(slab);
+        return (at.what == kQ ? w_q : at.what == kK ? w_k : w_v).slab(at.of_matrix);
     }
     __device__ const uint32_t* scales(const Rows&, int) const { return nullptr; }
 
-    // What a slab's rows are: made once, since it divides.
+    // What a row of a slab's two tiles is.
     struct Place {
-        enum { kQ, kK, kV } what;
+        What what;
+        int token;  // of row 0
         int head;   // q, k
-        int first;  // q, k: dim of its first row; v: first row
+        int i;      // q, k: dim of the first tile's row; v: the first tile's row
     };
-    __device__ Place place(int slab) const {
-        if (slab >= q_slabs + k_slabs) return {Place::kV, 0, kSlabRows * (slab - q_slabs - k_slabs)};
-        const bool is_q = slab < q_slabs;
-        const int s = is_q ? slab : slab - q_slabs, slabs_per_head = head_dim / kSlabRows;
-        return {is_q ? Place::kQ : Place::kK, s / slabs_per_head, s % slabs_per_head * kTile};
+    __device__ Place place(const Rows& rows, int slab, int col) const {
+        const Slab at = slab_at(slab);
+        const int s = at.of_matrix, slabs_per_head = head_dim / kSlabRows;
+        if (at.what == kV) return {kV, rows.first, 0, kSlabRows * s + col};
+        return {at.what, rows.first, s / slabs_per_head, s % slabs_per_head * kTile + col};
     }
 
-    __device__ float bias(const Rows&, int slab, int tile, int col) const {
-        const Place at = place(slab);
-        if (at.what == Place::kV) return w_v.bias_at(at.first + kTile * tile + col);
-        return (at.what == Place::kQ ? w_q : w_k).bias_at(at.head * head_dim + at.first + tile * (head_dim / 2) + col);
+    __device__ float bias(const Rows& rows, int slab, int tile, int col) const {
+        const Place at = place(rows, slab, col);
+        if (at.what == kV) return w_v.bias_at(at.i + kTile * tile);
+        return (at.what == kQ ? w_q : w_k).bias_at(at.head * head_dim + at.i + tile * (head_dim / 2));
     }
 
-    // Where this layer holds the keys of KV head 0 at a token's position.
-    __device__ bf16* kv_page(int t) const {
-        const int page = pos[t] / kPagePositions;
-        const int at = slot[t] * kv.table_stride + (kv.ring_pages ? page % kv.ring_pages : page);
-        return kv.base + int64_t(kv.table[at]) * kv.page_stride;
-    }
     __device__ void store_key(bf16* page, int p, int g, int i, float v) const {
         const int tile = p / kTile * (head_dim / kTileDepth) + i / kTileDepth;
         const int run = run_index(p % kTile, i % kTileDepth / 8 * 8);
@@ -87,28 +94,54 @@ struct Qkv : DenseRows {
         page[(2 * g + 1) * head_dim * kPagePositions + (i / kTile * kTileRuns + run) * 8 + k % 8] = narrow(v);
     }
 
-    __device__ void store(const Rows& rows, const Place& place, int m, int col, float first, float second) const {
-        const int t = rows.first + m, i = place.first + col;
-        if (place.what == Place::kV) {
-            if (slot[t] < 0) return;
-            bf16* const page = kv_page(t);
-            const int p = pos[t] % kPagePositions;
-            if (i < w_v.n_out) store_value(page, p, i, first);
-            if (i + kTile < w_v.n_out) store_value(page, p, i + kTile, second);
-            return;
+    struct Prior {
+        bf16* page;   // k, v: where this layer holds the keys of KV head 0
+        int p;        // the token's position there
+        bool writes;  // whether it writes any
+        float cos, sin;
+    };
+    // Branches around the loops, not in them: what is read for several rows is under way together.
+    template <int n>
+    __device__ void ask(Prior (&prior)[n], const Place& place, const int (&m)[n]) const {
+        int position[n];
+#pragma unroll
+        for (int i = 0; i < n; i++) position[i] = pos[place.token + m[i]];
+#pragma unroll
+        for (int i = 0; i < n; i++) prior[i] = {nullptr, 0, false, 1, 0};
+        if (place.what != kV) {
+#pragma unroll
+            for (int i = 0; i < n; i++) {
+                const Pair turn = cos_sin[int64_t(position[i]) * (head_dim / 2) + place.i];
+                prior[i].cos = turn.first;
+                prior[i].sin = turn.second;
+            }
         }
-        const int half = head_dim / 2, row = place.head * head_dim + i;
-        const float* turn = cos_sin + (int64_t(pos[t]) * half + i) * 2;
-        const float low = first * turn[0] - second * turn[1], high = second * turn[0] + first * turn[1];
-        if (place.what == Place::kQ) {
-            bf16* const out = q + int64_t(t) * w_q.n_out + row;
-            out[0] = narrow(low);
-            out[half] = narrow(high);
-        } else if (slot[t] >= 0) {
-            bf16* const page = kv_page(t);
-            const int p = pos[t] % kPagePositions;
-            store_key(page, p, place.head, i, low);
-            store_key(page, p, place.head, i + half, high);
+        if (place.what == kQ) return;
+        const int ring = kv.ring_pages ? kv.ring_pages : 1 << 30;
+#pragma unroll
+        for (int i = 0; i < n; i++) {
+            const int own_slot = slot[place.token + m[i]], row = own_slot < 0 ? 0 : own_slot;
+            const int page = kv.table[row * kv.table_stride + position[i] / kPagePositions % ring];
+            prior[i].page = kv.base + int64_t(page) * kv.page_stride;
+            prior[i].p = position[i] % kPagePositions;
+            prior[i].writes = own_slot >= 0;
+        }
+    }
+    __device__ Pair value(float first, float second, const Prior& by) const {
+        return {first * by.cos - second * by.sin, second * by.cos + first * by.sin};
+    }
+    __device__ void put(const Place& place, int m, const Pair& value, const Prior& to) const {
+        const int i = place.i, half = head_dim / 2;
+        if (place.what == kQ) {
+            bf16* const out = q + int64_t(place.token + m) * w_q.n_out + place.head * head_dim + i;
+            out[0] = narrow(value.first);
+            out[half] = narrow(value.second);
+        } else if (to.writes && place.what == kK) {
+            store_key(to.page, to.p, place.head, i, value.first);
+            store_key(to.page, to.p, place.head, i + half, value.second);
+        } else if (to.writes) {
+            if (i < w_v.n_out) store_value(to.page, to.p, i, value.first);
+            if (i + kTile < w_v.n_out) store_value(to.page, to.p, i + kTile, value.second);
         }
     }
 };
@@ -121,49 +154,92 @@ struct DenseProduct : DenseRows {
 
     __device__ const Run* tiles(const Rows&, int slab) const { return w.slab(slab); }
     __device__ const uint32_t* scales(const Rows&, int) const { return nullptr; }
-    using Place = int;  // the slab
-    __device__ Place place(int slab) const { return slab; }
+    struct Place {
+        float* to;  // of row 0
+        bool first, second;
+    };
+    __device__ Place place(const Rows& rows, int slab, int col) const {
+        const int row = kSlabRows * slab + col;
+        return {out + int64_t(rows.first) * w.n_out + row, row < w.n_out, row + kTile < w.n_out};
+    }
+    __device__ void write(const Place& place, int m, const Pair& value) const {
+        float* const y = place.to + int64_t(m) * w.n_out;
+        if (place.first) y[0] = value.first;
+        if (place.second) y[kTile] = value.second;
+    }
 };
 
 struct Residual : DenseProduct {
+    static constexpr bool kSpans = true;
     __device__ float bias(const Rows&, int slab, int tile, int col) const {
         return w.bias_at(kSlabRows * slab + kTile * tile + col);
     }
-    __device__ void store(const Rows& rows, Place slab, int m, int col, float first, float second) const {
-        const int row = kSlabRows * slab + col;
-        float* const y = out + int64_t(rows.first + m) * w.n_out + row;
-        if (row < w.n_out) y[0] += first;
-        if (row + kTile < w.n_out) y[kTile] += second;
+    using Prior = Pair;  // what the results are added to
+    template <int n>
+    __device__ void ask(Prior (&prior)[n], const Place& place, const int (&m)[n]) const {
+#pragma unroll
+        for (int i = 0; i < n; i++) {
+            const float* const y = place.to + int64_t(m[i]) * w.n_out;
+            prior[i] = {place.first ? y[0] : 0, place.second ? y[kTile] : 0};
+        }
+    }
+    __device__ Pair value(float first, float second, const Pair& before) const {
+        return {before.first + first, before.second + second};
+    }
+    __device__ void put(const Place& place, int m, const Pair& value, const Pair&) const {
+        write(place, m, value);
     }
 };
 
 struct Logits : DenseProduct {
+    static constexpr bool kSpans = false;
     __device__ float bias(const Rows&, int, int, int) const { return 0; }
-    __device__ void store(const Rows& rows, Place slab, int m, int col, float first, float second) const {
-        const int row = kSlabRows * slab + col;
-        float* const y = out + int64_t(rows.first + m) * w.n_out + row;
-        if (row < w.n_out) y[0] = first;
-        if (row + kTile < w.n_out) y[kTile] = second;
-    }
+    using Prior = Nothing;
+    template <int n>
+    __device__ void ask(Prior (&)[n], const Place&, const int (&)[n]) const {}
+    __device__ Pair value(float first, float second, Nothing) const { return {first, second}; }
+    __device__ void put(const Place& place, int m, const Pair& value, Nothing) const { write(place, m, value); }
 };
 
+// Rows that the fastest tiles have: blocks take as many tiles each, and a tile's beginning and end cost as much as some
+// rows.
+int group_tile_rows(int n_rows, int n_slabs, int most_rows) {
+    const int slab_blocks = (n_slabs + kGroupBlockSlabs - 1) / kGroupBlockSlabs;
+    int best = 0, best_cost = 0;
+    for (int rows = kGroupRowStep; rows <= most_rows; rows += kGroupRowStep) {
+        const int n_tiles = (n_rows + rows - 1) / rows * slab_blocks;
+        const int cost = (n_tiles + device_units() - 1) / device_units() * (rows + tuning().group_rows_a_tile_costs);
+        if (best == 0 || cost < best_cost) best = rows, best_cost = cost;
+    }
+    return best;
+}
+
 // Rows a block takes: the fewest that hold all, while k is spread over waves.
-int tile_rows_for(int n_rows, int n_slabs) {
+int wave_tile_rows(int n_rows, int n_slabs) {
     if (n_rows <= 32) return n_rows <= 16 ? 16 : 32;
     const Tuning& tuned = tuning();
     const bool few_slabs = n_slabs <= tuned.dense_few_slabs;
-    if (n_rows <= (few_slabs ? tuned.dense_spread_rows_of_few_slabs : tuned.dense_spread_rows)) return 64;
-    return device_has_groups() ? kGroupRows : 128;
+    return n_rows <= (few_slabs ? tuned.dense_spread_rows_of_few_slabs : tuned.dense_spread_rows) ? 64 : 128;
 }
 
 template <class Problem>
 void launch_dense(const Problem& problem, const GemmShape& shape, int n_rows, gpu::Stream stream) {
     GPU_REQUIRE(n_rows >= 1);
-    const int tile_rows = tile_rows_for(n_rows, shape.n_slabs);
-    launch_gemm(problem, shape, tile_rows, (n_rows + tile_rows - 1) / tile_rows, stream);
+    using Groups = std::conditional_t<Problem::kSpans, WideGroups, WidestGroups>;
+    const bool grouped = dense_order(n_rows) == KOrder::kGrouped;
+    const int tile_rows =
+        grouped ? group_tile_rows(n_rows, shape.n_slabs, Groups::kMostRows) : wave_tile_rows(n_rows, shape.n_slabs);
+    const int n_tiles = (n_rows + tile_rows - 1) / tile_rows;
+    if constexpr (kBuiltForGroups)
+        if (grouped) return launch_group<Groups>(problem, shape, tile_rows, n_tiles, stream);
+    launch_waves(problem, shape, tile_rows, n_tiles, stream);
 }
 
 }  // namespace
+
+KOrder dense_order(int n_rows) {
+    return device_has_groups() && n_rows >= tuning().dense_group_rows ? KOrder::kGrouped : KOrder::kPlain;
+}
 
 void qkv(bf16* q, const KvLayer& kv, const bf16* h, const QkvWeights& w, const float* cos_sin, const Tokens& tokens,
          int head_dim, gpu::Stream stream) {
@@ -181,7 +257,7 @@ void qkv(bf16* q, const KvLayer& kv, const bf16* h, const QkvWeights& w, const f
     problem.k_slabs = n_slabs(w.k);
     problem.q = q;
     problem.kv = kv;
-    problem.cos_sin = cos_sin;
+    problem.cos_sin = reinterpret_cast<const Pair*>(cos_sin);
     problem.pos = tokens.pos;
     problem.slot = tokens.slot;
     problem.head_dim = head_dim;

@@ -1,6 +1,8 @@
 // gemm_experts.hip: the experts' two products, grouped: each tile of rows belongs to one expert (moe_sort.hip).
 #include "gemm.h"
+#include "gemm_group.h"
 #include "gpu/platform.h"
+#include "quad.h"
 #include "tuning.h"
 
 namespace {
@@ -31,9 +33,7 @@ struct ExpertRows {
 
 template <bool kIsMxfp4>
 struct ExpertWeights : ExpertRows {
-    static constexpr bool kMxfp4 = kIsMxfp4, kFixedTiles = false;
-    using Place = int;  // the slab
-    __device__ Place place(int slab) const { return slab; }
+    static constexpr bool kMxfp4 = kIsMxfp4, kFixedTiles = false, kSpans = true;
     __device__ const Run* tiles(const Rows& rows, int slab) const {
         return static_cast<const Run*>(data) + rows.expert * expert_runs + slab * slab_runs<kMxfp4>(n_steps);
     }
@@ -48,6 +48,7 @@ struct Up : ExpertWeights<kIsMxfp4> {
     bf16* act;
     int h_stride, act_stride, experts_per_token;
     float limit, alpha;
+    bool grouped;  // the rows of act
 
     __device__ const bf16* x(const Rows& rows, int m) const {
         return h + int64_t(this->sorted.slot[rows.first + m] / experts_per_token) * h_stride;
@@ -55,13 +56,26 @@ struct Up : ExpertWeights<kIsMxfp4> {
     __device__ float bias(const Rows& rows, int slab, int tile, int col) const {
         return this->bias_at(rows, 2 * (kTile * slab + col) + tile);
     }
-    __device__ void store(const Rows& rows, int slab, int m, int col, float first, float second) const {
+    struct Place {
+        bf16* to;  // of row 0
+        bool inside;
+    };
+    __device__ Place place(const Rows& rows, int slab, int col) const {
         const int f = kTile * slab + col;
-        if (2 * f >= this->n_out) return;
+        return {act + int64_t(rows.first) * act_stride + place_of(f, grouped), 2 * f < this->n_out};
+    }
+    using Prior = Nothing;
+    template <int n>
+    __device__ void ask(Prior (&)[n], const Place&, const int (&)[n]) const {}
+    __device__ bf16 value(float gate, float linear, Nothing) const {
         // Not fminf and fmaxf, which make a number of a NaN.
-        const float gate = first > limit ? limit : first;
-        const float linear = second > limit ? limit : second < -limit ? -limit : second;
-        act[int64_t(rows.first + m) * act_stride + f] = narrow(gate / (1.0f + expf(-alpha * gate)) * (linear + 1.0f));
+        gate = gate > limit ? limit : gate;
+        linear = linear > limit ? limit : linear;
+        linear = linear < -limit ? -limit : linear;
+        return narrow(quotient(gate, 1.0f + expf(-alpha * gate)) * (linear + 1.0f));
+    }
+    __device__ void put(const Place& place, int m, bf16 value, Nothing) const {
+        if (place.inside) place.to[int64_t(m) * act_stride] = value;
     }
 };
 
@@ -75,11 +89,28 @@ struct Down : ExpertWeights<kIsMxfp4> {
     __device__ float bias(const Rows& rows, int slab, int tile, int col) const {
         return this->bias_at(rows, kSlabRows * slab + kTile * tile + col);
     }
-    __device__ void store(const Rows& rows, int slab, int m, int col, float first, float second) const {
+    struct Place {
+        const int* slot;  // of row 0
+        float* to;        // of slot 0
+        bool first, second;
+    };
+    __device__ Place place(const Rows& rows, int slab, int col) const {
         const int row = kSlabRows * slab + col;
-        float* const y = down + int64_t(this->sorted.slot[rows.first + m]) * this->n_out + row;
-        if (row < this->n_out) y[0] = first;
-        if (row + kTile < this->n_out) y[kTile] = second;
+        return {this->sorted.slot + rows.first, down + row, row < this->n_out, row + kTile < this->n_out};
+    }
+    using Prior = int;  // the slot
+    template <int n>
+    __device__ void ask(Prior (&prior)[n], const Place& place, const int (&m)[n]) const {
+#pragma unroll
+        for (int i = 0; i < n; i++) prior[i] = place.slot[m[i]];
+    }
+    __device__ Pair value(float first, float second, int) const {
+        return {first, second};
+    }
+    __device__ void put(const Place& place, int, const Pair& value, int slot) const {
+        float* const y = place.to + int64_t(slot) * this->n_out;
+        if (place.first) y[0] = value.first;
+        if (place.second) y[kTile] = value.second;
     }
 };
 
@@ -95,7 +126,13 @@ void launch_experts(Problem& problem, const PackedMatrix& w, const ExpertTiles& 
     problem.expert_scales = packed_scale_bytes(w.n_out, w.n_in) / int64_t(sizeof(uint32_t));
     problem.n_out = w.n_out;
     problem.n_steps = round_up(w.n_in, kDepthStep) / kDepthStep;
-    launch_gemm(problem, gemm_shape(w, n_splits), tile_rows, max_expert_tiles(n_slots, w.n_experts, tile_rows), stream);
+    const GemmShape shape = gemm_shape(w, n_splits);
+    const int n_tiles = max_expert_tiles(n_slots, w.n_experts, tile_rows);
+    if constexpr (kBuiltForGroups)
+        if (expert_order(tile_rows) == KOrder::kGrouped)
+            return tile_rows <= kSmallGroupRows ? launch_group<SmallGroups>(problem, shape, tile_rows, n_tiles, stream)
+                                                : launch_group<WideGroups>(problem, shape, tile_rows, n_tiles, stream);
+    launch_waves(problem, shape, tile_rows, n_tiles, stream);
 }
 
 template <bool kIsMxfp4>
@@ -109,6 +146,7 @@ void up(bf16* act, const bf16* h, const PackedMatrix& w, const ExpertTiles& tile
     problem.experts_per_token = experts_per_token;
     problem.limit = limit;
     problem.alpha = alpha;
+    problem.grouped = expert_order(tile_rows) == KOrder::kGrouped;
     launch_experts(problem, w, tiles, kUpSplits, n_slots, tile_rows, stream);
 }
 
@@ -129,6 +167,10 @@ int expert_tile_rows(int n_slots, int n_experts) {
     const int mean = n_slots / n_experts;
     if (mean <= tuned.expert_rows_of_32) return mean <= tuned.expert_rows_of_16 ? 16 : 32;
     return mean <= tuned.expert_rows_of_64 ? 64 : device_has_groups() ? kGroupRows : 128;
+}
+
+KOrder expert_order(int tile_rows) {
+    return tile_rows >= 64 && device_has_groups() ? KOrder::kGrouped : KOrder::kPlain;
 }
 
 void moe_up(bf16* act, const bf16* h, const PackedMatrix& w_up, const ExpertTiles& tiles, int n_slots, int tile_rows,

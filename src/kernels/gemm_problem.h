@@ -8,14 +8,17 @@
 // A Problem says what is multiplied:
 //   kMxfp4                                  of the weights
 //   kFixedTiles                             whether tile() and weights are known before the kernel ahead is done
+//   kSpans                                  whether k is cut into spans
 //   bool tile(int index, int max_rows, Rows&)   the index-th group of rows (tokens); false: there is none
 //   const bf16* x(const Rows&, int m)       row m's activations (Kp)
 //   const Run* tiles(const Rows&, int slab), const uint32_t* scales(const Rows&, int slab)
 //   float bias(const Rows&, int slab, int tile, int col)   of row `col` of one of the slab's two tiles; 0 past the
 //                                           matrix
-//   Place place(int slab)                   what its results are; made once
-//   void store(const Rows&, const Place&, int m, int col, float first, float second)
-//                                           results of row `col` of the slab's two tiles, bias added
+//   Place place(const Rows&, int slab, int col)   where the results of row `col` of the slab's two tiles belong; made
+//                                           once for all m
+//   void ask<n>(Prior (&)[n], const Place&, const int (&m)[n])   reads what is needed to store the results of n rows
+//   Value value(float first, float second, const Prior&)     what is stored: of the two results, bias added
+//   void put(const Place&, int m, const Value&, const Prior&)   stores it
 #pragma once
 #include "gpu/platform.h"
 #include "kernels.h"
@@ -25,6 +28,20 @@ struct Rows {
     int first = 0, n = 0;
     int expert = 0;
 };
+
+struct Nothing {};  // a Prior
+struct alignas(8) Pair {
+    float first, second;
+};
+
+template <class Problem>
+__device__ void store(const Problem& problem, const Rows& rows, int slab, int m, int col, float first, float second) {
+    const auto place = problem.place(rows, slab, col);
+    const int rows_of_one[1] = {m};
+    typename Problem::Prior prior[1];
+    problem.ask(prior, place, rows_of_one);
+    problem.put(place, m, problem.value(first, second, prior[0]), prior[0]);
+}
 
 struct GemmShape {
     int n_slabs;

@@ -10,9 +10,9 @@
 
 // ---- weights, packed for the matrix cores ----
 
-// Rows of activations a block of gemm_group.h takes: results and spans' sums are 96 registers then, and three groups
-// fit.
-constexpr int kGroupRows = 96;
+// Most rows of activations that a block of gemm_group.h takes: sums and spans' sums are 192 registers then; and where
+// two blocks share a unit.
+constexpr int kGroupRows = 192, kSmallGroupRows = 64;
 constexpr int kSlabRows = 32;   // rows of a packed matrix that a wave treats together: two tiles
 constexpr int kDepthStep = 64;  // k that a slab's loop takes at once: two tiles
 
@@ -23,8 +23,8 @@ enum class SlabRows {
     kRotated,  // the two halves of a RoPE pair: of each head of `head_dim` rows, i and i + head_dim / 2
 };
 
-// (n_out, n_in), or n_experts of them. bf16: slabs of (Kp / 32, 2) packed tiles. MXFP4: slabs of Kp / 64 blocks of 256
-// words of 8 codes, and of (Kp / 64, 16) words of 4 scales. See pack.hip. Rows past n_out are zeros.
+// (n_out, n_in), or n_experts of them. bf16: slabs of (Kp / 32, 2) packed operands. MXFP4: slabs of Kp / 64 blocks of
+// 256 words of 8 codes, and of (Kp / 64, 16) words of 4 scales. See pack.hip. Rows past n_out are zeros.
 struct PackedMatrix {
     bool mxfp4 = false;
     int n_out = 0, n_in = 0, n_experts = 1;
@@ -55,6 +55,20 @@ void pack_matrix(void* tiles, uint32_t* scales, const void* source, const uint8_
 
 // out (n) f32 from source of the type.
 void widen_vector(float* out, const void* source, SourceType type, int64_t n, gpu::Stream stream);
+
+// ---- activations ----
+
+// In which order each 32 of a row stand. kGrouped: place c holds k_slot(c) (gpu/mma.h), as the instructions of
+// gpu/group_mma.h take them. Who reads rows says which it wants: dense_order for the products with bf16 matrices,
+// expert_order for the experts'.
+enum class KOrder { kPlain, kGrouped };
+struct RowsOut {
+    bf16* data;
+    KOrder order;
+    RowsOut(bf16* rows, KOrder of_k = KOrder::kPlain) : data(rows), order(of_k) {}
+};
+KOrder dense_order(int n_rows);
+KOrder expert_order(int tile_rows);
 
 // ---- the step's tokens ----
 
@@ -93,11 +107,11 @@ void clear_pages(void* pool, const int* pages, int n, int64_t page_bytes, gpu::S
 void embed(float* x, const bf16* embed, const Tokens& tokens, int hidden_dim, gpu::Stream stream);
 
 // If down: x (T, D) += Σ_a weight (T, A) · down (T, A, D), in order of a. Then h (T, Dp) bf16 = x / rms(x) · gain.
-void rmsnorm(bf16* h, float* x, const float* gain, const float* down, const float* weight, int n_tok, int hidden_dim,
+void rmsnorm(RowsOut h, float* x, const float* gain, const float* down, const float* weight, int n_tok, int hidden_dim,
              int experts_per_token, float eps, gpu::Stream stream);
 
 // The same norm of given rows of x (row_token (n)), with `down` added to what is read (x itself stays as it is).
-void rmsnorm_rows(bf16* h, const float* x, const int* row_token, const float* gain, const float* down,
+void rmsnorm_rows(RowsOut h, const float* x, const int* row_token, const float* gain, const float* down,
                   const float* weight, int n_rows, int hidden_dim, int experts_per_token, float eps,
                   gpu::Stream stream);
 
@@ -117,7 +131,7 @@ struct QueryTile {
 // att (T, H·P rounded up to kDepthStep) bf16; sinks (H) f32. max_spans: at least the spans that any tile's keys lie in.
 // scratch: attention_scratch_bytes(), which are enough for smaller sizes too; used where spans are spread over waves.
 int64_t attention_scratch_bytes(int n_tiles, int max_spans, int n_kv_heads, int head_dim);
-void attention(bf16* att, const bf16* q, const KvLayer& kv, const float* sinks, const QueryTile* tiles, int n_tiles,
+void attention(RowsOut att, const bf16* q, const KvLayer& kv, const float* sinks, const QueryTile* tiles, int n_tiles,
                int max_spans, const Tokens& tokens, int n_heads, int n_kv_heads, int head_dim, void* scratch,
                gpu::Stream stream);
 
@@ -127,16 +141,18 @@ void gemm_residual(float* x, const bf16* att, const PackedMatrix& w, int n_tok, 
 // h (T, Dp) = norm of x as rmsnorm; logits = h before rounding (f32) · w_router (E, D)ᵀ + b_router, in f32; expert (T,
 // A): the largest logits, ties to the smaller id, stored in ascending order of id; weight (T, A): softmax over these.
 // w_router bf16 or f32 as w_is_f32 says.
-void router(bf16* h, int* expert, float* weight, const float* x, const float* gain, const void* w_router, bool w_is_f32,
-            const float* b_router, int n_tok, int hidden_dim, int n_experts, int experts_per_token, float eps,
-            gpu::Stream stream);
+void router(RowsOut h, int* expert, float* weight, const float* x, const float* gain, const void* w_router,
+            bool w_is_f32, const float* b_router, int n_tok, int hidden_dim, int n_experts, int experts_per_token,
+            float eps, gpu::Stream stream);
 
-// Tokens in expert order. A slot is t · A + a; each expert's slots ascend, and are cut into tiles of tile_rows.
+// Tokens in expert order. A slot is t · A + a; each expert's slots ascend, and are cut into tiles: as few of at most
+// tile_rows as hold them, all of the same multiple of 32 (if tile_rows is more than that) but the last, which may be
+// smaller. The largest tiles come first.
 struct ExpertTiles {
     int* n_tiles = nullptr;  // (1)
     int* expert = nullptr;   // (max_tiles)
     int* first = nullptr;    // (max_tiles) index into slot
-    int* n_rows = nullptr;   // (max_tiles) 1 to tile_rows
+    int* n_rows = nullptr;   // (max_tiles)
     int* slot = nullptr;     // (T · A)
 };
 // Rows a tile that are best on this device.

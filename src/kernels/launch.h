@@ -13,3 +13,9 @@ inline bool device_has_groups() {
     static const bool groups = gpu::device_info(0).wave_groups;
     return groups;
 }
+
+// Compute units: blocks of a kernel whose blocks stay until all is done.
+inline int device_units() {
+    static const int n_units = gpu::device_info(0).n_units;
+    return n_units;
+}

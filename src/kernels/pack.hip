@@ -1,9 +1,9 @@
 // pack.hip: brings weights into the order in which the matrix cores take them: one pass over each matrix, at load.
 //
 // A matrix becomes slabs of 32 rows, two tiles, so that a wave with both tiles holds the two rows of every pair that an
-// epilogue must see together (SlabRows). bf16: for each 32 k the two packed tiles. MXFP4: for each 64 k the codes of
-// the four tiles (two of k, two of rows), 1 KB, such that 16-byte loads of a wave are contiguous; and a word of four
-// scales a row.
+// epilogue must see together (SlabRows). bf16: for each 32 k the slab's two operands, packed as tiles are. MXFP4: for
+// each 64 k the codes of the four operands (two parts, two tiles of k), 1 KB, such that 16-byte loads of a wave are
+// contiguous; and a word of four scales a row.
 #include "gpu/mxfp4.h"
 #include "kernels.h"
 
@@ -54,30 +54,34 @@ __global__ void pack_bf16_kernel(Run* tiles, Source s, int64_t n_runs, int n_til
     const int of_tile = int(idx % kTileRuns);
     Run run = {};
     for (int j = 0; j < 4; j++) {
-        const At at = weight_pair_at(of_tile % kHolders, of_tile / kHolders, j);
-        const int row = source_row(s, slab, int(tile % 2), at.row), k = kTileDepth * tile_k + at.col;
+        const InSlab at = weight_pair_at(of_tile % kHolders, int(tile % 2), of_tile / kHolders, j);
+        const int row = source_row(s, slab, at.tile, at.row), k = kTileDepth * tile_k + at.k;
         if (row < s.n_out && k < s.n_in)
             run.pair[j] = element(s, row, k).bits | uint32_t(element(s, row, k + 1).bits) << 16;
     }
     tiles[idx] = run;
 }
 
-// One thread a word of 8 codes. A block's words: (kRuns chunks, kHolders lanes, 4), a lane's words in the order (tile
-// of k, tile of rows, run).
+// One thread a word of 8 codes. A block's words: (kRuns chunks, kHolders lanes, 4), a lane's words in the order (part,
+// tile of k, run).
 __global__ void pack_codes_kernel(uint32_t* words, Source s, int64_t n_words, int n_steps) {
     const int64_t idx = int64_t(blockIdx.x) * kThreads + threadIdx.x;
     if (idx >= n_words) return;
     const int w = int(idx % 256);
     const int step = int(idx / 256 % n_steps), slab = int(idx / 256 / n_steps);
-    const int of_lane = w / (4 * kHolders) * 4 + w % 4, tile = of_lane / kRuns;
-    const At at = frag_at(w / 4 % kHolders, of_lane % kRuns);
-    const int row = source_row(s, slab, tile % 2, at.row), k = kDepthStep * step + kTileDepth * (tile / 2) + at.col;
+    const int of_lane = w / (4 * kHolders) * 4 + w % 4, tile_k = of_lane / kRuns % 2, part = of_lane / kRuns / 2;
+    const int own_run = of_lane % kRuns;
     uint32_t word = 0;
-    if (row < s.n_out && k < s.n_in) {
+    for (int r = kWordsShareRuns ? 0 : own_run; r < (kWordsShareRuns ? kRuns : own_run + 1); r++) {
+        const SlabRun run = slab_run(part, r);
+        const At at = frag_at(w / 4 % kHolders, run.run);
+        const int row = source_row(s, slab, run.tile, at.row), k = kDepthStep * step + kTileDepth * tile_k + at.col;
+        if (row >= s.n_out || k >= s.n_in) continue;
         const int64_t first = int64_t(row) * s.n_in + k;
         const auto* codes = static_cast<const uint8_t*>(s.data) + first / 2;
         const int scale = s.scales[first / kTileDepth];
-        for (int i = 0; i < 8; i++) word |= placed_code(i, kept_code(codes[i / 2] >> (4 * (i % 2)) & 15u, scale));
+        for (int i = 0; i < 8; i++)
+            word |= placed_code(own_run, r, i, kept_code(codes[i / 2] >> (4 * (i % 2)) & 15u, scale));
     }
     words[idx] = word;
 }

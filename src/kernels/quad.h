@@ -1,5 +1,6 @@
 // quad.h: four neighbours of an f32 row, one 16-byte load, and the norm that rmsnorm.hip and router.hip share.
 #pragma once
+#include "gpu/group_mma.h"
 #include "gpu/wave.h"
 
 struct alignas(16) Quad {
@@ -13,6 +14,21 @@ struct alignas(8) PairQuad {
 
 __device__ inline PairQuad narrow_quad(const Quad& q) {
     return {{narrow_pair(q.v[0], q.v[1]), narrow_pair(q.v[2], q.v[3])}};
+}
+
+// Where element k of a row stands.
+__device__ inline int place_of(int k, bool grouped) {
+    return kGroupWaves > 0 && grouped ? int(unsigned(k) / 32 * 32) + group_place(int(unsigned(k) % 32)) : k;
+}
+
+// Elements 4 q to 4 q + 3 of a row.
+__device__ inline void store_quad(bf16* row, int q, const PairQuad& v, bool grouped) {
+    if (kGroupWaves == 0 || !grouped) {
+        reinterpret_cast<PairQuad*>(row)[q] = v;
+        return;
+    }
+    auto* const pairs = reinterpret_cast<uint32_t*>(row);
+    for (int i = 0; i < 2; i++) pairs[place_of(4 * q + 2 * i, grouped) / 2] = v.pair[i];
 }
 
 __device__ inline float add_squares(float sum, const Quad& q) {

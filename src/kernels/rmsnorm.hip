@@ -24,7 +24,8 @@ struct Norm {
 
 // x_out: nullptr if x is to stay as it is.
 template <int kQuads>
-__global__ void __launch_bounds__(kMaxThreads) rmsnorm_kernel(bf16* h, float* x_out, const float* x, Norm norm) {
+__global__ void __launch_bounds__(kMaxThreads)
+    rmsnorm_kernel(bf16* h, bool grouped, float* x_out, const float* x, Norm norm) {
     constexpr int kRowsAtOnce = 4 / kQuads;  // experts' rows asked for together
     __shared__ float scratch[kMaxThreads / 32];
     let_next_begin();
@@ -64,35 +65,36 @@ __global__ void __launch_bounds__(kMaxThreads) rmsnorm_kernel(bf16* h, float* x_
 
     const float scale = norm_scale(block_sum(squares, scratch), norm.hidden_dim, norm.eps);
     auto* x_out_row = reinterpret_cast<Quad*>(x_out) + int64_t(t) * n_quads;
-    auto* h_row = reinterpret_cast<PairQuad*>(h) + int64_t(row) * n_padded_quads;
+    bf16* const h_row = h + 4 * int64_t(row) * n_padded_quads;
     for (int i = 0; i < kQuads; i++) {
         if (quad(i) < n_quads) {
             if (x_out) x_out_row[quad(i)] = sum[i];
-            h_row[quad(i)] = narrow_quad(normed(sum[i], scale, g[i]));
+            store_quad(h_row, quad(i), narrow_quad(normed(sum[i], scale, g[i])), grouped);
         } else if (quad(i) < n_padded_quads) {
-            h_row[quad(i)] = {};
+            store_quad(h_row, quad(i), {}, grouped);
         }
     }
 }
 
-void launch(bf16* h, float* x_out, const float* x, const Norm& norm, int n_rows, gpu::Stream stream) {
+void launch(RowsOut h, float* x_out, const float* x, const Norm& norm, int n_rows, gpu::Stream stream) {
     GPU_REQUIRE(n_rows > 0 && norm.hidden_dim > 0 && norm.hidden_dim % 32 == 0 && norm.hidden_dim <= 8192);
     GPU_REQUIRE(!norm.down || (norm.weight && norm.experts_per_token > 0));
     const int n_quads = round_up(norm.hidden_dim, kDepthStep) / 4;
     const int per_thread = n_quads <= kMaxThreads ? 1 : 2, n_threads = round_up(n_quads / per_thread, 64);
     const auto kernel = per_thread == 1 ? rmsnorm_kernel<1> : rmsnorm_kernel<2>;
-    GPU_LAUNCH_CHAINED(kernel, dim3(unsigned(n_rows)), dim3(unsigned(n_threads)), 0, stream, h, x_out, x, norm);
+    GPU_LAUNCH_CHAINED(kernel, dim3(unsigned(n_rows)), dim3(unsigned(n_threads)), 0, stream, h.data,
+                       h.order == KOrder::kGrouped, x_out, x, norm);
 }
 
 }  // namespace
 
-void rmsnorm(bf16* h, float* x, const float* gain, const float* down, const float* weight, int n_tok, int hidden_dim,
+void rmsnorm(RowsOut h, float* x, const float* gain, const float* down, const float* weight, int n_tok, int hidden_dim,
              int experts_per_token, float eps, gpu::Stream stream) {
     const Norm norm = {gain, down, weight, nullptr, hidden_dim, experts_per_token, eps};
     launch(h, down ? x : nullptr, x, norm, n_tok, stream);
 }
 
-void rmsnorm_rows(bf16* h, const float* x, const int* row_token, const float* gain, const float* down,
+void rmsnorm_rows(RowsOut h, const float* x, const int* row_token, const float* gain, const float* down,
                   const float* weight, int n_rows, int hidden_dim, int experts_per_token, float eps,
                   gpu::Stream stream) {
     const Norm norm = {gain, down, weight, row_token, hidden_dim, experts_per_token, eps};

@@ -44,8 +44,8 @@ struct RowPart {
 
 // Row t of x, normed: rounded to h, unrounded to `normed_row` (D) in LDS, first the even quads, then the odd ones, so
 // that lanes with neighbouring runs read neighbouring quads.
-__device__ void norm_token(bf16* h, float* normed_row, const float* x, int t, const Norm& norm, const RowPart& gain,
-                           float* scratch) {
+__device__ void norm_token(bf16* h, bool grouped, float* normed_row, const float* x, int t, const Norm& norm,
+                           const RowPart& gain, float* scratch) {
     const int n_quads = norm.hidden_dim / 4, n_padded_quads = round_up(norm.hidden_dim, kDepthStep) / 4;
     RowPart row;
     row.load(x + int64_t(t) * norm.hidden_dim, n_quads);
@@ -53,16 +53,16 @@ __device__ void norm_token(bf16* h, float* normed_row, const float* x, int t, co
     for (int i = 0; i < kQuads; i++) squares = add_squares(squares, row.v[i]);
     const float scale = norm_scale(block_sum(squares, scratch), norm.hidden_dim, norm.eps);
 
-    auto* h_row = reinterpret_cast<PairQuad*>(h) + int64_t(t) * n_padded_quads;
+    bf16* const h_row = h + 4 * int64_t(t) * n_padded_quads;
     auto* to = reinterpret_cast<Quad*>(normed_row);
     for (int i = 0; i < kQuads; i++) {
         const int q = int(threadIdx.x) + i * kThreads;
         if (q < n_quads) {
             const Quad out = normed(row.v[i], scale, gain.v[i]);
             to[q % 2 * (n_quads / 2) + q / 2] = out;
-            h_row[q] = narrow_quad(out);
+            store_quad(h_row, q, narrow_quad(out), grouped);
         } else if (q < n_padded_quads) {
-            h_row[q] = {};
+            store_quad(h_row, q, {}, grouped);
         }
     }
 }
@@ -157,8 +157,8 @@ __device__ void rank_experts(int (*ranked)[kMaxChosen], const float* logits, int
 }
 
 template <int kTok, bool kF32>
-__global__ void __launch_bounds__(kThreads)
-    router_kernel(bf16* h, int* expert, float* weight, const float* x, Norm norm, Experts experts, int n_tok) {
+__global__ void __launch_bounds__(kThreads) router_kernel(bf16* h, bool grouped, int* expert, float* weight,
+                                                          const float* x, Norm norm, Experts experts, int n_tok) {
     GPU_LDS(lds);  // (kTok, D) f32
     __shared__ float scratch[kThreads / 32];
     __shared__ float logits[kTok * kMaxExperts];
@@ -173,7 +173,7 @@ __global__ void __launch_bounds__(kThreads)
     const int first = int(blockIdx.x) * kTok, n_mine = min(kTok, n_tok - first);
     auto* normed_rows = reinterpret_cast<float*>(lds);
     for (int t = 0; t < kTok; t++)  // past the last token: the last one again, not used
-        norm_token(h, normed_rows + t * norm.hidden_dim, x, first + min(t, n_mine - 1), norm, gain, scratch);
+        norm_token(h, grouped, normed_rows + t * norm.hidden_dim, x, first + min(t, n_mine - 1), norm, gain, scratch);
     block_sync();
     score<kTok, kF32>(logits, normed_rows, experts, norm.hidden_dim, ahead);
     block_sync();
@@ -197,9 +197,9 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void router(bf16* h, int* expert, float* weight, const float* x, const float* gain, const void* w_router, bool w_is_f32,
-            const float* b_router, int n_tok, int hidden_dim, int n_experts, int experts_per_token, float eps,
-            gpu::Stream stream) {
+void router(RowsOut h, int* expert, float* weight, const float* x, const float* gain, const void* w_router,
+            bool w_is_f32, const float* b_router, int n_tok, int hidden_dim, int n_experts, int experts_per_token,
+            float eps, gpu::Stream stream) {
     GPU_REQUIRE(n_tok > 0 && hidden_dim > 0 && hidden_dim % 32 == 0 && hidden_dim <= 8192);
     GPU_REQUIRE(n_experts > 0 && n_experts <= kMaxExperts);
     GPU_REQUIRE(experts_per_token > 0 && experts_per_token <= kMaxChosen && experts_per_token <= n_experts);
@@ -211,5 +211,6 @@ void router(bf16* h, int* expert, float* weight, const float* x, const float* ga
     const Norm norm = {gain, hidden_dim, eps};
     const Experts experts = {w_router, b_router, n_experts, experts_per_token};
     GPU_LAUNCH_CHAINED(kernel, dim3(unsigned((n_tok + block_tokens - 1) / block_tokens)), dim3(kThreads),
-                       size_t(block_tokens) * token_bytes, stream, h, expert, weight, x, norm, experts, n_tok);
+                       size_t(block_tokens) * token_bytes, stream, h.data, h.order == KOrder::kGrouped, expert, weight,
+                       x, norm, experts, n_tok);
 }

@@ -13,6 +13,9 @@ struct Tuning {
     // Other products: up to this many rows k is spread over waves, 64 rows a block, which fills the device better than
     // tiles of many rows do; a matrix of few slabs fills it worse, so that the limit is higher for it.
     int dense_spread_rows, dense_few_slabs, dense_spread_rows_of_few_slabs;
+    // From this many rows on wave groups do them, where the device has any. A tile's beginning and end cost as much as
+    // this many rows more.
+    int dense_group_rows, group_rows_a_tile_costs;
     // Attention: spans of keys are spread over waves, and merged by another launch, from this many spans on (a window
     // has three), if units are fewer than keep the device busy.
     int attention_spread_spans, attention_busy_units;
@@ -22,12 +25,16 @@ struct Tuning {
     int router_spread_tokens;
 };
 
-// The first row is for targets that have none. Only sm_90's numbers are measured (one H200: 132 multiprocessors); with
-// 256 rows attention's output took 58 us spread over waves and 92 without, qkv with its many slabs 121 and 107.
+// The first row is for targets that have none. Only sm_90's numbers are measured (one H200: 132 multiprocessors). With
+// 64 rows an expert, tiles of at most 64 take 194 and 99 us (up, down), of at most 192 258 and 139. Spread over waves,
+// without wave groups, 256 rows of attention's output took 58 us and otherwise 92, of qkv with its many slabs 121 and
+// 107.
 constexpr Tuning kTunings[] = {
-    {"sm_90", 8, 20, 64, 128, 128, 256, 4, 512, 4096, 128},   {"gfx90a", 8, 20, 64, 128, 128, 256, 4, 512, 4096, 128},
-    {"gfx942", 8, 20, 64, 128, 128, 256, 4, 512, 4096, 128},  {"gfx1100", 8, 20, 64, 128, 128, 256, 4, 512, 4096, 128},
-    {"gfx1151", 8, 20, 64, 128, 128, 256, 4, 512, 4096, 128},
+    {"sm_90", 8, 20, 88, 128, 128, 256, 96, 48, 4, 512, 4096, 128},
+    {"gfx90a", 8, 20, 64, 128, 128, 256, 0, 0, 4, 512, 4096, 128},
+    {"gfx942", 8, 20, 64, 128, 128, 256, 0, 0, 4, 512, 4096, 128},
+    {"gfx1100", 8, 20, 64, 128, 128, 256, 0, 0, 4, 512, 4096, 128},
+    {"gfx1151", 8, 20, 64, 128, 128, 256, 0, 0, 4, 512, 4096, 128},
 };
 
 // Of the devices here; one program runs on devices of one kind only.

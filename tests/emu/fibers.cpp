@@ -10,6 +10,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <random>
 #include <vector>
@@ -85,6 +86,17 @@ struct Wave {
     void* shares[kWaveLanes];
     int n_met = 0;
     const char* meeting = nullptr;  // what the n_met lanes wait in
+    bool paused = false;            // the lane that had the turn waits for other waves
+};
+
+struct Copy {
+    char* to;
+    const void* from;
+    size_t bytes;
+};
+struct Delivery {
+    Barrier* barrier;
+    std::vector<Copy> copies;
 };
 
 class Block {
@@ -92,6 +104,11 @@ class Block {
     void run(const Launch& launch, const dim3& index, const AtBarrier& at_barrier);
     void meet(const char* what, void* share, Compute compute);
     void barrier();
+    void copy_later(const Copy& copy) { copies_[threadIdx.x].push_back(copy); }
+    void wait_copies();
+    void arrive(Barrier& barrier);
+    void arrive_with_copies(Barrier& barrier);
+    void wait(Barrier& barrier, uint32_t parity);
     char* lds() { return lds_; }
     [[noreturn]] void complain(const char* format, va_list args) const;
 
@@ -102,8 +119,10 @@ class Block {
     void switch_to(Fiber& next, bool for_good = false);
     void arrive(fcontext_t from);
     void yield(bool for_good = false);
+    void pause();
     void make_ready(Wave& wave);
     Wave& next_wave();
+    void deliver(const Barrier& barrier);
     void all_waited();
 
     void take_lds();
@@ -120,6 +139,10 @@ class Block {
 
     Fiber scheduler_;
     Fiber *current_ = &scheduler_, *previous_ = nullptr;
+
+    std::vector<std::vector<Copy>> copies_;  // by lane: begun, not yet with a barrier
+    std::vector<Delivery> deliveries_;
+    int n_idle_rounds_ = 0;  // in which every wave that could run paused
 
     unsigned n_at_barrier_ = 0, n_returned_ = 0;
     unsigned some_at_barrier_ = 0, some_returned_ = 0;  // one of them, to name it
@@ -166,14 +189,27 @@ void Block::make_ready(Wave& wave) {
     if (is_random()) std::shuffle(wave.ready, wave.ready + kWaveLanes, random_);
 }
 
-// There is one: whoever waits for somebody who will never come was told so.
+// There is one, unless all wait for barriers in LDS: whoever waits for somebody who will never come was told so.
 Wave& Block::next_wave() {
     const size_t n = waves_.size(), first = is_random() ? random_() % n : 0;
-    for (size_t i = 0; i < n; i++) {
-        Wave& wave = waves_[launch_->order.turns == Turns::kDescending ? n - 1 - i : (first + i) % n];
-        if (wave.n_ready > 0) return wave;
+    for (;;) {
+        for (size_t i = 0; i < n; i++) {
+            Wave& wave = waves_[launch_->order.turns == Turns::kDescending ? n - 1 - i : (first + i) % n];
+            if (wave.n_ready > 0 && !wave.paused) return wave;
+        }
+        if (++n_idle_rounds_ > kWaveLanes + 1) emu::complain("no lane can run: all wait for barriers in LDS");
+        for (Wave& wave : waves_) wave.paused = false;
     }
-    emu::complain("no lane can run");
+}
+
+// The lane's turn comes again after those of all others.
+void Block::pause() {
+    Wave& wave = my_wave();
+    std::copy_backward(wave.ready, wave.ready + wave.n_ready, wave.ready + wave.n_ready + 1);
+    wave.ready[0] = static_cast<Lane*>(current_);
+    wave.n_ready++;
+    wave.paused = true;
+    switch_to(scheduler_);
 }
 
 void Block::run(const Launch& launch, const dim3& index, const AtBarrier& at_barrier) {
@@ -190,7 +226,9 @@ void Block::run(const Launch& launch, const dim3& index, const AtBarrier& at_bar
     waves_.assign(n_lanes() / kWaveLanes, {});
     for (Wave& wave : waves_) make_ready(wave);
     n_at_barrier_ = n_returned_ = 0;
-    n_barriers_ = 0;
+    n_barriers_ = n_idle_rounds_ = 0;
+    copies_.assign(n_lanes(), {});
+    deliveries_.clear();
     while (n_returned_ < n_lanes()) {
         Wave& wave = next_wave();
         switch_to(*wave.ready[--wave.n_ready]);
@@ -235,6 +273,49 @@ void Block::barrier() {
         switch_to(scheduler_);
     } else {
         yield();
+    }
+}
+
+// ---- copies and barriers in LDS ----
+
+void do_copies(std::vector<Copy>& copies) {
+    for (const Copy& copy : copies) std::memcpy(copy.to, copy.from, copy.bytes);
+    copies.clear();
+}
+
+void Block::wait_copies() {
+    do_copies(copies_[threadIdx.x]);
+}
+
+void Block::arrive(Barrier& barrier) {
+    n_idle_rounds_ = 0;
+    if (--barrier.n_missing > 0) return;
+    barrier.n_missing = barrier.n_arrivals;
+    barrier.n_passed++;
+}
+
+void Block::arrive_with_copies(Barrier& barrier) {
+    n_idle_rounds_ = 0;
+    deliveries_.push_back({&barrier, std::move(copies_[threadIdx.x])});
+    copies_[threadIdx.x].clear();
+}
+
+// Does what those who wait for the barrier need.
+void Block::deliver(const Barrier& barrier) {
+    const auto is_due = [&](const Delivery& d) { return d.barrier == &barrier; };
+    for (Delivery& d : deliveries_)
+        if (is_due(d)) {
+            do_copies(d.copies);
+            arrive(*d.barrier);
+        }
+    deliveries_.erase(std::remove_if(deliveries_.begin(), deliveries_.end(), is_due), deliveries_.end());
+}
+
+void Block::wait(Barrier& barrier, uint32_t parity) {
+    for (;;) {
+        if (barrier.n_passed % 2 == parity) deliver(barrier);
+        if (barrier.n_passed % 2 != parity) return;
+        pause();
     }
 }
 
@@ -313,6 +394,22 @@ void barrier() {
 
 void meet(const char* what, void* share, Compute compute) {
     this_block->meet(what, share, compute);
+}
+
+void copy_later(char* to, const void* from, size_t bytes) {
+    this_block->copy_later({to, from, bytes});
+}
+void wait_copies() {
+    this_block->wait_copies();
+}
+void arrive(Barrier& barrier) {
+    this_block->arrive(barrier);
+}
+void arrive_with_copies(Barrier& barrier) {
+    this_block->arrive_with_copies(barrier);
+}
+void wait(Barrier& barrier, uint32_t parity) {
+    this_block->wait(barrier, parity);
 }
 
 void complain(const char* format, ...) {

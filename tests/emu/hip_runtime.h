@@ -82,6 +82,20 @@ void barrier();
 using Compute = void (*)(void* const* shares);
 void meet(const char* what, void* share, Compute compute);
 
+// Copies into LDS that go on by themselves. They are done when somebody waits for them, the latest moment that hardware
+// may choose.
+void copy_later(char* to, const void* from, size_t bytes);
+void wait_copies();  // of this lane
+
+// In LDS: passed when it was arrived at n_arrivals times.
+struct Barrier {
+    uint16_t n_arrivals, n_missing;
+    uint32_t n_passed;
+};
+void arrive(Barrier& barrier);
+void arrive_with_copies(Barrier& barrier);     // once the lane's copies so far are done
+void wait(Barrier& barrier, uint32_t parity);  // until it was passed an even number of times (parity 1) or an odd one
+
 // Prints where we are (kernel, block, lane) and what is wrong, and aborts.
 [[noreturn]] [[gnu::format(printf, 1, 2)]] void complain(const char* format, ...);
 

@@ -154,13 +154,13 @@ inline void mma_m16n8k16_f32_bf16(float* d, const uint32_t* a, const uint32_t* b
     meet("mma.sync", &share, multiply<Mma16x8x16>);
 }
 
-// A wave's quarter of wgmma.mma_async.m64nNk16 with A in registers: 16 rows. B lies in LDS as core matrices of 8 rows ×
-// 16 bytes; those of the next 8 k are leading_bytes on, those of the next 8 rows stride_bytes.
+// A wave's quarter of wgmma.mma_async.m64nNk16 with A in registers: 16 rows. B lies in LDS, rows of 128 bytes, whose
+// 16-byte units are swizzled: bits 4 to 6 of an address are those of the unit xor bits 7 to 9.
 struct Wgmma {
     float* d;  // n / 2 of a lane
     uint32_t a[4];
     const char* b;
-    int n, leading_bytes, stride_bytes;
+    int n;
     bool add;
     int batch;  // the caller's
 };
@@ -173,9 +173,8 @@ inline void wgmma_k16_f32_bf16(Wgmma* share) {
         for (int n = 0; n < first.n; n++)
             for (int k = 0; k < 16; k++) {
                 uint16_t bits;
-                std::memcpy(&bits,
-                            first.b + k / 8 * first.leading_bytes + n / 8 * first.stride_bytes + n % 8 * 16 + k % 8 * 2,
-                            2);
+                const auto at = reinterpret_cast<uintptr_t>(first.b) + uintptr_t(n * 128 + 2 * k);
+                std::memcpy(&bits, reinterpret_cast<const char*>(at ^ (at >> 7 & 7) << 4), 2);
                 b[n][k] = widened(bits, false);
             }
         for (int m = 0; m < 16; m++) {

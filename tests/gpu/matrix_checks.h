@@ -26,6 +26,25 @@ inline std::vector<bf16> padded_rows(const std::vector<bf16>& rows, int n_in) {
     return out;
 }
 
+// Which k of each 32 stands at a place of rows of KOrder::kGrouped: an instruction's 16 k are two pairs of each run of
+// eight, the first pairs before the second.
+constexpr int kPlainPlace[32] = {0, 1, 8,  9,  16, 17, 24, 25, 2, 3, 10, 11, 18, 19, 26, 27,
+                                 4, 5, 12, 13, 20, 21, 28, 29, 6, 7, 14, 15, 22, 23, 30, 31};
+
+// Padded rows as a product of that order reads them, and back.
+inline std::vector<bf16> in_order(std::vector<bf16> rows, KOrder order) {
+    const std::vector<bf16> plain = rows;
+    if (order == KOrder::kGrouped)
+        for (size_t i = 0; i < rows.size(); i++) rows[i] = plain[i / 32 * 32 + size_t(kPlainPlace[i % 32])];
+    return rows;
+}
+inline std::vector<bf16> in_plain_order(std::vector<bf16> rows, KOrder order) {
+    const std::vector<bf16> ordered = rows;
+    if (order == KOrder::kGrouped)
+        for (size_t i = 0; i < rows.size(); i++) rows[i / 32 * 32 + size_t(kPlainPlace[i % 32])] = ordered[i];
+    return rows;
+}
+
 // A matrix in the file's form, and what its elements are.
 struct TestMatrix {
     bool mxfp4, stays_packed = true;

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "device_array.h"
-#include "gpu/group_mma.h"
 #include "gpu/wave.h"
 
 namespace {
@@ -65,45 +64,6 @@ TEST_P(Emulator, BarriersKeepBlocksInStep) {
     const std::vector<int> got = out.download("out");
     for (int i = 0; i < 5 * n; i++) EXPECT_EQ(got[size_t(i)], (i + 7) % n) << i;
 }
-
-#if defined(GPU_EMULATE_SM80)
-
-constexpr int kGroupTestRows = 32;
-
-// Weights all 2, activations all 3; before: what is seen of the results before the work is waited for.
-__global__ void group_kernel(float* before, float* after) {
-    GPU_LDS(lds);
-    const Run threes = {{0x40404040u, 0x40404040u, 0x40404040u, 0x40404040u}};
-    for (int i = int(threadIdx.x); i < kGroupTestRows * 8; i += int(blockDim.x))
-        stage_run(lds, kGroupTestRows, i / 8, i % 8, threes);
-    publish_stage();
-    block_sync();
-    WeightFrag twos;
-    for (auto& run : twos.run) run = {{0x40004000u, 0x40004000u, 0x40004000u, 0x40004000u}};
-    GroupMma<kGroupTestRows> matrix;
-    float acc[kGroupTestRows / 2] = {};
-    matrix.begin();
-    matrix.multiply(acc, twos, 0, lds, 0, false);
-    matrix.commit();
-    before[threadIdx.x] = acc[0];
-    matrix.multiply(acc, twos, 1, lds, 1, true);
-    matrix.commit();
-    matrix.wait<1>(acc);
-    before[threadIdx.x] += acc[0];
-    matrix.wait<0>(acc);
-    after[threadIdx.x] = acc[0];
-}
-
-TEST_P(Emulator, WorkOfWaveGroupsIsDoneWhenItIsWaitedFor) {
-    const int n = kGroupWaves * kWave;
-    Guarded<float> before(static_cast<size_t>(n)), after(static_cast<size_t>(n));
-    GPU_LAUNCH(group_kernel, dim3(1), dim3(unsigned(n)), size_t(group_stage_bytes(kGroupTestRows)), nullptr,
-               before.data(), after.data());
-    for (const float sum : before.download("before")) EXPECT_EQ(sum, 16 * 6.0f);  // the first batch, in the end
-    for (const float sum : after.download("after")) EXPECT_EQ(sum, 32 * 6.0f);
-}
-
-#endif
 
 __global__ void collectives_kernel(uint64_t* ballots, int* sums) {
     const int lane = lane_id();

@@ -22,7 +22,7 @@ TEST_P(GemmResidual, AddsTheProductAndBias) {
     const std::vector<bf16> x = random_bf16(12, int64_t(c.n_tok) * c.n_in);
     const std::vector<float> before = random_f32(13, int64_t(c.n_tok) * c.n_out);
     const OnDevice device(w, SlabRows::kPlain, 0, c.transposed);
-    Guarded<bf16> dx(padded_rows(x, c.n_in));
+    Guarded<bf16> dx(in_order(padded_rows(x, c.n_in), dense_order(c.n_tok)));
     Guarded<float> y(before);
     gemm_residual(y.data(), dx.data(), device.matrix, c.n_tok, nullptr);
     const std::vector<float> got = y.download("y");
@@ -46,7 +46,9 @@ INSTANTIATE_TEST_SUITE_P(Shapes, GemmResidual,
                                          ResidualCase{33, 160, 192, false, "many-token kernel, second group of slabs"},
                                          ResidualCase{65, 32, 640, false, "two blocks of rows, spans of two steps"},
                                          ResidualCase{257, 32, 64, false, "blocks of 128 rows, the last holds one"},
-                                         ResidualCase{289, 224, 192, false, "wave groups, a block with one slab"},
+                                         ResidualCase{289, 224, 192, false, "wave groups, a block with three slabs"},
+                                         ResidualCase{400, 32, 2880, false,
+                                                      "wave groups, tiles of 160, the last smaller"},
                                          ResidualCase{3, 64, 160, true, "stored as (n_in, n_out)"},
                                          ResidualCase{2, 32, 2880, false, "gpt-oss depth"}));
 
@@ -56,9 +58,9 @@ TEST(GemmResidualBits, DoNotDependOnTheNumberOfTokens) {
     const TestMatrix w(false, n_out, n_in, 1, 21);
     const std::vector<bf16> x = random_bf16(22, int64_t(n_most) * n_in);
     const OnDevice device(w, SlabRows::kPlain, 0);
-    Guarded<bf16> dx(padded_rows(x, n_in));
     std::vector<float> first;
-    for (const int n_tok : {n_most, 1, 5, 16, 20, 32, 40, 100, 129}) {
+    for (const int n_tok : {n_most, 1, 5, 16, 20, 32, 40, 95, 96, 100, 129, 192, 193}) {
+        Guarded<bf16> dx(in_order(padded_rows(x, n_in), dense_order(n_tok)));
         Guarded<float> y(std::vector<float>(size_t(n_tok) * size_t(n_out), 0.0f));
         gemm_residual(y.data(), dx.data(), device.matrix, n_tok, nullptr);
         const std::vector<float> got = y.download("y");
@@ -127,9 +129,8 @@ struct Sorted {
 
 // All that this device has kernels for.
 std::vector<int> tile_sizes() {
-    std::vector<int> sizes{16, 32, 64, 128};
-    if (gpu::device_info(0).wave_groups) sizes.push_back(kGroupRows);
-    return sizes;
+    if (gpu::device_info(0).wave_groups) return {16, 32, 64, 96, 128, kGroupRows};
+    return {16, 32, 64, 128};
 }
 
 class GemmExperts : public testing::TestWithParam<ExpertCase> {};
@@ -144,7 +145,7 @@ TEST_P(GemmExperts, UpThenDown) {
     const std::vector<int> chosen = chosen_experts(c.n_tok);
     Sorted sorted(chosen, c.tile_rows);
     const OnDevice d_up(up, SlabRows::kGated, 0), d_down(down, SlabRows::kPlain, 0);
-    Guarded<bf16> dh(padded_rows(h, c.hidden));
+    Guarded<bf16> dh(in_order(padded_rows(h, c.hidden), expert_order(c.tile_rows)));
     const size_t stride = size_t(round_up(c.intermediate, kDepthStep)), n_slots = chosen.size();
     Guarded<bf16> act(std::vector<bf16>(n_slots * stride, bf16{0}));
     moe_up(act.data(), dh.data(), d_up.matrix, sorted.tiles, int(n_slots), c.tile_rows, kPerToken, limit, alpha,
@@ -152,7 +153,7 @@ TEST_P(GemmExperts, UpThenDown) {
     Guarded<float> out(n_slots * size_t(c.hidden));
     moe_down(out.data(), act.data(), d_down.matrix, sorted.tiles, int(n_slots), c.tile_rows, nullptr);
 
-    const std::vector<bf16> got_act = act.download("act");
+    const std::vector<bf16> got_act = in_plain_order(act.download("act"), expert_order(c.tile_rows));
     const std::vector<float> got = out.download("down");
     const std::vector<int> slot = sorted.slot.download("slot");
     for (size_t i = 0; i < n_slots; i++) {
@@ -183,6 +184,9 @@ INSTANTIATE_TEST_SUITE_P(Shapes, GemmExperts,
                                          ExpertCase{true, 70, 320, 64, 64, "many-token kernel, spans"},
                                          ExpertCase{true, 150, 64, 96, 128, "tiles of 128 rows"},
                                          ExpertCase{true, 170, 64, 96, kGroupRows, "wave groups, last tile not full"},
+                                         ExpertCase{true, 400, 64, 32, kGroupRows, "wave groups, tiles of all sizes"},
+                                         ExpertCase{true, 70, 704, 160, 64, "small wave groups"},
+                                         ExpertCase{false, 70, 320, 96, 64, "small wave groups, bf16 experts"},
                                          ExpertCase{true, 100, 704, 32, kGroupRows, "wave groups, spans; half a step"},
                                          ExpertCase{false, 110, 320, 96, kGroupRows, "wave groups, bf16 experts"},
                                          ExpertCase{false, 9, 96, 32, 16, "bf16 experts"},
@@ -196,9 +200,9 @@ TEST(GemmExpertsBits, DoNotDependOnTheTileSize) {
         const std::vector<bf16> h = random_bf16(62, int64_t(n_tok) * hidden, 0.25f);
         const std::vector<int> chosen = chosen_experts(n_tok);
         const OnDevice d_up(up, SlabRows::kGated, 0), d_down(down, SlabRows::kPlain, 0);
-        Guarded<bf16> dh(padded_rows(h, hidden));
         std::vector<float> first;
         for (const int tile_rows : tile_sizes()) {
+            Guarded<bf16> dh(in_order(padded_rows(h, hidden), expert_order(tile_rows)));
             Sorted sorted(chosen, tile_rows);
             Guarded<bf16> act(std::vector<bf16>(chosen.size() * size_t(round_up(intermediate, kDepthStep)), bf16{0}));
             Guarded<float> out(chosen.size() * size_t(hidden));

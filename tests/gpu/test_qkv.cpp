@@ -64,7 +64,8 @@ TEST_P(Qkv, RotatesAndStores) {
     const TestMatrix w_v(false, c.n_kv_heads * P, c.hidden, 1, 3);
     const OnDevice d_q(w_q, SlabRows::kRotated, P), d_k(w_k, SlabRows::kRotated, P), d_v(w_v, SlabRows::kPlain, P);
     const std::vector<bf16> h = random_bf16(4, int64_t(c.n_tok) * c.hidden, 0.25f);
-    Guarded<bf16> dh(padded_rows(h, c.hidden)), q(size_t(c.n_tok) * size_t(c.n_heads * P));
+    Guarded<bf16> dh(in_order(padded_rows(h, c.hidden), dense_order(c.n_tok))),
+        q(size_t(c.n_tok) * size_t(c.n_heads * P));
     const std::vector<float> table = turns(P);
     Guarded<float> d_table(table);
 
@@ -134,7 +135,7 @@ TEST(QkvBits, DoNotDependOnTheNumberOfTokens) {
     const TestMatrix w_v(false, kHeadDim, kHidden, 1, 3);
     const OnDevice d_q(w_q, SlabRows::kRotated, kHeadDim), d_k(w_k, SlabRows::kRotated, kHeadDim);
     const OnDevice d_v(w_v, SlabRows::kPlain, kHeadDim);
-    Guarded<bf16> h(random_bf16(4, int64_t(kMost) * kHidden));
+    const std::vector<bf16> rows = random_bf16(4, int64_t(kMost) * kHidden);
     std::vector<float> angles;
     for (int i = 0; i < kMost * kHeadDim / 2; i++)
         angles.insert(angles.end(), {std::cos(0.1f * i), std::sin(0.1f * i)});
@@ -146,6 +147,7 @@ TEST(QkvBits, DoNotDependOnTheNumberOfTokens) {
 
     std::vector<bf16> first_q, first_keys;
     for (const int n_tok : {kMost, 1, 20, 50, 200}) {
+        Guarded<bf16> h(in_order(rows, dense_order(n_tok)));
         Guarded<bf16> q(size_t(n_tok * 3 * kHeadDim)), cache(size_t(kPages * 2 * kPagePositions * kHeadDim));
         KvLayer kv;
         kv.base = cache.data();

@@ -1,0 +1,102 @@
+// lds_ring.h: copies into LDS that go on while waves work, and barriers between the waves that bring and those that use
+// what was brought. Only devices with wave groups (gpu/group_mma.h) run kernels that need it.
+//
+//   copy_run(to, from)    begins a copy of 16 bytes from memory into LDS
+//   wait_copies()         waits for all copies that this lane began
+//   see_copies()          after a wait for those who copied: matrix instructions of this lane's wave see the copies
+//   LdsBarrier            in LDS: passed when it was arrived at as often as start() said, again and again.
+//     .start(n)           one lane, before a block_sync()
+//     .arrive()           one lane
+//     .arrive_with_copies()   the lane arrives when all copies that it began are there; does not wait for them
+//     .wait(parity)       waits until it was passed for the first time (parity 0), the second (1), the third (0), ...
+//                         Every lane of a wave must call it. Parity 1 does not wait before the first passing
+//   give_registers<n>()   of a group that needs n only, for the others; take_registers<n>() waits for them
+#pragma once
+#include "gpu/mma.h"
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+__device__ inline uint32_t lds_address(const void* p) {
+    return uint32_t(__cvta_generic_to_shared(p));
+}
+__device__ inline void copy_run(char* to, const void* from) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(lds_address(to)), "l"(from) : "memory");
+}
+__device__ inline void wait_copies() {
+    asm volatile("cp.async.wait_all;" ::: "memory");
+}
+// Not where copies are begun: there it would wait for those under way.
+__device__ inline void see_copies() {
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+struct LdsBarrier {
+    uint64_t state;
+
+    __device__ void start(int n_arrivals) {
+        asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(lds_address(this)), "r"(n_arrivals) : "memory");
+    }
+    __device__ void arrive() {
+        asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(lds_address(this)) : "memory");
+    }
+    __device__ void arrive_with_copies() {
+        asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(lds_address(this)) : "memory");
+    }
+    __device__ void wait(uint32_t parity) {
+        asm volatile(
+            "{.reg .pred passed;\n"
+            "again: mbarrier.try_wait.parity.shared::cta.b64 passed, [%0], %1;\n"
+            "@!passed bra again;}" ::"r"(lds_address(this)),
+            "r"(parity)
+            : "memory");
+    }
+};
+template <int n>
+__device__ void give_registers() {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(n));
+}
+template <int n>
+__device__ void take_registers() {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(n));
+}
+
+#elif defined(GPU_EMULATE_SM80)
+
+// A copy is done when it is waited for, the latest moment that hardware may choose.
+__device__ inline void copy_run(char* to, const void* from) {
+    emu::copy_later(to, from, 16);
+}
+__device__ inline void wait_copies() {
+    emu::wait_copies();
+}
+__device__ inline void see_copies() {}
+struct LdsBarrier : emu::Barrier {
+    __device__ void start(int n) { *this = {{uint16_t(n), uint16_t(n), 0}}; }
+    __device__ void arrive() { emu::arrive(*this); }
+    __device__ void arrive_with_copies() { emu::arrive_with_copies(*this); }
+    __device__ void wait(uint32_t parity) { emu::wait(*this, parity); }
+};
+template <int n>
+__device__ void give_registers() {}
+template <int n>
+__device__ void take_registers() {}
+
+#else
+
+// Names only: no launcher chooses a kernel that needs them.
+__device__ inline void copy_run(char*, const void*) {}
+__device__ inline void wait_copies() {}
+__device__ inline void see_copies() {}
+struct LdsBarrier {
+    uint64_t state;
+
+    __device__ void start(int) {}
+    __device__ void arrive() {}
+    __device__ void arrive_with_copies() {}
+    __device__ void wait(uint32_t) {}
+};
+template <int n>
+__device__ void give_registers() {}
+template <int n>
+__device__ void take_registers() {}
+
+#endif
