@@ -6,11 +6,13 @@
 #include <cstring>
 
 // Tokens a launch that the bench of kernels is run with.
-constexpr std::array<int, 5> kBenchTokens = {1, 16, 64, 256, 4096};
+constexpr std::array<int, 7> kBenchTokens = {1, 16, 64, 256, 512, 1024, 4096};
+// Tiles of the experts' products that it has then, and their rows.
+constexpr std::array<int, 7> kBenchTiles = {4, 32, 32, 32, 32, 32, 96}, kBenchTileRows = {1, 2, 8, 32, 64, 128, 192};
 
 // Microseconds of the kernels of a 20b-sized layer for kBenchTokens, as bench_kernels prints them.
 struct KernelTimes {
-    std::array<double, 5> qkv, o, router, up, down;  // up, down: every expert gets as many tokens
+    std::array<double, 7> qkv, o, router, up, down;  // up, down: every expert gets as many tokens
     std::array<double, 4> lm_head;                   // up to 256 rows
     double launch_us;                                // of each of these figures: launch and events
 };
@@ -35,7 +37,7 @@ struct PredictedDevice {
     double gap_us;                // between two kernels that wait for one another
     double least_us;              // the shortest kernel
     double link_bytes_per_s;      // to the next device of a chain
-    int many_rows;                // rows a block of the many-token product takes
+    int many_rows;                // most rows a block of the many-token product takes
     KernelTimes times;            // measured; zeros: not
     InstructionCounts counts;     // where nothing is measured
 };
@@ -54,13 +56,13 @@ constexpr PredictedDevice kPredictedDevices[] = {
      0.8,
      2,
      450e9,
-     96,
-     {{15.4, 14.9, 38.6, 68.8, 453},
-      {13.1, 13.1, 18.5, 54.7, 328},
-      {10.2, 10.2, 10.5, 21.9, 157},
-      {24.9, 135, 165, 272, 1807},
-      {13.9, 74, 82, 128, 818},
-      {257, 266, 375, 1132},
+     192,
+     {{15.4, 14.9, 40.9, 52.4, 84.1, 138, 360},
+      {13.1, 13.1, 19.9, 30.3, 39.2, 61.1, 182},
+      {10.2, 10.2, 12.7, 24.7, 23.6, 40.9, 158},
+      {24.9, 122, 150, 156, 184, 240, 835},
+      {13.9, 69.4, 77, 81, 94, 138, 446},
+      {257, 266, 380, 456},
       4},
      {}},
     {"MI250", "gfx90a", 1.6e12, 181e12, 64e9, 0.75, 0.43, 5, 3, 100e9, 128, {}, {104 * 4 * 1.7e9, 256, 400, 504, 0.6}},

@@ -86,20 +86,15 @@ class StepTime {
         return x0 == x1 ? y0 : std::exp(std::log(y0) + std::log(y1 / y0) * std::log(x / x0) / std::log(x1 / x0));
     }
     template <size_t N>
-    double few(const std::array<double, N>& us, int n) const {
+    double measured(const std::array<double, N>& us, int n) const {
         size_t i = 0;
-        while (i + 2 < 4 && n > kBenchTokens[i + 1]) i++;
+        while (i + 2 < N && n > kBenchTokens[i + 1]) i++;
         return between(n, kBenchTokens[i], us[i] - device_.times.launch_us, kBenchTokens[i + 1],
                        us[i + 1] - device_.times.launch_us);
     }
-    int tiles(int n) const { return (n + device_.many_rows - 1) / device_.many_rows; }
-
     // A kernel whose rows all have the same weights (n_out, n_in), in bf16.
-    double dense_us(const std::array<double, 5>& us, int n, double n_out, double n_in) const {
-        if (us[0] == 0) return dense_by_counts_us(n, n_out, n_in);
-        if (n <= 256) return few(us, n) + device_.gap_us;
-        const double many = (us[4] - device_.times.launch_us) * tiles(n) / tiles(4096);
-        return std::max(few(us, 256), many) + device_.gap_us;
+    double dense_us(const std::array<double, 7>& us, int n, double n_out, double n_in) const {
+        return us[0] == 0 ? dense_by_counts_us(n, n_out, n_in) : measured(us, n) + device_.gap_us;
     }
     double dense_by_counts_us(int n, double n_out, double n_in) const {
         const int unit = n <= 16 ? 16 : n <= 32 ? 32 : n <= 128 ? 64 : device_.many_rows;
@@ -118,19 +113,16 @@ class StepTime {
                                                   : device_.many_rows;
     }
     // up: twice as many rows of weights as down.
-    double expert_us(const std::array<double, 5>& us, int n, bool up) const {
+    double expert_us(const std::array<double, 7>& us, int n, bool up) const {
+        const double memory_us = 1e6 * expected_tiles(n, n) * expert_bytes(up) / device_.bytes_per_s;
+        if (us[0] > 0) return std::max(memory_us, measured_experts_us(us, n)) + device_.gap_us;
         const int rows = expert_tile(n);
         const double n_tiles = std::max<double>(expected_tiles(n, rows), 1);
-        const double bytes = std::min<double>(n_tiles, config_.n_experts) * expert_bytes(up);
-        const double memory_us = 1e6 * bytes / device_.bytes_per_s;
-        if (us[0] == 0) {
-            const double steps = double(up ? 2 : 1) * config_.hidden_dim * config_.intermediate_dim / 2048;
-            const double tile_us = 1e6 * steps * turn_cycles(rows) / device_.counts.simd_cycles_per_s;
-            return std::max({device_.least_us, n_tiles * tile_us / device_.counts.reached,
-                             memory_us / device_.memory_share}) +
-                   device_.gap_us;
-        }
-        return std::max(memory_us, n_tiles * tile_us(us, n, rows)) + device_.gap_us;
+        const double steps = double(up ? 2 : 1) * config_.hidden_dim * config_.intermediate_dim / 2048;
+        const double tile_us = 1e6 * steps * turn_cycles(rows) / device_.counts.simd_cycles_per_s;
+        return std::max(
+                   {device_.least_us, n_tiles * tile_us / device_.counts.reached, memory_us / device_.memory_share}) +
+               device_.gap_us;
     }
     double expert_bytes(bool up) const {
         return double(up ? 2 : 1) * config_.hidden_dim * config_.intermediate_dim * 17 / 32;
@@ -140,15 +132,34 @@ class StepTime {
         if (rows <= 32) return std::max(c.matrix_cycles_16_rows * rows / 16, c.decode_few);
         return double(rows) / 64 * std::max(c.matrix_cycles_16_rows * 4, c.decode_many);
     }
-    // Of one tile, measured with a 20b's 32 experts of 4 a token, each with as many tokens.
-    double tile_us(const std::array<double, 5>& us, int n, int rows) const {
-        const double launch = device_.times.launch_us;
-        if (rows == device_.many_rows) return (us[4] - launch) / (32.0 * tiles(4096 * 4 / 32));
-        const double mean = double(n) * config_.experts_per_token / config_.n_experts;
-        const double one = (us[0] - launch) / 4;  // four experts, one token
-        const double at2 = (us[1] - launch) / 32, at8 = (us[2] - launch) / 32, at32 = (us[3] - launch) / 32;
-        if (mean < 2) return between(std::max(mean, 0.125), 0.125, one, 2, at2);
-        return mean < 8 ? between(mean, 2, at2, 8, at8) : between(std::min(mean, 32.0), 8, at8, 32, at32);
+    // All experts of n tokens that choose at random.
+    double measured_experts_us(const std::array<double, 7>& us, int n) const {
+        if (n == 1)
+            return us[0] - device_.times.launch_us;  // a few experts alone: bound by latency, not by their tiles
+        const double p = double(config_.experts_per_token) / config_.n_experts, mean = n * p;
+        const int reach = int(6 * std::sqrt(mean) + 6);
+        double expected_us = 0;
+        for (int k = std::max(1, int(mean) - reach); k <= std::min(n, int(mean) + reach); k++) {
+            const double ways = std::lgamma(n + 1.0) - std::lgamma(k + 1.0) - std::lgamma(n - k + 1.0);
+            const double log_p = ways + k * std::log(p) + (n - k) * std::log(1 - p);
+            expected_us += std::exp(log_p) * measured_expert_us(us, k, expert_tile(n));
+        }
+        return config_.n_experts * expected_us;
+    }
+    // One expert with k tokens, cut into tiles as moe_sort does.
+    double measured_expert_us(const std::array<double, 7>& us, int k, int most_rows) const {
+        const int n_tiles = (k + most_rows - 1) / most_rows;
+        const int rows = n_tiles == 1 ? k : std::min(most_rows, round_up((k + n_tiles - 1) / n_tiles, 32));
+        const double last = k % rows == 0 ? 0 : tile_us(us, k % rows, most_rows);
+        return k / rows * tile_us(us, rows, most_rows) + last;
+    }
+    double tile_us(const std::array<double, 7>& us, int rows, int most_rows) const {
+        if (most_rows >= 64) rows = round_up(rows, 32);
+        size_t i = 1;
+        while (i + 2 < us.size() && rows > kBenchTileRows[i + 1]) i++;
+        const auto of_one = [&](size_t j) { return (us[j] - device_.times.launch_us) / kBenchTiles[j]; };
+        return between(std::max(rows, kBenchTileRows[1]), kBenchTileRows[i], of_one(i), kBenchTileRows[i + 1],
+                       of_one(i + 1));
     }
 
     double attention_us(const StepWork& w, int l) const {
@@ -182,7 +193,7 @@ class StepTime {
         for (int begin = 0; begin < n_rows; begin += kLogitRowsAtOnce) {
             const int n = std::min(kLogitRowsAtOnce, n_rows - begin);
             us += stream_us(n * 26.0 * config_.hidden_dim) + stream_us(4.0 * n * config_.vocab_size);
-            us += device_.times.lm_head[0] > 0 ? few(device_.times.lm_head, n) + device_.gap_us
+            us += device_.times.lm_head[0] > 0 ? measured(device_.times.lm_head, n) + device_.gap_us
                                                : dense_by_counts_us(n, config_.vocab_size, config_.hidden_dim);
         }
         return us;
