@@ -54,7 +54,7 @@ class Driver {
     const std::unique_ptr<Replica> replica_;
     const std::string name_;
     Scheduler scheduler_;
-    // Held by the replica's thread whenever it is neither in a call of the replica's nor waiting for a job.
+    // Held by the replica's thread except during calls of the replica's.
     std::mutex mutex_;
     std::optional<Clock::time_point> called_;  // when the call began that it is in
     std::atomic<bool> stuck_{false};
