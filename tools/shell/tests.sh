@@ -143,6 +143,8 @@ run_all_tests() {
         echo "$PASSED passed, $((FAILED + 1)) failed"
         exit 1
     }
+    check "rates of getp: the script that measures them" \
+        tools/measure_getp.py demo --run "$build/run" --scale 256 --runs 1
     if [[ $mode == default && $(uname -m) == x86_64 ]]; then
         stage "other CPUs, emulated"
         need "${NEEDED_FOR_OTHER_CPUS[@]}"
