@@ -59,8 +59,10 @@ struct Qkv : DenseRows {
         return slab < q_slabs + k_slabs ? Slab{kK, slab - q_slabs} : Slab{kV, slab - q_slabs - k_slabs};
     }
     __device__ const Run* tiles(const Rows&, int slab) const {
+        // Three pointers, not one of a chosen matrix: compilers would not know that it is one to global memory.
         const Slab at = slab_at(slab);
-        return (at.what == kQ ? w_q : at.what == kK ? w_k : w_v).slab(at.of_matrix);
+        if (at.what == kQ) return w_q.slab(at.of_matrix);
+        return at.what == kK ? w_k.slab(at.of_matrix) : w_v.slab(at.of_matrix);
     }
     __device__ const uint32_t* scales(const Rows&, int) const { return nullptr; }
 
@@ -84,20 +86,20 @@ struct Qkv : DenseRows {
         return (at.what == kQ ? w_q : w_k).bias_at(at.head * head_dim + at.i + tile * (head_dim / 2));
     }
 
-    __device__ void store_key(bf16* page, int p, int g, int i, float v) const {
+    __device__ void store_key(int64_t page, int p, int g, int i, float v) const {
         const int tile = p / kTile * (head_dim / kTileDepth) + i / kTileDepth;
         const int run = run_index(p % kTile, i % kTileDepth / 8 * 8);
-        page[(2 * g * head_dim * kPagePositions) + (tile * kTileRuns + run) * 8 + i % 8] = narrow(v);
+        kv.base[page + 2 * g * head_dim * kPagePositions + (tile * kTileRuns + run) * 8 + i % 8] = narrow(v);
     }
-    __device__ void store_value(bf16* page, int p, int row, float v) const {
+    __device__ void store_value(int64_t page, int p, int row, float v) const {
         const int g = row / head_dim, i = row - g * head_dim, k = k_slot(p), run = run_index(i % kTile, k / 8 * 8);
-        page[(2 * g + 1) * head_dim * kPagePositions + (i / kTile * kTileRuns + run) * 8 + k % 8] = narrow(v);
+        kv.base[page + (2 * g + 1) * head_dim * kPagePositions + (i / kTile * kTileRuns + run) * 8 + k % 8] = narrow(v);
     }
 
     struct Prior {
-        bf16* page;   // k, v: where this layer holds the keys of KV head 0
-        int p;        // the token's position there
-        bool writes;  // whether it writes any
+        int64_t page;  // k, v: where this layer holds the keys of KV head 0, in kv.base
+        int p;         // the token's position there
+        bool writes;   // whether it writes any
         float cos, sin;
     };
     // Branches around the loops, not in them: what is read for several rows is under way together.
@@ -107,7 +109,7 @@ struct Qkv : DenseRows {
 #pragma unroll
         for (int i = 0; i < n; i++) position[i] = pos[place.token + m[i]];
 #pragma unroll
-        for (int i = 0; i < n; i++) prior[i] = {nullptr, 0, false, 1, 0};
+        for (int i = 0; i < n; i++) prior[i] = {0, 0, false, 1, 0};
         if (place.what != kV) {
 #pragma unroll
             for (int i = 0; i < n; i++) {
@@ -122,7 +124,7 @@ struct Qkv : DenseRows {
         for (int i = 0; i < n; i++) {
             const int own_slot = slot[place.token + m[i]], row = own_slot < 0 ? 0 : own_slot;
             const int page = kv.table[row * kv.table_stride + position[i] / kPagePositions % ring];
-            prior[i].page = kv.base + int64_t(page) * kv.page_stride;
+            prior[i].page = int64_t(page) * kv.page_stride;
             prior[i].p = position[i] % kPagePositions;
             prior[i].writes = own_slot >= 0;
         }
