@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """isa_report.py: what kernels cost on AMD devices, read from the code objects in compiled files: a Markdown table.
 
---check fails on scratch memory or spills in any kernel, on function calls, and on a matrix product or attention without
-matrix instructions. --self-test uses small listings made up for it.
+--check fails on scratch memory or spills in any kernel, on function calls, on flat loads and stores (they wait for LDS,
+too), and on a matrix product or attention without matrix instructions. --self-test uses small listings made up for it.
 
 Needs llvm-readelf, llvm-objdump and llvm-cxxfilt (Debian: llvm-19). Columns:
 
@@ -59,6 +59,7 @@ class Kernel(NamedTuple):
     waves: int
     n_matrix: int  # in the whole kernel
     n_calls: int
+    n_flat: int
     loop: Loop  # None: no loop
 
 
@@ -157,6 +158,7 @@ def kernels_of(notes, listing, demangle):
                 waves=waves_per_simd(target, total, values["sgpr_count"], values["group_segment_fixed_size"], block),
                 n_matrix=all_of_it.n_matrix,
                 n_calls=sum(i.name.startswith("s_swappc") for i in code[symbol]),
+                n_flat=sum(i.name.startswith("flat_") for i in code[symbol]),
                 loop=loop,
             )
         )
@@ -200,6 +202,8 @@ def faults(kernels):
             messages.append(where + f"expected no scratch memory, found {k.scratch} bytes and {k.spills} spills")
         if k.n_calls:
             messages.append(where + f"expected all functions inlined, found {k.n_calls} calls")
+        if k.n_flat:
+            messages.append(where + f"expected loads and stores that know their memory, found {k.n_flat} flat ones")
         if MATRIX_KERNEL.search(k.name) and not NOT_MATRIX_KERNEL.search(k.name) and not k.n_matrix:
             messages.append(where + "expected matrix instructions, found none")
     return messages
@@ -294,12 +298,13 @@ def self_test():
     }
     gemm, merge = kernels_of(NOTES, LISTING, lambda symbols: [names[s] for s in symbols])
     expect("loop", gemm.loop, Loop(n_matrix=1, n_lds=1, n_load=0, n_store=0, n_valu=2, n_salu=6, n_bytes=52))
-    expect("matrix kernel", gemm[:-1], ("gemm<Qkv, 2, (Mode)1>", "gfx90a", 64, 32, 40, 16384, 0, 0, 4, 1, 0))
-    expect("other kernel", merge, Kernel("merge", "gfx90a", 9, 0, 20, 0, 48, 3, 8, 0, 1, None))
+    expect("matrix kernel", gemm[:-1], ("gemm<Qkv, 2, (Mode)1>", "gfx90a", 64, 32, 40, 16384, 0, 0, 4, 1, 0, 0))
+    expect("other kernel", merge, Kernel("merge", "gfx90a", 9, 0, 20, 0, 48, 3, 8, 0, 1, 0, None))
     row = "| `gemm<Qkv, 2, (Mode)1>` | gfx90a | 64 | 32 | 40 | 16384 | 0 | 0 | 4 | 1 | 1 | 0 | 0 | 2 | 6 | 52 |"
     expect("row", table([gemm]).splitlines()[-1], row)
 
     expect("no fault", faults([gemm, merge._replace(scratch=0, spills=0, n_calls=0)]), [])
+    expect("flat", len(faults([gemm._replace(n_flat=2)])), 1)
     found = [message.split("found ")[1] for message in faults([merge, gemm._replace(n_matrix=0)])]
     expect("faults", found, ["48 bytes and 3 spills", "1 calls", "none"])
 
