@@ -90,6 +90,7 @@ std::string gpu_trouble();
 struct EngineStats {
     int64_t prompt_tokens = 0, new_tokens = 0;
     int64_t prefill_steps = 0, decode_steps = 0;
+    int64_t prefill_rows = 0, decode_rows = 0;  // tokens that went through the model
     double prefill_s = 0, decode_s = 0;
     int64_t reused_tokens = 0;       // of prompts, found in the KV cache; not among prompt_tokens
     int64_t put_back = 0;            // requests, for want of KV pages; what they had so far was computed again

@@ -23,6 +23,8 @@ EngineStats numbered(int scale) {
     s.device_idle_s = 19 * scale;
     s.put_back = 20 * scale;
     s.reused_tokens = 21 * scale;
+    s.prefill_rows = 22 * scale;
+    s.decode_rows = 23 * scale;
     s.ops = {{"attention", 10.0 * scale, 11 * scale, 12.0 * scale}, {"moe", 13.0 * scale, 14 * scale, 15.0 * scale}};
     return s;
 }
@@ -43,6 +45,8 @@ void expect_equal(const EngineStats& a, const EngineStats& b) {
     EXPECT_EQ(a.device_idle_s, b.device_idle_s);
     EXPECT_EQ(a.put_back, b.put_back);
     EXPECT_EQ(a.reused_tokens, b.reused_tokens);
+    EXPECT_EQ(a.prefill_rows, b.prefill_rows);
+    EXPECT_EQ(a.decode_rows, b.decode_rows);
     ASSERT_EQ(a.ops.size(), b.ops.size());
     for (size_t i = 0; i < a.ops.size(); i++) {
         EXPECT_EQ(a.ops[i].name, b.ops[i].name);

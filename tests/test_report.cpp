@@ -45,6 +45,8 @@ Report some_report() {
     s.prefill_new_tokens = 10;
     s.prefill_steps = 2;
     s.decode_steps = 40;
+    s.prefill_rows = 50;
+    s.decode_rows = 80;
     s.prefill_s = 0.5;
     s.decode_s = 2;
     s.prefill_bytes = 1000;
@@ -125,6 +127,9 @@ TEST_F(ReportFile, SaysWhatTheRunDid) {
         EXPECT_EQ(json["total"]["tokens_generated"] > 0, n > 0) << "without the warm-up";
         const Json& total = json["total"];
         EXPECT_EQ(total["prompt_tokens_computed"].get<int>() + total["prompt_tokens_reused"].get<int>(), 3 * n);
+        if (n == 1) {
+            EXPECT_EQ(total["prefill"]["mean_rows"], 3) << "the prompt, and not the token that comes of it";
+        }
         EXPECT_GT(json["seconds"]["load"], 0);
         EXPECT_GT(json["seconds"]["warm_up"], 0);
         EXPECT_LE(json["first_token_s"]["p50"], json["request_s"]["p50"]);

@@ -39,7 +39,7 @@ Json percentiles(const std::vector<float>& values) {
 }
 
 double prefill_rate(const EngineStats& s) {
-    return ratio(double(s.prompt_tokens + s.prefill_new_tokens), s.prefill_s);
+    return ratio(double(s.prefill_rows), s.prefill_s);
 }
 double decode_rate(const EngineStats& s) {
     return ratio(double(s.new_tokens - s.prefill_new_tokens), s.decode_s);
@@ -62,7 +62,6 @@ Json roof_share(const EngineStats& s) {
 }
 
 Json json_of(const EngineStats& s) {
-    const int64_t decode_tokens = s.new_tokens - s.prefill_new_tokens;
     return {{"prompt_tokens_computed", s.prompt_tokens},
             {"prompt_tokens_reused", s.reused_tokens},
             {"tokens_generated", s.new_tokens},
@@ -71,12 +70,12 @@ Json json_of(const EngineStats& s) {
              {{"steps", s.prefill_steps},
               {"seconds", s.prefill_s},
               {"tokens_per_s", prefill_rate(s)},
-              {"mean_rows", ratio(double(s.prompt_tokens + s.prefill_new_tokens), double(s.prefill_steps))}}},
+              {"mean_rows", ratio(double(s.prefill_rows), double(s.prefill_steps))}}},
             {"decode",
              {{"steps", s.decode_steps},
               {"seconds", s.decode_s},
               {"tokens_per_s", decode_rate(s)},
-              {"mean_rows", ratio(double(decode_tokens), double(s.decode_steps))}}},
+              {"mean_rows", ratio(double(s.decode_rows), double(s.decode_steps))}}},
             {"host_s", s.host_s},
             {"host_wait_s", s.host_wait_s},
             {"device_s", s.device_s},
@@ -100,7 +99,7 @@ void print_device(const std::string& name, const EngineStats& s) {
     const double steps = double(s.prefill_steps + s.decode_steps);
     std::string text =
         fmt::format("{}: prefill {:.1f} tok/s, decode {:.1f} tok/s, {:.1f} rows a step", name, prefill_rate(s),
-                    decode_rate(s), ratio(double(s.prompt_tokens + s.new_tokens), steps));
+                    decode_rate(s), ratio(double(s.prefill_rows + s.decode_rows), steps));
     if (s.device_s > 0) text += fmt::format(", device idle {:.2f}%", 100 * idle_share(s));
     log_line("{}", text);
 }

@@ -72,6 +72,7 @@ EngineStats Driver::step_stats(const StepResult& result, Pace& pace, Clock::time
     step.new_tokens = scheduler_.new_tokens();
     if (prefill) step.prefill_new_tokens = scheduler_.new_tokens();
     (prefill ? step.prefill_steps : step.decode_steps) = 1;
+    (prefill ? step.prefill_rows : step.decode_rows) = scheduler_.rows();
     (prefill ? step.prefill_s : step.decode_s) = seconds(done - pace.since);
     (prefill ? step.prefill_bytes : step.decode_bytes) = result.bytes;
     step.host_s = seconds(waited - pace.since);

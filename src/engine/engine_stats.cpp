@@ -13,6 +13,8 @@ void for_all(EngineStats& a, const EngineStats& b, const F& f) {
     f(a.new_tokens, b.new_tokens);
     f(a.prefill_steps, b.prefill_steps);
     f(a.decode_steps, b.decode_steps);
+    f(a.prefill_rows, b.prefill_rows);
+    f(a.decode_rows, b.decode_rows);
     f(a.prefill_s, b.prefill_s);
     f(a.decode_s, b.decode_s);
     f(a.reused_tokens, b.reused_tokens);

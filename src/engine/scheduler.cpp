@@ -404,6 +404,7 @@ void Scheduler::deliver(Sequence& sequence, int token) {
 
 void Scheduler::apply(const std::vector<int>& sampled) {
     const Step& step = steps_.front();
+    rows_ = int(step.batch.tokens.size());
     prompt_tokens_ = step.prompt_tokens;
     new_tokens_ = 0;
     for (Sequence* const sequence : step.sequences) sequence->n_steps--;

@@ -37,7 +37,8 @@ class Scheduler {
 
     int in_flight() const { return int(active_.size()); }  // requests
     int pages_in_use() const { return pool_.n_pages() - pool_.n_free(); }
-    // Of the step of the last apply(): its prompts' tokens, and the sequences that got a token.
+    // Of the step of the last apply(): its tokens, those of prompts among them, and the sequences that got a token.
+    int rows() const { return rows_; }
     int prompt_tokens() const { return prompt_tokens_; }
     int new_tokens() const { return new_tokens_; }
     // Tokens of prompts found in the cache so far.
@@ -119,7 +120,7 @@ class Scheduler {
     // up in another.
     mutable std::mutex running_;
     int64_t n_planned_ = 0;
-    int prompt_tokens_ = 0, new_tokens_ = 0;
+    int rows_ = 0, prompt_tokens_ = 0, new_tokens_ = 0;
     int64_t n_accepted_ = 0, n_put_back_ = 0, n_reused_ = 0;
     int n_ended_ = 0;           // answers of which nobody knew how long they would be
     double answer_length_ = 0;  // the mean of the last of them, in tokens
