@@ -4,6 +4,7 @@
 
 #include "checkpoint.h"
 #include "demo_golden.h"
+#include "emulated_devices.h"
 #include "forward_checks.h"
 #include "gpu/memory_plan.h"
 #include "gpu/runtime.h"
@@ -12,29 +13,8 @@
 
 namespace {
 
-// So many emulated devices while it lives; real ones are as they are.
-class Devices {
-  public:
-    explicit Devices(int n, bool peers = true) {
-        setenv("EMU_DEVICES", std::to_string(n).c_str(), 1);
-        setenv("EMU_PEERS", peers ? "1" : "0", 1);
-    }
-    ~Devices() {
-        unsetenv("EMU_DEVICES");
-        unsetenv("EMU_PEERS");
-    }
-};
-
 EngineOptions chain_options(int n_gpus, int gpus_per_replica) {
-    EngineOptions options;
-    options.gpu = true;
-    options.step_limit_s = 0;  // emulated ones take as long as they take
-    options.precision = Precision::kBF16;
-    options.max_sequences = 4;
-    options.max_request_positions = 1000;
-    options.n_gpus = n_gpus;
-    options.gpus_per_replica = gpus_per_replica;
-    return options;
+    return options_of(n_gpus, gpus_per_replica, 4, 1000);
 }
 
 // Some of them within a page, some over two, one of them scored.
@@ -65,7 +45,7 @@ TEST(GpuChain, AnyNumberOfReplicasAndDevicesGiveTheSameBits) {
         bool peers;
     } kCases[] = {{2, 1, true}, {3, 1, true}, {2, 2, true}, {2, 2, false}, {3, 3, true}, {3, 3, false}, {3, 2, true}};
     for (const auto& c : kCases) {
-        const Devices devices(3, c.peers);
+        const EmulatedDevices devices(3, c.peers);
         if (gpu::device_count() < c.n_gpus) continue;  // of the real ones
         SCOPED_TRACE(std::to_string(c.n_gpus) + " GPUs, " + std::to_string(c.gpus_per_replica) + " a replica");
         testing::internal::CaptureStderr();
@@ -79,7 +59,7 @@ TEST(GpuChain, AnyNumberOfReplicasAndDevicesGiveTheSameBits) {
 
 // For more emulations: what differs between them are kernels, and this calls all that stand where a chain is joined.
 TEST(GpuChainOfThree, GivesTheSameBits) {
-    const Devices devices(3);
+    const EmulatedDevices devices(3);
     if (gpu::device_count() < 3) GTEST_SKIP() << "needs three GPUs";
     const TinyModel tiny("mxfp4", {"num_hidden_layers=3"});
     testing::internal::CaptureStderr();
@@ -88,7 +68,7 @@ TEST(GpuChainOfThree, GivesTheSameBits) {
 }
 
 TEST(GpuChain, WritesSomeOfTheGoldenText) {
-    const Devices devices(2);
+    const EmulatedDevices devices(2);
     if (gpu::device_count() < 2) GTEST_SKIP() << "needs two GPUs";
     testing::internal::CaptureStderr();
     expect_golden_text(chain_options(2, 2), 3);

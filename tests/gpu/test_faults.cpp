@@ -1,8 +1,8 @@
 // test_faults.cpp: emulated GPUs that break at a launch: others go on with their requests, to the same bits; the error
 // says what broke.
-#include <cstdlib>
 #include <filesystem>
 
+#include "emulated_devices.h"
 #include "error.h"
 #include "forward_checks.h"
 #include "gpu/runtime.h"
@@ -11,33 +11,12 @@
 
 namespace {
 
-// So many emulated devices, of which one breaks: "device:file of the kernel:number of the launch".
-class BreakingDevices {
-  public:
-    BreakingDevices(int n, const std::string& fault) {
-        setenv("EMU_DEVICES", std::to_string(n).c_str(), 1);
-        setenv("EMU_FAIL", fault.c_str(), 1);
-    }
-    ~BreakingDevices() {
-        unsetenv("EMU_DEVICES");
-        unsetenv("EMU_FAIL");
-    }
-};
-
 bool is_emulated() {
     return gpu::device_info(0).name.rfind("emulated", 0) == 0;
 }
 
 EngineOptions fault_options(int n_gpus, int gpus_per_replica) {
-    EngineOptions options;
-    options.gpu = true;
-    options.step_limit_s = 0;  // emulated ones take as long as they take
-    options.precision = Precision::kBF16;
-    options.max_sequences = 2;
-    options.max_request_positions = 100;
-    options.n_gpus = n_gpus;
-    options.gpus_per_replica = gpus_per_replica;
-    return options;
+    return options_of(n_gpus, gpus_per_replica, 2, 100);
 }
 
 // Six requests, more than run at once; every third scored.
@@ -68,7 +47,7 @@ TEST(GpuFaults, AnyLaunchOfAnyDeviceMayFail) {
         {4, 2, "3:sample:2", "GPU 3: step 2, sample"},
     };
     for (const auto& c : kCases) {
-        const BreakingDevices devices(c.n_gpus, c.fault);
+        const EmulatedDevices devices(c.n_gpus, true, c.fault);
         testing::internal::CaptureStderr();
         const std::vector<Generated> got = answers_of(tiny.model(), fault_options(c.n_gpus, c.gpus_per_replica));
         const std::string log = testing::internal::GetCapturedStderr();
@@ -85,7 +64,7 @@ TEST(GpuFaults, AnyLaunchOfAnyDeviceMayFail) {
 TEST(GpuFaults, WhileWeightsAreLoadedThereIsAnErrorAtOnce) {
     if (!is_emulated()) GTEST_SKIP() << "needs devices that break when they are told to";
     const TinyModel tiny("mxfp4", {"num_hidden_layers=2", "vocab_size=64", "hidden_size=64"});
-    const BreakingDevices devices(2, "1:pack:3");
+    const EmulatedDevices devices(2, true, "1:pack:3");
     testing::internal::CaptureStderr();
     try {
         const Engine engine(tiny.model(), fault_options(2, 1));
@@ -100,7 +79,7 @@ class GpuFaultsOfGetp : public ModeTest {};
 
 TEST_F(GpuFaultsOfGetp, KeepsTheAnswersThatWereDone) {
     if (!is_emulated()) GTEST_SKIP() << "needs devices that break when they are told to";
-    const BreakingDevices devices(1, "0:sample:30");
+    const EmulatedDevices devices(1, true, "0:sample:30");
     options.device = "gpu";
     options.precision = Precision::kBF16;
     options.step_limit_s = 0;
