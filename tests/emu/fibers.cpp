@@ -197,6 +197,7 @@ Wave& Block::next_wave() {
             Wave& wave = waves_[launch_->order.turns == Turns::kDescending ? n - 1 - i : (first + i) % n];
             if (wave.n_ready > 0 && !wave.paused) return wave;
         }
+        // Without an arrival each lane can pass what it waits for once.
         if (++n_idle_rounds_ > kWaveLanes + 1) emu::complain("no lane can run: all wait for barriers in LDS");
         for (Wave& wave : waves_) wave.paused = false;
     }

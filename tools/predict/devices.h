@@ -42,7 +42,7 @@ struct PredictedDevice {
     InstructionCounts counts;     // where nothing is measured
 };
 
-// H200: docs/performance.md, "Where the time goes". gap_us: 1.5 us a launch in a graph, less what chaining launches
+// H200: docs/performance.md, "bench_kernels today". gap_us: 1.5 us a launch in a graph, less what chaining launches
 // saved (450 -> 488 tok/s of 240 launches a token). attention_flop_share: that of gfx90a's inner loop (77 of 181).
 // MI250, MI300X: docs/kernels.md; memory_share, reached, gap_us and least_us are assumptions.
 constexpr PredictedDevice kPredictedDevices[] = {
