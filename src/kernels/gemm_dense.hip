@@ -100,6 +100,7 @@ struct Qkv : DenseRows {
         int64_t page;  // k, v: where this layer holds the keys of KV head 0, in kv.base
         int p;         // the token's position there
         bool writes;   // whether it writes any
+        bool turns;    // q, k
         float cos, sin;
     };
     // Branches around the loops, not in them: what is read for several rows is under way together.
@@ -109,7 +110,7 @@ struct Qkv : DenseRows {
 #pragma unroll
         for (int i = 0; i < n; i++) position[i] = pos[place.token + m[i]];
 #pragma unroll
-        for (int i = 0; i < n; i++) prior[i] = {0, 0, false, 1, 0};
+        for (int i = 0; i < n; i++) prior[i] = {0, 0, false, place.what != kV, 1, 0};
         if (place.what != kV) {
 #pragma unroll
             for (int i = 0; i < n; i++) {
@@ -130,7 +131,8 @@ struct Qkv : DenseRows {
         }
     }
     __device__ Pair value(float first, float second, const Prior& by) const {
-        return {first * by.cos - second * by.sin, second * by.cos + first * by.sin};
+        const Pair turned = {first * by.cos - second * by.sin, second * by.cos + first * by.sin};
+        return by.turns ? turned : Pair{first, second};
     }
     __device__ void put(const Place& place, int m, const Pair& value, const Prior& to) const {
         const int i = place.i, half = head_dim / 2;
@@ -208,7 +210,7 @@ struct Logits : DenseProduct {
 int group_tile_rows(int n_rows, int n_slabs, int most_rows) {
     const int slab_blocks = (n_slabs + kGroupBlockSlabs - 1) / kGroupBlockSlabs;
     int best = 0, best_cost = 0;
-    for (int rows = kGroupRowStep; rows <= most_rows; rows += kGroupRowStep) {
+    for (int rows = kTileRowStep; rows <= most_rows; rows += kTileRowStep) {
         const int n_tiles = (n_rows + rows - 1) / rows * slab_blocks;
         const int cost = (n_tiles + device_units() - 1) / device_units() * (rows + tuning().group_rows_a_tile_costs);
         if (best == 0 || cost < best_cost) best = rows, best_cost = cost;

@@ -127,6 +127,33 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Qkv,
                                          Case{300, 96, 3, 1, 64, 0, "blocks of more rows, half a step"},
                                          Case{3, 320, 1, 1, 128, 0, "heads of 128, spans"}));
 
+TEST(QkvValues, AnOverflowSpoilsNoOtherDim) {
+    constexpr int kHidden = 64, kHeadDim = 32;
+    TestMatrix w_v(false, kHeadDim, kHidden, 1, 3);
+    w_v.values[3 * kHidden] = to_bf16(3e38f);  // of dim 3, which is computed beside dim 19
+    const TestMatrix w_q(false, kHeadDim, kHidden, 1, 1), w_k(false, kHeadDim, kHidden, 1, 2);
+    const OnDevice d_q(w_q, SlabRows::kRotated, kHeadDim), d_k(w_k, SlabRows::kRotated, kHeadDim);
+    const OnDevice d_v(w_v, SlabRows::kPlain, kHeadDim);
+    Guarded<float> turns(std::vector<float>(kHeadDim, 1));
+    for (const int n_tok : {1, 100, 200}) {
+        const std::vector<bf16> rows(size_t(n_tok * kHidden), to_bf16(2));
+        Guarded<bf16> h(in_order(rows, dense_order(n_tok))), q(size_t(n_tok * kHeadDim));
+        Guarded<bf16> cache(size_t(2 * kPagePositions * kHeadDim)), keys(size_t{kHeadDim}), values(size_t{kHeadDim});
+        Guarded<int> zeros(std::vector<int>(size_t(n_tok), 0)), page(std::vector<int>{0});
+        KvLayer kv;
+        kv.base = cache.data();
+        kv.page_stride = 2 * kPagePositions * kHeadDim;
+        kv.table = page.data();
+        kv.table_stride = 1;
+        qkv(q.data(), kv, h.data(), {d_q.matrix, d_k.matrix, d_v.matrix}, turns.data(),
+            {n_tok, zeros.data(), zeros.data(), zeros.data()}, kHeadDim, nullptr);
+        kv_read(keys.data(), values.data(), kv, 0, 1, 0, kHeadDim);
+        const std::vector<bf16> got = values.download("values");
+        for (int d = 0; d < kHeadDim; d++)
+            EXPECT_EQ(std::isfinite(to_f32(got[size_t(d)])), d != 3) << n_tok << ", " << d;
+    }
+}
+
 // A token's query and key are the same bits alone, among few, among many: also where a product and a sum could be fused
 // in one kernel and not in another.
 TEST(QkvBits, DoNotDependOnTheNumberOfTokens) {
