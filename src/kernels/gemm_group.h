@@ -17,7 +17,6 @@
 constexpr int kGroupWaveCount = 4, kMultiplyingGroups = 2;
 constexpr int kGroupThreads = (kMultiplyingGroups + 1) * kGroupWaveCount * 32;
 static_assert(kGroupWaves == 0 || kGroupWaves == kGroupWaveCount, "a group is two slabs, a wave one part of a slab");
-constexpr int kGroupRowStep = 32;  // tiles have multiples of it
 constexpr int kGroupBlockSlabs = 2 * kMultiplyingGroups;
 constexpr int kStoredAtOnce = 8;  // pairs of results whose arithmetic and reads overlap
 
@@ -148,7 +147,7 @@ struct GroupBringer {
             for (int i = 0; i < N / kRowsAtOnce; i++) x[i] += kDepthStep * kUnrolledSteps;
 #pragma unroll
             for (int i = 0; i < kSlabPointers; i++) weights[i] += kSlabUnits * kUnrolledSteps;
-            scales += kTile * kUnrolledSteps;
+            if (has_scales) scales += kTile * kUnrolledSteps;
         }
     }
 };
@@ -276,10 +275,10 @@ struct GroupMultiplier {
 template <int N, class Worker, class Work>
 __device__ void all_tiles(Worker& worker, Work& work) {
     for (; work.look(); work.next()) {
-        if (work.rows.n <= N - kGroupRowStep) break;
+        if (work.rows.n <= N - kTileRowStep) break;
         worker.template tile<N>(work.rows, work.first_slab);
     }
-    if constexpr (N > kGroupRowStep) all_tiles<N - kGroupRowStep>(worker, work);
+    if constexpr (N > kTileRowStep) all_tiles<N - kTileRowStep>(worker, work);
 }
 
 template <class Problem, class Groups>

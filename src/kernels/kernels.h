@@ -13,8 +13,9 @@
 // Most rows of activations that a block of gemm_group.h takes: sums and spans' sums are 192 registers then; and where
 // two blocks share a unit.
 constexpr int kGroupRows = 192, kSmallGroupRows = 64;
-constexpr int kSlabRows = 32;   // rows of a packed matrix that a wave treats together: two tiles
-constexpr int kDepthStep = 64;  // k that a slab's loop takes at once: two tiles
+constexpr int kTileRowStep = 32;  // tiles of more rows than this have multiples of it
+constexpr int kSlabRows = 32;     // rows of a packed matrix that a wave treats together: two tiles
+constexpr int kDepthStep = 64;    // k that a slab's loop takes at once: two tiles
 
 // Which rows of the matrix stand in a slab: one lane gets row r of both its tiles.
 enum class SlabRows {

@@ -11,7 +11,6 @@ namespace {
 constexpr int kThreads = 512;
 constexpr int kAhead = 4;  // ids that a lane loads before it looks at one
 constexpr int kMaxExperts = 256, kMaxSlots = 65536;
-constexpr int kTileStep = 32;
 
 // A wave's part of the ids, in order: see(id, slot) in all lanes; -1 past the end.
 template <class See>
@@ -28,7 +27,7 @@ struct Cut {
     int rows, n_even, last;
 
     __device__ Cut(int n_slots, int tile_rows) {
-        const int n_tiles = (n_slots + tile_rows - 1) / tile_rows, step = min(tile_rows, kTileStep);
+        const int n_tiles = (n_slots + tile_rows - 1) / tile_rows, step = min(tile_rows, kTileRowStep);
         rows = n_tiles > 0 ? round_up((n_slots + n_tiles - 1) / n_tiles, step) : step;
         n_even = n_slots / rows;
         last = n_slots % rows;
@@ -52,7 +51,7 @@ __device__ int tiles_before(const int* count, int n_experts, int e, int rows, in
     int n = 0;
     for (int other = lane_id(); other < n_experts; other += kWave) {
         const Cut cut(count[other], tile_rows);
-        const int last_rows = round_up(cut.last, min(tile_rows, kTileStep));
+        const int last_rows = round_up(cut.last, min(tile_rows, kTileRowStep));
         if (cut.rows > rows || (cut.rows == rows && other < e)) n += cut.n_even;
         if (cut.last > 0 && (last_rows > rows || (last_rows == rows && other < e))) n++;
     }
@@ -91,7 +90,7 @@ __global__ void __launch_bounds__(kThreads)
         });
 
     const Cut cut(count[e], tile_rows);
-    const int last_rows = round_up(cut.last, min(tile_rows, kTileStep));
+    const int last_rows = round_up(cut.last, min(tile_rows, kTileRowStep));
     const int even_place = tiles_before(count, n_experts, e, cut.rows, tile_rows);
     const int last_place =
         last_rows == cut.rows ? even_place + cut.n_even : tiles_before(count, n_experts, e, last_rows, tile_rows);
@@ -111,7 +110,7 @@ __global__ void __launch_bounds__(kThreads)
 void moe_sort(const ExpertTiles& tiles, const int* expert, int n_slots, int n_experts, int tile_rows,
               gpu::Stream stream) {
     GPU_REQUIRE(n_slots > 0 && n_slots <= kMaxSlots && n_experts > 0 && n_experts <= kMaxExperts);
-    GPU_REQUIRE(tile_rows == 16 || (tile_rows > 0 && tile_rows % kTileStep == 0));
+    GPU_REQUIRE(tile_rows == 16 || (tile_rows > 0 && tile_rows % kTileRowStep == 0));
     GPU_LAUNCH_CHAINED(moe_sort_kernel, dim3(unsigned(n_experts)), dim3(kThreads), 0, stream, tiles, expert, n_slots,
                        n_experts, tile_rows);
 }

@@ -8,7 +8,8 @@
 struct Tuning {
     const char* target;  // of gpu::DeviceInfo
     // Experts' products: up to this mean number of rows an expert, a block takes 16, 32 or 64 rows. The smallest tile
-    // that most experts fit in decodes weights once and leaves few rows empty.
+    // that most experts fit in decodes weights once and leaves few rows empty. Of wave groups two blocks of 64 share a
+    // unit and decode more at a time, which pays for longer.
     int expert_rows_of_16, expert_rows_of_32, expert_rows_of_64;
     // Other products: up to this many rows k is spread over waves, 64 rows a block, which fills the device better than
     // tiles of many rows do; a matrix of few slabs fills it worse, so that the limit is higher for it.
@@ -25,10 +26,11 @@ struct Tuning {
     int router_spread_tokens;
 };
 
-// The first row is for targets that have none. Only sm_90's numbers are measured (one H200: 132 multiprocessors). With
-// 64 rows an expert, tiles of at most 64 take 194 and 99 us (up, down), of at most 192 258 and 139. Spread over waves,
-// without wave groups, 256 rows of attention's output took 58 us and otherwise 92, of qkv with its many slabs 121 and
-// 107.
+// The first row is for targets that have none. Only sm_90's numbers are measured (one H200: 132 multiprocessors), and
+// three of these are not: 88 stands between 64 rows an expert, where tiles of at most 64 take 194 and 99 us (up, down)
+// and of at most 192 258 and 139, and 128, where only the larger were tried; 96 and 48 were not varied. Without wave
+// groups, 256 rows of attention's output took 58 us spread over waves and otherwise 92, of qkv with its many slabs 121
+// and 107.
 constexpr Tuning kTunings[] = {
     {"sm_90", 8, 20, 88, 128, 128, 256, 96, 48, 4, 512, 4096, 128},
     {"gfx90a", 8, 20, 64, 128, 128, 256, 0, 0, 4, 512, 4096, 128},

@@ -149,12 +149,12 @@ class StepTime {
     // One expert with k tokens, cut into tiles as moe_sort does.
     double measured_expert_us(const std::array<double, 7>& us, int k, int most_rows) const {
         const int n_tiles = (k + most_rows - 1) / most_rows;
-        const int rows = n_tiles == 1 ? k : std::min(most_rows, round_up((k + n_tiles - 1) / n_tiles, 32));
+        const int rows = n_tiles == 1 ? k : std::min(most_rows, round_up((k + n_tiles - 1) / n_tiles, kTileRowStep));
         const double last = k % rows == 0 ? 0 : tile_us(us, k % rows, most_rows);
         return k / rows * tile_us(us, rows, most_rows) + last;
     }
     double tile_us(const std::array<double, 7>& us, int rows, int most_rows) const {
-        if (most_rows >= 64) rows = round_up(rows, 32);
+        if (most_rows >= 64) rows = round_up(rows, kTileRowStep);
         size_t i = 1;
         while (i + 2 < us.size() && rows > kBenchTileRows[i + 1]) i++;
         const auto of_one = [&](size_t j) { return (us[j] - device_.times.launch_us) / kBenchTiles[j]; };
