@@ -1,10 +1,14 @@
-// getp_eval.cpp: a file of requests in, a file of answers out: progress, verification and the report of a run.
+// getp_eval.cpp: a file of requests in, a file of answers out: progress, signals, verification and the report of a run.
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
+#include <filesystem>
 #include <mutex>
 
+#include "batch.h"
 #include "error.h"
 #include "getp.h"
 #include "line_writer.h"
@@ -12,6 +16,7 @@
 #include "options.h"
 #include "profile.h"
 #include "report.h"
+#include "stop_signals.h"
 
 namespace {
 
@@ -26,7 +31,11 @@ class ProgressLine {
         const Clock::time_point now = Clock::now();
         if (now - last_ < std::chrono::milliseconds(500)) return;
         last_ = now;
-        const double seconds = std::chrono::duration<double>(now - start_).count();
+        log_status("{}", text(n_done, n_tokens));
+    }
+
+    std::string text(int64_t n_done, int64_t n_tokens) const {
+        const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
         std::string text = total_ < 0 ? fmt::format("{}", n_done) : fmt::format("{}/{}", n_done, total_);
         text += fmt::format(" requests, {:.1f} tok/s", double(n_tokens) / seconds);
         if (n_done > 0 && total_ > 0) {
@@ -36,7 +45,7 @@ class ProgressLine {
         const EngineLoad load = engine_.load();
         text += fmt::format(", {} in flight, {}% of KV cache", load.in_flight,
                             100 * load.pages_in_use / std::max<int64_t>(load.n_pages, 1));
-        log_status("{}", text);
+        return text;
     }
 
   private:
@@ -46,19 +55,28 @@ class ProgressLine {
     Clock::time_point last_ = start_;
 };
 
-// Writes answers as they come, in order of the requests in the text format, and counts.
+void note_difference(const Verifier& verifier, const std::string& difference) {
+    if (difference.empty()) return;
+    const int64_t index = verifier.n_compared() + verifier.n_skipped() - 1;
+    log_repeated("differing requests", "verify: request {}: {}", index, difference);
+}
+
+// Makes lines of answers, and counts.
 class Results : public ResultSink {
   public:
-    Results(const Options& options, const Model& model, const Engine& engine, RequestReader& reader, LineWriter& out,
+    Results(const Options& options, const Engine& engine, const RequestReader& reader, BatchJob& job,
             Verifier* verifier)
         : input_(options.input),
-          model_name_(model.path),
           is_text_(reader.is_text()),
-          created_(std::time(nullptr)),
-          reader_(reader),
-          out_(out),
-          verifier_(verifier),
-          progress_(reader.total(), engine) {}
+          job_(job),
+          verifier_(is_text_ ? nullptr : verifier),
+          progress_(job.n_left(), engine) {
+        for (int64_t i = 0; verifier_ && job.n_answered() > 0 && i < reader.total(); i++)
+            if (job.is_answered(i)) ids_.add(i, std::nullopt);
+    }
+
+    // From here on these signals say how it goes on.
+    void obey(const StopSignals& stop) { stop_ = &stop; }
 
     void on_token() override {
         const std::lock_guard<std::mutex> lock(mutex_);
@@ -67,8 +85,10 @@ class Results : public ResultSink {
 
     void on_answer(const Request& request, Answer answer) override {
         // The long work first, before the lock.
-        std::string line = is_text_ ? token_line(answer.ids) : answer_line(request, answer, model_name_, created_);
+        std::string line = is_text_ ? token_line(answer.ids)
+                                    : answer_line(request, answer, job_.record().model, job_.record().created);
         const uint64_t hash = answer_hash(request.index, answer.ids);
+        job_.add(request, !answer.error.empty(), std::move(line));
 
         const std::lock_guard<std::mutex> lock(mutex_);
         if (answer.error.empty()) {
@@ -82,51 +102,50 @@ class Results : public ResultSink {
             report_.n_failed++;
             log_repeated("failed requests", "{}:{}: {}", input_, request.line, answer.error);
         }
-        is_text_ ? lines_.add(request.index, std::move(line)) : write(std::move(line));
         if (verifier_) ids_.add(request.index, std::move(answer.ids));
     }
 
     // If the disk is full, say, computing more would be useless.
-    bool cancelled() const override { return out_.failed(); }
+    bool cancelled(bool has_begun) const override {
+        if (stop_ && stop_->stopping() && (!has_begun || stop_->grace_is_over())) return true;
+        return job_.failed();
+    }
+
+    std::string status() {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        return progress_.text(report_.n_ok + report_.n_failed, n_tokens_);
+    }
 
     // After the run; its times are the caller's to add.
     const Report& report() const { return report_; }
-    bool any_failed() const { return report_.n_failed > 0; }
-    int64_t n_written() const { return n_written_; }
 
   private:
-    void write(std::string line) {
-        out_.write(std::move(line));
-        if (out_.failed()) reader_.interrupt();  // it may wait for a pipe
-        n_written_++;
+    void verify(const std::optional<std::vector<int>>& ids) {
+        if (!ids) return verifier_->skip();
+        note_difference(*verifier_, verifier_->compare(*ids));
     }
 
-    void verify(const std::vector<int>& ids) {
-        const int64_t index = verifier_->n_compared();
-        const std::string difference = verifier_->compare(ids);
-        if (!difference.empty()) log_repeated("differing requests", "verify: request {}: {}", index, difference);
-    }
-
-    const std::string input_, model_name_;
+    const std::string input_;
     const bool is_text_;
-    const int64_t created_;
-    RequestReader& reader_;
-    std::mutex mutex_;  // guards what follows
-    LineWriter& out_;
+    BatchJob& job_;
+    const StopSignals* stop_ = nullptr;
+    std::mutex mutex_;          // guards what follows
     Verifier* const verifier_;  // may be null
-    InOrder<std::string> lines_{[this](std::string line) { write(std::move(line)); }};
-    InOrder<std::vector<int>> ids_{[this](const std::vector<int>& ids) { verify(ids); }};
+    InOrder<std::optional<std::vector<int>>> ids_{[this](const auto& ids) { verify(ids); }};
     ProgressLine progress_;
     Report report_;
-    int64_t n_tokens_ = 0, n_written_ = 0;
+    int64_t n_tokens_ = 0;
 };
 
 // The summary of --verify on stderr; false if anything differs, or lines are left over after `all` requests.
 bool print_verification(const Options& options, const Verifier& verifier) {
     const int64_t n = verifier.n_compared();
     log_line("verify: {} of {} requests equal", verifier.n_equal(), n);
-    const bool lines_left = options.max_requests < 0 && verifier.n_lines() > n;
-    if (lines_left) log_line("verify: {} has {} lines more", options.verify, verifier.n_lines() - n);
+    if (verifier.n_skipped() > 0)
+        log_line("verify: {} were answered by an earlier run and not compared", verifier.n_skipped());
+    const int64_t n_more = verifier.n_lines() - n - verifier.n_skipped();
+    const bool lines_left = options.max_requests < 0 && n_more > 0;
+    if (lines_left) log_line("verify: {} has {} lines more", options.verify, n_more);
     return verifier.n_equal() == n && !lines_left;
 }
 
@@ -147,50 +166,119 @@ void report(Report report, const GetpRun& run, const Model& model, LineWriter* f
     file->finish();
 }
 
-}  // namespace
+// Whether two paths are one file, or would be. Devices and pipes may have several uses.
+bool is_same_file(const std::string& a, const std::string& b) {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    if (a.empty() || a == "-" || (fs::exists(b, error) && !fs::is_regular_file(b, error))) return false;
+    return fs::weakly_canonical(a, error) == fs::weakly_canonical(b, error);
+}
 
-int getp(const Options& options, const Model& model) {
-    if (options.input.empty()) fail("--input: expected a file of requests, found none");
-    if (options.output.empty()) fail("--output: expected a file for the answers, found none");
-    // First, so that their errors come before the engine is made.
-    LineWriter out("--output", options.output, options, model);
-    std::optional<LineWriter> report_file;
-    if (!options.report.empty()) report_file.emplace("--report", options.report, options, model);
+// What getp() has made before the engine runs.
+struct GetpJob {
+    const Options& options;
+    const Model& model;
+    const TextCodec& codec;
+    const RequestReader& reader;
+    BatchJob& job;
+    LineWriter* report_file;
+    Verifier* verifier;
+};
 
-    const TextCodec codec(model, options.tokenizer);
-    RequestReader reader(options, model.config, codec, Purpose::kAnswer);
-    std::optional<Verifier> verifier;
-    if (!options.verify.empty()) verifier.emplace(options.verify);
-
-    EngineOptions engine = engine_options(options, /*max_sequences=*/0);
-    engine.max_request_positions = reader.max_request_positions();
-    // Makes room for no more requests than there are.
-    if (reader.total() >= 0) engine.max_sequences = int(std::clamp<int64_t>(reader.total(), 1, engine.max_sequences));
-    GetpRun run = warm_up(model, engine);
-    log_line("{}", run.engine->describe());
-
-    Results results(options, model, *run.engine, reader, out, verifier ? &*verifier : nullptr);
-    RequestIntake requests(reader);
-    const auto next = [&] {
-        out.check();
-        return requests.next();
+// Runs what is left. Returns what broke it off; "" if nothing did.
+std::string run_requests(const GetpJob& g, GetpRun& run, Results& results, const StopSignals& stop) {
+    const auto next = [&]() -> std::optional<Request> {
+        if (stop.stopping()) return {};
+        std::optional<Request> request = g.job.next();
+        return stop.stopping() ? std::nullopt : std::move(request);
     };
     try {
         inference(
-            run, next, [&] { reader.interrupt(); }, codec, results);
+            run, next, [&] { g.job.interrupt(); }, g.codec, results);
+        g.job.check();
     } catch (const EngineFailure& e) {
-        Report broken_off = results.report();
-        broken_off.error = e.what();
-        report(std::move(broken_off), run, model, report_file ? &*report_file : nullptr, options.profile);
-        log_line("answers written before the last device failed: {}", results.n_written());
-        throw;
+        return e.what();
+    } catch (const Error& e) {
+        if (!g.job.failed() || !g.job.can_go_on()) throw;
+        return e.what();
     }
-    out.check();
+    return stop.stopping() && !g.job.is_complete() ? "stopped by a signal" : "";
+}
 
-    report(results.report(), run, model, report_file ? &*report_file : nullptr, options.profile);
+// The engine's part: returns the exit code.
+int answer_requests(const GetpJob& g) {
+    std::atomic<Results*> shown{nullptr};
+    StopSignals stop(double(g.options.grace_s), {[&] { g.job.interrupt(); },
+                                                 [&] {
+                                                     if (Results* results = shown)
+                                                         log_line("{}", results->status());
+                                                     else
+                                                         log_line("the model is being loaded");
+                                                 },
+                                                 [&] {
+                                                     g.job.sync();
+                                                     log_line("run: stopped at once by a signal: {}", g.job.progress());
+                                                     _exit(kExitPartial);
+                                                 }});
+    EngineOptions engine = engine_options(g.options, /*max_sequences=*/0);
+    engine.max_request_positions = g.reader.max_request_positions();
+    // Makes room for no more requests than there are.
+    if (g.job.n_left() >= 0) engine.max_sequences = int(std::clamp<int64_t>(g.job.n_left(), 1, engine.max_sequences));
+    GetpRun run = warm_up(g.model, engine);
+    log_line("{}", run.engine->describe());
+
+    Results results(g.options, *run.engine, g.reader, g.job, g.verifier);
+    results.obey(stop);
+    shown = &results;
+    stop.work_begins();
+    const std::string broken_off = run_requests(g, run, results, stop);
+    if (!broken_off.empty()) g.job.sync();
+    Report done = results.report();
+    done.error = broken_off;
+    report(std::move(done), run, g.model, g.report_file, g.options.profile);
+    if (!broken_off.empty()) {
+        log_line("run: {}: {}", broken_off, g.job.progress());
+        return kExitPartial;
+    }
+    return results.report().n_failed > 0 ? kExitRequestFailed : kExitOk;
+}
+
+}  // namespace
+
+int getp(const Options& given, const Model& model) {
+    if (given.input.empty()) fail("--input: expected a file of requests, found none");
+    if (given.output.empty()) fail("--output: expected a file for the answers, found none");
+    if (is_same_file(given.report, given.output))
+        fail("--report: expected a file other than --output's, found {}", given.report);
+    Options options = given;
+    const TextCodec codec(model, options.tokenizer);
+    RequestReader reader(options, model.config, codec, Purpose::kAnswer);
+    const std::unique_ptr<BatchJob> job = open_batch_job(options, model, codec, reader);
+    options.seed = job->record().seed;
+    // So that their errors come before the engine is made.
+    std::optional<LineWriter> report_file;
+    if (!options.report.empty()) report_file.emplace("--report", options.report, options, model);
+    std::optional<Verifier> verifier;
+    if (!options.verify.empty()) verifier.emplace(options.verify);
+
+    if (job->n_answered() > 0)
+        log_line("{}: {} requests are answered, {} of them failed; {} are left", options.output, job->n_answered(),
+                 job->n_failed(), job->n_left());
+    int code = kExitOk;
+    if (job->n_left() != 0 || job->n_answered() == 0)
+        code = answer_requests({options, model, codec, reader, *job, report_file ? &*report_file : nullptr,
+                                verifier ? &*verifier : nullptr});
+    if (code == kExitPartial) return code;
+    const auto compare = [&](std::string_view line) { note_difference(*verifier, verifier->compare_line(line)); };
+    std::string missing;
+    try {
+        missing = job->finish(verifier ? std::function<void(std::string_view)>(compare) : nullptr);
+    } catch (const Error& e) {
+        if (!job->can_go_on()) throw;
+        log_line("run: {}: {}", e.what(), job->progress());
+        return kExitPartial;
+    }
     const bool verified = !verifier || print_verification(options, *verifier);
-    out.finish();
-    const std::string missing = requests.missing(options.input, results.n_written());
     if (!missing.empty()) log_line("run: {}", missing);
-    return results.any_failed() || !verified || !missing.empty() ? kExitRequestFailed : kExitOk;
+    return job->n_failed() > 0 || !verified || !missing.empty() ? std::max(code, int(kExitRequestFailed)) : code;
 }

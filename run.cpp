@@ -9,6 +9,7 @@
 #include <new>
 #include <string_view>
 
+#include "batch.h"
 #include "checkpoint.h"
 #include "error.h"
 #include "log.h"
@@ -67,6 +68,7 @@ int run(int argc, char** argv) {
     if (argc > 1 && std::string_view(argv[1]) == "run") argc--, argv++;  // as run.sh has it
     if (argc > 1 && std::string_view(argv[1]) == "export") return export_command(argc - 1, argv + 1);
     if (argc > 1 && std::string_view(argv[1]) == "verify") return verify_command(argc - 1, argv + 1);
+    if (argc > 1 && std::string_view(argv[1]) == "merge") return merge_command(argc - 1, argv + 1);
     const Options options = parse_command_line(argc, argv);
     const Model model = open_model(find_model(options), options.open);
     prepare_model(options, model);

@@ -30,6 +30,7 @@ help() {
   test --quick [-t SECONDS]   (or test -t SECONDS) only the tests of GPU kernels, on this machine's GPU, else on an
                            emulated one: like $GPU_ARCH (gfx1151, sm_90), if set, else an MI250. No test starts
                            after SECONDS (default 30), building not counted
+  test --slurm             only getp on four nodes of a real Slurm, all on this machine; needs root
   fuzz [-t SECONDS]        feed damaged files to every reader for SECONDS in all (default 60); needs clang
 
 Missing Debian packages are installed first if you are root, and named if you are not.
@@ -123,7 +124,7 @@ bench() {
         read -r n_requests n_prompt n_new <<< "$case"
         say "requests: $n_requests, tokens in: $n_prompt, tokens out: $n_new each"
         requests "$n_requests" "$n_prompt" "$n_new" > "$folder/requests"
-        "$ROOT/run" "$model" -m getp -n 2048 -i "$folder/requests" -o "$folder/answers"
+        "$ROOT/run" "$model" -m getp -n 2048 -i "$folder/requests" -o "$folder/answers" --overwrite
     done
     rm -r "$folder"
 }

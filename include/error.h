@@ -19,5 +19,6 @@ template <class... Args>
 enum ExitCode {
     kExitOk = 0,
     kExitRequestFailed = 1,  // the program did its work, but a request in it failed
-    kExitUsage = 2,          // bad flags, files or values, or no device that works: it could not do its work
+    kExitUsage = 2,          // bad flags, files or values: it could not do its work
+    kExitPartial = 75,       // getp: stopped with requests left; the same command goes on (EX_TEMPFAIL of sysexits.h)
 };

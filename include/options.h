@@ -18,6 +18,12 @@ struct Options : RequestOptions {
     std::string model;              // positional or -c; "": $GETP_MODEL, else the demo model
     std::string tokenizer;          // -z; "": the model's own
     std::string output;             // -o: getp and score write here; "" is stdout for score
+    bool overwrite = false;         // getp: an output that is there is replaced
+    bool retry_failed = false;      // getp: failed requests run again
+    float grace_s = 10;             // getp: how long a signal leaves to requests that have begun
+    std::string shard;              // getp: "i/n", a name for this process of n; "": none
+    float stale_after_s = 60;       // getp: another process's claim that is not renewed for so long is taken over
+    bool seed_given = false;        // else `seed` is from the clock
     int max_in_flight = 0;          // -b; 0: 32 on the CPU, 4096 on a GPU
     bool profile = false;           // -f
     std::string report;             // --report: getp's figures go there, as JSON

@@ -8,6 +8,7 @@
 // Requests are read one at a time, when the engine has room. One that cannot run gets an error as its answer; the
 // others go on.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -53,6 +54,7 @@ enum class AnswerKind {
 struct Request {
     int64_t index = 0;  // among the file's requests
     int64_t line = 0;   // of the file, from 1
+    uint64_t hash = 0;  // of the line
     std::optional<std::string> custom_id;
     std::string error;       // not empty: it cannot run, and what follows means nothing
     std::string error_code;  // the API's name for the error; may be empty
@@ -101,6 +103,21 @@ int room_for_answer(const Config& config, std::optional<int> steps, size_t n_pro
 
 class LineReader;
 
+// What one pass over a file of requests, before the first is read, has found. A few bytes a request are kept.
+struct InputScan {
+    // A request that reading can begin at.
+    struct Place {
+        int64_t offset, line;
+    };
+    int64_t n_bytes = 0, n_lines = 0;  // of the file
+    int64_t last_filled = 0;           // the number of the last line that is not blank; 0: none
+    std::vector<uint64_t> hashes;      // of requests' lines
+    std::vector<bool> repeats_id;      // JSON: whether an earlier request has the same custom_id; empty: none does
+    int64_t stride = 1;                // places are those of requests 0, stride, 2·stride, ...
+    std::vector<Place> places;
+};
+constexpr int64_t kMaxPlaces = 8192;
+
 // Reads a file of requests. Throws Error if it is neither format, or a text file with fewer lines than it says. What
 // it is given outlives it.
 class RequestReader {
@@ -111,7 +128,17 @@ class RequestReader {
     bool is_text() const { return is_text_; }
     // Requests that next() will give; -1 if the input is a pipe, which tells only at its end.
     int64_t total() const { return total_; }
-    // The next request, in order; none at the end. Throws Error if the file cannot be read on.
+    // What is in the file; null if the input is a pipe.
+    const InputScan* scan() const { return scan_.get(); }
+    // The number of the line in the file that a request stands in. Not for a pipe.
+    int64_t line_of(int64_t index) const;
+    // From here on next() leaves out requests that this is true for.
+    void leave_out(std::function<bool(int64_t index)> done) { done_ = std::move(done); }
+    // Makes next() give requests [begin, end), and then none. Not for a pipe.
+    void read_only(int64_t begin, int64_t end);
+
+    // The next request, in order; none at the end. Throws Error if the file cannot be read on, or is not what it was at
+    // the start.
     std::optional<Request> next();
     // From any thread: next() ends soon, even while it waits for a pipe.
     void interrupt();
@@ -120,6 +147,8 @@ class RequestReader {
     int max_request_positions() const;
 
   private:
+    void open_text(std::string_view line_1);
+    InputScan::Place place_of(int64_t index, int64_t& at) const;
     bool next_line(std::string_view& line);
     void note_unknown(const std::vector<std::string>& fields);
     void read_text(Request& request, std::string_view line) const;
@@ -135,8 +164,12 @@ class RequestReader {
     bool is_text_ = false, has_cr_ = false;
     int64_t count_ = 0;  // text: what line 1 says
     int64_t total_ = -1;
-    int64_t n_read_ = 0;
-    std::unordered_set<std::string> custom_ids_;      // seen so far: the one thing that grows with the file
+    int64_t n_read_ = 0;  // the index of the next request
+    std::atomic<bool> interrupted_{false};
+    int64_t end_ = -1;                 // of the requests that next() gives; -1: of all
+    std::unique_ptr<InputScan> scan_;  // null: a pipe
+    std::function<bool(int64_t)> done_;
+    std::unordered_set<uint64_t> custom_ids_;         // of a pipe: hashes of those seen so far
     std::unordered_set<std::string> unknown_fields_;  // that a warning named
 };
 
@@ -164,7 +197,6 @@ struct ToolCall {
 struct Answer {
     std::string error;  // not empty: the request failed, and the rest is empty
     int n_prompt = 0;
-    int n_reused = 0;      // of n_prompt, found in the KV cache
     int n_reasoning = 0;   // kChat: ids of the analysis, without its header
     std::vector<int> ids;  // all that was generated, a stop id included
     Finish finish = Finish::kStop;
@@ -180,8 +212,8 @@ class ResultSink {
   public:
     virtual ~ResultSink() = default;
     virtual void on_token() {}  // one more token, of any request
-    // Asked before every step: true ends all requests there, each without an answer.
-    virtual bool cancelled() const { return false; }
+    // Asked before every step: true ends a request there, without an answer. has_begun: it has a token.
+    virtual bool cancelled(bool /*has_begun*/) const { return false; }
     virtual void on_answer(const Request& request, Answer answer) = 0;
 };
 
@@ -192,6 +224,18 @@ std::unique_ptr<Job> make_job(Request request, const TextCodec& codec, ResultSin
 std::string token_line(const std::vector<int>& ids);
 // An answer as a line of the OpenAI batch output. `model` stands in for the request's, `created` is a Unix time.
 std::string answer_line(const Request& request, const Answer& answer, const std::string& model, int64_t created);
+// What a finished line says of its request, so that a later run knows it.
+struct AnswerMark {
+    int64_t index = 0;
+    uint64_t hash = 0;  // Request::hash
+    bool is_error = false;
+    std::string_view ids;  // of a text_record: the answer's line
+};
+// Of a line of answer_line()'s; none if it is not whole.
+std::optional<AnswerMark> mark_of_answer_line(std::string_view line);
+// The text format's answers as they are kept until all are there: with their mark, in any order.
+std::string text_record(const Request& request, bool is_error, const std::string& ids);
+std::optional<AnswerMark> mark_of_text_record(std::string_view line);
 // Of one answer's ids. Their sum over a run, modulo 2^64, is a hash of the run that no order of completion changes.
 uint64_t answer_hash(int64_t index, const std::vector<int>& ids);
 
@@ -220,12 +264,15 @@ class Verifier {
 
     // Compares the next answer with the next line. Returns the first difference; "" if they are equal.
     std::string compare(const std::vector<int>& ids);
+    std::string compare_line(std::string_view line);  // the answer as a line of ids
+    void skip();                                      // the next answer is not at hand, and not compared
     int64_t n_compared() const { return n_compared_; }
     int64_t n_equal() const { return n_equal_; }
+    int64_t n_skipped() const { return n_skipped_; }
     int64_t n_lines() const { return n_lines_; }  // of the file
 
   private:
     const std::string path_;
     std::unique_ptr<LineReader> lines_;
-    int64_t n_lines_ = 0, n_compared_ = 0, n_equal_ = 0;
+    int64_t n_lines_ = 0, n_compared_ = 0, n_equal_ = 0, n_skipped_ = 0;
 };

@@ -21,6 +21,7 @@ class ModeTest : public testing::Test {
     ModeTest() {
         options.input = folder.path("requests");
         options.output = folder.path("answers");
+        options.overwrite = true;             // tests run several jobs on one output
         options.precision = Precision::kF32;  // the oracle's
     }
 

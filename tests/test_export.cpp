@@ -3,9 +3,9 @@
 
 #include <cmath>
 
+#include "base/checksum.h"
 #include "base/file.h"
 #include "export_checks.h"
-#include "model/checksum.h"
 #include "tokenizer.h"
 
 namespace fs = std::filesystem;

@@ -17,6 +17,7 @@ extern "C" {
 int fuzz_config(const uint8_t* data, size_t size);
 int fuzz_harmony(const uint8_t* data, size_t size);
 int fuzz_index(const uint8_t* data, size_t size);
+int fuzz_journal(const uint8_t* data, size_t size);
 int fuzz_legacy(const uint8_t* data, size_t size);
 int fuzz_request_files(const uint8_t* data, size_t size);
 int fuzz_requests(const uint8_t* data, size_t size);
@@ -32,14 +33,9 @@ struct Target {
 };
 
 const Target kTargets[] = {
-    {"config", fuzz_config},
-    {"harmony", fuzz_harmony},
-    {"index", fuzz_index},
-    {"legacy", fuzz_legacy},
-    {"request_files", fuzz_request_files},
-    {"requests", fuzz_requests},
-    {"safetensors", fuzz_safetensors},
-    {"tokenizer", fuzz_tokenizer},
+    {"config", fuzz_config},     {"harmony", fuzz_harmony},         {"index", fuzz_index},
+    {"journal", fuzz_journal},   {"legacy", fuzz_legacy},           {"request_files", fuzz_request_files},
+    {"requests", fuzz_requests}, {"safetensors", fuzz_safetensors}, {"tokenizer", fuzz_tokenizer},
 };
 
 class FuzzCorpus : public testing::TestWithParam<Target> {};

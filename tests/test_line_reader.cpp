@@ -6,8 +6,8 @@
 
 #include <thread>
 
+#include "base/line_reader.h"
 #include "error.h"
-#include "requests/line_reader.h"
 #include "temp_folder.h"
 
 namespace {

@@ -174,8 +174,9 @@ class LogOfTheProgram : public testing::Test {
     }
 
     std::vector<std::string> getp() const {
-        return {built("run"),          "demo", "-m", "getp", "-b", "4", "-i", folder.path("requests.jsonl"), "-o",
-                folder.path("answers")};
+        return {
+            built("run"),           "demo",       "-m", "getp", "-b", "4", "-i", folder.path("requests.jsonl"), "-o",
+            folder.path("answers"), "--overwrite"};
     }
 
     // A stream without a reader.
@@ -214,13 +215,15 @@ TEST_F(LogOfTheProgram, AllStreamsClosedStillWritesTheFile) {
 }
 
 TEST_F(LogOfTheProgram, ATerminalThatGoesCostsNoAnswer) {
-    std::vector<std::string> args = {"bash", "-c", "trap '' HUP; exec \"$@\"", "bash"};
-    for (const std::string& arg : getp()) args.push_back(arg);
-    Terminal terminal(args);
-    ASSERT_TRUE(terminal.shows("KV")) << terminal.output();  // the engine's line: the work begins
-    terminal.hang_up();
-    EXPECT_EQ(terminal.wait(), 1);
-    EXPECT_EQ(n_lines(folder.read("answers")), kRequests + 1);
+    for (const char* ignoring : {"", "trap '' HUP; "}) {  // as nohup does
+        std::vector<std::string> args = {"bash", "-c", ignoring + std::string("exec \"$@\""), "bash"};
+        for (const std::string& arg : getp()) args.push_back(arg);
+        Terminal terminal(args);
+        ASSERT_TRUE(terminal.shows("KV")) << terminal.output();  // the engine's line: the work begins
+        terminal.hang_up();
+        EXPECT_EQ(terminal.wait(), 1) << ignoring;
+        EXPECT_EQ(n_lines(folder.read("answers")), kRequests + 1) << ignoring;
+    }
 }
 
 TEST_F(LogOfTheProgram, AnAnswerThatCannotBeWrittenIsAnError) {

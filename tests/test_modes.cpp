@@ -131,7 +131,7 @@ TEST_F(Modes, GetpContinuesAsTheOracleFromEveryKind) {
         for (const char* at_once : {"1", "32"}) {
             SCOPED_TRACE(kind + ", " + at_once + " in flight");
             const ProgramResult r = run({"-c", folder->path(kind), "-m", "getp", "-b", at_once, "--precision", "f32",
-                                         "-i", input, "-o", folder->path("answers")});
+                                         "-i", input, "-o", folder->path("answers"), "--overwrite"});
             ASSERT_EQ(r.code, 0) << r.err;
             EXPECT_EQ(r.out, "");
             const std::vector<json> answers = json_lines(folder->read("answers"));

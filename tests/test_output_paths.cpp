@@ -45,7 +45,7 @@ class OutputPaths : public testing::Test {
         return run_program(command);
     }
     ProgramResult getp(const std::string& output) const {
-        return run({"@model", "-m", "getp", "-i", "@requests.jsonl", "-o", output});
+        return run({"@model", "-m", "getp", "-i", "@requests.jsonl", "-o", output, "--overwrite"});
     }
     ProgramResult shell(const std::string& line) const {
         return run_program({"bash", "-c", "cd " + folder.path() + "; RUN=" + built("run") + "; " + line});
@@ -109,7 +109,7 @@ TEST_F(OutputPaths, NorATokenizerThatWasAskedFor) {
 TEST_F(OutputPaths, ARunThatCannotStartKeepsTheOldAnswers) {
     for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
              {"-z", "@nowhere"}, {"-v", "@nowhere"}, {"-v", "@requests.jsonl"}, {"-i", "@nowhere"}}) {
-        std::vector<std::string> args = {"@model", "-m", "getp", "-o", "@answers"};
+        std::vector<std::string> args = {"@model", "-m", "getp", "-o", "@answers", "--overwrite"};
         if (more[0] != "-i") args.insert(args.end(), {"-i", "@requests.jsonl"});
         args.insert(args.end(), more.begin(), more.end());
         expect_refused(run(args), "");
@@ -135,6 +135,16 @@ TEST_F(OutputPaths, StdoutIsAsTheShellMadeIt) {
     EXPECT_EQ(piped.out.find("{\"id\""), 0u) << piped.out << piped.err;
     const ProgramResult model = shell(getp + "- >> model/config.json");
     expect_refused(model, "the model's");
+}
+
+TEST_F(OutputPaths, AReaderThatGoesEndsTheRun) {
+    std::string requests;
+    for (int i = 0; i < 200; i++) requests += "{\"prompt\": [65], \"max_tokens\": 300, \"ignore_eos\": true}\n";
+    folder.write("requests.jsonl", requests);
+    const ProgramResult r = shell("$RUN model -m getp -i requests.jsonl -o - -b 2 | head -n 1; echo ${PIPESTATUS[0]}");
+    EXPECT_EQ(r.out.find("{\"id\""), 0u) << r.out;
+    EXPECT_EQ(r.out.substr(r.out.find('\n') + 1), "2\n") << r.err;
+    EXPECT_NE(r.err.find("cannot write: Broken pipe"), std::string::npos) << r.err;
 }
 
 TEST_F(OutputPaths, TwoRunsOnOneOutput) {
@@ -223,7 +233,7 @@ TEST(RequestIntake, AnInputThatShrinksIsNoticed) {
         EXPECT_LT(n, 60);
         EXPECT_GT(n, 40);
         const std::string missing = intake.missing(options.input, n);
-        EXPECT_NE(missing.find("expected 100"), std::string::npos) << missing;
+        EXPECT_NE(missing.find("changed during the run"), std::string::npos) << missing;
         EXPECT_EQ(missing.find('\n'), std::string::npos);
         EXPECT_FALSE(intake.next()) << "it stays at its end";
     }

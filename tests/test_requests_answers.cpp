@@ -181,7 +181,7 @@ TEST(AnswerLine, Completion) {
     const Collected c = run(request, ids_of("Hi<|return|>"));
     EXPECT_EQ(Json::parse(answer_line(c.request, c.answer, "gpt-oss", 1234)), Json::parse(R"({
         "id": "batch_req_3", "custom_id": "id \"3\"", "error": null,
-        "response": {"status_code": 200, "request_id": "req_3", "body": {
+        "response": {"status_code": 200, "request_id": "req_3_0000000000000000", "body": {
             "id": "cmpl-3", "object": "text_completion", "created": 1234, "model": "gpt-oss",
             "choices": [{"index": 0, "text": "Hi", "logprobs": null, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 3, "completion_tokens": 3, "total_tokens": 6}}}})"));
@@ -290,10 +290,11 @@ TEST(AnswerLine, Errors) {
                         {"type", "invalid_request_error"},
                         {"param", "prompt"},
                         {"code", nullptr}};
-    const Json expected = {{"id", "batch_req_0"},
-                           {"custom_id", nullptr},
-                           {"response", {{"status_code", 400}, {"request_id", "req_0"}, {"body", {{"error", error}}}}},
-                           {"error", nullptr}};
+    const Json expected = {
+        {"id", "batch_req_0"},
+        {"custom_id", nullptr},
+        {"response", {{"status_code", 400}, {"request_id", "req_0_0000000000000000"}, {"body", {{"error", error}}}}},
+        {"error", nullptr}};
     EXPECT_EQ(line(), expected);
     request.custom_id = "c";
     EXPECT_EQ(line()["custom_id"], "c");

@@ -96,7 +96,7 @@ TEST_F(RunSh, FlagsFirstAreForTheProgram) {
 
 // The command lines of the family's scripts, and what the program is then called with.
 TEST_F(RunSh, WordsOfTheFamilysScriptsAreUnderstood) {
-    const std::string files = "-i ./tests/data/input.txt -o ./tests/data/output.txt";
+    const std::string files = "-i ./tests/data/input.txt -o ./tests/data/output.txt --overwrite";
     const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
         {{"run", "-m", "20", "-g", "1", "-b", "1", "-n", "64", "-t", "4", "-f"},
          "-c small -g 1 -b 1 -n 64 -t 4 -f 1 -m getp " + files},

@@ -59,7 +59,7 @@ def run_once(program, model, folder, flags):
     """The report of one run."""
     paths = {name: os.path.join(folder, name) for name in ("in.jsonl", "out.jsonl", "report.json")}
     command = [program, model, "-m", "getp", "-i", paths["in.jsonl"], "-o", paths["out.jsonl"],
-               "--report", paths["report.json"], *flags]
+               "--overwrite", "--report", paths["report.json"], *flags]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr.strip()}")

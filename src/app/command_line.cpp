@@ -149,6 +149,11 @@ constexpr struct {
     {"--in-flight", kGetp | kScore, ""},
     {"--verify", kGetp, ""},
     {"--report", kGetp, ""},
+    {"--overwrite", kGetp, ""},
+    {"--retry-failed", kGetp, ""},
+    {"--grace", kGetp, ""},
+    {"--shard", kGetp, ""},
+    {"--stale-after", kGetp, ""},
     {"--raw", kGenerate, ""},
     {"--chat", kGetp, "; -m chat is the mode"},
     {"--strict-fields", kGetp | kScore, ""},
@@ -238,6 +243,22 @@ void add_flags_of_requests(CLI::App& app, Options& o, bool& no_reasoning) {
         ->type_name("PATH");
 }
 
+void add_flags_of_jobs(CLI::App& app, Options& o) {
+    app.add_flag("--overwrite", o.overwrite,
+                 "getp: replace an output that is there; without it, the command that made it goes on with\n"
+                 "what is missing, and another one is refused");
+    app.add_flag("--retry-failed", o.retry_failed, "getp: run the requests again that failed in earlier runs");
+    add_number(app, "--grace", "--grace", o.grace_s, 0.0f, 1e6f, "seconds, at least 0",
+               "getp: after SIGTERM, SIGINT or SIGUSR1, requests that have begun have N seconds to end\n"
+               "(default 10)");
+    app.add_option("--shard", o.shard,
+                   "getp: this is process I of N, from 0, that share the job (default: as Slurm's or Kubernetes'\n"
+                   "variables say; none: it is the only one)")
+        ->type_name("I/N");
+    add_number(app, "--stale-after", "--stale-after", o.stale_after_s, 0.1f, 1e6f, "seconds, at least 0.1",
+               "getp: what a process has taken that was not heard of for N seconds is done by another (default 60)");
+}
+
 void add_flags_of_engine(CLI::App& app, Options& o) {
     add_choice(app, "--precision", "--precision", o.precision, {{"f32", Precision::kF32}, {"bf16", Precision::kBF16}},
                "f32: nothing is rounded below f32, on the CPU; bf16: one rounding at each matrix input, to\n"
@@ -271,10 +292,15 @@ Options parse_command_line(int argc, char** argv) {
 
     add_flags_of_files(app, o, checkpoint);
     add_flags_of_requests(app, o, no_reasoning);
+    add_flags_of_jobs(app, o);
     add_flags_of_engine(app, o);
     app.footer(
-        "run export SRC DST [--to KIND] converts a checkpoint, run verify MODEL looks for damage in one; run export\n"
-        "--help says more. run build, test, demo, bench and fuzz start ./run.sh.");
+        "Exit codes: 0 all well; 1 a request failed; 2 bad usage or input, nothing was done; 75 getp was stopped, and\n"
+        "the same command goes on.\n"
+        "run export SRC DST [--to KIND] converts a checkpoint, run verify MODEL looks for damage in one, run merge "
+        "OUT\n"
+        "puts together what several processes of getp have written; --help after each says more. run build, test,\n"
+        "demo, bench and fuzz start ./run.sh.");
     parse_flags(app, arguments(argc, argv));
 
     check_no_path_is_empty(app);
@@ -286,7 +312,8 @@ Options parse_command_line(int argc, char** argv) {
         o.model = checkpoint;
     }
     o.show_reasoning = !no_reasoning;
-    if (o.seed == 0) o.seed = uint64_t(std::time(nullptr));
+    o.seed_given = o.seed != 0;
+    if (!o.seed_given) o.seed = uint64_t(std::time(nullptr));
     engine_options(o, 1);  // a missing device is the first error
     return o;
 }

@@ -78,6 +78,10 @@ int64_t write_all(int fd, int64_t n_bytes, int& error, WriteSome write_some) {
 
 }  // namespace
 
+bool names_descriptor(const std::string& path) {
+    return descriptor_named(path) >= 0;
+}
+
 void KeptFiles::add(const struct stat& file, const std::string& whose) {
     // /dev/null may be read and written in one run.
     if (S_ISREG(file.st_mode) || S_ISFIFO(file.st_mode)) whose_.emplace(std::pair(file.st_dev, file.st_ino), whose);
@@ -137,7 +141,7 @@ OutputFile::OutputFile(const std::string& flag, const std::string& path, const K
 }
 
 void OutputFile::open_path(const std::string& path) {
-    const int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | (use_ == Use::kAppend ? O_APPEND : 0);
+    const int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | (use_ == Use::kPlaced ? 0 : O_APPEND);
     fd_ = open(path.c_str(), flags);
     if (fd_ < 0 && errno == ENOENT) {
         fd_ = open(path.c_str(), flags | O_CREAT | O_EXCL, 0666);
@@ -153,6 +157,7 @@ void OutputFile::examine(const std::string& flag, const KeptFiles& kept) {
     if (fstat(fd_, &file) != 0) fail("{}: cannot write: {}", name_, std::strerror(errno));
     kept.check(file, flag, name_);
     is_file_ = S_ISREG(file.st_mode);
+    if (use_ == Use::kContinue) size_ = file.st_size;
     if (S_ISBLK(file.st_mode)) fail("{}: expected a file, found a disk: {}", flag, name_);
     if (use_ == Use::kPlaced && (is_shared_ || lseek(fd_, 0, SEEK_CUR) < 0))
         fail("{}: expected a file of its own, found {}, which has no places to write to", flag, name_);
@@ -171,7 +176,7 @@ OutputFile::~OutputFile() {
 void OutputFile::begin() {
     std::call_once(begun_, [&] {
         has_begun_ = true;
-        if (is_file_ && !is_shared_ && ftruncate(fd_, 0) != 0) fail_with(errno);
+        if (use_ != Use::kContinue && is_file_ && !is_shared_ && ftruncate(fd_, 0) != 0) fail_with(errno);
     });
 }
 
@@ -218,6 +223,15 @@ void OutputFile::set_size(int64_t n_bytes) {
     size_ = n_bytes;
 }
 
+void OutputFile::sync() {
+    if (!failed() && fdatasync(fd_) != 0) note_unsynced(errno);
+}
+
+// Pipes and devices cannot be synced, and need not be.
+void OutputFile::note_unsynced(int error) {
+    if (error != EINVAL && error != ENOTSUP && error != EROFS && error != EINTR) fail_with(error);
+}
+
 void OutputFile::check() const {
     if (failed()) fail("{}: cannot write: {}", name_, describe(error_));
 }
@@ -237,8 +251,7 @@ void OutputFile::check_unchanged() const {
 void OutputFile::finish() {
     begin();
     check();
-    if (fsync(fd_) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS)  // what pipes and devices say
-        fail_with(errno);
+    if (fsync(fd_) != 0) note_unsynced(errno);
     check();
     check_unchanged();
     const int fd = fd_;

@@ -28,14 +28,18 @@ class KeptFiles {
     std::map<std::pair<dev_t, ino_t>, std::string> whose_;
 };
 
+// Whether a path stands for a descriptor that is open already: "-", "/dev/stdout", "/dev/fd/N", or a link to such.
+bool names_descriptor(const std::string& path);
+
 // A file, a pipe or a device for answers. The first write replaces a file's old content, or finish() does if there was
 // none, so a run that cannot start loses nothing. No two outputs, of this or another process, can share a file.
 // Replicas' threads write, so a failure is remembered instead of thrown.
 class OutputFile {
   public:
     enum class Use {
-        kAppend,  // lines, one after the other
-        kPlaced,  // bytes at their places, in any order: no pipe
+        kAppend,    // lines, one after the other
+        kContinue,  // the same, after those that are there
+        kPlaced,    // bytes at their places, in any order: no pipe
     };
     // "" and "-" are stdout. "/dev/stdout", "/dev/fd/N" and links to them mean what is open there, as it is: with
     // ">> file" it is appended to. Throws Error, which names `flag` or the path.
@@ -48,6 +52,8 @@ class OutputFile {
     void append(std::string_view text);
     void write_at(int64_t offset, const void* data, int64_t n_bytes);  // from any thread
     void set_size(int64_t n_bytes);                                    // of a kPlaced file
+    void begin();  // drops the old content now, unless it is continued
+    void sync();   // makes what was written durable; from any thread
 
     bool failed() const { return error_ != 0; }
     void check() const;  // throws Error if something has failed
@@ -56,12 +62,13 @@ class OutputFile {
     void finish();
 
     int fd() const { return fd_; }
+    bool is_file_of_its_own() const { return is_file_ && !is_shared_; }
     const std::string& name() const { return name_; }
 
   private:
     void open_path(const std::string& path);
     void examine(const std::string& flag, const KeptFiles& kept);
-    void begin();
+    void note_unsynced(int error);
     void fail_with(int error);
     void check_unchanged() const;
 

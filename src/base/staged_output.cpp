@@ -91,14 +91,6 @@ std::string temporary_name(const std::string& path) {
     return fmt::format("{}.tmp-{:016x}", path, random);
 }
 
-void sync_directory_of(const std::string& path) {
-    const std::string directory = fs::absolute(path).parent_path().string();
-    const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return;  // some file systems refuse; the rename itself has succeeded
-    fsync(fd);
-    close(fd);
-}
-
 const char* kind_of(const struct stat& file) {
     if (S_ISREG(file.st_mode)) return "a file";
     if (S_ISDIR(file.st_mode)) return "a directory";
@@ -117,6 +109,14 @@ int rename_to_free(const char* from, const char* to) {
 }
 
 }  // namespace
+
+void sync_directory_of(const std::string& path) {
+    const std::string directory = fs::absolute(path).parent_path().string();
+    const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return;  // some file systems refuse; the rename itself has succeeded
+    fsync(fd);
+    close(fd);
+}
 
 void check_free(const std::string& path, Existing existing) {
     struct stat file {};

@@ -13,6 +13,9 @@ enum class Existing {
     kReplace,  // a file of that name is replaced
 };
 
+// Makes durable which names are in the directory that `path` is in.
+void sync_directory_of(const std::string& path);
+
 // Throws Error if something is at `path` that a new file must not, or cannot, take the place of.
 void check_free(const std::string& path, Existing existing);
 // The same for a directory: there may be an empty one.

@@ -3,7 +3,7 @@
 #include <map>
 #include <string>
 
-#include "model/checksum.h"
+#include "base/checksum.h"
 #include "model/safetensors.h"
 
 class ContainerChecksums {

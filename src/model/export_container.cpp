@@ -3,8 +3,8 @@
 // The checksums stand before the data, in the metadata, so the source is read twice.
 #include <nlohmann/json.hpp>
 
+#include "base/checksum.h"
 #include "error.h"
-#include "model/checksum.h"
 #include "model/config.h"
 #include "model/export.h"
 #include "model/readers.h"

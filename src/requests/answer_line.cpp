@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "error.h"
 #include "requests.h"
+#include "requests/answer_mark.h"
 
 namespace {
 
@@ -67,7 +68,7 @@ Json error_response(const Request& request, const Answer& answer) {
                {"param", is_bad ? error_param(answer.error) : Json()},
                {"code", request.error_code.empty() ? Json() : Json(request.error_code)}};
     return {{"status_code", is_bad ? 400 : 500},
-            {"request_id", fmt::format("req_{}", request.index)},
+            {"request_id", request_id(request)},
             {"body", {{"error", std::move(error)}}}};
 }
 
@@ -86,7 +87,6 @@ std::string answer_line(const Request& request, const Answer& answer, const std:
         Json usage{{"prompt_tokens", answer.n_prompt},
                    {"completion_tokens", n_new},
                    {"total_tokens", answer.n_prompt + n_new}};
-        if (answer.n_reused > 0) usage["prompt_tokens_details"] = {{"cached_tokens", answer.n_reused}};
         if (chat) usage["completion_tokens_details"] = {{"reasoning_tokens", answer.n_reasoning}};
         const Json body{{"id", fmt::format("{}-{}", chat ? "chatcmpl" : "cmpl", request.index)},
                         {"object", chat ? "chat.completion" : "text_completion"},
@@ -94,7 +94,7 @@ std::string answer_line(const Request& request, const Answer& answer, const std:
                         {"model", request.model.empty() ? model : request.model},
                         {"choices", Json::array({choice(request, answer)})},
                         {"usage", std::move(usage)}};
-        line["response"] = {{"status_code", 200}, {"request_id", fmt::format("req_{}", request.index)}, {"body", body}};
+        line["response"] = {{"status_code", 200}, {"request_id", request_id(request)}, {"body", body}};
     } else {
         line["response"] = error_response(request, answer);
     }

@@ -1,5 +1,6 @@
 // request_job.cpp: one request while it runs: collects its tokens and the text that they spell.
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 
 #include "requests.h"
@@ -24,7 +25,7 @@ class RequestJob : public Job {
     }
 
     bool on_token(int id) override {
-        if (answer_.ids.empty()) answer_.first_token_s = seconds_since_read();
+        if (!has_begun_.exchange(true)) answer_.first_token_s = seconds_since_read();
         answer_.ids.push_back(id);
         sink_.on_token();
         if (!tokenizer_) return true;
@@ -38,9 +39,7 @@ class RequestJob : public Job {
         return !content_.found();
     }
 
-    void on_reused(int n) override { answer_.n_reused = n; }
-
-    bool cancelled() const override { return sink_.cancelled(); }
+    bool cancelled() const override { return sink_.cancelled(has_begun_); }
 
     void on_done(Finish finish) override {
         if (finish == Finish::kCancelled) return;  // half an answer is not written
@@ -107,6 +106,7 @@ class RequestJob : public Job {
     std::optional<HarmonyParser> parser_;
     Utf8Stream utf8_;
     StopScanner content_;
+    std::atomic<bool> has_begun_{false};  // cancelled() is asked from any thread
     bool new_message_ = false, reasons_ = false;
     Answer answer_;
     ResultSink& sink_;

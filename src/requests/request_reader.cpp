@@ -2,18 +2,21 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/checksum.h"
 #include "base/file.h"
+#include "base/line_reader.h"
 #include "base/random.h"
 #include "base/utf8.h"
 #include "error.h"
 #include "log.h"
 #include "requests.h"
-#include "requests/line_reader.h"
+#include "requests/input_scan.h"
 #include "requests/request_line.h"
 
 namespace {
 
 constexpr size_t kShownBytes = 40;
+constexpr size_t kMaxCountBytes = 1000;  // of the line with the number of requests
 // The API's default.
 constexpr double kApiTemperature = 1, kApiTopP = 1;
 
@@ -22,26 +25,6 @@ struct CodedError : Error {
     CodedError(const char* name, const std::string& message) : Error(message), code(name) {}
     const char* code;
 };
-
-struct LineCounts {
-    int64_t filled = 0;  // lines that are not blank
-    int64_t all = 0;
-    int64_t last_filled = 0;  // number of the last of them; 0: none
-};
-
-// A longer line counts as filled, whatever is in it, so that no more of it need be held.
-constexpr size_t kMaxBlankBytes = size_t(1) << 20;
-
-LineCounts count_lines(const std::string& path) {
-    LineCounts counts;
-    LineReader lines(path, kMaxBlankBytes);
-    for (std::string_view line; lines.next(line); counts.all++)
-        if (lines.too_long() || !is_blank(line)) {
-            counts.filled++;
-            counts.last_filled = lines.line_number();
-        }
-    return counts;
-}
 
 // The number of requests that line 1 of a text file says.
 int64_t parse_count(const std::string& path, std::string_view line) {
@@ -104,34 +87,41 @@ RequestReader::RequestReader(const RequestOptions& options, const Config& config
     std::string_view line;
     bool found = lines_->next(line);
     if (!found) fail("{}: expected the number of requests, or a JSON object a line; the file is empty", path);
-    const std::string line_1(line);
+    const std::string line_1(line.substr(0, kMaxCountBytes));
     while (found && is_blank(line)) found = lines_->next(line);
     is_text_ = !found || line[line.find_first_not_of(" \t\r")] != '{';
+    if (is_text_) count_ = parse_count(path, line_1);
 
-    // A pipe can be read only once.
-    const bool counted = path != "-" && is_file(path);
-    const LineCounts counts = counted ? count_lines(path) : LineCounts{};
-    if (is_text_) {
-        count_ = parse_count(path, line_1);
-        has_cr_ = line_1.back() == '\r';
-        codec.tokenizer();
-        if (options.chat_template) codec.renderer();
-        if (counted && counts.all - 1 < count_)
-            fail("{}: line 1: expected {} lines after it, found {}", path, count_, counts.all - 1);
-        if (counted && counts.last_filled - 1 > count_)
-            log_line("{}: warning: line 1 says {} requests; {} lines after them are ignored", path, count_,
-                     counts.last_filled - 1 - count_);
-        total_ = count_;
-    } else {
+    const bool scanned = path != "-" && is_file(path);  // a pipe can be read only once
+    if (scanned) {
+        lines_.reset();  // one long line is enough in memory
+        scan_ = scan_input(path, is_text_, count_);
+        lines_ = std::make_unique<LineReader>(path);
+        if (!scan_->places.empty()) lines_->seek(scan_->places[0].offset, scan_->places[0].line);
+    } else if (!is_text_) {
         lines_->again();
-        if (counted) total_ = counts.filled;
     }
+    if (is_text_) open_text(line_1);
+    total_ = scanned ? int64_t(scan_->hashes.size()) : is_text_ ? count_ : -1;
     if (options.max_requests >= 0 && total_ >= 0) total_ = std::min(total_, int64_t(options.max_requests));
+}
+
+void RequestReader::open_text(std::string_view line_1) {
+    has_cr_ = line_1.back() == '\r';
+    codec_.tokenizer();
+    if (options_.chat_template) codec_.renderer();
+    if (!scan_) return;
+    if (scan_->n_lines - 1 < count_)
+        fail("{}: line 1: expected {} lines after it, found {}", options_.input, count_, scan_->n_lines - 1);
+    if (scan_->last_filled - 1 > count_)
+        log_line("{}: warning: line 1 says {} requests; {} lines after them are ignored", options_.input, count_,
+                 scan_->last_filled - 1 - count_);
 }
 
 RequestReader::~RequestReader() = default;
 
 void RequestReader::interrupt() {
+    interrupted_ = true;
     lines_->interrupt();
 }
 
@@ -139,15 +129,42 @@ int RequestReader::max_request_positions() const {
     return is_text_ && purpose_ == Purpose::kAnswer ? options_.steps.value_or(kFamilySteps) : 0;
 }
 
+void RequestReader::read_only(int64_t begin, int64_t end) {
+    int64_t at = 0;
+    if (begin < total_) {
+        const InputScan::Place place = place_of(begin, at);
+        lines_->seek(place.offset, place.line);
+    }
+    n_read_ = at;
+    end_ = end;
+    for (std::string_view line; n_read_ < std::min(begin, total_); n_read_++) next_line(line);
+}
+
+// Where reading can begin, at or before a request: the request `at`.
+InputScan::Place RequestReader::place_of(int64_t index, int64_t& at) const {
+    const auto i = size_t(index / scan_->stride);
+    at = int64_t(i) * scan_->stride;
+    return scan_->places.at(i);
+}
+
+int64_t RequestReader::line_of(int64_t index) const {
+    int64_t at = 0;
+    const InputScan::Place place = place_of(index, at);
+    if (is_text_) return place.line + index - at;
+    LineReader lines(options_.input);
+    lines.seek(place.offset, place.line);
+    for (std::string_view line; lines.next(line);)
+        if (!(is_blank(line) && line.size() <= kMaxBlankBytes) && at++ == index) break;
+    return lines.line_number();
+}
+
 // The next line that is a request.
 bool RequestReader::next_line(std::string_view& line) {
     if (options_.max_requests >= 0 && n_read_ >= options_.max_requests) return false;
     if (is_text_) {
         if (n_read_ == count_) return false;
-        if (!lines_->next(line))
-            fail("{}: line 1: expected {} lines after it, found {}", options_.input, count_, n_read_);
-        if (has_cr_ && !line.empty() && line.back() == '\r') line.remove_suffix(1);
-        return true;
+        if (lines_->next(line)) return true;
+        fail("{}: line 1: expected {} lines after it, found {}", options_.input, count_, n_read_);
     }
     do {
         if (!lines_->next(line)) return false;
@@ -157,10 +174,24 @@ bool RequestReader::next_line(std::string_view& line) {
 
 std::optional<Request> RequestReader::next() {
     std::string_view line;
-    if (!next_line(line)) return {};
     Request request;
-    request.index = n_read_++;
+    do {
+        // A file may grow meanwhile: what is new is for the next run.
+        if ((end_ >= 0 && n_read_ >= end_) || (scan_ && n_read_ >= total_)) return {};
+        if (!next_line(line)) {
+            if (n_read_ < total_ && !interrupted_)
+                fail("{}: expected {} requests, as it had at the start, found {}: it has changed during the run",
+                     options_.input, total_, n_read_);
+            return {};
+        }
+        request.index = n_read_++;
+    } while (done_ && done_(request.index));
     request.line = lines_->line_number();
+    request.hash = hash_of(line);
+    if (scan_ && request.hash != scan_->hashes[size_t(request.index)])
+        fail("{}:{}: expected the line that was there at the start, found another: it has changed during the run",
+             options_.input, request.line);
+    if (has_cr_ && !line.empty() && line.back() == '\r') line.remove_suffix(1);
     try {
         if (lines_->too_long()) {
             if (!is_text_) request.custom_id = find_custom_id(line);
@@ -213,8 +244,10 @@ void RequestReader::read_json(Request& request, std::string_view line) {
     const Json json = parse_json(line, "the line");
     request.custom_id.reset();
     request.custom_id = read_custom_id(json);
-    if (request.custom_id && !custom_ids_.insert(*request.custom_id).second)
-        fail("custom_id: \"{}\" is the id of an earlier line too", *request.custom_id);
+    const auto index = size_t(request.index);
+    const bool is_repeated = scan_ ? index < scan_->repeats_id.size() && scan_->repeats_id[index]
+                                   : request.custom_id && !custom_ids_.insert(custom_id_key(*request.custom_id)).second;
+    if (is_repeated) fail("custom_id: \"{}\" is the id of an earlier line too", *request.custom_id);
     RequestLine wanted = read_request_line(json);
     note_unknown(wanted.unknown_fields);
 

@@ -76,7 +76,7 @@ run_family() {
     fi
     if [[ $mode == getp && -z $input && -z $output ]]; then
         [[ -e $data/input.txt ]] || make_input "$data/input.txt"
-        args+=(-i "$data/input.txt" -o "$data/output.txt")
+        args+=(-i "$data/input.txt" -o "$data/output.txt" --overwrite)
     fi
     start "${args[@]}"
 }

@@ -1,5 +1,5 @@
 // checksum.cpp: xxHash's streaming interface, compiled in so that no library is needed at run time.
-#include "model/checksum.h"
+#include "base/checksum.h"
 
 #include <fmt/core.h>
 
@@ -21,4 +21,8 @@ void Checksum::add(const void* data, int64_t n_bytes) {
 
 std::string Checksum::hex() const {
     return fmt::format("{:016x}", XXH3_64bits_digest(&state_->xxh3));
+}
+
+uint64_t hash_of(std::string_view text) {
+    return XXH3_64bits(text.data(), text.size());
 }

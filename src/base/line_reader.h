@@ -26,6 +26,9 @@ class LineReader {
     // only begun is dropped.
     void interrupt();
     int64_t line_number() const { return line_number_; }  // of the line that next() gave, from 1
+    int64_t offset() const { return line_offset_; }       // of its first byte in the file
+    // Of a file: next() gives the line that begins at this byte, the number line_number (from 1).
+    void seek(int64_t offset, int64_t line_number);
 
   private:
     bool wait() const;
@@ -40,7 +43,8 @@ class LineReader {
     size_t begin_ = 0;  // of what next() has not given yet
     std::string_view line_;
     bool too_long_ = false, again_ = false;
-    int64_t line_number_ = 0;
+    int64_t line_number_ = 0, line_offset_ = 0;
+    int64_t n_read_ = 0;  // bytes, from the start of the file
 };
 
 // Nothing in it but spaces, tabs and carriage returns.

@@ -1,5 +1,5 @@
 // line_reader.cpp: reads large blocks, hands out views into them.
-#include "requests/line_reader.h"
+#include "base/line_reader.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -66,6 +66,7 @@ bool LineReader::fill() {
     while (n < 0 && errno == EINTR);
     if (n < 0) fail("{}: cannot read: {}", path_, std::strerror(errno));
     buffer_.resize(old_size + size_t(n));
+    n_read_ += n;
     at_end_ = n == 0;
     return !at_end_;
 }
@@ -76,9 +77,20 @@ bool LineReader::next(std::string_view& line) {
     return true;
 }
 
+void LineReader::seek(int64_t offset, int64_t line_number) {
+    if (lseek(fd_, offset, SEEK_SET) < 0) fail("{}: cannot read from byte {}: {}", path_, offset, std::strerror(errno));
+    buffer_.clear();
+    begin_ = 0;
+    n_read_ = offset;
+    line_number_ = line_number - 1;
+    at_end_ = interrupted_;
+    again_ = false;
+}
+
 bool LineReader::find_line() {
     const size_t n_kept = std::min(kKeptBytes, max_line_bytes_);
     line_number_++;
+    line_offset_ = n_read_ - int64_t(buffer_.size() - begin_);
     too_long_ = false;
     size_t end, n_searched = 0;
     while ((end = buffer_.find('\n', begin_ + n_searched)) == std::string::npos) {

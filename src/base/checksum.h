@@ -1,8 +1,9 @@
-// checksum.h: the 64-bit hash of a container's tensors: XXH3.
+// checksum.h: 64-bit hashes of files, tensors and lines: XXH3.
 #pragma once
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 class Checksum {
   public:
@@ -15,3 +16,5 @@ class Checksum {
     struct State;
     std::unique_ptr<State> state_;
 };
+
+uint64_t hash_of(std::string_view text);

@@ -1,0 +1,33 @@
+// stop_signals.h: what signals ask of a long job: to stop soon, to stop at once, to say where it stands.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <thread>
+
+// SIGTERM, SIGINT and SIGUSR1 stop the job, SIGUSR2 asks for its status, SIGHUP does nothing: the terminal may go.
+// Signals that were ignored at the start (nohup, background jobs) stay so. One object at a time.
+class StopSignals {
+  public:
+    struct Callbacks {
+        std::function<void()> stop;  // no request may begin any more
+        std::function<void()> status;
+        std::function<void()> at_once;  // does not return: a second signal, or the grace is over and work goes on
+    };
+    // The callbacks come from a thread of this object's.
+    StopSignals(double grace_s, Callbacks callbacks);
+    ~StopSignals();
+    StopSignals(const StopSignals&) = delete;
+    StopSignals& operator=(const StopSignals&) = delete;
+
+    // Until then a first signal is at_once, as there is nothing that could be finished.
+    void work_begins() { has_work_ = true; }
+    bool stopping() const { return stopping_; }
+    bool grace_is_over() const { return grace_is_over_; }
+
+  private:
+    void watch();
+    const double grace_s_;
+    const Callbacks callbacks_;
+    std::atomic<bool> has_work_{false}, stopping_{false}, grace_is_over_{false}, ending_{false};
+    std::thread thread_;
+};

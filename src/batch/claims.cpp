@@ -1,0 +1,146 @@
+// claims.cpp: needs nothing of a file system but that creating and renaming are atomic.
+//
+// A process that sleeps longer than a claim lasts may lose it and go on: then two do the same work, whose result is the
+// same, and one replaces the other's. So a wrong guess costs time and no answer.
+#include "batch/claims.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "base/file.h"
+#include "error.h"
+
+namespace {
+
+std::string host_name() {
+    char name[256] = "";
+    gethostname(name, sizeof name - 1);
+    return name;
+}
+
+// When a process of this machine began, in the kernel's ticks; "" if there is none of this id.
+std::string start_of_process(const std::string& id) {
+    std::ifstream file("/proc/" + id + "/stat");
+    std::string text;
+    std::getline(file, text);
+    constexpr int kStartField = 22, kFieldAfterName = 3;
+    std::istringstream rest(text.substr(std::min(text.rfind(')') + 1, text.size())));
+    std::string field;
+    for (int i = kFieldAfterName; i <= kStartField; i++) rest >> field;
+    return rest ? field : "";
+}
+
+std::string new_owner() {
+    uint32_t random = 0;
+    if (getrandom(&random, sizeof random, 0) != ssize_t(sizeof random)) fail("random numbers: cannot get any");
+    return fmt::format("{:08x}{:08x}", uint32_t(getpid()), random);
+}
+
+timespec time_of(const std::string& path) {
+    struct stat file {};
+    return stat(path.c_str(), &file) == 0 ? file.st_mtim : timespec{};
+}
+
+}  // namespace
+
+Claims::Claims(const std::string& folder, double stale_after_s)
+    : folder_(folder), owner_(new_owner()), alive_(folder + "/alive." + owner_), stale_after_s_(stale_after_s) {
+    const int fd = open(alive_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) fail("{}: cannot write: {}", alive_, std::strerror(errno));
+    close(fd);
+    thread_ = std::thread([this] { renew(); });
+}
+
+Claims::~Claims() {
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        ending_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+    for (const std::string& name : std::set<std::string>(held_)) release(name);
+    unlink(alive_.c_str());
+}
+
+// Four times before a claim is stale. The server of the file system says what time it is.
+void Claims::renew() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const std::chrono::duration<double> pause(stale_after_s_ / 4);
+    while (!changed_.wait_for(lock, pause, [&] { return ending_; }))
+        for (const std::string& name : held_) utimensat(AT_FDCWD, path(name).c_str(), nullptr, 0);
+}
+
+bool Claims::create(const std::string& name) {
+    const int fd = open(path(name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        if (errno == EEXIST || errno == ENOENT) return false;
+        fail("{}: cannot write: {}", path(name), std::strerror(errno));
+    }
+    const std::string pid = std::to_string(getpid());
+    const std::string content = fmt::format("{} {} {} {}\n", owner_, host_name(), pid, start_of_process(pid));
+    const bool written = write(fd, content.data(), content.size()) == ssize_t(content.size());
+    if (close(fd) != 0 || !written) {
+        unlink(path(name).c_str());
+        fail("{}: cannot write: {}", path(name), std::strerror(errno));
+    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    held_.insert(name);
+    return true;
+}
+
+bool Claims::is_stale(const std::string& name) const {
+    utimensat(AT_FDCWD, alive_.c_str(), nullptr, 0);
+    const timespec now = time_of(alive_), then = time_of(path(name));
+    return then.tv_sec > 0 &&
+           double(now.tv_sec - then.tv_sec) + 1e-9 * double(now.tv_nsec - then.tv_nsec) > stale_after_s_;
+}
+
+// Whether the claim's owner is known to be dead, or has not been heard of. `content` is the claim that this is about.
+bool Claims::is_free(const std::string& name, std::string& content) const {
+    std::ifstream file(path(name));
+    std::getline(file, content);
+    std::istringstream words(content);
+    std::string owner, host, pid, start;
+    words >> owner >> host >> pid >> start;
+    if (words && host == host_name() && start_of_process(pid) != start) return true;
+    return is_stale(name);
+}
+
+bool Claims::take(const std::string& name) {
+    if (create(name)) return true;
+    std::string content, taken;
+    if (!is_free(name, content)) return false;
+    // Of several that want it, one can rename it; and perhaps it is a new owner's by now.
+    const std::string aside = path(name) + "." + owner_;
+    if (rename(path(name).c_str(), aside.c_str()) != 0) return false;
+    {
+        std::ifstream file(aside);
+        std::getline(file, taken);
+    }
+    if (taken != content) {
+        rename(aside.c_str(), path(name).c_str());
+        return false;
+    }
+    unlink(aside.c_str());
+    return create(name);
+}
+
+void Claims::release(const std::string& name) {
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (held_.erase(name) == 0) return;
+    }
+    std::ifstream file(path(name));
+    std::string owner;
+    file >> owner;
+    if (owner == owner_) unlink(path(name).c_str());
+}

@@ -1,0 +1,144 @@
+// test_job_shards.cpp: several processes that share a job through a folder, as Slurm starts them on several nodes.
+#include "base/checksum.h"
+#include "error.h"
+#include "job_process.h"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+class JobShards : public JobTest, public testing::WithParamInterface<bool> {
+  protected:
+    static constexpr int kRequests = 100;
+
+    void SetUp() override {
+        is_text = GetParam();
+        folder.write("requests", is_text ? text_requests(kRequests) : json_requests(kRequests, 30));
+        ASSERT_EQ(run("alone", flags).code, 0);
+        expected = comparable(folder.read("alone"), is_text);
+    }
+    std::vector<std::string> shard(int i, int n) const {
+        std::vector<std::string> more = flags;
+        more.insert(more.end(), {"--shard", std::to_string(i) + "/" + std::to_string(n)});
+        return command("answers", more);
+    }
+    void expect_complete() const {
+        EXPECT_EQ(comparable(folder.read("answers"), is_text), expected);
+        EXPECT_FALSE(exists("answers.parts"));
+        EXPECT_FALSE(exists("answers.tmp"));
+        EXPECT_TRUE(exists("answers.job"));
+    }
+    std::string log() const { return folder.read("log"); }
+
+    const std::vector<std::string> flags = {"-n", "40", "-b", "4", "-T", "1"};
+    bool is_text = false;
+    std::string expected;
+};
+
+TEST_P(JobShards, FourAreAsOne) {
+    std::vector<std::unique_ptr<JobProcess>> all;
+    for (int i = 0; i < 4; i++) all.push_back(std::make_unique<JobProcess>(shard(i, 4), folder.path("log")));
+    for (const auto& process : all) EXPECT_EQ(process->wait(), 0) << log();
+    expect_complete();
+}
+
+TEST_P(JobShards, OneIsKilledAndOneComesLate) {
+    JobProcess first(shard(0, 3), folder.path("log")), killed(shard(1, 3), folder.path("log"));
+    ASSERT_TRUE(says("log", "several processes share")) << log();
+    std::this_thread::sleep_for(std::chrono::milliseconds(150));
+    killed.send(SIGKILL);
+    killed.wait();
+    JobProcess late(shard(2, 3), folder.path("log"));
+    EXPECT_EQ(first.wait(), 0) << log();
+    EXPECT_EQ(late.wait(), 0) << log();
+    expect_complete();
+    const ProgramResult later = run_program(shard(1, 3));
+    EXPECT_EQ(later.code, 0) << later.err;
+    EXPECT_NE(later.err.find("0 are left"), std::string::npos) << later.err;
+    EXPECT_EQ(run("answers", flags).code, 0) << "nor is there anything to do for one alone";
+    expect_complete();
+}
+
+TEST_P(JobShards, OneAloneGoesOnWithWhatSeveralBegan) {
+    {
+        JobProcess killed(shard(0, 2), folder.path("log"));
+        for (int i = 0; i < 6000 && !exists("answers.parts/block-000000.done"); i++)
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        killed.send(SIGTERM);
+        EXPECT_EQ(killed.wait(), kExitPartial) << log();
+        EXPECT_NE(log().find("blocks in " + folder.path("answers.parts") + " are done"), std::string::npos) << log();
+    }
+    for (const auto& entry : fs::directory_iterator(folder.path("answers.parts")))
+        EXPECT_NE(entry.path().extension(), ".claim") << "what a stopped process had is free at once";
+    EXPECT_EQ(run_program({built("run"), "merge", folder.path("answers")}).code, kExitPartial);
+    EXPECT_FALSE(exists("answers"));
+    const ProgramResult r = run("answers", flags);
+    EXPECT_EQ(r.code, 0) << r.err;
+    expect_complete();
+}
+
+TEST_P(JobShards, SlurmSaysSoInTheEnvironment) {
+    const std::vector<std::vector<std::string>> environments = {
+        {"SLURM_PROCID=1", "SLURM_NTASKS=4"},
+        {"SLURM_ARRAY_TASK_ID=3", "SLURM_ARRAY_TASK_COUNT=8"},
+        {"JOB_COMPLETION_INDEX=0"},
+    };
+    for (const auto& environment : environments) {
+        JobProcess process(command("answers", flags), folder.path("log"), environment);
+        EXPECT_EQ(process.wait(), 0) << log();
+        EXPECT_NE(log().find("several processes share"), std::string::npos) << log();
+        expect_complete();
+        for (const char* name : {"answers", "answers.job", "log"}) fs::remove(folder.path(name));
+    }
+    JobProcess alone(command("answers", {"--shard", "none"}), folder.path("log"), {"SLURM_PROCID=1", "SLURM_NTASKS=4"});
+    EXPECT_EQ(alone.wait(), 0);
+    EXPECT_EQ(log().find("several processes share"), std::string::npos) << log();
+}
+
+// What `run merge` makes of parts in which an answer is missing, or stands twice.
+TEST_P(JobShards, MergeReportsGapsAndWhatStandsTwice) {
+    JobProcess process(shard(0, 2), folder.path("log"));
+    for (int i = 0; i < 6000 && !exists("answers.parts/block-000001.done"); i++)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    process.send(SIGKILL);
+    process.wait();
+    const std::string block = "answers.parts/block-000001.done", whole = folder.read(block);
+    const std::string first = whole.substr(0, whole.find('\n') + 1);
+    folder.write(block, whole.substr(first.size()));
+    ProgramResult r = run_program({built("run"), "merge", folder.path("answers")});
+    EXPECT_EQ(r.code, kExitPartial);
+    EXPECT_NE(r.err.find("block-000001: 1 of requests 8 to 15 have no answer"), std::string::npos) << r.err;
+
+    folder.write(block, whole + first);
+    r = run("answers", flags);
+    EXPECT_EQ(r.code, 0) << r.err;
+    EXPECT_NE(r.err.find("1 answers stand twice"), std::string::npos) << r.err;
+    expect_complete();
+    EXPECT_EQ(run_program({built("run"), "merge", folder.path("answers")}).code, 0) << "it is complete";
+    EXPECT_EQ(run_program({built("run"), "merge", folder.path("nothing")}).code, 2);
+}
+
+TEST_P(JobShards, WhatIsForOneAloneIsRefused) {
+    const auto refused = [&](std::vector<std::string> args, const std::string& word) {
+        const ProgramResult r = run_program(args);
+        EXPECT_EQ(r.code, 2) << word;
+        EXPECT_NE(r.err.find(word), std::string::npos) << r.err;
+    };
+    for (const char* bad : {"2/2", "-1/2", "1", "x/2", "1/2x"})
+        refused(command("answers", {"--shard", bad}), "--shard");
+    for (const char* flag : {"--overwrite", "--retry-failed"}) {
+        auto args = shard(0, 2);
+        args.push_back(flag);
+        refused(args, flag);
+    }
+    refused({built("run"), made->path("model"), "-m", "getp", "-i", input, "-o", "-", "--shard", "0/2"}, "--output");
+    folder.write("answers", "last night's\n");
+    refused(shard(0, 2), "--shard none");
+    EXPECT_EQ(folder.read("answers"), "last night's\n");
+    EXPECT_FALSE(exists("answers.parts"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, JobShards, testing::Bool(),
+                         [](const auto& format) { return format.param ? "Text" : "JsonLines"; });
+
+}  // namespace
