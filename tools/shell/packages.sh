@@ -9,6 +9,7 @@ NEEDED_FOR_OTHER_CPUS=(qemu-user:qemu-aarch64 g++-aarch64-linux-gnu:aarch64-linu
 NEEDED_FOR_AMD=(hipcc:hipcc clang-19:clang++-19 clang-tools-19:clang-offload-bundler-19 lld-19:ld.lld-19
     llvm-19:llvm-as-19)
 NEEDED_FOR_CI=(clang-19:clang++-19 libomp-19-dev:omp-19)
+NEEDED_FOR_SLURM=(slurmctld:slurmctld slurmd:slurmd slurm-client:srun munge:munged)
 NEEDED_TO_FUZZ=(clang:clang++ libclang-rt-dev:libFuzzer)
 
 # Whether a thing of the NEEDED lists is here: a header, a command, or one of the special cases.
@@ -18,6 +19,7 @@ is_here() {
     libFuzzer) echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, long) { return 0; }' |
         clang++ -fsanitize=fuzzer -x c++ - -o /dev/null &> /dev/null ;;
     omp-19) echo '#include <omp.h>' | clang++-19 -fopenmp -E -x c++ - &> /dev/null ;;
+    slurmctld | slurmd | munged) PATH=$PATH:/usr/sbin command -v "$1" > /dev/null ;;
     node) command -v node > /dev/null && node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' ;;
     g++) command -v "${CXX:-g++}" > /dev/null ;;
     *) command -v "$1" > /dev/null ;;

@@ -158,6 +158,12 @@ run_all_tests() {
     stage "tests of the CPU"
     run_gtest "$build/tests"
     run_gpu_tests "$mode" "$build"
+    if [[ $mode == default ]]; then
+        stage "many requests" "(half a minute)"
+        OMP_NUM_THREADS=1 check "20,000 requests in one process: memory, descriptors, threads" \
+            tests/load/load.py "$build/run" demo -n 20000
+        ((EUID != 0)) || run_slurm_test "$build"
+    fi
     [[ $mode != default ]] || check "functions that no other file calls" python3 tools/check_style.py --exports "$build"
     if [[ $mode == default && $(uname -m) == x86_64 ]]; then
         stage "kernels compiled for gfx90a, gfx942, gfx1100 and gfx1151" "(1 to 3 minutes on 2 cores)"
@@ -181,9 +187,28 @@ run_ci_checks() {
     fi
 }
 
+# run_slurm_test BUILD: getp on four nodes of a real Slurm, all on this machine.
+run_slurm_test() {
+    stage "a job under a real Slurm" "(1 to 2 minutes)"
+    need "${NEEDED_FOR_SLURM[@]}"
+    PATH=$PATH:/usr/sbin check "four ranks under Slurm write what one process does" \
+        tests/slurm/test_slurm.sh "$1/run" demo
+}
+
 run_tests() {
     local how=${1:-}
     case $how in
+    --slurm)
+        ((EUID == 0)) || die "test --slurm: expected root, whom the daemons need"
+        cd "$ROOT"
+        mkdir -p "$LOGS"
+        need "${NEEDED_TO_BUILD[@]}"
+        stage build
+        make -j"$JOBS" GPU= build/run >&2
+        run_slurm_test build
+        finish_tests
+        return
+        ;;
     -t*)
         run_quick_tests "$@"
         return
@@ -193,7 +218,7 @@ run_tests() {
         return
         ;;
     '' | --asan | --ci) (($# <= 1)) || die "test: expected nothing after $how, found \"$2\"" ;;
-    *) die "test: expected nothing, --asan, --ci or --quick, found \"$how\"" ;;
+    *) die "test: expected nothing, --asan, --ci, --quick or --slurm, found \"$how\"" ;;
     esac
     cd "$ROOT"
     mkdir -p "$LOGS"
