@@ -2,10 +2,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <mutex>
 
 #include "batch.h"
@@ -174,6 +175,45 @@ bool is_same_file(const std::string& a, const std::string& b) {
     return fs::weakly_canonical(a, error) == fs::weakly_canonical(b, error);
 }
 
+// What signals see of a run, from its first look at the input to its last write.
+class Watch {
+  public:
+    explicit Watch(double grace_s)
+        : signals_(grace_s, {[this] { stop(); }, [this] { say_status(); }, [this] { end_at_once(); }}) {}
+
+    StopSignals& signals() { return signals_; }
+    void show(BatchJob& job) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        job_ = &job;
+    }
+    void show(Results* results) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        results_ = results;
+    }
+
+  private:
+    void stop() {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (job_) job_->interrupt();
+    }
+    void say_status() {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        log_line("{}", results_ ? results_->status() : "no request runs at this moment");
+    }
+    [[noreturn]] void end_at_once() {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (job_) job_->sync();
+        log_line("run: stopped at once by a signal: {}",
+                 job_ ? job_->progress() : "nothing was done; the same command begins");
+        _exit(kExitPartial);
+    }
+
+    std::mutex mutex_;  // guards what follows
+    BatchJob* job_ = nullptr;
+    Results* results_ = nullptr;
+    StopSignals signals_;  // its thread uses all of this
+};
+
 // What getp() has made before the engine runs.
 struct GetpJob {
     const Options& options;
@@ -183,14 +223,23 @@ struct GetpJob {
     BatchJob& job;
     LineWriter* report_file;
     Verifier* verifier;
+    Watch& watch;
 };
 
 // Runs what is left. Returns what broke it off; "" if nothing did.
-std::string run_requests(const GetpJob& g, GetpRun& run, Results& results, const StopSignals& stop) {
+std::string run_requests(const GetpJob& g, GetpRun& run, Results& results) {
+    StopSignals& signals = g.watch.signals();
+    results.obey(signals);
+    g.watch.show(&results);
+    const std::unique_ptr<Results, std::function<void(Results*)>> hides(&results, [&](Results*) {
+        signals.work_ends();
+        g.watch.show(static_cast<Results*>(nullptr));
+    });
+    signals.work_begins();
     const auto next = [&]() -> std::optional<Request> {
-        if (stop.stopping()) return {};
+        if (signals.stopping()) return {};
         std::optional<Request> request = g.job.next();
-        return stop.stopping() ? std::nullopt : std::move(request);
+        return signals.stopping() ? std::nullopt : std::move(request);
     };
     try {
         inference(
@@ -202,24 +251,11 @@ std::string run_requests(const GetpJob& g, GetpRun& run, Results& results, const
         if (!g.job.failed() || !g.job.can_go_on()) throw;
         return e.what();
     }
-    return stop.stopping() && !g.job.is_complete() ? "stopped by a signal" : "";
+    return signals.stopping() && !g.job.is_complete() ? "stopped by a signal" : "";
 }
 
 // The engine's part: returns the exit code.
 int answer_requests(const GetpJob& g) {
-    std::atomic<Results*> shown{nullptr};
-    StopSignals stop(double(g.options.grace_s), {[&] { g.job.interrupt(); },
-                                                 [&] {
-                                                     if (Results* results = shown)
-                                                         log_line("{}", results->status());
-                                                     else
-                                                         log_line("the model is being loaded");
-                                                 },
-                                                 [&] {
-                                                     g.job.sync();
-                                                     log_line("run: stopped at once by a signal: {}", g.job.progress());
-                                                     _exit(kExitPartial);
-                                                 }});
     EngineOptions engine = engine_options(g.options, /*max_sequences=*/0);
     engine.max_request_positions = g.reader.max_request_positions();
     // Makes room for no more requests than there are.
@@ -228,10 +264,7 @@ int answer_requests(const GetpJob& g) {
     log_line("{}", run.engine->describe());
 
     Results results(g.options, *run.engine, g.reader, g.job, g.verifier);
-    results.obey(stop);
-    shown = &results;
-    stop.work_begins();
-    const std::string broken_off = run_requests(g, run, results, stop);
+    const std::string broken_off = run_requests(g, run, results);
     if (!broken_off.empty()) g.job.sync();
     Report done = results.report();
     done.error = broken_off;
@@ -243,6 +276,22 @@ int answer_requests(const GetpJob& g) {
     return results.report().n_failed > 0 ? kExitRequestFailed : kExitOk;
 }
 
+// After the last answer: the output in its place, compared if asked to. Returns the exit code.
+int finish_job(const Options& options, BatchJob& job, Verifier* verifier, int code) {
+    const auto compare = [&](std::string_view line) { note_difference(*verifier, verifier->compare_line(line)); };
+    std::string missing;
+    try {
+        missing = job.finish(verifier ? std::function<void(std::string_view)>(compare) : nullptr);
+    } catch (const Error& e) {
+        if (!job.can_go_on()) throw;
+        log_line("run: {}: {}", e.what(), job.progress());
+        return kExitPartial;
+    }
+    const bool verified = !verifier || print_verification(options, *verifier);
+    if (!missing.empty()) log_line("run: {}", missing);
+    return job.n_failed() > 0 || !verified || !missing.empty() ? std::max(code, int(kExitRequestFailed)) : code;
+}
+
 }  // namespace
 
 int getp(const Options& given, const Model& model) {
@@ -252,8 +301,12 @@ int getp(const Options& given, const Model& model) {
         fail("--report: expected a file other than --output's, found {}", given.report);
     Options options = given;
     const TextCodec codec(model, options.tokenizer);
-    RequestReader reader(options, model.config, codec, Purpose::kAnswer);
-    const std::unique_ptr<BatchJob> job = open_batch_job(options, model, codec, reader);
+    std::optional<RequestReader> reader;
+    std::unique_ptr<BatchJob> job;
+    Watch watch(double(options.grace_s));  // goes before what it shows
+    reader.emplace(options, model.config, codec, Purpose::kAnswer);
+    job = open_batch_job(options, model, codec, *reader);
+    watch.show(*job);
     options.seed = job->record().seed;
     // So that their errors come before the engine is made.
     std::optional<LineWriter> report_file;
@@ -266,19 +319,7 @@ int getp(const Options& given, const Model& model) {
                  job->n_failed(), job->n_left());
     int code = kExitOk;
     if (job->n_left() != 0 || job->n_answered() == 0)
-        code = answer_requests({options, model, codec, reader, *job, report_file ? &*report_file : nullptr,
-                                verifier ? &*verifier : nullptr});
-    if (code == kExitPartial) return code;
-    const auto compare = [&](std::string_view line) { note_difference(*verifier, verifier->compare_line(line)); };
-    std::string missing;
-    try {
-        missing = job->finish(verifier ? std::function<void(std::string_view)>(compare) : nullptr);
-    } catch (const Error& e) {
-        if (!job->can_go_on()) throw;
-        log_line("run: {}: {}", e.what(), job->progress());
-        return kExitPartial;
-    }
-    const bool verified = !verifier || print_verification(options, *verifier);
-    if (!missing.empty()) log_line("run: {}", missing);
-    return job->n_failed() > 0 || !verified || !missing.empty() ? std::max(code, int(kExitRequestFailed)) : code;
+        code = answer_requests({options, model, codec, *reader, *job, report_file ? &*report_file : nullptr,
+                                verifier ? &*verifier : nullptr, watch});
+    return code == kExitPartial ? code : finish_job(options, *job, verifier ? &*verifier : nullptr, code);
 }

@@ -19,8 +19,9 @@ class StopSignals {
     StopSignals(const StopSignals&) = delete;
     StopSignals& operator=(const StopSignals&) = delete;
 
-    // Until then a first signal is at_once, as there is nothing that could be finished.
+    // Before the first and after the second a first signal is at_once, as there is no work that could be finished.
     void work_begins() { has_work_ = true; }
+    void work_ends() { has_work_ = false; }
     bool stopping() const { return stopping_; }
     bool grace_is_over() const { return grace_is_over_; }
 

@@ -69,6 +69,22 @@ TEST_F(JobSignals, OneIsEnoughWhileItWaitsForAPipe) {
     EXPECT_NE(log().find("the input is a pipe"), std::string::npos) << log();
 }
 
+// The input is read through before anything runs, which may take a while.
+TEST_F(JobSignals, OneBeforeTheFirstRequestIsEnough) {
+    std::string requests = json_requests(200000, 3);
+    folder.write("requests", requests);
+    for (int i = 0; i < 20; i++) {
+        JobProcess job(command("answers"), folder.path("log"));
+        std::this_thread::sleep_for(std::chrono::milliseconds(20 + 10 * i));  // at the latest moments, handlers stand
+        job.send(SIGTERM);
+        const int code = job.wait();
+        EXPECT_TRUE(code == kExitPartial || code == -SIGTERM) << code << log();
+        if (code == kExitPartial) break;
+        ASSERT_LT(i, 19) << "no handler";
+    }
+    EXPECT_NE(log().find("the same command"), std::string::npos) << log();
+}
+
 TEST_F(JobSignals, SomeEndNothing) {
     write_requests(3);
     JobProcess job(command("answers"), folder.path("log"));

@@ -70,7 +70,7 @@ void StopSignals::watch() {
         if (ending_) return;
         if (n_status > status_seen) callbacks_.status();
         status_seen = n_status;
-        if (n_stops > 1 || (n_stops == 1 && !has_work_)) callbacks_.at_once();
+        if (n_stops > 1 || (n_stops == 1 && !has_work_ && !stopping_)) callbacks_.at_once();
         if (n_stops == 1 && !stopping_) {
             deadline =
                 Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(grace_s_));
@@ -78,6 +78,6 @@ void StopSignals::watch() {
             callbacks_.stop();
         }
         if (stopping_ && seconds_left() <= 0) grace_is_over_ = true;
-        if (stopping_ && seconds_left() < -kLastStepS) callbacks_.at_once();
+        if (stopping_ && has_work_ && seconds_left() < -kLastStepS) callbacks_.at_once();
     }
 }

@@ -130,8 +130,9 @@ void FileJob::add(const Request& request, bool is_error, std::string line) {
 }
 
 std::string FileJob::progress() const {
-    return fmt::format("{} of {} requests are answered in {}; the same command goes on with the others",
-                       answered_.n() + n_added_, reader_.total(), journal_path_);
+    return fmt::format("{} of {} requests are answered in {}; the same command {}", answered_.n() + n_added_,
+                       reader_.total(), journal_path_,
+                       is_complete() ? "completes the output" : "goes on with the others");
 }
 
 void FileJob::sync() {
