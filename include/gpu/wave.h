@@ -5,8 +5,14 @@
 __device__ inline int lane_id() {
     return int(threadIdx.x) % kWave;
 }
+// On CDNA in a scalar register: what follows from it, addresses above all, is then computed once for the wave. (On
+// RDNA3 clang 19 then spills a register of gemm_few.)
 __device__ inline int wave_id() {
+#if defined(__gfx90a__) || defined(__gfx942__)
+    return __builtin_amdgcn_readfirstlane(int(threadIdx.x) / kWave);
+#else
     return int(threadIdx.x) / kWave;
+#endif
 }
 __device__ inline int n_waves() {
     return int(blockDim.x) / kWave;
