@@ -33,7 +33,7 @@ class GreedyJob : public Job {
     std::vector<int>& ids_;
 };
 
-// Every `step`th case; 5 leaves 8 of 40, of different kinds.
+// Every `step`th case; 5 leaves 8 of 40, 10 leaves 4, of different kinds.
 inline void expect_golden_text(EngineOptions options, size_t step = 1) {
     const Model model = open_model("demo");
     const Tokenizer tokenizer = Tokenizer::for_model(model);

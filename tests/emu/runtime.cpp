@@ -2,15 +2,15 @@
 // several devices one at a time does something, and the others' memory is closed meanwhile.
 #include "gpu/runtime.h"
 
-#include <sys/mman.h>
-
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "emu/hip_runtime.h"
+#include "emu/lazy_memory.h"
 #include "emu/memory.h"
 
 namespace {
@@ -18,8 +18,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kMemoryBytes = int64_t(16) << 30;  // of each device; EMU_MEMORY: other bytes
-constexpr size_t kAlignment = 256, kPage = 4096;
-constexpr int kUnset = 0xff;  // memory before it is written: NaN as f32 and as bf16
 
 int64_t number_of_environment(const char* name, int64_t otherwise) {
     const char* const text = std::getenv(name);
@@ -79,6 +77,7 @@ Fault& fault() {
 struct Block {
     int64_t bytes;
     int device;
+    std::unique_ptr<emu::LazyMemory> memory;
 };
 struct Memory {
     std::recursive_mutex mutex;
@@ -109,11 +108,6 @@ void on_segv(int signal, siginfo_t* info, void*) {
     std::signal(signal, SIG_DFL);
 }
 
-// Pages of several devices' blocks can be closed one by one.
-int64_t rounded(int64_t bytes) {
-    return (bytes + int64_t(kPage) - 1) / int64_t(kPage) * int64_t(kPage);
-}
-
 // The memory of one device, or (-1) of all can be touched from here on.
 void open_device(int device) {
     Memory& m = memory();
@@ -124,11 +118,7 @@ void open_device(int device) {
         action.sa_flags = SA_SIGINFO;
         sigaction(SIGSEGV, &action, nullptr);
     }
-    for (const auto& [data, block] : m.blocks) {
-        const bool may = device < 0 || block.device == device;
-        if (mprotect(data, size_t(rounded(block.bytes)), may ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
-            die("mprotect failed");
-    }
+    for (const auto& entry : m.blocks) entry.second.memory->open(device < 0 || entry.second.device == device);
     m.open = device;
 }
 
@@ -137,14 +127,17 @@ struct Queue {
     int device;
 };
 
-// The device of the allocation that p lies in.
-int owner(const void* p, const char* what) {
+// The allocation that p lies in.
+const Block& block_of(const void* p, const char* what) {
     const auto after = memory().blocks.upper_bound(static_cast<char*>(const_cast<void*>(p)));
     if (after != memory().blocks.begin()) {
         const auto& [data, block] = *std::prev(after);
-        if (static_cast<const char*>(p) < data + block.bytes) return block.device;
+        if (static_cast<const char*>(p) < data + block.bytes) return block;
     }
     die(what);
+}
+int owner(const void* p, const char* what) {
+    return block_of(p, what).device;
 }
 
 // From here on all memory can be touched, or at least what p points to: a copy knows whose it copies. To close a
@@ -223,16 +216,13 @@ std::string unusable(int) {
 
 void* try_allocate(int64_t bytes) {
     const auto lock = open_all();
-    void* p = nullptr;
     int64_t& used = memory().used[current_device];
-    const bool several = n_devices() > 1;
-    if (bytes > memory_bytes() - used ||
-        posix_memalign(&p, several ? kPage : kAlignment, size_t(several ? rounded(bytes) : bytes)) != 0)
-        return nullptr;
-    std::memset(p, kUnset, size_t(bytes));
-    memory().blocks[static_cast<char*>(p)] = {bytes, current_device};
+    if (bytes > memory_bytes() - used) return nullptr;
+    auto block = std::make_unique<emu::LazyMemory>(size_t(bytes));
+    char* const data = block->data();
+    memory().blocks[data] = {bytes, current_device, std::move(block)};
     used += bytes;
-    return p;
+    return data;
 }
 
 void release(void* device_memory) noexcept {
@@ -242,7 +232,6 @@ void release(void* device_memory) noexcept {
     if (found == memory().blocks.end()) die("release of what is no device memory, or twice");
     memory().used[found->second.device] -= found->second.bytes;
     memory().blocks.erase(found);
-    std::free(device_memory);
 }
 
 void* allocate_pinned(int64_t bytes) {
@@ -287,7 +276,12 @@ void copy_to_peer(void* to, int to_device, const void* from, int from_device, in
 
 void fill(void* device_memory, int byte, int64_t bytes, Stream) {
     const auto lock = open_for(device_memory);
-    if (bytes > 0) std::memset(device_memory, byte, size_t(bytes));
+    if (bytes <= 0) return;
+    if (byte == 0)
+        block_of(device_memory, "a fill of no device memory")
+            .memory->zero(static_cast<char*>(device_memory), size_t(bytes));
+    else
+        std::memset(device_memory, byte, size_t(bytes));
 }
 
 // Handles that ASan can see the end of.

@@ -8,8 +8,8 @@
 #include "forward_checks.h"
 #include "gpu/memory_plan.h"
 #include "gpu/runtime.h"
+#include "short_model.h"
 #include "small_config.h"
-#include "tiny_model.h"
 
 namespace {
 
@@ -38,7 +38,7 @@ void expect_same(const std::vector<Generated>& got, const std::vector<Generated>
 }
 
 TEST(GpuChain, AnyNumberOfReplicasAndDevicesGiveTheSameBits) {
-    const TinyModel tiny("mxfp4", {"num_hidden_layers=3"});
+    const ShortModel tiny("mxfp4", {"num_hidden_layers=3"});
     const std::vector<Generated> want = answers_of(tiny.model(), chain_options(1, 1));
     const struct {
         int n_gpus, gpus_per_replica;
@@ -61,7 +61,7 @@ TEST(GpuChain, AnyNumberOfReplicasAndDevicesGiveTheSameBits) {
 TEST(GpuChainOfThree, GivesTheSameBits) {
     const EmulatedDevices devices(3);
     if (gpu::device_count() < 3) GTEST_SKIP() << "needs three GPUs";
-    const TinyModel tiny("mxfp4", {"num_hidden_layers=3"});
+    const ShortModel tiny("mxfp4", {"num_hidden_layers=3"});
     testing::internal::CaptureStderr();
     expect_same(answers_of(tiny.model(), chain_options(3, 3)), answers_of(tiny.model(), chain_options(1, 1)));
     testing::internal::GetCapturedStderr();
@@ -71,7 +71,7 @@ TEST(GpuChain, WritesSomeOfTheGoldenText) {
     const EmulatedDevices devices(2);
     if (gpu::device_count() < 2) GTEST_SKIP() << "needs two GPUs";
     testing::internal::CaptureStderr();
-    expect_golden_text(chain_options(2, 2), 3);
+    expect_golden_text(chain_options(2, 2), 10);
     testing::internal::GetCapturedStderr();
 }
 

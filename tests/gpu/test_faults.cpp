@@ -7,7 +7,7 @@
 #include "forward_checks.h"
 #include "gpu/runtime.h"
 #include "mode_test.h"
-#include "tiny_model.h"
+#include "short_model.h"
 
 namespace {
 
@@ -33,7 +33,7 @@ std::vector<Generated> answers_of(const Model& model, const EngineOptions& optio
 
 TEST(GpuFaults, AnyLaunchOfAnyDeviceMayFail) {
     if (!is_emulated()) GTEST_SKIP() << "needs devices that break when they are told to";
-    const TinyModel tiny("mxfp4", {"num_hidden_layers=2", "vocab_size=64", "hidden_size=64", "intermediate_size=64"});
+    const ShortModel tiny("mxfp4", {"num_hidden_layers=2", "vocab_size=64", "hidden_size=64", "intermediate_size=64"});
     const std::vector<Generated> want = answers_of(tiny.model(), fault_options(1, 1));
     const struct {
         int n_gpus, gpus_per_replica;
@@ -63,7 +63,7 @@ TEST(GpuFaults, AnyLaunchOfAnyDeviceMayFail) {
 
 TEST(GpuFaults, WhileWeightsAreLoadedThereIsAnErrorAtOnce) {
     if (!is_emulated()) GTEST_SKIP() << "needs devices that break when they are told to";
-    const TinyModel tiny("mxfp4", {"num_hidden_layers=2", "vocab_size=64", "hidden_size=64"});
+    const ShortModel tiny("mxfp4", {"num_hidden_layers=2", "vocab_size=64", "hidden_size=64"});
     const EmulatedDevices devices(2, true, "1:pack:3");
     testing::internal::CaptureStderr();
     try {
