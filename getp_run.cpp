@@ -28,8 +28,8 @@ GetpRun warm_up(const Model& model, const EngineOptions& options) {
     const auto start = std::chrono::steady_clock::now();
     run.engine = std::make_unique<Engine>(model, options);
     run.load_s = seconds_since(start);
-    std::unique_ptr<Job> job = std::make_unique<WarmUpJob>();
-    run.engine->run([&] { return std::move(job); });
+    size_t n_left = run.engine->stats_by_device().size();  // they share jobs out evenly: one each
+    run.engine->run([&] { return n_left-- > 0 ? std::make_unique<WarmUpJob>() : nullptr; });
     run.warm_up = run.engine->stats_by_device();
     run.warm_up_s = seconds_since(start);
     return run;

@@ -19,6 +19,21 @@ TEST(Engine, AnyNumberOfReplicasAnswersAll) {
         }
 }
 
+TEST(Engine, FewJobsAreSpreadOverAllReplicas) {
+    constexpr int kReplicas = 4;
+    Gate all_run;
+    std::atomic<int> n_run{0};
+    const auto wait_for_the_others = [&](int step, const Batch&) {
+        if (step == 0 && ++n_run == kReplicas) all_run.open();
+        if (step == 0) all_run.wait();
+    };
+    Engine engine(fake_config(), replicas(std::vector<FakeReplica::BeforeStep>(kReplicas, wait_for_the_others)));
+    std::vector<Fate> fates(kReplicas);
+    run_all(engine, fates);
+    expect_all_answered(fates, "each replica has room for all of them");
+    for (const DeviceStats& device : engine.stats_by_device()) EXPECT_GT(device.stats.new_tokens, 0);
+}
+
 TEST(Engine, CountsWhatDevicesDidBetweenTheirFirstStepAndTheirLast) {
     Engine engine(fake_config(), replicas({{}}));
     for (int run = 1; run <= 2; run++) {

@@ -20,9 +20,10 @@ class Driver {
 
     Driver(const Config& config, std::unique_ptr<Replica> replica, bool prefix_cache);
 
-    // Steps until no job is left, and gives `count` what each of them adds. False: the jobs were taken away meanwhile,
-    // and nothing that this thread was lent may be touched any more. Throws what the replica does.
-    bool run(JobQueue& queue, const std::function<void(const EngineStats&)>& count);
+    // Steps until no job is left for this replica, which the queue knows by its number, and gives `count` what each of
+    // them adds. False: the jobs were taken away meanwhile, and nothing that this thread was lent may be touched any
+    // more. Throws what the replica does.
+    bool run(JobQueue& queue, int number, const std::function<void(const EngineStats&)>& count);
     // All jobs that are not done, after run() has thrown: the replica is not asked for anything any more.
     std::vector<QueuedJob> give_up();
 
@@ -47,7 +48,7 @@ class Driver {
     };
 
     void call(std::unique_lock<std::mutex>& lock, const std::function<void()>& of_replica);
-    bool feed(std::unique_lock<std::mutex>& lock, JobQueue& queue, Pace& pace);
+    bool feed(std::unique_lock<std::mutex>& lock, JobQueue& queue, int number, Pace& pace);
     EngineStats step_stats(const StepResult& result, Pace& pace, Clock::time_point waited, Clock::time_point done);
 
     const Config config_;

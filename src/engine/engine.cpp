@@ -55,6 +55,7 @@ struct Engine::Impl {
     // One run().
     struct Run {
         JobQueue queue;
+        std::vector<size_t> drivers;  // by the numbers that the queue knows
         const std::function<void()>& interrupt;
         int n_working = 0;  // threads that may still touch any of this; guarded by mutex
         std::condition_variable ended;
@@ -70,12 +71,12 @@ struct Engine::Impl {
     }
 
     // The jobs of a replica that has failed go back to the queue, or if there is no other, end.
-    void lose(size_t index, std::vector<QueuedJob> jobs, const std::string& why, Run& run) {
-        run.queue.put_back(std::move(jobs));  // first: the last to fail ends what is in the queue
+    void lose(int number, std::vector<QueuedJob> jobs, const std::string& why, Run& run) {
+        run.queue.put_back(number, std::move(jobs));  // first: the last to fail ends what is in the queue
         bool others = true;
         {
             const std::lock_guard<std::mutex> lock(mutex);
-            failed[index] = true;
+            failed[run.drivers[size_t(number)]] = true;
             last_failure = why;
             others = n_left() > 0;
         }
@@ -91,16 +92,17 @@ struct Engine::Impl {
     }
 
     // A replica's thread.
-    void work(size_t index, Run& run) {
+    void work(int number, Run& run) {
+        const size_t index = run.drivers[size_t(number)];
         Driver& driver = *drivers[index];
         try {
             const auto count = [&](const EngineStats& step) {
                 const std::lock_guard<std::mutex> lock(mutex);
                 stats[index] += step;
             };
-            if (!driver.run(run.queue, count)) return;  // `run` may be gone
+            if (!driver.run(run.queue, number, count)) return;  // `run` may be gone
         } catch (...) {
-            lose(index, driver.give_up(), current_failure(), run);
+            lose(number, driver.give_up(), current_failure(), run);
         }
         end_work(run);
     }
@@ -121,13 +123,14 @@ struct Engine::Impl {
         const auto over = [&] { return run.n_working == 0; };
         while (!run.ended.wait_for(lock, std::chrono::duration<double>(limit_s / 4), over)) {
             lock.unlock();
-            for (size_t i = 0; i < drivers.size(); i++) {
-                auto jobs = drivers[i]->take_if_stuck(Driver::Clock::now());
+            for (size_t i = 0; i < run.drivers.size(); i++) {
+                Driver& driver = *drivers[run.drivers[i]];
+                auto jobs = driver.take_if_stuck(Driver::Clock::now());
                 if (!jobs) continue;
                 any_left_behind = true;
-                lose(i, std::move(*jobs),
-                     fmt::format("{}: step {} has not ended for {:g} s: it has stopped answering", drivers[i]->name(),
-                                 drivers[i]->n_steps(), drivers[i]->step_limit_s()),
+                lose(int(i), std::move(*jobs),
+                     fmt::format("{}: step {} has not ended for {:g} s: it has stopped answering", driver.name(),
+                                 driver.n_steps(), driver.step_limit_s()),
                      run);
                 end_work(run);
             }
@@ -179,9 +182,9 @@ void Engine::run(const std::function<std::unique_ptr<Job>()>& next, const std::f
     }
     if (left.empty()) throw EngineFailure(impl_->last_failure);
     const int n_left = int(left.size());
-    Impl::Run run{{room, n_left}, interrupt, n_left, {}};
+    Impl::Run run{{room, n_left}, left, interrupt, n_left, {}};
     std::vector<std::thread> threads;
-    for (const size_t i : left) threads.emplace_back([&, i] { impl_->work(i, run); });
+    for (int i = 0; i < n_left; i++) threads.emplace_back([&, i] { impl_->work(i, run); });
     std::thread watchdog;
     if (impl_->step_limit_s() > 0) watchdog = std::thread([&] { impl_->watch(run); });
 

@@ -2,6 +2,7 @@
 #include "engine/job_queue.h"
 
 #include <algorithm>
+#include <numeric>
 
 bool JobQueue::push(std::unique_ptr<Job> job) {
     std::unique_lock<std::mutex> lock(mutex_);
@@ -27,7 +28,12 @@ int64_t length(const QueuedJob& queued) {
 
 }  // namespace
 
-void JobQueue::pop(QueuedJob& job) {
+bool JobQueue::has_one_for(int replica) const {
+    const int n = std::accumulate(in_flight_.begin(), in_flight_.end(), int(jobs_.size()));
+    return !jobs_.empty() && int64_t(in_flight_[size_t(replica)]) * n_live_ < n;
+}
+
+void JobQueue::pop(int replica, QueuedJob& job) {
     auto next = jobs_.begin();
     if (n_passed_ < bound_)
         next = std::max_element(jobs_.begin(), jobs_.end(), [](const QueuedJob& a, const QueuedJob& b) {
@@ -36,30 +42,39 @@ void JobQueue::pop(QueuedJob& job) {
     n_passed_ = next == jobs_.begin() ? 0 : n_passed_ + 1;
     job = std::move(*next);
     jobs_.erase(next);
+    in_flight_[size_t(replica)]++;
     changed_.notify_all();
 }
 
-Supply JobQueue::take(QueuedJob& job, std::chrono::milliseconds patience) {
+Supply JobQueue::take(int replica, QueuedJob& job, std::chrono::milliseconds patience) {
     std::unique_lock<std::mutex> lock(mutex_);
-    if (patience.count() > 0) changed_.wait_for(lock, patience, [&] { return !jobs_.empty() || closed_; });
-    if (jobs_.empty()) return closed_ ? Supply::kClosed : Supply::kNothingNow;
-    pop(job);
+    if (patience.count() > 0) changed_.wait_for(lock, patience, [&] { return has_one_for(replica) || closed_; });
+    if (!has_one_for(replica)) return closed_ && jobs_.empty() ? Supply::kClosed : Supply::kNothingNow;
+    pop(replica, job);
     return Supply::kJob;
 }
 
-Supply JobQueue::take_idle(QueuedJob& job) {
+Supply JobQueue::take_idle(int replica, QueuedJob& job) {
     std::unique_lock<std::mutex> lock(mutex_);
+    in_flight_[size_t(replica)] = 0;
     n_busy_--;
     changed_.notify_all();
     changed_.wait(lock, [&] { return !jobs_.empty() || (closed_ && n_busy_ == 0); });
     if (jobs_.empty()) return Supply::kClosed;
     n_busy_++;
-    pop(job);
+    pop(replica, job);
     return Supply::kJob;
 }
 
-void JobQueue::put_back(std::vector<QueuedJob> jobs) {
+void JobQueue::set_in_flight(int replica, int n) {
     const std::lock_guard<std::mutex> lock(mutex_);
+    in_flight_[size_t(replica)] = n;
+}
+
+void JobQueue::put_back(int replica, std::vector<QueuedJob> jobs) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    in_flight_[size_t(replica)] = 0;
+    n_live_--;
     jobs_.insert(jobs_.begin(), std::make_move_iterator(jobs.begin()), std::make_move_iterator(jobs.end()));
     n_busy_--;
     changed_.notify_all();

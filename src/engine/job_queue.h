@@ -24,34 +24,43 @@ enum class Supply {
 
 class JobQueue {
   public:
-    // At most `bound` jobs wait here, those put back not counted. Every one of the n_replicas is busy at first.
-    JobQueue(int bound, int n_replicas) : bound_(size_t(bound)), n_busy_(n_replicas) {}
+    // At most `bound` jobs wait here, those put back not counted. Replicas are numbers in [0, n_replicas), each of them
+    // busy at first.
+    JobQueue(int bound, int n_replicas)
+        : bound_(size_t(bound)), in_flight_(size_t(n_replicas)), n_busy_(n_replicas), n_live_(n_replicas) {}
 
     // Waits for room. False: nobody will take the job any more, and it is gone.
     bool push(std::unique_ptr<Job> job);
     void close();  // no job will be pushed any more
 
     // The next job for a replica that has work already; waits no longer than `patience`. The longest job comes first,
-    // so that a batch does not end with one long answer alone; but no job lets more than `bound` others pass.
-    Supply take(QueuedJob& job, std::chrono::milliseconds patience = std::chrono::milliseconds(0));
+    // so that a batch does not end with one long answer alone; but no job lets more than `bound` others pass. There is
+    // none for a replica that has its share of all jobs, those that wait and those that run: few requests are spread
+    // over all replicas.
+    Supply take(int replica, QueuedJob& job, std::chrono::milliseconds patience = std::chrono::milliseconds(0));
     // For a replica that has none: waits for a job. Closed only once no other replica is busy, because the jobs of one
     // that fails come back here.
-    Supply take_idle(QueuedJob& job);
+    Supply take_idle(int replica, QueuedJob& job);
+    // How many of the jobs that the replica took are not done.
+    void set_in_flight(int replica, int n);
     // Jobs of a replica that has failed, to the front; it takes no more.
-    void put_back(std::vector<QueuedJob> jobs);
+    void put_back(int replica, std::vector<QueuedJob> jobs);
     // Ends the jobs that are cancelled while they wait.
     void end_cancelled();
     // No replica is left: cancels all jobs that wait; push() returns false from here on.
     void abandon();
 
   private:
-    void pop(QueuedJob& job);
+    bool has_one_for(int replica) const;
+    void pop(int replica, QueuedJob& job);
 
     const size_t bound_;
     std::mutex mutex_;  // guards what follows
     std::condition_variable changed_;
     std::deque<QueuedJob> jobs_;
-    size_t n_passed_ = 0;  // jobs that the first of them has let pass
-    int n_busy_;           // replicas with jobs that may come back
+    size_t n_passed_ = 0;         // jobs that the first of them has let pass
+    std::vector<int> in_flight_;  // jobs of each replica
+    int n_busy_;                  // replicas with jobs that may come back
+    int n_live_;                  // replicas that have not failed
     bool closed_ = false, abandoned_ = false;
 };
