@@ -1,6 +1,8 @@
 // gpu_replica.cpp: a replica on one GPU, or on a chain of them, each with a span of layers. A step goes through all
 // stages by launches alone: the host waits for none of it before collect().
 #include <algorithm>
+#include <exception>
+#include <functional>
 #include <thread>
 
 #include "engine/gpus.h"
@@ -27,6 +29,23 @@ void check_config(const Config& c) {
     need(c.experts_per_token <= 8, "experts a token", "at most 8", c.experts_per_token);
 }
 
+// Calls make(0), ..., make(n - 1), each in a thread, so that devices are loaded at the same time.
+void at_once(size_t n, const std::function<void(size_t)>& make) {
+    std::vector<std::exception_ptr> failures(n);
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < n; i++)
+        threads.emplace_back([&, i] {
+            try {
+                make(i);
+            } catch (...) {
+                failures[i] = std::current_exception();
+            }
+        });
+    for (std::thread& thread : threads) thread.join();
+    for (const std::exception_ptr& failure : failures)
+        if (failure) std::rethrow_exception(failure);
+}
+
 const Batch::Seq& seq_of(const Batch& batch, size_t row) {
     return batch.seqs[size_t(batch.tokens[size_t(batch.rows[row].token)].seq)];
 }
@@ -40,13 +59,15 @@ class GpuReplica : public Replica {
           use_graphs_(options.graphs && !options.profile && !options.synchronous && gpu::graphs_supported()),
           sampled_(int64_t(capacity_.steps_in_flight) * capacity_.max_batch_tokens * int64_t(sizeof(int))),
           place_of_slot_(size_t(capacity_.max_sequences)) {
-        for (const StagePlan& stage : plan.stages) {
-            if (!stages_.empty())
-                links_.push_back(std::make_unique<Link>(stages_.back()->device(), stage.room.device,
-                                                        residual_bytes(config_, capacity_.max_batch_tokens),
-                                                        options.peer_copies));
-            stages_.push_back(std::make_unique<Stage>(model, options, stage, capacity_, sampled()));
-        }
+        stages_.resize(plan.stages.size());
+        at_once(stages_.size(), [&](size_t i) {
+            stages_[i] = std::make_unique<Stage>(model, options, plan.stages[i], capacity_, sampled());
+        });
+        for (size_t i = 1; i < stages_.size(); i++)
+            links_.push_back(std::make_unique<Link>(stages_[i - 1]->device(), stages_[i]->device(),
+                                                    residual_bytes(config_, capacity_.max_batch_tokens),
+                                                    options.peer_copies));
+        gpu::set_device(stages_.back()->device());  // which records that a step is done
         for (int i = 0; i < capacity_.steps_in_flight; i++)
             steps_.push_back(std::make_unique<Step>(config_, capacity_.max_batch_tokens));
         std::string devices;
@@ -217,18 +238,6 @@ std::string gpu_trouble() {
 std::vector<std::unique_ptr<Replica>> make_gpu_replicas(const Model& model, const EngineOptions& options) {
     const std::vector<ReplicaPlan> plans = plan_all(model, options);
     std::vector<std::unique_ptr<Replica>> replicas(plans.size());
-    std::vector<std::exception_ptr> failures(plans.size());
-    std::vector<std::thread> threads;
-    for (size_t i = 0; i < plans.size(); i++)
-        threads.emplace_back([&, i] {
-            try {
-                replicas[i] = std::make_unique<GpuReplica>(model, options, plans[i]);
-            } catch (...) {
-                failures[i] = std::current_exception();
-            }
-        });
-    for (std::thread& thread : threads) thread.join();
-    for (const std::exception_ptr& failure : failures)
-        if (failure) std::rethrow_exception(failure);
+    at_once(plans.size(), [&](size_t i) { replicas[i] = std::make_unique<GpuReplica>(model, options, plans[i]); });
     return replicas;
 }

@@ -126,6 +126,10 @@ void open_device(int device) {
 struct Queue {
     int device;
 };
+struct Moment {
+    int device;  // only its own streams may record it
+    Clock::time_point at;
+};
 
 // The allocation that p lies in.
 const Block& block_of(const void* p, const char* what) {
@@ -297,21 +301,25 @@ void synchronize(Stream) {
 void leave(Stream) noexcept {}
 
 Event make_event() {
-    return new Clock::time_point;
+    return new Moment{current_device, {}};
 }
 void destroy_event(Event event) noexcept {
-    delete static_cast<Clock::time_point*>(event);
+    delete static_cast<Moment*>(event);
 }
-void record(Event event, Stream) {
-    *static_cast<Clock::time_point*>(event) = Clock::now();
+void record(Event event, Stream stream) {
+    Moment& moment = *static_cast<Moment*>(event);
+    if (moment.device != (stream ? static_cast<Queue*>(stream)->device : current_device))
+        die("an event is recorded on a stream of another device than its own");
+    moment.at = Clock::now();
 }
 void wait_for(Event) {
     fault().call("wait_for", current_device);
 }
 void wait_for(Event, Stream) {}
 float elapsed_ms(Event from, Event to) {
-    const auto time = *static_cast<Clock::time_point*>(to) - *static_cast<Clock::time_point*>(from);
-    return std::chrono::duration<float, std::milli>(time).count();
+    const Moment &begin = *static_cast<Moment*>(from), &end = *static_cast<Moment*>(to);
+    if (begin.device != end.device) die("time between events of two devices");
+    return std::chrono::duration<float, std::milli>(end.at - begin.at).count();
 }
 
 bool graphs_supported() {
