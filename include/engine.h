@@ -62,10 +62,10 @@ enum class Precision {
 
 struct EngineOptions {
     std::optional<Precision> precision;  // absent: bf16 where that is faster: GPUs, CPUs with products of it
-    int max_sequences = 32;              // requests in flight a replica, at most
+    int max_sequences = 32;              // requests in flight on a device of a replica, at most
     int max_request_positions = 0;       // prompt + answer of the longest request; 0: the model's context
     bool prefix_cache = true;            // look for the beginning of a prompt in the KV cache
-    int64_t kv_bytes = 0;    // KV cache a replica; 0: what max_sequences full-length requests need, or what fits
+    int64_t kv_bytes = 0;    // KV cache a replica; 0: what that many full-length requests need, or what fits
     std::string cpu_isa;     // amx, avx512-bf16, avx512, avx2, neon, portable; "": the best that this CPU has
     bool reference = false;  // the plain f32 path of src/cpu/reference.cpp: slow, the definition of right
 

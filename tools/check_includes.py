@@ -18,7 +18,7 @@ RULES = [
     (r"src/base/.+", [r"include/(error|bf16|log|utf8_stream)\.h", "own"]),
     (r"src/kernels/.+", [r"include/gpu/.+", r"include/(bf16|kv_page)\.h", r"src/base/random\.h", "own"]),
     (r"src/gpu/.+", [r"include/[^/]+\.h", r"include/gpu/(runtime|platform)\.h", r"src/kernels/kernels\.h",
-                     r"src/engine/gpus\.h", "own"]),
+                     r"src/engine/(gpus|even_spans)\.h", "own"]),
     (r"src/engine/.+", [r"include/[^/]+\.h", r"src/base/.+", r"src/cpu/cpu_replica\.h", "own"]),
     (r"src/[^/]+/.+", [r"include/[^/]+\.h", r"src/base/.+", "own"]),
     (r"(tests|tools)/.+", None),

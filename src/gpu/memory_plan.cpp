@@ -5,10 +5,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 #include <optional>
 
+#include "engine/even_spans.h"
 #include "error.h"
 #include "gpu/forward.h"
 #include "gpu/runtime.h"
@@ -16,32 +16,22 @@
 
 namespace {
 
-// All layers as n_spans spans whose largest cost is least. cost (L): of a layer, with what comes with it.
 std::vector<Span> even_spans(const std::vector<int64_t>& cost, int n_spans) {
-    const int n_layers = int(cost.size());
-    std::vector<int64_t> before(1, 0);
-    for (const int64_t c : cost) before.push_back(before.back() + c);
-    // largest[k][l]: of the best k spans over the first l layers, and where the last of these begins.
-    constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
-    std::vector<std::vector<int64_t>> largest(size_t(n_spans) + 1, std::vector<int64_t>(size_t(n_layers) + 1, kNever));
-    std::vector<std::vector<int>> begin(size_t(n_spans) + 1, std::vector<int>(size_t(n_layers) + 1, 0));
-    largest[0][0] = 0;
-    for (int k = 1; k <= n_spans; k++)
-        for (int l = k; l <= n_layers; l++)
-            for (int b = k - 1; b < l; b++) {
-                const int64_t cut = largest[size_t(k - 1)][size_t(b)];
-                const int64_t most = cut == kNever ? cut : std::max(cut, before[size_t(l)] - before[size_t(b)]);
-                if (most >= largest[size_t(k)][size_t(l)]) continue;
-                largest[size_t(k)][size_t(l)] = most;
-                begin[size_t(k)][size_t(l)] = b;
-            }
-    std::vector<Span> spans(static_cast<size_t>(n_spans));
-    for (int k = n_spans, end = n_layers; k > 0; k--) {
-        const int b = begin[size_t(k)][size_t(end)];
-        spans[size_t(k - 1)] = {b, end, k == 1, k == n_spans};
-        end = b;
+    std::vector<Span> spans;
+    int begin = 0;
+    for (const int end : even_ends(cost, n_spans)) {
+        spans.push_back({begin, end, spans.empty(), int(spans.size()) + 1 == n_spans});
+        begin = end;
     }
     return spans;
+}
+
+// Of a step's time a stage takes as large a share as of the weights that a step reads. It reads the head whole, of the
+// embedding a row a token.
+std::vector<Span> spans_by_reads(const WeightBytes& weights, int n_spans) {
+    std::vector<int64_t> cost = weights.layers;
+    cost.back() += weights.head;
+    return even_spans(cost, n_spans);
 }
 
 std::vector<Span> spans_by_weight(const WeightBytes& weights, int n_spans) {
@@ -51,6 +41,7 @@ std::vector<Span> spans_by_weight(const WeightBytes& weights, int n_spans) {
     return even_spans(cost, n_spans);
 }
 
+// A chain's sequences take turns: a step has a device's number of them.
 int max_step_tokens(const EngineOptions& options) {
     return std::max(kMaxStepTokens, options.max_sequences + kGpuPrefillChunk);
 }
@@ -118,13 +109,13 @@ std::string what_would_fit(const Config& config, const WeightBytes& weights, con
     return "; no number of such GPUs holds it";
 }
 
-// One replica on as many devices as there are rooms, layers by weight bytes. Throws Error, with the numbers, if a
-// device cannot hold its share and a little KV cache.
-ReplicaPlan plan_replica(const Config& config, const WeightBytes& weights, const EngineOptions& options,
-                         const std::vector<Room>& rooms) {
+ReplicaPlan plan_spans(const Config& config, const WeightBytes& weights, const EngineOptions& options,
+                       const std::vector<Room>& rooms, const std::vector<Span>& spans) {
     const int n = int(rooms.size()), max_tokens = max_step_tokens(options);
+    EngineOptions of_chain = options;
+    of_chain.max_sequences = int(std::min<int64_t>(int64_t(n) * options.max_sequences, INT32_MAX));
     ReplicaPlan plan;
-    for (const Span& span : spans_by_weight(weights, n)) {
+    for (const Span& span : spans) {
         StagePlan stage;
         stage.span = span;
         stage.room = rooms[plan.stages.size()];
@@ -142,7 +133,7 @@ ReplicaPlan plan_replica(const Config& config, const WeightBytes& weights, const
                 stage.room.free_bytes / 1000000, megabytes(-left));
         stage.kv_bytes = options.kv_bytes > 0 ? std::min(options.kv_bytes, left) : left;
         const Capacity capacity =
-            plan_capacity(part, options, stage.kv_bytes, sizeof(bf16), max_tokens, kGpuPrefillChunk);
+            plan_capacity(part, of_chain, stage.kv_bytes, sizeof(bf16), max_tokens, kGpuPrefillChunk);
         plan.capacity = plan.stages.empty() ? capacity : common(plan.capacity, capacity);
         plan.stages.push_back(stage);
     }
@@ -152,6 +143,20 @@ ReplicaPlan plan_replica(const Config& config, const WeightBytes& weights, const
     plan.capacity.step_limit_s = options.step_limit_s;
     plan.capacity.max_prefill_tokens_beside_decode = kMaxPrefillBesideDecode;
     return plan;
+}
+
+// One replica on as many devices as there are rooms, with even times of stages if memory allows, else with even weight
+// bytes. Throws Error, with the numbers, if a device cannot hold its share and a little KV cache.
+ReplicaPlan plan_replica(const Config& config, const WeightBytes& weights, const EngineOptions& options,
+                         const std::vector<Room>& rooms) {
+    const int n = int(rooms.size());
+    if (n > 1) {
+        try {
+            return plan_spans(config, weights, options, rooms, spans_by_reads(weights, n));
+        } catch (const Error&) {  // the embedding may be what does not fit
+        }
+    }
+    return plan_spans(config, weights, options, rooms, spans_by_weight(weights, n));
 }
 
 }  // namespace

@@ -100,19 +100,32 @@ std::string error_of(int n_layers, const EngineOptions& options, const std::vect
     return "";
 }
 
-TEST(MemoryPlan, LayersAreSharedOutByBytes) {
+std::vector<int> ends_of(const ReplicaPlan& plan) {
+    std::vector<int> ends;
+    for (const StagePlan& stage : plan.stages) ends.push_back(stage.span.end);
+    return ends;
+}
+
+TEST(MemoryPlan, LayersAreSharedOutByWhatAStepReads) {
     const EngineOptions options = chain_options(0, 3);
     const auto plans = plan_replicas(small_config(8), some_weights(8), options, rooms(3, int64_t(4) << 30));
     ASSERT_EQ(plans.size(), 1u);
-    std::vector<int> ends;
-    for (const StagePlan& stage : plans[0].stages) ends.push_back(stage.span.end);
-    EXPECT_EQ(ends, (std::vector<int>{2, 6, 8})) << "450, 400 and 360 MB";
+    EXPECT_EQ(ends_of(plans[0]), (std::vector<int>{3, 6, 8})) << "300, 300 and 360 MB";
     EXPECT_TRUE(plans[0].stages[0].span.embeds);
     EXPECT_FALSE(plans[0].stages[1].span.embeds || plans[0].stages[1].span.samples);
     EXPECT_TRUE(plans[0].stages[2].span.samples);
-    EXPECT_EQ(plans[0].stages[0].weight_bytes, 450000000);
+    EXPECT_EQ(plans[0].stages[0].weight_bytes, 550000000);
     EXPECT_EQ(plans[0].capacity.steps_in_flight, 4);
     EXPECT_EQ(plans[0].capacity.steps_apart, 3);
+    EXPECT_EQ(plans[0].capacity.max_sequences, 3 * options.max_sequences) << "they take turns";
+}
+
+TEST(MemoryPlan, LayersAreSharedOutByBytesWhereMemoryIsShort) {
+    const EngineOptions options = chain_options(0, 3);
+    const auto roomy = plan_replicas(small_config(8), some_weights(8), options, rooms(3, int64_t(4) << 30));
+    const int64_t too_little = roomy[0].stages[0].weight_bytes + roomy[0].stages[0].workspace_bytes;
+    const auto plans = plan_replicas(small_config(8), some_weights(8), options, rooms(3, too_little));
+    EXPECT_EQ(ends_of(plans[0]), (std::vector<int>{2, 6, 8})) << "450, 400 and 360 MB";
 }
 
 TEST(MemoryPlan, TakesTheFewestDevicesThatHoldTheModel) {

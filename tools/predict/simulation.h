@@ -3,14 +3,16 @@
 #pragma once
 #include <deque>
 #include <memory>
+#include <numeric>
 #include <vector>
 
+#include "engine/even_spans.h"
 #include "engine/scheduler.h"
 #include "step_time.h"
 
 struct Workload {
     int n_requests = 0, n_prompt = 0, n_answer = 0;
-    int max_in_flight = 4096;  // on a replica
+    int max_in_flight = 4096;  // on a device of a replica
 };
 
 struct Setup {
@@ -36,12 +38,22 @@ class SilentJob : public Job {
     void on_error(const std::string& why) override { fail("{}", why); }
 };
 
-// Bytes of all weights as the GPU holds them: experts in MXFP4, all else in bf16.
+// Bytes that a step reads of a layer's weights as the GPU holds them, the head counted with the last layer: experts in
+// MXFP4, all else in bf16.
+inline std::vector<int64_t> layer_bytes(const Config& c) {
+    const int64_t d = c.hidden_dim, heads = int64_t(c.n_attn_heads) * c.head_dim;
+    const int64_t kv = int64_t(c.n_kv_heads) * c.head_dim;
+    const int64_t dense = 2 * (d * (heads + 2 * kv) + heads * d + c.n_experts * d);
+    const int64_t experts = c.n_experts * 3 * d * c.intermediate_dim * 17 / 32;
+    std::vector<int64_t> bytes(size_t(c.n_layers), dense + experts);
+    bytes.back() += 2 * d * c.vocab_size;
+    return bytes;
+}
+
+// Of all weights, the embedding too.
 inline double weight_bytes(const Config& c) {
-    const double d = c.hidden_dim, heads = double(c.n_attn_heads) * c.head_dim, kv = double(c.n_kv_heads) * c.head_dim;
-    const double dense = 2 * (d * (heads + 2 * kv) + heads * d + c.n_experts * d);
-    const double experts = c.n_experts * 3.0 * d * c.intermediate_dim * 17 / 32;
-    return c.n_layers * (dense + experts) + 2 * 2 * d * c.vocab_size;
+    const std::vector<int64_t> layers = layer_bytes(c);
+    return std::accumulate(layers.begin(), layers.end(), 2.0 * c.hidden_dim * c.vocab_size);
 }
 
 class PredictedReplica {
@@ -53,6 +65,7 @@ class PredictedReplica {
           time_(device_, config),
           capacity_(capacity_of(setup, config, workload)),
           scheduler_(config_, capacity_),
+          ends_of_stages_(even_ends(layer_bytes(config), chain_)),
           free_at_(size_t(chain_), 0.0) {}
 
     double now() const { return now_; }
@@ -93,7 +106,7 @@ class PredictedReplica {
         part.n_layers = config.n_layers / setup.chain;
         part.layer_kind.resize(size_t(part.n_layers));
         EngineOptions options;
-        options.max_sequences = workload.max_in_flight;
+        options.max_sequences = setup.chain * workload.max_in_flight;
         options.max_request_positions = workload.n_prompt + workload.n_answer;
         const double left = usable - weight_bytes(config) / setup.chain - kWorkspace;
         const int most = std::max(kMaxStepTokens, workload.max_in_flight + kGpuPrefillChunk);
@@ -110,8 +123,8 @@ class PredictedReplica {
         for (int i = 0; i < chain_; i++) {
             if (i > 0) at += 4.0 * work.n_tokens * config_.hidden_dim / device_.link_bytes_per_s;
             double& free_at = free_at_[size_t(i)];
-            const int first = config_.n_layers * i / chain_, end = config_.n_layers * (i + 1) / chain_;
-            at = std::max(at, free_at) + time_.seconds(work, first, end, i + 1 == chain_);
+            const int first = i == 0 ? 0 : ends_of_stages_[size_t(i) - 1];
+            at = std::max(at, free_at) + time_.seconds(work, first, ends_of_stages_[size_t(i)], i + 1 == chain_);
             free_at = at;
         }
         ends_.push_back({at, batch.rows.size()});
@@ -125,8 +138,9 @@ class PredictedReplica {
     const StepTime time_;
     const Capacity capacity_;
     Scheduler scheduler_;
-    std::vector<double> free_at_;  // of the chain's devices
-    std::deque<End> ends_;         // of steps in flight
+    const std::vector<int> ends_of_stages_;  // their last layers + 1
+    std::vector<double> free_at_;            // of the chain's devices
+    std::deque<End> ends_;                   // of steps in flight
     double now_ = 0;
     int64_t n_steps_ = 0, n_rows_ = 0;
 };
