@@ -95,6 +95,7 @@ TEST_F(CommandLine, BadFlagsAreNamed) {
         {"no KV cache", {"@model", "--kv-memory", "0"}, {"--kv-memory"}},
         {"more than there are addresses", {"@model", "--kv-memory", "9000000000G"}, {"--kv-memory"}},
         {"less than one sequence needs", {"@model", "-i", "x", "--kv-memory", "1K"}, {"KV cache", "needs at least"}},
+        {"the same in decimal units", {"@model", "-i", "x", "--kv-memory", "1KB"}, {"KV cache", "needs at least"}},
         {"unknown effort", {"@model", "--reasoning", "huge"}, {"--reasoning", "huge", "low"}},
         {"unknown precision", {"@model", "--precision", "f16"}, {"--precision", "f16", "bf16"}},
         {"an unknown instruction set", {"@model", "--cpu-isa", "altivec"}, {"--cpu-isa", "altivec", "amx", "neon"}},

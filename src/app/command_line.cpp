@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <limits>
@@ -33,13 +34,16 @@ T parse_number(const std::string& flag, const std::string& text, T low, T high, 
     return value;
 }
 
-// "4G" and the like; powers of 1024, as memory is counted.
+// "4G" is of 1024 MB, as memory is counted, "64GB" of 1000, as memory is sold.
 int64_t parse_bytes(const std::string& flag, const std::string& text, const std::string& expected) {
     const std::string units = "KMGT";
-    const size_t unit = text.empty() ? std::string::npos : units.find(char(std::toupper(text.back())));
-    const int shift = unit == std::string::npos ? 0 : 10 * int(unit + 1);
-    const std::string digits = text.substr(0, text.size() - (shift > 0));
-    return parse_number(flag, digits, int64_t(1), INT64_MAX >> shift, expected) << shift;
+    const bool decimal = text.size() > 1 && text.back() == 'B';
+    const std::string value = text.substr(0, text.size() - size_t(decimal));
+    const size_t unit = value.empty() ? std::string::npos : units.find(char(std::toupper(value.back())));
+    const int power = unit == std::string::npos ? 0 : int(unit + 1);
+    const std::string digits = value.substr(0, value.size() - size_t(power > 0));
+    const int64_t factor = decimal ? int64_t(std::pow(1000, power)) : int64_t(1) << (10 * power);
+    return parse_number(flag, digits, int64_t(1), INT64_MAX / factor, expected) * factor;
 }
 
 // An option whose value is a number. Its text is checked here: the library's messages name C++ types.
@@ -55,24 +59,19 @@ void add_number(CLI::App& app, const std::string& names, const std::string& flag
         ->type_name("N");
 }
 
-// "0.8" is a share, "64e9" and "64GB" (of 1000 MB) are bytes, as is what parse_bytes() takes.
+// "0.8" is a share; "64e9" is bytes, as is what parse_bytes() takes.
 void parse_gpu_memory(Options& o, const std::string& text) {
     const std::string expected = "a share from 0.01 to 1, or bytes, such as 64e9, 64GB or 60G";
     o.gpu_memory_bytes = 0;
-    const bool decimal =
-        text.size() > 2 && (text.substr(text.size() - 2) == "GB" || text.substr(text.size() - 2) == "MB");
-    const bool number = text.find_first_not_of("0123456789.eE+") == std::string::npos;
-    if (!number && !decimal) {
+    if (text.find_first_not_of("0123456789.eE+") != std::string::npos) {
         o.gpu_memory_bytes = parse_bytes("--gpu-memory", text, expected);
         return;
     }
-    const double unit = !decimal ? 1 : text[text.size() - 2] == 'G' ? 1e9 : 1e6;
-    const double value =
-        parse_number("--gpu-memory", decimal ? text.substr(0, text.size() - 2) : text, 1e-2, 1e15, expected);
-    if (value <= 1 && !decimal)
+    const double value = parse_number("--gpu-memory", text, 1e-2, 1e15, expected);
+    if (value <= 1)
         o.gpu_memory = float(value);
-    else if (value * unit >= 1e6)
-        o.gpu_memory_bytes = int64_t(value * unit);
+    else if (value >= 1e6)
+        o.gpu_memory_bytes = int64_t(value);
     else
         fail("--gpu-memory: expected {}, found \"{}\"", expected, text);
 }
