@@ -8,8 +8,9 @@ SET (default: those that need one GPU; the hashes of a set's equal requests must
     long     2,048 requests of 1,024 in, 1,024 out
     prefix   1,000 requests with 2,000 tokens in common, 16 out, with and without reuse
     gpus     4,096 requests of 14 in, 256 out, 1,024 in flight a GPU, on 1, 2 and 4 GPUs (as many as there are)
-    chain    4,096 requests of 14 in, 512 out, on one GPU and on a chain of two
-    chain120 1,024 requests of 14 in, 256 out, and 512 of 1,024 in and out, on a chain of two, 64 GB each
+    chain    8,192 requests of 14 in, 512 out, on one GPU, on two with a copy each and on a chain of two
+    chain120 512 requests of 1,024 in and out, on one GPU of 80 GB, and on a chain of two, 64 GB each and with the one's
+             KV cache on each; 1,024 of 14 in, 256 out, likewise
 
 --scale N divides numbers of requests and tokens by N, for a small model. Answers are greedy and of fixed length;
 prompts are random ids, the same in every run. A row is the run with the median rate.
@@ -24,6 +25,7 @@ import tempfile
 
 SETS = ("flight", "long", "prefix", "gpus", "chain", "chain120")
 WITH_ONE_GPU = SETS[:3]
+CHAIN = ["-g", "2", "--gpus-per-replica", "2"]
 FLIGHT = (1, 4, 8, 16, 64, 256, 512, 1024, 2048, 4096)
 
 
@@ -35,9 +37,10 @@ def cases(name, gpus):
         "long": [(2048, 0, 1024, 1024, one)],
         "prefix": [(1000, 2000, 14, 16, one + more) for more in ([], ["--no-prefix-cache"])],
         "gpus": [(4096, 0, 14, 256, ["-g", str(g), "-b", "1024"]) for g in (1, 2, 4) if g <= gpus],
-        "chain": [(4096, 0, 14, 512, flags) for flags in (one, ["-g", "2", "--gpus-per-replica", "2"])],
-        "chain120": [(n, 0, n_in, n_out, ["-g", "2", "--gpus-per-replica", "2", "--gpu-memory", "64GB"])
-                     for n, n_in, n_out in ((1024, 14, 256), (512, 1024, 1024))],
+        "chain": [(8192, 0, 14, 512, flags) for flags in (one, ["-g", "2"], CHAIN)],
+        "chain120": [(n, 0, n_in, n_out, flags) for n, n_in, n_out in ((512, 1024, 1024), (1024, 14, 256))
+                     for flags in (one + ["--gpu-memory", "80GB"], CHAIN + ["--gpu-memory", "64GB"],
+                                   CHAIN + ["--kv-memory", "11GB"])],
     }[name]
 
 
