@@ -1,12 +1,16 @@
 // router.hip: the norm before the experts, and which experts a token takes: one block for one or several tokens.
 //
-// All threads norm a token together and leave it in LDS, in f32. Then a wave takes whole experts: a lane sums the
-// products of every kWave-th run of eight, the wave sums its lanes. So w_router is read once for the block's tokens,
-// and a logit's sum does not depend on how many these are. The block's size is fixed for the same reason.
+// Threads norm the block's tokens at the same time, an equal number of them each, and leave them in LDS, in f32. Then a
+// wave takes whole experts of some of the tokens: a lane sums the products of every kWave-th run of eight, the wave
+// sums its lanes. So w_router is read once or twice for the block's tokens, and no sum depends on how many these are:
+// squares are summed as if a token had all the block's threads. The block's size is fixed for the same reason.
 //
 // An expert's rank is the number of experts before it, counted by ballots; ranks below A are chosen. Ranks are all
 // different, even if logits are NaN, which come last.
+#include <type_traits>
+
 #include "kernels.h"
+#include "launch.h"
 #include "quad.h"
 #include "tuning.h"
 
@@ -29,39 +33,56 @@ struct Experts {
     int n, n_chosen;
 };
 
-constexpr int kQuads = 2;  // of a row of 8192 at most, in a thread
-
-// A thread's part of a row: quads threadIdx.x and kThreads on.
+// A thread's part of one of a block's kTok rows. The row has kLanes of the block's threads; each of these plays kParts
+// threads of kThreads in turn, which hold quads kThreads apart.
+template <int kTok>
 struct RowPart {
+    static constexpr int kLanes = kThreads / kTok;
+    static constexpr int kQuads = kTok == 1 ? 2 : kTok;  // of a row of 8192 at most, of kMaxRowBytes / kTok
+    static constexpr int kParts = kTok;
     Quad v[kQuads] = {};
+
+    __device__ static int lane() { return int(threadIdx.x) % kLanes; }
+    __device__ static int quad(int i) { return lane() + i * kLanes; }
     __device__ void load(const float* row, int n_quads) {
-        for (int i = 0; i < kQuads; i++) {
-            const int q = int(threadIdx.x) + i * kThreads;
-            if (q < n_quads) v[i] = reinterpret_cast<const Quad*>(row)[q];
+        for (int i = 0; i < kQuads; i++)
+            if (quad(i) < n_quads) v[i] = reinterpret_cast<const Quad*>(row)[quad(i)];
+    }
+    // Of the row's squares, by all of the block's threads. scratch (kThreads / 32) of the row.
+    __device__ float sum_squares(float* scratch) const {
+        for (int part = 0; part < kParts; part++) {
+            float squares = 0;
+            for (int i = part; i < kQuads; i += kParts) squares = add_squares(squares, v[i]);
+            squares = wave_sum(squares);
+            if (lane_id() == 0) scratch[(lane() + part * kLanes) / kWave] = squares;
         }
+        block_sync();
+        float sum = 0;
+        for (int w = 0; w < n_waves(); w++) sum += scratch[w];
+        return sum;
     }
 };
 
-// Row t of x, normed: rounded to h, unrounded to `normed_row` (D) in LDS, first the even quads, then the odd ones, so
-// that lanes with neighbouring runs read neighbouring quads.
-__device__ void norm_token(bf16* h, bool grouped, float* normed_row, const float* x, int t, const Norm& norm,
-                           const RowPart& gain, float* scratch) {
+// Rows first and on of x, past the last one the last again, normed: rounded to h, unrounded to normed_rows (kTok, D) in
+// LDS, there first a row's even quads, then the odd ones, so that lanes with neighbouring runs read neighbouring quads.
+template <int kTok>
+__device__ void norm_tokens(bf16* h, bool grouped, float* normed_rows, const float* x, int first, int n_mine,
+                            const Norm& norm, const RowPart<kTok>& gain, float (*scratch)[kThreads / 32]) {
     const int n_quads = norm.hidden_dim / 4, n_padded_quads = round_up(norm.hidden_dim, kDepthStep) / 4;
-    RowPart row;
+    const int mine = int(threadIdx.x) / RowPart<kTok>::kLanes, t = first + min(mine, n_mine - 1);
+    RowPart<kTok> row;
     row.load(x + int64_t(t) * norm.hidden_dim, n_quads);
-    float squares = 0;
-    for (int i = 0; i < kQuads; i++) squares = add_squares(squares, row.v[i]);
-    const float scale = norm_scale(block_sum(squares, scratch), norm.hidden_dim, norm.eps);
+    const float scale = norm_scale(row.sum_squares(scratch[mine]), norm.hidden_dim, norm.eps);
 
     bf16* const h_row = h + 4 * int64_t(t) * n_padded_quads;
-    auto* to = reinterpret_cast<Quad*>(normed_row);
-    for (int i = 0; i < kQuads; i++) {
-        const int q = int(threadIdx.x) + i * kThreads;
+    auto* to = reinterpret_cast<Quad*>(normed_rows + mine * norm.hidden_dim);
+    for (int i = 0; i < RowPart<kTok>::kQuads; i++) {
+        const int q = row.quad(i);
         if (q < n_quads) {
             const Quad out = normed(row.v[i], scale, gain.v[i]);
             to[q % 2 * (n_quads / 2) + q / 2] = out;
-            store_quad(h_row, q, narrow_quad(out), grouped);
-        } else if (q < n_padded_quads) {
+            if (mine < n_mine) store_quad(h_row, q, narrow_quad(out), grouped);
+        } else if (q < n_padded_quads && mine < n_mine) {
             store_quad(h_row, q, {}, grouped);
         }
     }
@@ -85,12 +106,12 @@ struct Ahead {
     static constexpr int kRunsEach = (kTok == 1 ? 6 : 2) / (kF32 ? 2 : 1);
     Eight<kF32> run[kExperts][kRunsEach];
 
-    // From run run0 on, every kWave-th, of experts e0 and n_waves() on.
-    __device__ void load(const Experts& experts, int e0, int run0, int n_runs) {
+    // From run run0 on, every kWave-th, of experts e0 and `apart` on.
+    __device__ void load(const Experts& experts, int e0, int apart, int run0, int n_runs) {
         const auto* w = static_cast<const Eight<kF32>*>(experts.w);
         for (int i = 0; i < kExperts; i++)
             for (int j = 0; j < kRunsEach; j++) {
-                const int e = e0 + i * n_waves(), r = run0 + j * kWave;
+                const int e = e0 + i * apart, r = run0 + j * kWave;
                 if (e < experts.n && r < n_runs)
                     run[i][j] = w[int64_t(e) * n_runs + r];
                 else
@@ -99,16 +120,17 @@ struct Ahead {
     }
 };
 
-// Logits of kTok normed rows for the wave's experts, to logits (kTok, kMaxExperts). ahead: the first runs, loaded.
-template <int kTok, bool kF32>
-__device__ void score(float* logits, const float* normed_rows, const Experts& experts, int hidden_dim,
-                      Ahead<kTok, kF32>& ahead) {
-    constexpr int kExperts = Ahead<kTok, kF32>::kExperts, kStride = Ahead<kTok, kF32>::kRunsEach * kWave;
+// Logits (.., kMaxExperts) of kTok normed rows for the wave's experts: number `lane` of n_lanes and every n_lanes-th on.
+// ahead: the first runs, loaded.
+template <int kTok, class Ahead>
+__device__ void score(float* logits, const float* normed_rows, const Experts& experts, int lane, int n_lanes,
+                      int hidden_dim, Ahead& ahead) {
+    constexpr int kExperts = Ahead::kExperts, kStride = Ahead::kRunsEach * kWave;
     const int n_runs = hidden_dim / 8;
-    for (int e0 = wave_id(); e0 < experts.n; e0 += n_waves() * kExperts) {
+    for (int e0 = lane; e0 < experts.n; e0 += n_lanes * kExperts) {
         float sum[kTok][kExperts] = {};
         for (int run0 = lane_id(); run0 < n_runs; run0 += kStride) {
-            if (e0 != wave_id() || run0 != lane_id()) ahead.load(experts, e0, run0, n_runs);
+            if (e0 != lane || run0 != lane_id()) ahead.load(experts, e0, n_lanes, run0, n_runs);
             for (int j = 0; j < kStride / kWave; j++) {
                 const int run = run0 + j * kWave;
                 if (run >= n_runs) continue;
@@ -124,7 +146,7 @@ __device__ void score(float* logits, const float* normed_rows, const Experts& ex
             }
         }
         for (int i = 0; i < kExperts; i++) {
-            const int e = e0 + i * n_waves();
+            const int e = e0 + i * n_lanes;
             if (e >= experts.n) continue;
             const float bias = experts.bias ? experts.bias[e] : 0.0f;
             for (int t = 0; t < kTok; t++) {
@@ -156,26 +178,29 @@ __device__ void rank_experts(int (*ranked)[kMaxChosen], const float* logits, int
     }
 }
 
-template <int kTok, bool kF32>
+// kGroups: of waves, each with an equal share of the tokens and all experts.
+template <int kTok, int kGroups, bool kF32>
 __global__ void __launch_bounds__(kThreads) router_kernel(bf16* h, bool grouped, int* expert, float* weight,
                                                           const float* x, Norm norm, Experts experts, int n_tok) {
     GPU_LDS(lds);  // (kTok, D) f32
-    __shared__ float scratch[kThreads / 32];
+    __shared__ float scratch[kTok][kThreads / 32];
     __shared__ float logits[kTok * kMaxExperts];
     __shared__ int ranked[kTok][kMaxChosen];
     let_next_begin();
-    RowPart gain;
+    RowPart<kTok> gain;
     gain.load(norm.gain, norm.hidden_dim / 4);
+    const int group = wave_id() % kGroups, lane = wave_id() / kGroups, n_lanes = n_waves() / kGroups;
     Ahead<kTok, kF32> ahead;
-    ahead.load(experts, wave_id(), lane_id(), norm.hidden_dim / 8);
+    ahead.load(experts, lane, n_lanes, lane_id(), norm.hidden_dim / 8);
 
     wait_for_previous();  // what never changes is under way meanwhile
     const int first = int(blockIdx.x) * kTok, n_mine = min(kTok, n_tok - first);
     auto* normed_rows = reinterpret_cast<float*>(lds);
-    for (int t = 0; t < kTok; t++)  // past the last token: the last one again, not used
-        norm_token(h, grouped, normed_rows + t * norm.hidden_dim, x, first + min(t, n_mine - 1), norm, gain, scratch);
+    norm_tokens<kTok>(h, grouped, normed_rows, x, first, n_mine, norm, gain, scratch);
     block_sync();
-    score<kTok, kF32>(logits, normed_rows, experts, norm.hidden_dim, ahead);
+    constexpr int kTokWave = kTok / kGroups;
+    score<kTokWave>(logits + group * kTokWave * kMaxExperts, normed_rows + group * kTokWave * norm.hidden_dim, experts,
+                    lane, n_lanes, norm.hidden_dim, ahead);
     block_sync();
     rank_experts(ranked, logits, n_mine, experts);
     block_sync();
@@ -205,12 +230,18 @@ void router(RowsOut h, int* expert, float* weight, const float* x, const float* 
     GPU_REQUIRE(experts_per_token > 0 && experts_per_token <= kMaxChosen && experts_per_token <= n_experts);
     const int token_bytes = hidden_dim * int(sizeof(float));
     const bool one = n_tok <= tuning().router_spread_tokens || kBlockTokens * token_bytes > kMaxRowBytes;
-    const auto kernel = one ? (w_is_f32 ? router_kernel<1, true> : router_kernel<1, false>)
-                            : (w_is_f32 ? router_kernel<kBlockTokens, true> : router_kernel<kBlockTokens, false>);
+    const bool halves = n_experts <= kThreads / device_wave();  // else a wave's second expert would not be there
+    const auto kernel = [&](auto f32) {
+        constexpr bool kF32 = decltype(f32)::value;
+        return one      ? router_kernel<1, 1, kF32>
+               : halves ? router_kernel<kBlockTokens, 2, kF32>
+                        : router_kernel<kBlockTokens, 1, kF32>;
+    };
     const int block_tokens = one ? 1 : kBlockTokens;
     const Norm norm = {gain, hidden_dim, eps};
     const Experts experts = {w_router, b_router, n_experts, experts_per_token};
-    GPU_LAUNCH_CHAINED(kernel, dim3(unsigned((n_tok + block_tokens - 1) / block_tokens)), dim3(kThreads),
+    GPU_LAUNCH_CHAINED(w_is_f32 ? kernel(std::true_type()) : kernel(std::false_type()),
+                       dim3(unsigned((n_tok + block_tokens - 1) / block_tokens)), dim3(kThreads),
                        size_t(block_tokens) * token_bytes, stream, h.data, h.order == KOrder::kGrouped, expert, weight,
                        x, norm, experts, n_tok);
 }
