@@ -32,7 +32,7 @@ TEST(Predict, WorkOfAStep) {
     EXPECT_EQ(work.sliding_keys_seen, 27 * 114 + 73 * 128 + 128) << "101 to 127 keys, then the window";
 }
 
-// 15 % is what figures for other devices are worth at best. docs/performance.md has all cases, two of which are worse.
+// 15 % is what figures for other devices are worth at best. docs/performance.md has all cases, one of which is worse.
 TEST(Predict, WhatWasMeasuredOnAnH200) {
     EXPECT_NEAR(tokens_per_s("H200", 1, 1, {1, 14, 64, 1}) / 524, 1, 0.15);
     EXPECT_NEAR(tokens_per_s("H200", 1, 1, {256, 14, 512, 256}) / 25221, 1, 0.15);

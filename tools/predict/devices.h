@@ -10,6 +10,9 @@ constexpr std::array<int, 7> kBenchTokens = {1, 16, 64, 256, 512, 1024, 4096};
 // Tiles of the experts' products that it has then, and their rows.
 constexpr std::array<int, 7> kBenchTiles = {4, 32, 32, 32, 32, 32, 96}, kBenchTileRows = {1, 2, 8, 32, 64, 128, 192};
 
+// Rows of the steps that a device's clock was watched in.
+constexpr std::array<int, 3> kClockRows = {256, 1024, 4096};
+
 // Microseconds of the kernels of a 20b-sized layer for kBenchTokens, as bench_kernels prints them.
 struct KernelTimes {
     std::array<double, 7> qkv, o, router, up, down;  // up, down: every expert gets as many tokens
@@ -40,10 +43,13 @@ struct PredictedDevice {
     int many_rows;                // most rows a block of the many-token product takes
     KernelTimes times;            // measured; zeros: not
     InstructionCounts counts;     // where nothing is measured
+    // Share of the clock that `times` were taken at, in steps of kClockRows that follow one another.
+    std::array<double, 3> busy_clock = {1, 1, 1};
 };
 
 // H200: docs/performance.md, "bench_kernels today". gap_us: 1.5 us a launch in a graph, less what chaining launches
-// saved (450 -> 488 tok/s of 240 launches a token). attention_flop_share: that of gfx90a's inner loop (77 of 181).
+// saved (450 -> 488 tok/s of 240 launches a token). busy_clock: of 1,980 MHz, getp with as many in flight, its power at
+// the card's limit of 700 W all the time. attention_flop_share: that of gfx90a's inner loop (77 of 181).
 // MI250, MI300X: docs/kernels.md; memory_share, reached, gap_us and least_us are assumptions.
 constexpr PredictedDevice kPredictedDevices[] = {
     {"H200",
@@ -64,7 +70,8 @@ constexpr PredictedDevice kPredictedDevices[] = {
       {13.9, 69.4, 77, 81, 94, 138, 446},
       {257, 266, 380, 456},
       4},
-     {}},
+     {},
+     {0.99, 0.935, 0.864}},
     {"MI250", "gfx90a", 1.6e12, 181e12, 64e9, 0.75, 0.43, 5, 3, 100e9, 128, {}, {104 * 4 * 1.7e9, 256, 400, 504, 0.6}},
     {"MI300X", "gfx942", 5.3e12, 1307e12, 192e9, 0.75, 0.3, 5, 3, 50e9, 128, {}, {304 * 4 * 2.1e9, 128, 360, 548, 0.6}},
     // The same with nothing assumed but that kernels reach their limits.

@@ -92,9 +92,15 @@ class StepTime {
         return between(n, kBenchTokens[i], us[i] - device_.times.launch_us, kBenchTokens[i + 1],
                        us[i + 1] - device_.times.launch_us);
     }
+    // How much longer than alone a kernel takes that computes, in steps of n rows that follow one another.
+    double slower(int n) const {
+        const auto& clock = device_.busy_clock;
+        const int low = n <= kClockRows[1] ? 0 : 1, rows = std::clamp(n, kClockRows.front(), kClockRows.back());
+        return 1 / between(rows, kClockRows[low], clock[low], kClockRows[low + 1], clock[low + 1]);
+    }
     // A kernel whose rows all have the same weights (n_out, n_in), in bf16.
     double dense_us(const std::array<double, 7>& us, int n, double n_out, double n_in) const {
-        return us[0] == 0 ? dense_by_counts_us(n, n_out, n_in) : measured(us, n) + device_.gap_us;
+        return us[0] == 0 ? dense_by_counts_us(n, n_out, n_in) : slower(n) * measured(us, n) + device_.gap_us;
     }
     double dense_by_counts_us(int n, double n_out, double n_in) const {
         const int unit = n <= 16 ? 16 : n <= 32 ? 32 : n <= 128 ? 64 : device_.many_rows;
@@ -115,7 +121,7 @@ class StepTime {
     // up: twice as many rows of weights as down.
     double expert_us(const std::array<double, 7>& us, int n, bool up) const {
         const double memory_us = 1e6 * expected_tiles(n, n) * expert_bytes(up) / device_.bytes_per_s;
-        if (us[0] > 0) return std::max(memory_us, measured_experts_us(us, n)) + device_.gap_us;
+        if (us[0] > 0) return std::max(memory_us, slower(n) * measured_experts_us(us, n)) + device_.gap_us;
         const int rows = expert_tile(n);
         const double n_tiles = std::max<double>(expected_tiles(n, rows), 1);
         const double steps = double(up ? 2 : 1) * config_.hidden_dim * config_.intermediate_dim / 2048;
@@ -193,7 +199,7 @@ class StepTime {
         for (int begin = 0; begin < n_rows; begin += kLogitRowsAtOnce) {
             const int n = std::min(kLogitRowsAtOnce, n_rows - begin);
             us += stream_us(n * 26.0 * config_.hidden_dim) + stream_us(4.0 * n * config_.vocab_size);
-            us += device_.times.lm_head[0] > 0 ? measured(device_.times.lm_head, n) + device_.gap_us
+            us += device_.times.lm_head[0] > 0 ? slower(n_rows) * measured(device_.times.lm_head, n) + device_.gap_us
                                                : dense_by_counts_us(n, config_.vocab_size, config_.hidden_dim);
         }
         return us;
