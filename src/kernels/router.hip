@@ -7,8 +7,6 @@
 //
 // An expert's rank is the number of experts before it, counted by ballots; ranks below A are chosen. Ranks are all
 // different, even if logits are NaN, which come last.
-#include <type_traits>
-
 #include "kernels.h"
 #include "launch.h"
 #include "quad.h"
@@ -220,6 +218,15 @@ __global__ void __launch_bounds__(kThreads) router_kernel(bf16* h, bool grouped,
     weight[slot] = expf(logit[ranked[t][mine]] - largest) / sum;
 }
 
+using Kernel = void (*)(bf16*, bool, int*, float*, const float*, Norm, Experts, int);
+
+template <bool kF32>
+Kernel kernel_for(bool one, bool halves) {
+    if (one) return router_kernel<1, 1, kF32>;
+    if (halves) return router_kernel<kBlockTokens, 2, kF32>;
+    return router_kernel<kBlockTokens, 1, kF32>;
+}
+
 }  // namespace
 
 void router(RowsOut h, int* expert, float* weight, const float* x, const float* gain, const void* w_router,
@@ -231,17 +238,11 @@ void router(RowsOut h, int* expert, float* weight, const float* x, const float* 
     const int token_bytes = hidden_dim * int(sizeof(float));
     const bool one = n_tok <= tuning().router_spread_tokens || kBlockTokens * token_bytes > kMaxRowBytes;
     const bool halves = n_experts <= kThreads / device_wave();  // else a wave's second expert would not be there
-    const auto kernel = [&](auto f32) {
-        constexpr bool kF32 = decltype(f32)::value;
-        return one      ? router_kernel<1, 1, kF32>
-               : halves ? router_kernel<kBlockTokens, 2, kF32>
-                        : router_kernel<kBlockTokens, 1, kF32>;
-    };
+    const Kernel kernel = w_is_f32 ? kernel_for<true>(one, halves) : kernel_for<false>(one, halves);
     const int block_tokens = one ? 1 : kBlockTokens;
     const Norm norm = {gain, hidden_dim, eps};
     const Experts experts = {w_router, b_router, n_experts, experts_per_token};
-    GPU_LAUNCH_CHAINED(w_is_f32 ? kernel(std::true_type()) : kernel(std::false_type()),
-                       dim3(unsigned((n_tok + block_tokens - 1) / block_tokens)), dim3(kThreads),
+    GPU_LAUNCH_CHAINED(kernel, dim3(unsigned((n_tok + block_tokens - 1) / block_tokens)), dim3(kThreads),
                        size_t(block_tokens) * token_bytes, stream, h.data, h.order == KOrder::kGrouped, expert, weight,
                        x, norm, experts, n_tok);
 }
