@@ -118,8 +118,8 @@ struct Ahead {
     }
 };
 
-// Logits (.., kMaxExperts) of kTok normed rows for the wave's experts: number `lane` of n_lanes and every n_lanes-th on.
-// ahead: the first runs, loaded.
+// Logits (.., kMaxExperts) of kTok normed rows for the wave's experts: number `lane` of n_lanes and every n_lanes-th
+// on. ahead: the first runs, loaded.
 template <int kTok, class Ahead>
 __device__ void score(float* logits, const float* normed_rows, const Experts& experts, int lane, int n_lanes,
                       int hidden_dim, Ahead& ahead) {

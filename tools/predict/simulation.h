@@ -102,7 +102,7 @@ class PredictedReplica {
     static Capacity capacity_of(const Setup& setup, const Config& config, const Workload& workload) {
         const double usable = setup.memory_bytes > 0 ? setup.memory_bytes : 0.9 * setup.device->memory_bytes;
         constexpr double kWorkspace = 0.8e9;  // what memory_plan gives steps of 4,096 tokens
-        Config part = config;               // a stage's share of the layers
+        Config part = config;                 // a stage's share of the layers
         part.n_layers = config.n_layers / setup.chain;
         part.layer_kind.resize(size_t(part.n_layers));
         EngineOptions options;
