@@ -12,6 +12,8 @@
 //                     acc_row(i)
 //   row_max, row_sum  over all columns of a lane's row: combines the lanes that hold it, in a fixed order
 //   mma(acc, a, b)    the instruction; every lane of the wave must call it
+//   kAskedInOrder     whether kernels should ask for loads in the order in which they need them: a wait for one is a
+//                     wait for all that the wave asked for before it, and lanes have registers to ask early
 //   frag_of(c0, c1)   results of two tiles side by side, rounded, as an operand with 32 k; column c is then found at
 //                     k = k_slot(c), so the other operand must be stored in that order
 //

@@ -3,6 +3,7 @@
 #pragma once
 
 constexpr int kWave = 64, kHolders = 64, kRuns = 1, kAcc = 4, kAccRows = 1, kFragRows = 1;
+constexpr bool kAskedInOrder = true;
 
 struct Frag {
     Run run[kRuns];

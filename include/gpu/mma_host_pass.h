@@ -3,6 +3,7 @@
 #pragma once
 
 constexpr int kWave = 1, kHolders = 1, kRuns = 1, kAcc = 1, kAccRows = 1, kFragRows = 1;
+constexpr bool kAskedInOrder = false;
 
 struct Frag {
     Run run[kRuns];

@@ -3,6 +3,7 @@
 #pragma once
 
 constexpr int kWave = 32, kHolders = 16, kRuns = 4, kAcc = 8, kAccRows = 1, kFragRows = 1;
+constexpr bool kAskedInOrder = false;
 
 struct Frag {
     Run run[kRuns];

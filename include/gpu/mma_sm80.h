@@ -3,6 +3,7 @@
 #pragma once
 
 constexpr int kWave = 32, kHolders = 32, kRuns = 2, kAcc = 8, kAccRows = 2, kFragRows = 2;
+constexpr bool kAskedInOrder = false;
 
 struct Frag {
     Run run[kRuns];  // rows lane / 4 and 8 more

@@ -5,7 +5,10 @@
 //   placed_code(word, r, i, code)   word `word` with code i (4 bits: sign, then magnitude) of run r's 8 put in, all
 //                                else 0
 //   kScaleToPacked               what is added to an E8M0 scale to make a packed one
-//   decode_mxfp4(words, scales)  an operand's words (kRuns) and its runs' packed scales (kRuns), as a Frag
+//   decode_mxfp4<kFromTables>(words, scales, tables)   an operand's words (kRuns) and its runs' packed scales (kRuns),
+//                                as a Frag
+//   make_decode_tables(lds)      by all threads of a block, in kDecodeTableBytes of LDS (0: none are of use): the
+//                                tables that make decode_mxfp4<true> cheaper than decode_mxfp4<false>, which needs none
 //
 // Neither meets subnormals: packing turns weights below 2^-126 into zeros (kept_code).
 #pragma once

@@ -54,8 +54,14 @@ __device__ inline uint32_t scaled_pair(uint32_t tiny, uint32_t packed_scale) {
 #endif
 }
 
+// A scale is one factor: no table is needed.
+constexpr int kDecodeTableBytes = 0;
+__device__ inline void make_decode_tables(char*) {}
+
 // kRuns is 2; the host's pass of the compiler, where it is 1, only reads this.
-__device__ inline Frag decode_mxfp4(const uint32_t (&words)[kRuns], const uint32_t (&packed_scales)[kRuns]) {
+template <bool>
+__device__ inline Frag decode_mxfp4(const uint32_t (&words)[kRuns], const uint32_t (&packed_scales)[kRuns],
+                                    const char* /*tables*/) {
     const uint32_t shared = (words[0] & kFromFirst) | (words[kRuns - 1] << 2 & ~kFromFirst);
     Frag f;
 #pragma unroll

@@ -26,31 +26,48 @@ constexpr uint32_t placed_code(int /*word*/, int /*r*/, int i, uint32_t code) {
 // packed.
 constexpr int kScaleToPacked = 0;
 
-__device__ inline Run decode_run(uint32_t codes, uint32_t packed_scale) {
+// What permutes look up for a scale: the lower bytes of the magnitudes 0 to 1.5 and 2 to 6, then their upper bytes.
+struct alignas(16) ScaleTable {
+    uint32_t lower03, lower47, upper03, upper47;
+};
+__device__ inline ScaleTable scale_table(uint32_t packed_scale) {
     // 1 and 2, scaled; then, from their bytes, 1.5's lower, 4's upper, 3's lower, 0.5's upper byte. All other bytes
     // equal one of these, since a factor of 4 leaves the lower byte as it is.
     const uint32_t one_two = packed_scale * 0x00800080u + 0x00800000u, others = one_two + 0xff400140u;
-    const uint32_t lower03 = permute_bytes(others, one_two, 0x0400020cu);  // 0, 0.5, 1, 1.5
-    const uint32_t lower47 = permute_bytes(others, one_two, 0x04000602u);  // 2, 3, 4, 6
-    const uint32_t upper03 = permute_bytes(others, one_two, 0x0101070cu);
-    const uint32_t upper47 = permute_bytes(others, one_two, 0x05050303u);
+    return {permute_bytes(others, one_two, 0x0400020cu),  // 0, 0.5, 1, 1.5
+            permute_bytes(others, one_two, 0x04000602u),  // 2, 3, 4, 6
+            permute_bytes(others, one_two, 0x0101070cu), permute_bytes(others, one_two, 0x05050303u)};
+}
+
+// One for each packed scale. To look a table up takes a load from LDS and two vector instructions, to make it eight.
+constexpr int kScaleTables = 129, kDecodeTableBytes = kScaleTables * int(sizeof(ScaleTable));
+__device__ inline void make_decode_tables(char* lds) {
+    for (int scale = int(threadIdx.x); scale < kScaleTables; scale += int(blockDim.x))
+        reinterpret_cast<ScaleTable*>(lds)[scale] = scale_table(uint32_t(scale));
+}
+
+__device__ inline Run decode_run(uint32_t codes, const ScaleTable& table) {
     const uint32_t rotated = codes >> 4 | codes << 28;
     Run run;
 #pragma unroll
     for (int half = 0; half < 2; half++) {  // elements 0 to 3, 4 to 7
         const uint32_t which = (half == 0 ? codes : rotated) & 0x07070707u;
         const uint32_t signs = (half == 0 ? rotated : codes) & 0x80808080u;
-        const uint32_t lower = permute_bytes(lower47, lower03, which);
-        const uint32_t upper = permute_bytes(upper47, upper03, which) | signs;
+        const uint32_t lower = permute_bytes(table.lower47, table.lower03, which);
+        const uint32_t upper = permute_bytes(table.upper47, table.upper03, which) | signs;
         run.pair[2 * half] = permute_bytes(upper, lower, 0x05010400u);
         run.pair[2 * half + 1] = permute_bytes(upper, lower, 0x07030602u);
     }
     return run;
 }
 
-__device__ inline Frag decode_mxfp4(const uint32_t (&words)[kRuns], const uint32_t (&packed_scales)[kRuns]) {
+template <bool kFromTables>
+__device__ inline Frag decode_mxfp4(const uint32_t (&words)[kRuns], const uint32_t (&packed_scales)[kRuns],
+                                    const char* tables) {
     Frag f;
 #pragma unroll
-    for (int r = 0; r < kRuns; r++) f.run[r] = decode_run(words[r], packed_scales[r]);
+    for (int r = 0; r < kRuns; r++)
+        f.run[r] = decode_run(words[r], kFromTables ? reinterpret_cast<const ScaleTable*>(tables)[packed_scales[r]]
+                                                    : scale_table(packed_scales[r]));
     return f;
 }

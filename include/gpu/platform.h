@@ -18,6 +18,13 @@
 #include "bf16.h"
 #include "gpu/runtime.h"
 
+// LDS of a unit, which the blocks at work on it share; NVIDIA's is sm_90's.
+#if defined(__CUDACC__) || defined(GPU_EMULATE_SM80)
+constexpr int kUnitLdsBytes = 227 << 10;
+#else
+constexpr int kUnitLdsBytes = 64 << 10;
+#endif
+
 // What only a bug can cause: print the expression and stop.
 #define GPU_REQUIRE(cond) \
     ((cond) ? (void)0     \

@@ -43,6 +43,14 @@ __device__ inline float wave_sum(float v) {
     return v;
 }
 
+// Compilers for AMD move no instruction across it: on these devices a wait for a load is a wait for all that the wave
+// asked for before it, so that their order matters.
+__device__ inline void fix_order() {
+#if defined(__AMDGCN__)
+    __builtin_amdgcn_sched_barrier(0);
+#endif
+}
+
 // Blocks of a kernel launched by GPU_LAUNCH_CHAINED may start while the kernel before it still runs. It must call
 // wait_for_previous() before it touches what that kernel may write or read; let_next_begin() lets the next kernel's
 // blocks start. On devices without this, kernels follow each other.

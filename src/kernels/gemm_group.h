@@ -1,5 +1,5 @@
 // gemm_group.h: the matrix-product kernel for many tokens where matrix instructions belong to groups of waves
-// (gpu/group_mma.h). It sums in the same order as those of gemm.h, bit for bit.
+// (gpu/group_mma.h). It sums in the same order as those of gemm_few.h and gemm_many.h, bit for bit.
 //
 // A block is one group of waves that brings and two that multiply. The first fills a ring of stages in LDS, each with
 // the activations and the weights of one depth step, as far ahead as the ring allows. The others take two slabs of
@@ -186,7 +186,7 @@ struct GroupMultiplier {
                 codes[r] = p.words.pair[2 * tile_k + r];
                 scales[r] = p.scale >> (8 * (2 * tile_k + r)) & 255;
             }
-            operand[tile_k] = weight_frag_of(decode_mxfp4(codes, scales));
+            operand[tile_k] = weight_frag_of(decode_mxfp4<false>(codes, scales, nullptr));
         }
     }
     __device__ void load(WeightFrag (&operand)[2], int stage) const {

@@ -1,5 +1,5 @@
-// gemm_problem.h: what the matrix-product kernels (gemm.h, gemm_group.h) are asked: shapes, rows, and what a Problem
-// is.
+// gemm_problem.h: what the matrix-product kernels (gemm_few.h, gemm_many.h, gemm_group.h) are asked: shapes, rows, and
+// what a Problem is.
 //
 // All sum the same way, so that a token's result does not depend on how many others there are: k is cut into n_splits
 // spans, fixed by the shape alone; within a span the matrix core adds 32 k at a time in ascending order; the spans'
@@ -20,7 +20,7 @@
 //   Value value(float first, float second, const Prior&)     what is stored: of the two results, bias added
 //   void put(const Place&, int m, const Value&, const Prior&)   stores it
 #pragma once
-#include "gpu/platform.h"
+#include "gpu/mma.h"
 #include "kernels.h"
 
 // Some rows of activations that are multiplied with the same weights.
@@ -41,6 +41,13 @@ __device__ void store(const Problem& problem, const Rows& rows, int slab, int m,
     typename Problem::Prior prior[1];
     problem.ask(prior, place, rows_of_one);
     problem.put(place, m, problem.value(first, second, prior[0]), prior[0]);
+}
+
+// The bias of one of the slab's 32 rows a lane; lanes past 31 repeat them. It is loaded with the first weights: loaded
+// after the last sum, it would have to be waited for.
+template <class Problem>
+__device__ float slab_bias(const Problem& problem, const Rows& rows, int slab, int lane) {
+    return problem.bias(rows, slab, lane % kSlabRows / kTile, lane % kTile);
 }
 
 struct GemmShape {

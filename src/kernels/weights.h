@@ -17,7 +17,8 @@ struct SlabStep<false> {
         for (int i = 0; i < 4 * kRuns; i++) run[i] = from[i * kHolders];
     }
     // Tile of k (0, 1) and part (0, 1).
-    __device__ WeightFrag frag(int tile_k, int part) const {
+    template <bool kFromTables = false>
+    __device__ WeightFrag frag(int tile_k, int part, const char* /*tables*/ = nullptr) const {
         WeightFrag f;
 #pragma unroll
         for (int r = 0; r < kRuns; r++) f.run[r] = run[(2 * tile_k + part) * kRuns + r];
@@ -37,7 +38,9 @@ struct SlabStep<true> {
 #pragma unroll
         for (int i = 0; i < kFragRows; i++) scale[i] = scales[int64_t(step) * kTile + frag_at(lane, i).row];
     }
-    __device__ WeightFrag frag(int tile_k, int part) const {
+    // tables: see make_decode_tables.
+    template <bool kFromTables = false>
+    __device__ WeightFrag frag(int tile_k, int part, const char* tables = nullptr) const {
         uint32_t codes[kRuns], scales[kRuns];
 #pragma unroll
         for (int r = 0; r < kRuns; r++) {
@@ -46,7 +49,7 @@ struct SlabStep<true> {
             codes[r] = words[w / 4].pair[w % 4];
             scales[r] = scale[from.run % kFragRows] >> of_row & 255;
         }
-        return weight_frag_of(decode_mxfp4(codes, scales));
+        return weight_frag_of(decode_mxfp4<kFromTables>(codes, scales, tables));
     }
 };
 

@@ -1,0 +1,195 @@
+// gemm_few.h: the matrix product for few tokens. A block is one slab and 16 · kTiles rows; each span of k has a wave of
+// its own, so that enough loads are under way. gemm_problem.h says in what order sums are made.
+#pragma once
+#include <algorithm>
+#include <type_traits>
+
+#include "gemm_problem.h"
+#include "gpu/wave.h"
+#include "kernels.h"
+#include "launch.h"
+#include "weights.h"
+
+// Depth steps of weights that a wave has under way: 4 KB of MXFP4, 8 of bf16. Some waves a unit then cover memory's
+// latency.
+constexpr int kFewInFlight = 2;
+
+// A lane's rows of activations. They are few and were just written: they come from near by when they are needed.
+template <class Problem, int kTiles>
+struct FewRowsIn {
+    const bf16* x[kTiles][kFragRows];
+
+    __device__ void begin(const Problem& problem, const Rows& rows, int lane) {
+#pragma unroll
+        for (int t = 0; t < kTiles; t++)
+#pragma unroll
+            for (int r = 0; r < kFragRows; r++) {
+                const int m = kTile * t + frag_at(lane, r).row;
+                x[t][r] = problem.x(rows, m < rows.n ? m : rows.n - 1);
+            }
+    }
+    // Both tiles of k of a depth step.
+    __device__ void load(Frag (&in)[kTiles][2], int step, int lane) const {
+#pragma unroll
+        for (int t = 0; t < kTiles; t++)
+#pragma unroll
+            for (int tile_k = 0; tile_k < 2; tile_k++)
+#pragma unroll
+                for (int r = 0; r < kRuns; r++) {
+                    const int k = kDepthStep * step + kTileDepth * tile_k + frag_at(lane, r).col;
+                    in[t][tile_k].run[r] = *reinterpret_cast<const Run*>(x[t][r % kFragRows] + k);
+                }
+    }
+};
+
+template <class Problem>
+constexpr bool kFewTables = Problem::kMxfp4&& kDecodeTableBytes > 0;
+
+// acc += one depth step: in · w.
+template <class Problem, int kTiles>
+__device__ void add_step(Acc (&acc)[kTiles][2], const Frag (&in)[kTiles][2], const SlabStep<Problem::kMxfp4>& w,
+                         const char* tables) {
+#pragma unroll
+    for (int tile_k = 0; tile_k < 2; tile_k++)
+#pragma unroll
+        for (int part = 0; part < 2; part++) {
+            const WeightFrag of_w = w.template frag<kFewTables<Problem>>(tile_k, part, tables);
+#pragma unroll
+            for (int t = 0; t < kTiles; t++) mma_weights(acc[t][part], in[t][tile_k], of_w);
+        }
+}
+
+// What a wave sums: depth steps begin to end of a slab. tables: see make_decode_tables.
+struct FewSpan {
+    const Run* tiles;
+    const uint32_t* scales;
+    int begin, end, lane;
+    const char* tables;
+};
+
+// For kAskedInOrder: activations are asked for before weights that are needed later, so that these stay under way.
+template <class Problem, int kTiles>
+__device__ void sum_span_in_order(Acc (&acc)[kTiles][2], const Problem& problem, const Rows& rows,
+                                  const FewSpan& span) {
+    SlabStep<Problem::kMxfp4> w[kFewInFlight];
+    Frag in[kTiles][2];
+    FewRowsIn<Problem, kTiles> x;
+    const auto load_weights = [&](int i, int step) {
+        w[i].load(span.tiles, span.scales, step, span.lane);
+        fix_order();
+    };
+    const auto load_rows = [&](int step) {
+        x.load(in, step, span.lane);
+        fix_order();
+    };
+    x.begin(problem, rows, span.lane);
+    load_weights(0, span.begin);
+    load_rows(span.begin);
+#pragma unroll
+    for (int i = 1; i < kFewInFlight; i++)
+        if (span.begin + i < span.end) load_weights(i, span.begin + i);
+    // A whole turn makes all its loads. Where one may be skipped, the compiler assumes it was and waits for more.
+    const auto turn = [&](auto whole, int step) {
+        constexpr bool kWhole = decltype(whole)::value;
+#pragma unroll
+        for (int i = 0; i < kFewInFlight; i++) {
+            if (!kWhole && step + i >= span.end) break;
+            add_step<Problem, kTiles>(acc, in, w[i], span.tables);
+            fix_order();
+            if (kWhole || step + i + 1 < span.end) load_rows(step + i + 1);
+            if (kWhole || step + i + kFewInFlight < span.end) load_weights(i, step + i + kFewInFlight);
+        }
+    };
+    int step = span.begin;
+    for (; step + 2 * kFewInFlight <= span.end; step += kFewInFlight) turn(std::true_type(), step);
+    for (; step < span.end; step += kFewInFlight) turn(std::false_type(), step);
+}
+
+// Tiles of rows whose sums are in LDS at once: where a unit has little, half of them, so that it has room for more
+// blocks.
+template <int kTiles>
+constexpr int kTilesStored = kUnitLdsBytes >= 128 << 10 ? kTiles : (kTiles + 1) / 2;
+constexpr int kTileSumBytes = kTile * kSlabRows * 4;  // of one wave
+
+// Adds the waves' sums, spans in ascending order, and stores the results. partial: (n_splits, kTilesStored · kAcc, 2,
+// kWave).
+template <class Problem, int kTiles>
+__device__ void store_few(const Problem& problem, const Rows& rows, int slab, const Acc (&acc)[kTiles][2], float bias,
+                          float* partial, int split, int lane) {
+    constexpr int kSums = kTilesStored<kTiles> * kAcc;  // a lane's, in each of the two tiles
+#pragma unroll
+    for (int tile0 = 0; tile0 < kTiles; tile0 += kTilesStored<kTiles>) {
+        if (tile0 > 0) block_sync();
+#pragma unroll
+        for (int j = 0; j < kSums; j++)
+#pragma unroll
+            for (int tile = 0; tile < 2; tile++)
+                partial[((split * kSums + j) * 2 + tile) * kWave + lane] =
+                    pair_sum(acc[tile0 + j / kAcc], j % kAcc, tile);
+        block_sync();
+        for (int j = split; j < kSums; j += n_waves()) {
+            float sum[2] = {};
+            for (int s = 0; s < n_waves(); s++)
+                for (int tile = 0; tile < 2; tile++) sum[tile] += partial[((s * kSums + j) * 2 + tile) * kWave + lane];
+            const At at = product_at(lane, j % kAcc);
+            const int m = kTile * (tile0 + j / kAcc) + at.row;
+            const float first = sum[0] + shfl(bias, at.col), second = sum[1] + shfl(bias, kTile + at.col);
+            if (m < rows.n) store(problem, rows, slab, m, at.col, first, second);
+        }
+    }
+}
+
+template <class Problem, int kTiles>
+__global__ __launch_bounds__(kMostSplits* kWave) void gemm_few_kernel(Problem problem, GemmShape shape) {
+    GPU_LDS(lds);  // tables to decode by, then sums
+    const int lane = lane_id(), slab = int(blockIdx.x);
+    // The last span may be short. With waves of 64 lanes a wave's number decides which of a unit's 4 SIMDs has it, so
+    // from block to block another wave takes that span, and no SIMD has less to do than the others.
+    const int split = kWave == 64 ? (wave_id() + slab / 4) % n_waves() : wave_id();
+    let_next_begin();
+    if (kFewTables<Problem>) make_decode_tables(lds);
+    if (!Problem::kFixedTiles) wait_for_previous();
+    Rows rows;
+    if (!problem.tile(int(blockIdx.y), kTile * kTiles, rows)) return;
+    if (kFewTables<Problem>) block_sync();  // here, since later it would wait for the loads under way
+    const float bias = slab_bias(problem, rows, slab, lane);
+    const int begin = split * shape.steps_per_split;
+    const int end = begin + shape.steps_per_split < shape.n_steps ? begin + shape.steps_per_split : shape.n_steps;
+    const Run* const tiles = problem.tiles(rows, slab);
+    const uint32_t* const scales = problem.scales(rows, slab);
+    Acc acc[kTiles][2] = {};
+    if constexpr (kAskedInOrder) {
+        if (Problem::kFixedTiles) wait_for_previous();
+        sum_span_in_order<Problem, kTiles>(acc, problem, rows, {tiles, scales, begin, end, lane, lds});
+    } else {
+        // Here and not in a function of its own, where clang 19 spills 198 registers on gfx1100.
+        SlabStep<Problem::kMxfp4> w[kFewInFlight];
+#pragma unroll
+        for (int i = 0; i < kFewInFlight; i++)
+            if (begin + i < end) w[i].load(tiles, scales, begin + i, lane);
+        if (Problem::kFixedTiles) wait_for_previous();  // the weights are under way meanwhile
+        FewRowsIn<Problem, kTiles> x;
+        x.begin(problem, rows, lane);
+        for (int step = begin; step < end; step += kFewInFlight) {
+#pragma unroll
+            for (int i = 0; i < kFewInFlight; i++) {
+                if (step + i >= end) break;
+                Frag in[kTiles][2];
+                x.load(in, step + i, lane);
+                add_step<Problem, kTiles>(acc, in, w[i], lds);
+                if (step + i + kFewInFlight < end) w[i].load(tiles, scales, step + i + kFewInFlight, lane);
+            }
+        }
+    }
+    if (kFewTables<Problem>) block_sync();  // sums take the tables' place
+    store_few<Problem, kTiles>(problem, rows, slab, acc, bias, reinterpret_cast<float*>(lds), split, lane);
+}
+
+template <class Problem, int kTiles>
+void launch_few(const Problem& problem, const GemmShape& shape, int n_tiles, gpu::Stream stream) {
+    const auto kernel = gemm_few_kernel<Problem, kTiles>;
+    const int sum_bytes = shape.n_splits * kTilesStored<kTiles> * kTileSumBytes;
+    const size_t lds_bytes = size_t(std::max(sum_bytes, Problem::kMxfp4 ? kDecodeTableBytes : 0));
+    GPU_LAUNCH_CHAINED(kernel, dim3(unsigned(shape.n_slabs), unsigned(n_tiles)),
+                       dim3(unsigned(shape.n_splits * device_wave())), lds_bytes, stream, problem, shape);
+}
