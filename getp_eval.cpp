@@ -304,7 +304,7 @@ int getp(const Options& given, const Model& model) {
     std::optional<RequestReader> reader;
     std::unique_ptr<BatchJob> job;
     Watch watch(double(options.grace_s));  // goes before what it shows
-    reader.emplace(options, model.config, codec, Purpose::kAnswer);
+    reader.emplace(options, model.common(), codec, Purpose::kAnswer);
     job = open_batch_job(options, model, codec, *reader);
     watch.show(*job);
     options.seed = job->record().seed;

@@ -141,7 +141,7 @@ class Engine {
     // Takes a share of the model's mapping; allocates the KV cache. Throws Error.
     Engine(const Model& model, const EngineOptions& options);
     // Runs jobs on replicas made elsewhere, at least one.
-    Engine(const Config& config, std::vector<std::unique_ptr<Replica>> replicas);
+    Engine(const CommonConfig& config, std::vector<std::unique_ptr<Replica>> replicas);
     ~Engine();
 
     // Runs the jobs that `next` makes, until it returns null, and returns when all are done. `next` is called in this

@@ -1,15 +1,17 @@
-// model.h: what a gpt-oss checkpoint holds: the numbers of its config and views of its tensors.
+// model.h: what a checkpoint holds, of gpt-oss or of GPT-2: the numbers of its config and views of its tensors.
 //
 // Nothing here owns or copies weights: a Matrix points into the mapped file, in the dtype that the file has.
-// Shape letters (the same in every comment of the project), with the sizes of 20b / 120b:
+// Shape letters (the same in every comment of the project), with the sizes of gpt-oss 20b / 120b:
 //   V vocab 201088          D hidden_dim 2880         L n_layers 24 / 36     E n_experts 32 / 128
 //   H n_attn_heads 64       G n_kv_heads 8            P head_dim 64          A experts_per_token 4
 //   F intermediate_dim 2880                           T tokens in a step     S sequences
+// GPT-2's, 124M: V 50257, D 768, L 12, H = G 12, P 64, F 3072; and C max_context 1024.
 #pragma once
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "bf16.h"
@@ -24,19 +26,26 @@ struct SamplingDefaults {
     std::optional<int> top_k;  // 0: of all tokens
 };
 
-struct Config {
+// What the architectures have in common: all that the scheduler, the KV cache, attention and the modes know of a model.
+struct CommonConfig {
     int vocab_size = 0;
-    int hidden_dim = 0;
-    int intermediate_dim = 0;
+    int max_context = 0;  // positions
     int n_layers = 0;
     int n_attn_heads = 0;
     int n_kv_heads = 0;
     int head_dim = 0;
+    std::vector<LayerKind> layer_kind;  // (L)
+    int sliding_window = 0;             // keys a sliding layer sees, the token itself included; 0: no layer slides
+    std::vector<int> stop_ids;          // ids that end generation; generation_config.json wins over config.json
+    SamplingDefaults sampling;
+};
+
+// gpt-oss.
+struct Config : CommonConfig {
+    int hidden_dim = 0;
+    int intermediate_dim = 0;
     int n_experts = 0;
     int experts_per_token = 0;
-    int sliding_window = 0;             // keys a sliding layer sees, the token itself included
-    std::vector<LayerKind> layer_kind;  // (L)
-    int max_context = 0;                // positions
     float norm_eps = 1e-5f;
     float swiglu_limit = 7.0f;
     float swiglu_alpha = 1.702f;
@@ -49,9 +58,12 @@ struct Config {
     bool rope_truncate = false;          // round the ramp's ends to whole pairs
     int rope_original_context = 4096;    // positions the frequencies were trained on
     float rope_attention_factor = 1.0f;  // multiplies cos and sin
+};
 
-    std::vector<int> stop_ids;  // ids that end generation; generation_config.json wins over config.json
-    SamplingDefaults sampling;
+struct Gpt2Config : CommonConfig {
+    int hidden_dim = 0;
+    int intermediate_dim = 0;
+    float norm_eps = 1e-5f;
 };
 
 // kF16: some fine-tunes are saved so. It becomes f32, which holds each of its values, wherever it is used.
@@ -120,14 +132,53 @@ struct Weights {
     Matrix unembed;                    // (V, D)
 };
 
-enum class CheckpointKind { kHuggingFace, kOriginal, kContainer, kLegacy };
+struct GptOss {
+    Config config;
+    Weights weights;
+};
+
+struct LayerNorm {
+    Vector gain, bias;  // (D)
+};
+
+struct Gpt2Layer {
+    LayerNorm norm_attn;
+    Matrix w_qkv;  // (3D, D), rows of q, then k, then v
+    Vector b_qkv;  // (3D)
+    Matrix w_o;    // (D, D)
+    Vector b_o;    // (D)
+    LayerNorm norm_mlp;
+    Matrix w_up;    // (F, D)
+    Vector b_up;    // (F)
+    Matrix w_down;  // (D, F)
+    Vector b_down;  // (D)
+};
+
+struct Gpt2Weights {
+    Matrix embed;                   // (V, D), the head too
+    Matrix positions;               // (C, D)
+    std::vector<Gpt2Layer> layers;  // (L)
+    LayerNorm norm_final;
+};
+
+struct Gpt2 {
+    Gpt2Config config;
+    Gpt2Weights weights;
+};
+
+enum class CheckpointKind {
+    kHuggingFace,
+    kOriginal,
+    kContainer,
+    kLegacy,
+    kLlmc,  // llm.c's GPT-2
+};
 
 // An open checkpoint. Copies share the mapping.
 struct Model {
     std::string path;  // of its file or directory: what the user gave, or what was found by it
     CheckpointKind kind = CheckpointKind::kHuggingFace;
-    Config config;
-    Weights weights;
+    std::variant<GptOss, Gpt2> architecture;
     int64_t weight_bytes = 0;    // of all tensors
     std::string tokenizer_data;  // Tokenizer::serialize()d, from a container that has one; else empty
     struct Mapping {
@@ -136,6 +187,16 @@ struct Model {
         int64_t n_bytes;
     };
     std::vector<Mapping> mappings;
+
+    bool is_gpt2() const { return std::holds_alternative<Gpt2>(architecture); }
+    // For what only one architecture has; the model must be of it.
+    GptOss& gpt_oss() { return std::get<GptOss>(architecture); }
+    const GptOss& gpt_oss() const { return std::get<GptOss>(architecture); }
+    Gpt2& gpt2() { return std::get<Gpt2>(architecture); }
+    const Gpt2& gpt2() const { return std::get<Gpt2>(architecture); }
+    const CommonConfig& common() const {
+        return is_gpt2() ? static_cast<const CommonConfig&>(gpt2().config) : gpt_oss().config;
+    }
 };
 
 // cos and sin of position `pos`, each (P/2), multiplied by the attention factor. inv_freq from rope_inv_freq().

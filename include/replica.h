@@ -97,8 +97,8 @@ constexpr int sliding_pages_needed(int sliding_window, int n) {
 }
 
 // Keys and values of kPagePositions positions, of all layers of one kind or of the other, whichever are more.
-int64_t kv_page_bytes(const Config& config, int64_t element_bytes);
+int64_t kv_page_bytes(const CommonConfig& config, int64_t element_bytes);
 // How many pages and sequences fit into memory_bytes: what `options` asks for, or what there is. Throws Error if not
 // one sequence fits.
-Capacity plan_capacity(const Config& config, const EngineOptions& options, int64_t memory_bytes, int64_t element_bytes,
-                       int max_batch_tokens, int prefill_chunk);
+Capacity plan_capacity(const CommonConfig& config, const EngineOptions& options, int64_t memory_bytes,
+                       int64_t element_bytes, int max_batch_tokens, int prefill_chunk);

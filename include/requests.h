@@ -96,10 +96,10 @@ constexpr float kFamilyTemperature = 0, kFamilyTopP = 0.9f;
 
 // How many tokens prompt and answer may have together under --steps (0 or absent: the context), and what sets the
 // limit.
-int answer_limit(const Config& config, std::optional<int> steps);
-const char* limit_name(const Config& config, std::optional<int> steps);
+int answer_limit(const CommonConfig& config, std::optional<int> steps);
+const char* limit_name(const CommonConfig& config, std::optional<int> steps);
 // How many tokens may follow a prompt. Throws Error if none may.
-int room_for_answer(const Config& config, std::optional<int> steps, size_t n_prompt);
+int room_for_answer(const CommonConfig& config, std::optional<int> steps, size_t n_prompt);
 
 class LineReader;
 
@@ -122,7 +122,7 @@ constexpr int64_t kMaxPlaces = 8192;
 // it is given outlives it.
 class RequestReader {
   public:
-    RequestReader(const RequestOptions& options, const Config& config, const TextCodec& codec, Purpose purpose);
+    RequestReader(const RequestOptions& options, const CommonConfig& config, const TextCodec& codec, Purpose purpose);
     ~RequestReader();
 
     bool is_text() const { return is_text_; }
@@ -157,7 +157,7 @@ class RequestReader {
     void set_least(Request& request, int min_tokens) const;
 
     const RequestOptions& options_;
-    const Config& config_;
+    const CommonConfig& config_;
     const TextCodec& codec_;
     const Purpose purpose_;
     std::unique_ptr<LineReader> lines_;

@@ -90,12 +90,13 @@ inline void expect_same_weights(const Model& a, const Model& b) {
         for (int64_t o = 0; o < x.n_out; o++)
             for (int64_t i = 0; i < x.n_in; i++) ASSERT_EQ(x.at(o, i), y.at(o, i)) << o << " " << i;
     };
-    matrices(a.weights.embed, b.weights.embed);
-    matrices(a.weights.unembed, b.weights.unembed);
-    vectors(a.weights.g_final, b.weights.g_final);
-    ASSERT_EQ(a.weights.layers.size(), b.weights.layers.size());
-    for (size_t l = 0; l < a.weights.layers.size(); l++) {
-        const LayerWeights &x = a.weights.layers[l], &y = b.weights.layers[l];
+    const Weights &aw = a.gpt_oss().weights, &bw = b.gpt_oss().weights;
+    matrices(aw.embed, bw.embed);
+    matrices(aw.unembed, bw.unembed);
+    vectors(aw.g_final, bw.g_final);
+    ASSERT_EQ(aw.layers.size(), bw.layers.size());
+    for (size_t l = 0; l < aw.layers.size(); l++) {
+        const LayerWeights &x = aw.layers[l], &y = bw.layers[l];
         for (Vector LayerWeights::*v :
              {&LayerWeights::g_attn, &LayerWeights::g_mlp, &LayerWeights::b_q, &LayerWeights::b_k, &LayerWeights::b_v,
               &LayerWeights::b_o, &LayerWeights::sinks, &LayerWeights::b_router, &LayerWeights::b_up,

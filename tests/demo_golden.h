@@ -45,7 +45,7 @@ inline void expect_golden_text(EngineOptions options, size_t step = 1) {
         if (next >= answers.size()) return nullptr;
         const size_t i = next;
         next += step;
-        return std::make_unique<GreedyJob>(answers[i], golden()[i], model.config.stop_ids);
+        return std::make_unique<GreedyJob>(answers[i], golden()[i], model.common().stop_ids);
     });
     for (size_t i = 0; i < answers.size(); i += step)
         EXPECT_EQ(tokenizer.decode(answers[i]), golden()[i]["text"]) << "case " << i;

@@ -59,7 +59,7 @@ std::vector<Generated> run_jobs(const Model& model, const EngineOptions& options
 inline std::vector<Generated> run(const Model& model, const std::vector<Prompt>& prompts,
                                   const EngineOptions& options) {
     return run_jobs(model, options, prompts.size(), [&](size_t i, Generated& answer) {
-        return std::make_unique<ScoredJob>(answer, prompts[i].ids, prompts[i].max_new, model.config.vocab_size);
+        return std::make_unique<ScoredJob>(answer, prompts[i].ids, prompts[i].max_new, model.common().vocab_size);
     });
 }
 

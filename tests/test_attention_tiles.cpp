@@ -74,7 +74,7 @@ struct Sequence {
             std::copy(q.row(t), q.row(t) + q.dim(), some.row(t - begin));
         }
         int64_t bytes = 0;
-        attention(kernels, out, some, batch, *store, config, 0, sinks, &bytes);
+        attention(kernels, out, some, batch, *store, config, 0, &sinks, &bytes);
         EXPECT_GT(bytes, 0);
         std::vector<float> result;
         for (int t = begin; t < end; t++) result.insert(result.end(), out.row(t - begin), out.row(t - begin) + q.dim());

@@ -56,7 +56,7 @@ class Legacy : public testing::Test {
 
 TEST_F(Legacy, HeaderAndConstants) {
     const Model model = open_model(write(file_of({})));
-    const Config& c = model.config;
+    const Config& c = model.gpt_oss().config;
     EXPECT_EQ(model.kind, CheckpointKind::kLegacy);
     EXPECT_EQ(c.vocab_size, 11);
     EXPECT_EQ(c.hidden_dim, 6);
@@ -86,13 +86,13 @@ TEST_F(Legacy, HeaderAndConstants) {
 
     Header longer;
     longer.seq_len = 200'000;
-    EXPECT_EQ(open_model(write(file_of(longer))).config.max_context, 200'000);
+    EXPECT_EQ(open_model(write(file_of(longer))).gpt_oss().config.max_context, 200'000);
 }
 
 TEST_F(Legacy, EveryTensorLiesWhereTheFormatSays) {
     for (const bool f32 : {true, false}) {
         const Model model = open_model(write(file_of({}, f32)));
-        const Weights& w = model.weights;
+        const Weights& w = model.gpt_oss().weights;
         const auto value = [&](int tensor, int64_t i) {
             const int64_t k = elements_before(tensor) + i;
             return f32 ? float(k) : float(k % 256);
@@ -131,8 +131,8 @@ TEST_F(Legacy, SwappedEmbeddings) {
     OpenOptions swap;
     swap.swap_legacy_embeddings = true;
     const Model model = open_model(write(file_of({})), swap);
-    EXPECT_EQ(model.weights.embed.at(0, 0), float(kV * kH));
-    EXPECT_EQ(model.weights.unembed.at(0, 0), 0.0f);
+    EXPECT_EQ(model.gpt_oss().weights.embed.at(0, 0), float(kV * kH));
+    EXPECT_EQ(model.gpt_oss().weights.unembed.at(0, 0), 0.0f);
 }
 
 TEST_F(Legacy, StopIdsOfThePublishedVocabulary) {
@@ -144,7 +144,7 @@ TEST_F(Legacy, StopIdsOfThePublishedVocabulary) {
         2 * 200'010 + 1 + 1 + 1 + qkv + qkv + kD * kNq + 1 + kNq + kE + kE + kE * 2 * kI + kE * 2 * kI + kE * kI + kE;
     const std::string head(reinterpret_cast<const char*>(&header), sizeof header);
     const Model model = open_model(write(head + std::string(size_t(n) * 2, '\0')));
-    EXPECT_EQ(model.config.stop_ids, (std::vector<int>{200002, 199999})) << "200012 is outside";
+    EXPECT_EQ(model.common().stop_ids, (std::vector<int>{200002, 199999})) << "200012 is outside";
 }
 
 TEST_F(Legacy, SizeDecidesAndBothAreNamed) {

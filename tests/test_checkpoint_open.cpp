@@ -99,11 +99,11 @@ TEST_F(OpenModel, EveryViewHoldsItsTensor) {
         SCOPED_TRACE(c.path);
         const Model model = open_model(c.path);
         const Tensors tensors(c.tensors);
-        const LayerWeights& layer = model.weights.layers[0];
+        const LayerWeights& layer = model.gpt_oss().weights.layers[0];
         const std::string p = "model.layers.0.";
-        tensors.expect_matrix(model.weights.embed, "model.embed_tokens.weight");
-        tensors.expect_matrix(model.weights.unembed, "lm_head.weight");
-        tensors.expect_vector(model.weights.g_final, "model.norm.weight");
+        tensors.expect_matrix(model.gpt_oss().weights.embed, "model.embed_tokens.weight");
+        tensors.expect_matrix(model.gpt_oss().weights.unembed, "lm_head.weight");
+        tensors.expect_vector(model.gpt_oss().weights.g_final, "model.norm.weight");
         tensors.expect_vector(layer.g_attn, p + "input_layernorm.weight");
         tensors.expect_vector(layer.g_mlp, p + "post_attention_layernorm.weight");
         tensors.expect_matrix(layer.w_q, p + "self_attn.q_proj.weight");
@@ -134,8 +134,9 @@ TEST_F(OpenModel, ShardsAreFoundByTheIndex) {
     const Model model = open_model(sharded);
     EXPECT_EQ(model.weight_bytes, whole.model().weight_bytes);
     EXPECT_EQ(model.mappings.size(), 5u);
-    EXPECT_EQ(model.weights.layers[1].w_down[7].at(3, 2), whole.model().weights.layers[1].w_down[7].at(3, 2));
-    EXPECT_EQ(model.weights.unembed.at(1002, 127), whole.model().weights.unembed.at(1002, 127));
+    EXPECT_EQ(model.gpt_oss().weights.layers[1].w_down[7].at(3, 2),
+              whole.model().gpt_oss().weights.layers[1].w_down[7].at(3, 2));
+    EXPECT_EQ(model.gpt_oss().weights.unembed.at(1002, 127), whole.model().gpt_oss().weights.unembed.at(1002, 127));
 
     // Whatever else lies there does not count, be it no safetensors file at all.
     write_bytes(sharded + "/other.safetensors", "nonsense");
@@ -263,20 +264,21 @@ TEST_F(OpenModel, BiasesAndUnembeddingMayBeAbsent) {
     EXPECT_TRUE(has(open_error(tiny.path()), {"lm_head.weight"}));
     edit_json(tiny.path() + "/config.json", [](auto& j) { j["tie_word_embeddings"] = true; });
     const Model model = open_model(tiny.path());
-    EXPECT_EQ(model.weights.layers[0].b_q.data, nullptr);
-    EXPECT_EQ(model.weights.layers[0].b_q[3], 0.0f);
-    EXPECT_EQ(model.weights.unembed.data, model.weights.embed.data);
+    EXPECT_EQ(model.gpt_oss().weights.layers[0].b_q.data, nullptr);
+    EXPECT_EQ(model.gpt_oss().weights.layers[0].b_q[3], 0.0f);
+    EXPECT_EQ(model.gpt_oss().weights.unembed.data, model.gpt_oss().weights.embed.data);
 
     // What has no bias is written with zeros where the kind wants one, and stays without where it does not.
     export_to(model, directory.path("model.bin"), ExportKind::kContainer);
-    EXPECT_EQ(open_model(directory.path("model.bin")).weights.layers[0].b_o.data, nullptr);
+    EXPECT_EQ(open_model(directory.path("model.bin")).gpt_oss().weights.layers[0].b_o.data, nullptr);
     for (const ExportKind kind : {ExportKind::kOriginal, ExportKind::kLegacyF32}) {
         const std::string path = directory.path(kind == ExportKind::kOriginal ? "original" : "legacy");
         export_to(model, path, kind);
         const Model back = open_model(path);
-        ASSERT_NE(back.weights.layers[0].b_q.data, nullptr);
-        for (int64_t i = 0; i < back.weights.layers[0].b_q.n; i++) EXPECT_EQ(back.weights.layers[0].b_q[i], 0.0f);
-        EXPECT_EQ(back.weights.unembed.at(5, 6), model.weights.embed.at(5, 6));
+        ASSERT_NE(back.gpt_oss().weights.layers[0].b_q.data, nullptr);
+        for (int64_t i = 0; i < back.gpt_oss().weights.layers[0].b_q.n; i++)
+            EXPECT_EQ(back.gpt_oss().weights.layers[0].b_q[i], 0.0f);
+        EXPECT_EQ(back.gpt_oss().weights.unembed.at(5, 6), model.gpt_oss().weights.embed.at(5, 6));
     }
 }
 
@@ -295,10 +297,11 @@ TEST_F(OpenModel, F32TensorsAreTakenAsTheyAre) {
     }
     wide.write(file);
     const Model model = open_model(tiny.path());
-    EXPECT_EQ(model.weights.embed.dtype, DType::kF32);
-    EXPECT_EQ(model.weights.layers[0].w_up.first.dtype, DType::kF32);
+    EXPECT_EQ(model.gpt_oss().weights.embed.dtype, DType::kF32);
+    EXPECT_EQ(model.gpt_oss().weights.layers[0].w_up.first.dtype, DType::kF32);
     EXPECT_EQ(model.weight_bytes, 2 * narrow.model().weight_bytes);
-    EXPECT_EQ(model.weights.layers[0].w_up[2].at(3, 4), narrow.model().weights.layers[0].w_up[2].at(3, 4));
+    EXPECT_EQ(model.gpt_oss().weights.layers[0].w_up[2].at(3, 4),
+              narrow.model().gpt_oss().weights.layers[0].w_up[2].at(3, 4));
 }
 
 TEST_F(OpenModel, MisalignedTensorsAreRefused) {

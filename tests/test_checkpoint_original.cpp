@@ -68,9 +68,9 @@ TEST(OriginalLayout, HoldsWhatTheSnapshotHolds) {
     const Model model = open_model(directory.path());
     expect_same_weights(model, tiny.model());
     EXPECT_EQ(model.weight_bytes, tiny.model().weight_bytes);
-    Config expected = tiny.model().config;
+    Config expected = tiny.model().gpt_oss().config;
     expected.stop_ids.clear();  // not in this layout, and the published ones are outside this vocabulary
-    expect_same_config(model.config, expected);
+    expect_same_config(model.gpt_oss().config, expected);
 
     // What is written is the same tensors under the same names.
     export_to(tiny.model(), directory.path("written"), ExportKind::kOriginal);
@@ -113,7 +113,7 @@ TEST(OriginalLayout, ShardsAreNumbered) {
     const Model model = open_model(path);
     EXPECT_EQ(model.kind, CheckpointKind::kOriginal);
     EXPECT_EQ(model.weight_bytes, tiny.model().weight_bytes);
-    EXPECT_EQ(model.weights.layers[0].w_v.at(1, 2), tiny.model().weights.layers[0].w_v.at(1, 2));
+    EXPECT_EQ(model.gpt_oss().weights.layers[0].w_v.at(1, 2), tiny.model().gpt_oss().weights.layers[0].w_v.at(1, 2));
     fs::copy_file(part_name(1), path + "/model--00001-of-00004.safetensors");
     EXPECT_TRUE(has(open_error(path), {path, "one set of shards"}));
     fs::remove(path + "/model--00001-of-00004.safetensors");

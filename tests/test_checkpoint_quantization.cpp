@@ -15,12 +15,12 @@ TEST(CheckpointQuantization, QuantizationConfigMayBeWrong) {
     for (const nlohmann::json& left_over : {nlohmann::json{{"quant_method", "mxfp4"}},
                                             nlohmann::json{{"quant_method", "awq"}}, nlohmann::json::object()}) {
         EXPECT_EQ(with(dense, left_over), "") << left_over;
-        EXPECT_EQ(open_model(dense.path()).weights.layers[0].w_up.first.dtype, DType::kBF16);
+        EXPECT_EQ(open_model(dense.path()).gpt_oss().weights.layers[0].w_up.first.dtype, DType::kBF16);
         EXPECT_EQ(with(mxfp4, left_over), "") << left_over;
-        EXPECT_EQ(open_model(mxfp4.path()).weights.layers[0].w_up.first.dtype, DType::kMXFP4);
+        EXPECT_EQ(open_model(mxfp4.path()).gpt_oss().weights.layers[0].w_up.first.dtype, DType::kMXFP4);
     }
     EXPECT_EQ(with(mxfp4, nullptr), "");
-    EXPECT_EQ(open_model(mxfp4.path()).weights.layers[0].w_up.first.dtype, DType::kMXFP4);
+    EXPECT_EQ(open_model(mxfp4.path()).gpt_oss().weights.layers[0].w_up.first.dtype, DType::kMXFP4);
 }
 
 // A fork in a format that this program cannot read: the error names the format, and the first tensor that shows it.

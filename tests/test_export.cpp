@@ -32,9 +32,9 @@ TEST_F(Export, EveryKindToEveryOtherKeepsEveryNumber) {
                 if (second == ExportKind::kOriginal && dense) continue;  // same
                 const Model model = exported(between, second);
                 expect_same_weights(tiny.model(), model);
-                Config expected = tiny.model().config;
+                Config expected = tiny.model().gpt_oss().config;
                 if (legacy || model.kind == CheckpointKind::kLegacy) expected.stop_ids.clear();
-                expect_same_config(model.config, expected);
+                expect_same_config(model.gpt_oss().config, expected);
             }
         }
     }
@@ -66,7 +66,7 @@ TEST_F(Export, HuggingFaceAndContainerSayEverything) {
     write_bytes(tiny.path() + "/config.json", config.dump());
     const Model model = open_model(tiny.path());
     for (const ExportKind kind : {ExportKind::kHuggingFace, ExportKind::kContainer})
-        expect_same_config(exported(model, kind).config, model.config);
+        expect_same_config(exported(model, kind).gpt_oss().config, model.gpt_oss().config);
 }
 
 TEST_F(Export, WhatAHeaderCannotSayIsRefused) {
@@ -96,7 +96,7 @@ TEST_F(Export, WhatAHeaderCannotSayIsRefused) {
     }
     const TinyModel tiny("mxfp4", {"num_hidden_layers=2"});
     Model full = tiny.model();
-    full.config.layer_kind = {LayerKind::kFull, LayerKind::kFull};
+    full.gpt_oss().config.layer_kind = {LayerKind::kFull, LayerKind::kFull};
     EXPECT_TRUE(has(error_of([&] { export_model(full, directory.path("x"), to(ExportKind::kOriginal)); }), {"layers"}));
     const TinyModel dense("bf16", {"num_hidden_layers=1"});
     EXPECT_TRUE(has(error_of([&] { export_model(dense.model(), directory.path("x"), to(ExportKind::kOriginal)); }),
@@ -112,7 +112,7 @@ TEST_F(Export, F32GoesToBf16OnlyIfExact) {
     const std::string path = directory.path("inexact.bin");
     write_bytes(path, bytes);
     const Model model = open_model(path);
-    EXPECT_EQ(model.weights.layers[0].g_attn[0], inexact);
+    EXPECT_EQ(model.gpt_oss().weights.layers[0].g_attn[0], inexact);
     for (const ExportKind kind : {ExportKind::kHuggingFace, ExportKind::kLegacyBF16}) {
         const std::string out = directory.path(name_of(kind));
         EXPECT_TRUE(has(error_of([&] { export_model(model, out, to(kind)); }), {"norm", "bf16", "1.00001"}));
@@ -120,7 +120,7 @@ TEST_F(Export, F32GoesToBf16OnlyIfExact) {
     }
     for (const ExportKind kind : {ExportKind::kContainer, ExportKind::kLegacyF32}) {
         const Model kept = exported(model, kind);
-        EXPECT_EQ(kept.weights.embed.dtype, DType::kF32);
+        EXPECT_EQ(kept.gpt_oss().weights.embed.dtype, DType::kF32);
         expect_same_weights(kept, model);
     }
     EXPECT_EQ(read_file(exported(exported(model, ExportKind::kContainer), ExportKind::kLegacyF32).path), bytes);
@@ -130,12 +130,12 @@ TEST_F(Export, SamplingDefaultsGoAlong) {
     const TinyModel tiny("mxfp4", {"num_hidden_layers=1"});
     Model model = tiny.model();
     for (const ExportKind kind : {ExportKind::kContainer, ExportKind::kHuggingFace, ExportKind::kOriginal}) {
-        const SamplingDefaults none = exported(model, kind).config.sampling;
+        const SamplingDefaults none = exported(model, kind).gpt_oss().config.sampling;
         EXPECT_FALSE(none.do_sample || none.temperature || none.top_p || none.top_k) << name_of(kind);
     }
-    model.config.sampling = {true, 0.6f, 0.95f, 20};
+    model.gpt_oss().config.sampling = {true, 0.6f, 0.95f, 20};
     for (const ExportKind kind : {ExportKind::kContainer, ExportKind::kHuggingFace, ExportKind::kOriginal}) {
-        const SamplingDefaults back = exported(model, kind).config.sampling;
+        const SamplingDefaults back = exported(model, kind).gpt_oss().config.sampling;
         EXPECT_EQ(back.do_sample, true) << name_of(kind);
         EXPECT_EQ(back.temperature, 0.6f) << name_of(kind);
         EXPECT_EQ(back.top_p, 0.95f) << name_of(kind);
@@ -226,7 +226,7 @@ TEST_F(Export, TokenizerAndStopIdsGoAlong) {
     write_random_snapshot(directory.path("demo"), spec);
     write_bytes(directory.path("demo/chat_template.jinja"), "template");
     const Model demo = open_model(directory.path("demo"));
-    EXPECT_EQ(demo.config.stop_ids, (std::vector<int>{258, 257, 264})) << "generation_config.json wins";
+    EXPECT_EQ(demo.gpt_oss().config.stop_ids, (std::vector<int>{258, 257, 264})) << "generation_config.json wins";
     for (const ExportKind kind : {ExportKind::kHuggingFace, ExportKind::kOriginal, ExportKind::kContainer}) {
         std::vector<std::string> notes;
         ExportOptions options = to(kind);
@@ -234,7 +234,7 @@ TEST_F(Export, TokenizerAndStopIdsGoAlong) {
         export_model(demo, directory.path(name_of(kind)), options);
         EXPECT_TRUE(notes.empty()) << notes[0];
         const Model model = open_model(directory.path(name_of(kind)));
-        EXPECT_EQ(model.config.stop_ids, demo.config.stop_ids);
+        EXPECT_EQ(model.common().stop_ids, demo.gpt_oss().config.stop_ids);
         const Tokenizer tokenizer = Tokenizer::for_model(model);
         EXPECT_EQ(tokenizer.encode_with_special("ab<|end|>"), (std::vector<int>{97, 98, 262}));
         EXPECT_EQ(tokenizer.special("<|call|>"), 264);
@@ -290,10 +290,10 @@ TEST_F(Export, OriginalKeepsTheContext) {
         const TinyModel tiny("mxfp4", {"num_hidden_layers=1", "rope_scaling.factor=4",
                                        "rope_scaling.original_max_position_embeddings=512",
                                        fmt::format("max_position_embeddings={}", context)});
-        ASSERT_EQ(tiny.model().config.max_context, context);
+        ASSERT_EQ(tiny.model().common().max_context, context);
         const Model original = exported(tiny.model(), ExportKind::kOriginal);
-        EXPECT_EQ(original.config.max_context, context);
-        EXPECT_EQ(exported(original, ExportKind::kHuggingFace).config.max_context, context);
+        EXPECT_EQ(original.gpt_oss().config.max_context, context);
+        EXPECT_EQ(exported(original, ExportKind::kHuggingFace).gpt_oss().config.max_context, context);
         // OpenAI's own reader takes no other field than its own in this file.
         EXPECT_EQ(read_file(original.path + "/config.json").find("max_position_embeddings"), std::string::npos);
     }
@@ -305,7 +305,7 @@ TEST_F(Export, DequantisedIsWhatABF16SnapshotHolds) {
     EXPECT_EQ(model.kind, CheckpointKind::kHuggingFace);
     EXPECT_TRUE(read_file(model.path + "/model.safetensors") == read_file(dense.path() + "/model.safetensors"));
     EXPECT_EQ(read_file(model.path + "/config.json").find("quantization_config"), std::string::npos);
-    expect_same_config(model.config, tiny.model().config);
+    expect_same_config(model.gpt_oss().config, tiny.model().gpt_oss().config);
 }
 
 }  // namespace

@@ -58,9 +58,9 @@ TEST_P(F16Model, ComputesWhatTheSameValuesInF32Do) {
     rewrite_dense(half.path(), "F16");
     rewrite_dense(single.path(), "F32");
     const Model a = open_model(half.path()), b = open_model(single.path());
-    EXPECT_EQ(a.weights.embed.dtype, DType::kF16);
-    EXPECT_EQ(a.weights.layers[1].w_q.dtype, DType::kF16);
-    EXPECT_EQ(a.weights.layers[1].sinks.dtype, DType::kF16);
+    EXPECT_EQ(a.gpt_oss().weights.embed.dtype, DType::kF16);
+    EXPECT_EQ(a.gpt_oss().weights.layers[1].w_q.dtype, DType::kF16);
+    EXPECT_EQ(a.gpt_oss().weights.layers[1].sinks.dtype, DType::kF16);
     expect_same_weights(a, b);
 
     std::vector<Prompt> prompts{{{5}, 3}, {{1, 2, 3, 4, 5, 6, 7}, 3}, {{}, 3}};
@@ -105,8 +105,8 @@ TEST(F16, OneTensorOfTheLastLayer) {
         out.write(file);
     }
     const Model a = open_model(mixed.path()), b = open_model(f32.path());
-    EXPECT_EQ(a.weights.layers[0].w_o.dtype, DType::kBF16);
-    EXPECT_EQ(a.weights.layers[1].w_o.dtype, DType::kF16);
+    EXPECT_EQ(a.gpt_oss().weights.layers[0].w_o.dtype, DType::kBF16);
+    EXPECT_EQ(a.gpt_oss().weights.layers[1].w_o.dtype, DType::kF16);
     for (const Kernels* kernels : available_kernels()) {
         EngineOptions options;
         options.max_request_positions = 100;
@@ -127,7 +127,7 @@ TEST_P(F16Model, IsExportedAsItIs) {
         export_to(model, directory.path(name), kind);
         const Model back = open_model(directory.path(name));
         expect_same_weights(back, model);
-        EXPECT_EQ(back.weights.embed.dtype, kind == ExportKind::kLegacyF32 ? DType::kF32 : DType::kF16);
+        EXPECT_EQ(back.gpt_oss().weights.embed.dtype, kind == ExportKind::kLegacyF32 ? DType::kF32 : DType::kF16);
     }
     EXPECT_EQ(nlohmann::json::parse(directory.read("hf/config.json"))["torch_dtype"], "float16");
     for (const auto& [kind, words] : {std::pair(ExportKind::kLegacyBF16, std::vector<std::string>{"bf16", "exactly"}),

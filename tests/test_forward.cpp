@@ -149,7 +149,7 @@ INSTANTIATE_TEST_SUITE_P(Paths, ForwardPath, testing::ValuesIn(all_paths()), [](
 TEST_P(ForwardPath, SameBitsWhateverElseIsInTheBatch) {
     for (const char* format : {"mxfp4", "bf16"}) {
         const TinyModel tiny(format);
-        const std::vector<Prompt> prompts = varied_prompts(tiny.model().config.vocab_size);
+        const std::vector<Prompt> prompts = varied_prompts(tiny.model().common().vocab_size);
         const std::vector<Generated> alone = run(tiny.model(), prompts, options(1));
         for (const int together : {2, 5, 32}) expect_same_bits(alone, run(tiny.model(), prompts, options(together)));
     }
@@ -157,7 +157,7 @@ TEST_P(ForwardPath, SameBitsWhateverElseIsInTheBatch) {
 
 TEST_P(ForwardPath, SameBitsWithAnyNumberOfThreads) {
     const TinyModel tiny("mxfp4");
-    const std::vector<Prompt> prompts = varied_prompts(tiny.model().config.vocab_size);
+    const std::vector<Prompt> prompts = varied_prompts(tiny.model().common().vocab_size);
     const int threads = omp_get_max_threads();
     omp_set_num_threads(1);
     const std::vector<Generated> one = run(tiny.model(), prompts, options(4));
@@ -208,7 +208,7 @@ TEST(Forward, AnInstructionSetThatIsNotThereIsNamed) {
 // max_request_positions sizes the cache; a longer request that fits in it all the same is answered like any other.
 TEST(Forward, RequestLongerThanTheCacheWasSizedFor) {
     const TinyModel tiny("mxfp4", {"sliding_window=100"});
-    const std::vector<Prompt> prompts{varied_prompts(tiny.model().config.vocab_size)[6]};  // 300 tokens
+    const std::vector<Prompt> prompts{varied_prompts(tiny.model().common().vocab_size)[6]};  // 300 tokens
     EngineOptions options = options_for(8);
     const std::vector<Generated> want = run(tiny.model(), prompts, options);
     options.max_request_positions = 64;  // 8 of which hold the 309 positions
@@ -294,7 +294,7 @@ TEST(Forward, BatchedEqualsReferenceOnOtherGeometries) {
         for (const char* format : {"mxfp4", "bf16"}) {
             SCOPED_TRACE(variant[0] + " " + format);
             const TinyModel tiny(format, variant);
-            const std::vector<Prompt> all = varied_prompts(tiny.model().config.vocab_size);
+            const std::vector<Prompt> all = varied_prompts(tiny.model().common().vocab_size);
             const std::vector<Prompt> prompts{all[1], all[5]};  // 2 and 63 tokens
             const std::vector<Generated> want = run(tiny.model(), prompts, options_for(4, /*reference=*/true));
             const std::vector<Generated> got = run(tiny.model(), prompts, options_for(4));

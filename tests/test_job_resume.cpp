@@ -143,7 +143,7 @@ TEST_F(JobResume, AnotherJobIsRefusedAndSaysWhatDiffers) {
     expect_refused(texts(3), {"format is \"JSON lines\" there and \"text\" here"});
 
     Model other = tiny->model();
-    other.config.max_context--;
+    other.gpt_oss().config.max_context--;
     EXPECT_NE(error_of([&] { getp(options, other); }).find("model_checksum"), std::string::npos);
     options.max_in_flight = 1;  // no answer depends on it
     EXPECT_EQ(run(requests(3)), kExitOk) << error;

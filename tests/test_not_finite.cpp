@@ -89,9 +89,9 @@ std::vector<char> damaged(const T& tensor, int64_t n_elements, int64_t at, uint1
 TEST(NotFinite, FailsTheRequestThatMeetsItAndNoOther) {
     const TinyModel tiny("mxfp4");
     Model model = tiny.model();
-    const Matrix& embed = model.weights.embed;
+    const Matrix& embed = model.gpt_oss().weights.embed;
     const std::vector<char> data = damaged(embed, embed.n_out * embed.n_in, kBadToken * embed.n_in + 3, kNan);
-    model.weights.embed.data = data.data();
+    model.gpt_oss().weights.embed.data = data.data();
 
     std::vector<Asked> asked;
     std::vector<bool> bad;
@@ -127,9 +127,9 @@ TEST(NotFinite, FailsTheRequestThatMeetsItAndNoOther) {
 TEST(NotFinite, StopsNoRunThatDoesNotMeetIt) {
     const TinyModel tiny("mxfp4");
     Model model = tiny.model();
-    const Matrix& embed = model.weights.embed;
+    const Matrix& embed = model.gpt_oss().weights.embed;
     const std::vector<char> data = damaged(embed, embed.n_out * embed.n_in, 0, kNan);
-    model.weights.embed.data = data.data();
+    model.gpt_oss().weights.embed.data = data.data();
     GetpRun run = warm_up(model, {});
     EXPECT_NE(run.engine, nullptr);
 }
@@ -137,19 +137,19 @@ TEST(NotFinite, StopsNoRunThatDoesNotMeetIt) {
 // One element of a weight that every token meets: no path makes a number of it on the way.
 TEST(NotFinite, NoPathMakesANumberOfIt) {
     const TinyModel tiny("mxfp4");
-    const LayerWeights& layer = tiny.model().weights.layers[0];
+    const LayerWeights& layer = tiny.model().gpt_oss().weights.layers[0];
     const auto with_vector = [&](Vector LayerWeights::*member, uint16_t bits, std::vector<char>& data) {
         Model model = tiny.model();
         const Vector& v = layer.*member;
         data = damaged(v, v.n, 0, bits);
-        (model.weights.layers[0].*member).data = data.data();
+        (model.gpt_oss().weights.layers[0].*member).data = data.data();
         return model;
     };
     const auto with_matrix = [&](Matrix LayerWeights::*member, uint16_t bits, std::vector<char>& data) {
         Model model = tiny.model();
         const Matrix& m = layer.*member;
         data = damaged(m, m.n_out * m.n_in, 0, bits);
-        (model.weights.layers[0].*member).data = data.data();
+        (model.gpt_oss().weights.layers[0].*member).data = data.data();
         return model;
     };
     std::vector<char> data;
@@ -172,10 +172,11 @@ TEST(NotFinite, NoPathMakesANumberOfIt) {
     // Biases of all experts, in the gate and in the linear half.
     for (const int64_t at : {0, 1}) {
         Model model = tiny.model();
-        const int64_t stride = 2 * model.config.intermediate_dim;
+        const int64_t stride = 2 * model.gpt_oss().config.intermediate_dim;
         data = damaged(layer.b_up, layer.b_up.n, at, kNan);
-        for (int e = 1; e < model.config.n_experts; e++) std::memcpy(&data[size_t(2 * (e * stride + at))], &kNan, 2);
-        model.weights.layers[0].b_up.data = data.data();
+        for (int e = 1; e < model.gpt_oss().config.n_experts; e++)
+            std::memcpy(&data[size_t(2 * (e * stride + at))], &kNan, 2);
+        model.gpt_oss().weights.layers[0].b_up.data = data.data();
         expect_all_fail(model, "inside the experts");
     }
 }

@@ -15,10 +15,10 @@ struct Result {
 // A golden prompt, and an answer whose length cannot be known, at a high temperature.
 class WildJob : public Job {
   public:
-    WildJob(Result& result, int i, const Model& model) : result_(result), vocab_size_(model.config.vocab_size) {
+    WildJob(Result& result, int i, const Model& model) : result_(result), vocab_size_(model.common().vocab_size) {
         prompt = golden()[size_t(i)]["prompt"].get<std::vector<int>>();
         max_new_tokens = 50 + 15 * i;
-        stop_ids = {model.config.vocab_size - 1};  // nobody knows that it never comes
+        stop_ids = {model.common().vocab_size - 1};  // nobody knows that it never comes
         want_logits = i % 4 == 0;
         if (i % 3 != 0) sampling = {1.5f, 0.95f, uint64_t(i)};
     }
@@ -63,7 +63,7 @@ TEST(Pages, ATinyPoolChangesNoBit) {
     options.precision = Precision::kBF16;
     const std::vector<Result> large = answer(model, options, stats);
     EXPECT_EQ(stats.put_back, 0);
-    options.kv_bytes = 30 * kv_page_bytes(model.config, sizeof(bf16));
+    options.kv_bytes = 30 * kv_page_bytes(model.gpt_oss().config, sizeof(bf16));
     const std::vector<Result> tiny = answer(model, options, stats);
     EXPECT_GT(stats.put_back, 0);
     for (size_t i = 0; i < large.size(); i++) {

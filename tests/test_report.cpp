@@ -63,7 +63,7 @@ TEST(Report, RatesAndSharesFromSums) {
     model.path =
         "some/\xff"
         "model";  // not UTF-8, as a path may be
-    model.config.n_layers = 24;
+    model.gpt_oss().config.n_layers = 24;
     const Json json = Json::parse(report_json(some_report(), model));
     EXPECT_TRUE(json["error"].is_null());
     EXPECT_EQ(json["requests"], (Json{{"ok", 3}, {"failed", 1}}));

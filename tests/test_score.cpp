@@ -53,7 +53,7 @@ TEST_F(Score, LogProbabilitiesFollowFromTheLogits) {
         const std::vector<Json> scores = run(requests);
         ASSERT_EQ(scores.size(), prompts.size());
         const std::vector<float> logits = floats(folder.read("logits"));
-        const int n_vocab = tiny->model().config.vocab_size;
+        const int n_vocab = tiny->model().common().vocab_size;
         ASSERT_EQ(logits.size(), size_t(7 + 1 + 40 + 2 + 300 + 13) * size_t(n_vocab));
 
         const float* row = logits.data();

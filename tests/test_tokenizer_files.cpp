@@ -264,7 +264,7 @@ Model model_at(const std::string& path, CheckpointKind kind = CheckpointKind::kH
     Model model;
     model.path = path;
     model.kind = kind;
-    model.config.vocab_size = vocab_size;
+    model.gpt_oss().config.vocab_size = vocab_size;
     return model;
 }
 

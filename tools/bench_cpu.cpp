@@ -240,7 +240,7 @@ class Bench {
         int64_t bytes = 0;
         const double s = time_s([&](int) {
             bytes = 0;
-            attention(*products_, out, q, batch, store, config, 1, {}, &bytes);
+            attention(*products_, out, q, batch, store, config, 1, nullptr, &bytes);
         });
         row("attention", n_tok, s, double(n_tok) * double(k.dim()) * 4, 2.0 * n_tok * (n_tok + 1) * double(q.dim()));
     }
@@ -289,7 +289,7 @@ void bench_model(const std::string& path, const EngineOptions& options) {
         int left = n;
         engine.run([&]() -> std::unique_ptr<Job> {
             if (left == 0) return nullptr;
-            return std::make_unique<TimedJob>(--left, n_prompt, n_new, model.config.vocab_size);
+            return std::make_unique<TimedJob>(--left, n_prompt, n_new, model.gpt_oss().config.vocab_size);
         });
         const EngineStats after = engine.stats();
         const double prefill = after.prefill_s - before.prefill_s, decode = after.decode_s - before.decode_s;

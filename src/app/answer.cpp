@@ -94,7 +94,7 @@ AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_toke
     return stats;
 }
 
-Sampling sampling_for(const Options& options, const Config& config) {
+Sampling sampling_for(const Options& options, const CommonConfig& config) {
     const SamplingDefaults& authors = config.sampling;
     const bool draws = authors.do_sample.value_or(false);  // without it, transformers ignores the others
     Sampling sampling{draws ? authors.temperature.value_or(1) : kFamilyTemperature,

@@ -66,7 +66,7 @@ AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_toke
                        std::vector<int> stop_ids, AnswerSink& sink, const std::atomic<bool>* stop = nullptr);
 
 // How answers are drawn: as the flags say, else as the model's authors do (a line on stderr says so), else greedily.
-Sampling sampling_for(const Options& options, const Config& config);
+Sampling sampling_for(const Options& options, const CommonConfig& config);
 
 // "prefill 71 tokens at 24.1 tok/s, decode ..." on stderr.
 void print_speed(const AnswerStats& stats);

@@ -25,15 +25,15 @@ class ChatSession {
   public:
     ChatSession(const Options& options, const Model& model, const Tokenizer& tokenizer, Engine& engine, AnswerText& out)
         : options_(options),
-          config_(model.config),
+          config_(model.common()),
           tokenizer_(tokenizer),
           renderer_(tokenizer),
           engine_(engine),
           out_(out),
-          sampling_(sampling_for(options, model.config)) {
+          sampling_(sampling_for(options, model.common())) {
         preamble_.effort = options.effort;
         preamble_.instructions = options.instructions;
-        stop_ids_ = model.config.stop_ids;
+        stop_ids_ = model.common().stop_ids;
         for (const int id : renderer_.stop_ids()) stop_ids_.push_back(id);
     }
 
@@ -87,7 +87,7 @@ class ChatSession {
     }
 
     const Options& options_;
-    const Config& config_;
+    const CommonConfig& config_;
     const Tokenizer& tokenizer_;
     const HarmonyRenderer renderer_;
     Engine& engine_;

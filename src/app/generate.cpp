@@ -13,9 +13,9 @@ int generate(const Options& options, const Model& model) {
     const std::string text = options.input == "-" ? read_prompt_from_stdin() : options.input;
     if (text.empty()) fail("--input: expected a prompt, found none");
     const Tokenizer tokenizer = Tokenizer::for_model(model, options.tokenizer);
-    const Sampling sampling = sampling_for(options, model.config);
+    const Sampling sampling = sampling_for(options, model.common());
 
-    std::vector<int> prompt, stop_ids = model.config.stop_ids;
+    std::vector<int> prompt, stop_ids = model.common().stop_ids;
     AnswerText out(model_files(options, model));
     std::unique_ptr<AnswerSink> sink;
     if (options.raw) {
@@ -32,7 +32,7 @@ int generate(const Options& options, const Model& model) {
         for (const int id : renderer.stop_ids()) stop_ids.push_back(id);
         sink = std::make_unique<HarmonyAnswer>(out, tokenizer, options.show_reasoning);
     }
-    const int max_new = room_for_answer(model.config, options.steps, prompt.size());
+    const int max_new = room_for_answer(model.common(), options.steps, prompt.size());
 
     Engine engine(model, engine_options(options, /*max_sequences=*/1));
     catch_interrupts();

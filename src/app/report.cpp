@@ -84,6 +84,15 @@ Json json_of(const EngineStats& s) {
             {"roof_share", roof_share(s)}};
 }
 
+Json json_of(const Model& model) {
+    const CommonConfig& c = model.common();
+    Json json = {{"path", model.path}, {"weight_bytes", model.weight_bytes}, {"layers", c.n_layers}};
+    json["hidden"] = model.is_gpt2() ? model.gpt2().config.hidden_dim : model.gpt_oss().config.hidden_dim;
+    if (!model.is_gpt2()) json["experts"] = model.gpt_oss().config.n_experts;
+    json["vocabulary"] = c.vocab_size;
+    return json;
+}
+
 EngineStats total_of(const Report& report) {
     EngineStats total;
     for (const DeviceStats& device : report.devices) total += device.stats;
@@ -137,7 +146,6 @@ void print_report(const Report& report) {
 }
 
 std::string report_json(const Report& report, const Model& model) {
-    const Config& c = model.config;
     Json devices = Json::array();
     for (const DeviceStats& device : report.devices) {
         Json one = {{"name", device.name}};
@@ -156,13 +164,7 @@ std::string report_json(const Report& report, const Model& model) {
         {"run_hash", fmt::format("{:016x}", report.hash)},
         {"total", json_of(total_of(report))},
         {"devices", std::move(devices)},
-        {"model",
-         {{"path", model.path},
-          {"weight_bytes", model.weight_bytes},
-          {"layers", c.n_layers},
-          {"hidden", c.hidden_dim},
-          {"experts", c.n_experts},
-          {"vocabulary", c.vocab_size}}},
+        {"model", json_of(model)},
         {"machine", {{"host", host_name()}, {"cpus", std::thread::hardware_concurrency()}}},
         {"command", command_line()}};
     return json.dump(-1, ' ', false, Json::error_handler_t::replace);

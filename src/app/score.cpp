@@ -156,10 +156,10 @@ int score(const Options& options, const Model& model) {
     LineWriter out("--output", options.output, options, model);
     KeptFiles kept = kept_files(options, model);
     kept.add_open(out.fd(), "--output's");
-    LogitsFile logits_file(options.logits, kept, model.config.vocab_size);
+    LogitsFile logits_file(options.logits, kept, model.common().vocab_size);
 
     const TextCodec codec(model, options.tokenizer);
-    RequestReader reader(options, model.config, codec, Purpose::kScore);
+    RequestReader reader(options, model.common(), codec, Purpose::kScore);
     EngineOptions engine_settings = engine_options(options, /*max_sequences=*/0);
     engine_settings.max_request_positions = reader.max_request_positions();
     Engine engine(model, engine_settings);
@@ -178,7 +178,7 @@ int score(const Options& options, const Model& model) {
             }
             const int64_t first_row = n_rows;
             n_rows += int64_t(request->prompt.size());
-            return std::make_unique<ScoreJob>(std::move(*request), model.config.vocab_size, first_row, logits_file,
+            return std::make_unique<ScoreJob>(std::move(*request), model.common().vocab_size, first_row, logits_file,
                                               scores);
         }
         return nullptr;

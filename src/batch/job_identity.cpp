@@ -13,6 +13,15 @@ namespace {
 
 using Json = JobFile::Json;
 
+// What of the config answers depend on and the files need not say.
+std::string config_text(const Model& model) {
+    const std::string stop_ids = fmt::format("{}", fmt::join(model.common().stop_ids, " "));
+    if (model.is_gpt2())
+        return fmt::format("{} {} {}", model.common().max_context, model.gpt2().config.norm_eps, stop_ids);
+    const Config& c = model.gpt_oss().config;
+    return fmt::format("{} {} {} {} {}", c.max_context, c.rope_factor, c.rope_theta, c.norm_eps, stop_ids);
+}
+
 // All of a small model; of a large one sizes, headers and samples, as reading 65 GB takes a minute. In a .bin the
 // header holds every tensor's checksum.
 std::string model_checksum(const Model& model) {
@@ -29,9 +38,7 @@ std::string model_checksum(const Model& model) {
         checksum.add(mapping.data + n - kEnd, kEnd);
         for (int64_t i = 0; i < kSamples; i++) checksum.add(mapping.data + (n - kSample) / kSamples * i, kSample);
     }
-    const Config& c = model.config;
-    const std::string config = fmt::format("{} {} {} {} {}", c.max_context, c.rope_factor, c.rope_theta, c.norm_eps,
-                                           fmt::join(c.stop_ids, " "));
+    const std::string config = config_text(model);
     checksum.add(config.data(), int64_t(config.size()));
     return checksum.hex();
 }

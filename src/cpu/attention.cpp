@@ -65,7 +65,7 @@ float weigh(float* score, const Task& task, float scale, float sink, bool rounde
 
 // out, q (n_heads, P): the query heads that share the KV head; sinks of them from `first_sink` on.
 void attend(const Kernels& kernels, float* out, const float* q, int n_heads, const KvStore& store, int64_t head_dim,
-            int layer, const Task& task, const Vector& sinks, int64_t first_sink) {
+            int layer, const Task& task, const Vector* sinks, int64_t first_sink) {
     static thread_local AlignedVector<float> padded_q;  // (n_heads, padded P)
     static thread_local std::vector<float> scores;      // (n_heads, keys)
     static thread_local std::vector<float> sums;
@@ -86,8 +86,10 @@ void attend(const Kernels& kernels, float* out, const float* q, int n_heads, con
         kernels.dot(&scores[size_t(j)], n_keys, padded_q.data(), q_stride, n_heads, k, 0, n);
     });
     const float scale = 1.0f / std::sqrt(float(head_dim));
-    for (int h = 0; h < n_heads; h++)
-        sums[size_t(h)] = weigh(&scores[size_t(h * n_keys)], task, scale, sinks[first_sink + h], !is_f32);
+    for (int h = 0; h < n_heads; h++) {
+        const float sink = sinks ? (*sinks)[first_sink + h] : kNoSink;
+        sums[size_t(h)] = weigh(&scores[size_t(h * n_keys)], task, scale, sink, !is_f32);
+    }
     std::fill(out, out + n_heads * head_dim, 0.0f);
     each_page(store, layer, KvStore::kValue, task, row_bytes, [&](const void* values, int64_t j, int64_t n) {
         kernels.accumulate(out, head_dim, &scores[size_t(j)], n_keys, n_heads, store.dtype(), values, head_dim, n,
@@ -100,7 +102,7 @@ void attend(const Kernels& kernels, float* out, const float* q, int n_heads, con
 }  // namespace
 
 void attention(const Kernels& kernels, F32Rows& out, const F32Rows& q, const Batch& batch, const KvStore& store,
-               const Config& config, int layer, const Vector& sinks, int64_t* bytes_read) {
+               const CommonConfig& config, int layer, const Vector* sinks, int64_t* bytes_read) {
     const bool sliding = config.layer_kind[size_t(layer)] == LayerKind::kSliding;
     const int64_t head_dim = config.head_dim, element_bytes = store.dtype() == DType::kF32 ? 4 : 2;
     const int n_groups = config.n_kv_heads, n_heads = config.n_attn_heads / n_groups;

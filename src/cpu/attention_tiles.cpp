@@ -12,7 +12,7 @@ struct Task {
     int head, n_heads;  // query heads of the task
 };
 
-std::vector<Task> make_tasks(const Batch& batch, const Config& config) {
+std::vector<Task> make_tasks(const Batch& batch, const CommonConfig& config) {
     const int group = config.n_attn_heads / config.n_kv_heads;
     const int heads_at_once = std::min(group, kPanelRows), tokens_at_once = kPanelRows / heads_at_once;
     const auto n = int64_t(batch.tokens.size());
@@ -68,7 +68,7 @@ void attend_one_by_one(const PackedKernels& kernels, const AttentionTile& tile) 
 }  // namespace
 
 void attention(const PackedKernels& kernels, F32Rows& out, const F32Rows& q, const Batch& batch, const KvStore& store,
-               const Config& config, int layer, const Vector& sinks, int64_t* bytes_read) {
+               const CommonConfig& config, int layer, const Vector* sinks, int64_t* bytes_read) {
     const bool sliding = config.layer_kind[size_t(layer)] == LayerKind::kSliding;
     const int64_t head_dim = config.head_dim;
     const std::vector<Task> tasks = make_tasks(batch, config);
@@ -100,7 +100,7 @@ void attention(const PackedKernels& kernels, F32Rows& out, const F32Rows& q, con
                 tile.out[tile.n] = out.row(task.token + i) + h * head_dim;
                 tile.first[tile.n] = first_seen(pos);
                 tile.last[tile.n] = pos;
-                tile.sink[tile.n] = sinks[h];
+                tile.sink[tile.n] = sinks ? (*sinks)[h] : kNoSink;
             }
         }
         tile.first_pos = first_page(task);

@@ -17,7 +17,7 @@ int64_t kv_memory_bytes(const EngineOptions& options, int64_t weight_bytes) {
     return std::min((available_memory_bytes() - weight_bytes) / 10 * 9, address_space_left_bytes() / 2);
 }
 
-KvStore::KvStore(const Config& config, const Capacity& capacity, Precision precision, bool tiled)
+KvStore::KvStore(const CommonConfig& config, const Capacity& capacity, Precision precision, bool tiled)
     : config_(config),
       dtype_(precision == Precision::kF32 ? DType::kF32 : DType::kBF16),
       tiled_(tiled),

@@ -13,7 +13,7 @@ int64_t kv_memory_bytes(const EngineOptions& options, int64_t weight_bytes);
 class KvStore {
   public:
     // tiled: for PackedKernels::attend. Values are transposed within a page, and heads padded to kBlock with zeros.
-    KvStore(const Config& config, const Capacity& capacity, Precision precision, bool tiled);
+    KvStore(const CommonConfig& config, const Capacity& capacity, Precision precision, bool tiled);
     ~KvStore();
     KvStore(const KvStore&) = delete;
     KvStore& operator=(const KvStore&) = delete;
@@ -32,7 +32,7 @@ class KvStore {
     void write(int layer, Part part, const PageTable& pages, int pos, const float* x) const;
 
   private:
-    const Config& config_;
+    const CommonConfig& config_;
     DType dtype_;
     bool tiled_;
     int64_t element_bytes_, head_bytes_;  // head_bytes_: of one KV head in one page

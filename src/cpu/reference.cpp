@@ -7,28 +7,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "sampler.h"
-
 namespace {
 
 using Floats = std::vector<float>;
-
-// y = W x + b. (n_out, n_in) · (n_in) + (n_out) → (n_out). `first_bias` is where b begins in a longer vector.
-Floats linear(const Matrix& w, const Floats& x, const Vector& b = {}, int64_t first_bias = 0) {
-    Floats y(size_t(w.n_out));
-#pragma omp parallel
-    {
-        Floats row(x.size());
-#pragma omp for
-        for (int64_t o = 0; o < w.n_out; o++) {
-            w.row(o, row.data());
-            float sum = 0;
-            for (size_t i = 0; i < x.size(); i++) sum += row[i] * x[i];
-            y[size_t(o)] = sum + b[first_bias + o];
-        }
-    }
-    return y;
-}
 
 // x / sqrt(mean(x²) + eps) · g. (D) → (D)
 Floats rmsnorm(const Floats& x, const Vector& g, float eps) {
@@ -58,24 +39,28 @@ float swiglu(float gate, float linear_half, const Config& config) {
     return gate / (1.0f + std::exp(-config.swiglu_alpha * gate)) * (linear_half + 1.0f);
 }
 
-}  // namespace
+class GptOssReference : public Reference {
+  public:
+    GptOssReference(const GptOss& model, int max_sequences, int64_t max_positions)
+        : Reference(model.config, max_sequences, max_positions),
+          config_(model.config),
+          weights_(model.weights),
+          inv_freq_(rope_inv_freq(model.config)) {}
 
-Reference::Reference(const Model& model, int max_sequences, int64_t max_positions)
-    : model_(model), inv_freq_(rope_inv_freq(model.config)), sequences_(size_t(max_sequences)) {
-    // Its caches just grow; it has pages only because the scheduler counts in them.
-    constexpr int kChunk = 1;  // steps gain nothing from more, and a short one can be stopped sooner
-    capacity_.max_sequences = max_sequences;
-    capacity_.prefill_chunk = kChunk;
-    capacity_.max_batch_tokens = max_sequences + kChunk;
-    capacity_.n_pages = 2 * pages_for(max_positions) * max_sequences;
-    capacity_.max_prefill_tokens_beside_decode = kChunk;
-    capacity_.keeps_pages = false;
-}
+  private:
+    Floats forward(Sequence& sequence, int token, int pos) const override;
+    Floats attention(const LayerWeights& w, LayerKind kind, Cache& cache, const Floats& x, int pos) const;
+    Floats experts(const LayerWeights& w, const Floats& x) const;
+
+    const Config& config_;
+    const Weights& weights_;
+    const Floats inv_freq_;  // (P/2)
+};
 
 // Softmax attention over the visible keys of this token, with a learned logit a head, the sink, in the denominator.
 // x (D) normed → (D)
-Floats Reference::attention(const LayerWeights& w, LayerKind kind, Cache& cache, const Floats& x, int pos) const {
-    const Config& c = model_.config;
+Floats GptOssReference::attention(const LayerWeights& w, LayerKind kind, Cache& cache, const Floats& x, int pos) const {
+    const Config& c = config_;
     Floats q = linear(w.w_q, x, w.b_q);  // (H, P)
     Floats k = linear(w.w_k, x, w.b_k);  // (G, P)
     const Floats v = linear(w.w_v, x, w.b_v);
@@ -121,8 +106,8 @@ Floats Reference::attention(const LayerWeights& w, LayerKind kind, Cache& cache,
 }
 
 // The A experts with the largest router logits, weighted by the softmax over those logits. x (D) normed → (D)
-Floats Reference::experts(const LayerWeights& w, const Floats& x) const {
-    const Config& c = model_.config;
+Floats GptOssReference::experts(const LayerWeights& w, const Floats& x) const {
+    const Config& c = config_;
     const Floats logits = linear(w.w_router, x, w.b_router);  // (E)
 
     std::vector<int> order(logits.size());
@@ -146,9 +131,9 @@ Floats Reference::experts(const LayerWeights& w, const Floats& x) const {
     return out;
 }
 
-Floats Reference::forward(Sequence& sequence, int token, int pos) const {
-    const Config& c = model_.config;
-    const Weights& w = model_.weights;
+Floats GptOssReference::forward(Sequence& sequence, int token, int pos) const {
+    const Config& c = config_;
+    const Weights& w = weights_;
 
     Floats x(size_t(c.hidden_dim));  // the residual stream
     w.embed.row(token, x.data());
@@ -163,22 +148,8 @@ Floats Reference::forward(Sequence& sequence, int token, int pos) const {
     return linear(w.unembed, rmsnorm(x, w.g_final, c.norm_eps));
 }
 
-void Reference::collect(StepResult& result) {
-    const Batch& batch = *batch_;
-    result.sampled.assign(batch.rows.size(), -1);
-    size_t row = 0;  // rows are in the order of their tokens
-    for (size_t t = 0; t < batch.tokens.size(); t++) {
-        if (batch.unwanted && batch.unwanted()) return;
-        const Batch::Token& token = batch.tokens[t];
-        Sequence& sequence = sequences_[size_t(batch.seqs[size_t(token.seq)].slot)];
-        if (token.pos == 0) sequence.assign(model_.weights.layers.size(), {});
-        const Floats logits = forward(sequence, token.id, token.pos);
-        for (; row < batch.rows.size() && batch.rows[row].token == int(t); row++) {
-            const Batch::Row& r = batch.rows[row];
-            if (r.want_logits) batch.on_logits(int(row), logits.data());
-            if (r.sample)
-                result.sampled[row] =
-                    sample_token(logits.data(), model_.config.vocab_size, r.sampling, uint64_t(token.pos));
-        }
-    }
+}  // namespace
+
+std::unique_ptr<Replica> make_reference(const Model& model, int max_sequences, int64_t max_positions) {
+    return std::make_unique<GptOssReference>(model.gpt_oss(), max_sequences, max_positions);
 }

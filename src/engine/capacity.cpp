@@ -4,14 +4,14 @@
 #include "error.h"
 #include "replica.h"
 
-int64_t kv_page_bytes(const Config& config, int64_t element_bytes) {
+int64_t kv_page_bytes(const CommonConfig& config, int64_t element_bytes) {
     const auto n_full = std::count(config.layer_kind.begin(), config.layer_kind.end(), LayerKind::kFull);
     const int64_t n_layers = std::max<int64_t>(n_full, int64_t(config.layer_kind.size()) - n_full);
     return n_layers * 2 * config.n_kv_heads * kPagePositions * config.head_dim * element_bytes;
 }
 
-Capacity plan_capacity(const Config& config, const EngineOptions& options, int64_t memory_bytes, int64_t element_bytes,
-                       int max_batch_tokens, int prefill_chunk) {
+Capacity plan_capacity(const CommonConfig& config, const EngineOptions& options, int64_t memory_bytes,
+                       int64_t element_bytes, int max_batch_tokens, int prefill_chunk) {
     const int positions = options.max_request_positions > 0
                               ? std::min(options.max_request_positions, config.max_context)
                               : config.max_context;
@@ -19,15 +19,17 @@ Capacity plan_capacity(const Config& config, const EngineOptions& options, int64
     const int64_t n_seq = std::max(1, options.max_sequences);
     // No more than all sequences at their longest can hold, in the midst of a prompt.
     const int longest = pages_for(positions);
-    const int64_t of_each = longest + std::min(longest, sliding_pages_needed(config.sliding_window, prefill_chunk));
+    const bool slides = std::count(config.layer_kind.begin(), config.layer_kind.end(), LayerKind::kSliding) > 0;
+    const int64_t of_each =
+        longest + (slides ? std::min(longest, sliding_pages_needed(config.sliding_window, prefill_chunk)) : 0);
     const int64_t n_pages = std::min({n_seq * of_each, memory_bytes / page_bytes, int64_t(INT32_MAX)});
-    constexpr int kLeast = 2;  // one position: a full page and a sliding one
-    if (n_pages < kLeast)
+    const int least = slides ? 2 : 1;  // one position: a full page and a sliding one
+    if (n_pages < least)
         fail("KV cache: one sequence needs at least {} MB, and {} MB are free beside the weights",
-             kLeast * page_bytes / 1000000 + 1, std::max<int64_t>(memory_bytes, 0) / 1000000);
+             least * page_bytes / 1000000 + 1, std::max<int64_t>(memory_bytes, 0) / 1000000);
 
     Capacity capacity;
-    capacity.max_sequences = int(std::min(n_seq, n_pages / kLeast));
+    capacity.max_sequences = int(std::min(n_seq, n_pages / least));
     capacity.prefill_chunk = prefill_chunk;
     capacity.max_batch_tokens = max_batch_tokens;
     capacity.n_pages = int(n_pages);

@@ -24,7 +24,7 @@ double seconds(Driver::Clock::duration d) {
 
 }  // namespace
 
-Driver::Driver(const Config& config, std::unique_ptr<Replica> replica, bool prefix_cache)
+Driver::Driver(const CommonConfig& config, std::unique_ptr<Replica> replica, bool prefix_cache)
     : config_(config),
       replica_(std::move(replica)),
       name_(replica_->describe()),

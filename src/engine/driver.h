@@ -18,7 +18,7 @@ class Driver {
   public:
     using Clock = std::chrono::steady_clock;
 
-    Driver(const Config& config, std::unique_ptr<Replica> replica, bool prefix_cache);
+    Driver(const CommonConfig& config, std::unique_ptr<Replica> replica, bool prefix_cache);
 
     // Steps until no job is left for this replica, which the queue knows by its number, and gives `count` what each of
     // them adds. False: the jobs were taken away meanwhile, and nothing that this thread was lent may be touched any
@@ -51,7 +51,7 @@ class Driver {
     bool feed(std::unique_lock<std::mutex>& lock, JobQueue& queue, int number, Pace& pace);
     EngineStats step_stats(const StepResult& result, Pace& pace, Clock::time_point waited, Clock::time_point done);
 
-    const Config config_;
+    const CommonConfig config_;
     const std::unique_ptr<Replica> replica_;
     const std::string name_;
     Scheduler scheduler_;

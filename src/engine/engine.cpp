@@ -45,7 +45,7 @@ bool thread_left_behind() {
 
 struct Engine::Impl {
     Model model;  // its own copy: shares the mapping
-    Config config;
+    CommonConfig config;
     std::vector<std::unique_ptr<Driver>> drivers;  // what is in their pages outlives a run
     std::mutex mutex;                              // guards what follows
     std::vector<EngineStats> stats;                // of drivers
@@ -149,7 +149,7 @@ struct Engine::Impl {
 Engine::Engine(const Model& model, const EngineOptions& options) : impl_(std::make_unique<Impl>()) {
     check_scales(model);
     impl_->model = model;
-    impl_->config = model.config;
+    impl_->config = model.common();
     std::vector<std::unique_ptr<Replica>> replicas;
     if (options.gpu)
         replicas = make_gpu_replicas(impl_->model, options);
@@ -158,7 +158,8 @@ Engine::Engine(const Model& model, const EngineOptions& options) : impl_(std::ma
     impl_->take(std::move(replicas), options.prefix_cache);
 }
 
-Engine::Engine(const Config& config, std::vector<std::unique_ptr<Replica>> replicas) : impl_(std::make_unique<Impl>()) {
+Engine::Engine(const CommonConfig& config, std::vector<std::unique_ptr<Replica>> replicas)
+    : impl_(std::make_unique<Impl>()) {
     impl_->config = config;
     impl_->take(std::move(replicas), /*prefix_cache=*/true);
 }

@@ -27,7 +27,7 @@ void rule_out(Sampling& sampling, const std::vector<int>& ids) {
 
 }  // namespace
 
-Scheduler::Scheduler(const Config& config, const Capacity& capacity)
+Scheduler::Scheduler(const CommonConfig& config, const Capacity& capacity)
     : config_(config),
       capacity_(capacity),
       slides_(std::count(config.layer_kind.begin(), config.layer_kind.end(), LayerKind::kSliding) > 0),

@@ -18,7 +18,7 @@
 
 class Scheduler {
   public:
-    Scheduler(const Config& config, const Capacity& capacity);
+    Scheduler(const CommonConfig& config, const Capacity& capacity);
 
     // Ends cancelled jobs, then takes jobs from `next` until there is no room or it has none; a job that can never run
     // gets its on_error.
@@ -106,7 +106,7 @@ class Scheduler {
     static void end_not_finite(Sequence& sequence, int pos);
     void deliver(Sequence& sequence, int token);
 
-    const Config& config_;
+    const CommonConfig& config_;
     const Capacity capacity_;
     const bool slides_;  // some layers do
     PagePool pool_;

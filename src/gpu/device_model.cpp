@@ -73,17 +73,17 @@ int64_t WeightBytes::of(const Span& span) const {
 
 WeightBytes device_weight_bytes(const Model& model) {
     DeviceModel device;
-    const Config& c = model.config;
+    const Config& c = model.gpt_oss().config;
     const auto counted = [](auto&& lay) {
         Uploader up;
         lay(up);
         return up.used();
     };
     WeightBytes bytes;
-    bytes.embed = counted([&](Uploader& up) { up.rows(model.weights.embed); });
-    for (const LayerWeights& layer : model.weights.layers)
+    bytes.embed = counted([&](Uploader& up) { up.rows(model.gpt_oss().weights.embed); });
+    for (const LayerWeights& layer : model.gpt_oss().weights.layers)
         bytes.layers.push_back(counted([&](Uploader& up) { lay_out(layer, c.head_dim, up); }));
-    bytes.head = counted([&](Uploader& up) { lay_out_head(device, model.weights, up); });
+    bytes.head = counted([&](Uploader& up) { lay_out_head(device, model.gpt_oss().weights, up); });
     bytes.rotation =
         counted([&](Uploader& up) { up.floats(std::vector<float>(size_t(int64_t(c.max_context) * c.head_dim))); });
     return bytes;
@@ -92,12 +92,13 @@ WeightBytes device_weight_bytes(const Model& model) {
 DeviceModel load_weights(const Model& model, const Span& span, int64_t bytes) {
     DeviceModel device;
     device.memory = DeviceMemory(bytes, "weights");
-    Uploader up(device.memory.data(), largest_transposed(model.weights));
-    if (span.embeds) device.embed = up.rows(model.weights.embed);
+    Uploader up(device.memory.data(), largest_transposed(model.gpt_oss().weights));
+    if (span.embeds) device.embed = up.rows(model.gpt_oss().weights.embed);
     for (int l = span.first; l < span.end; l++)
-        device.layers.push_back(lay_out(model.weights.layers[size_t(l)], model.config.head_dim, up));
-    if (span.samples) lay_out_head(device, model.weights, up);
-    device.cos_sin = up.floats(rotation_table(model.config));
+        device.layers.push_back(
+            lay_out(model.gpt_oss().weights.layers[size_t(l)], model.gpt_oss().config.head_dim, up));
+    if (span.samples) lay_out_head(device, model.gpt_oss().weights, up);
+    device.cos_sin = up.floats(rotation_table(model.gpt_oss().config));
     up.finish();
     return device;
 }

@@ -53,7 +53,7 @@ const Batch::Seq& seq_of(const Batch& batch, size_t row) {
 class GpuReplica : public Replica {
   public:
     GpuReplica(const Model& model, const EngineOptions& options, const ReplicaPlan& plan)
-        : config_(model.config),
+        : config_(model.gpt_oss().config),
           capacity_(plan.capacity),
           synchronous_(options.synchronous),
           use_graphs_(options.graphs && !options.profile && !options.synchronous && gpu::graphs_supported()),
@@ -211,10 +211,10 @@ std::vector<int> chosen_devices(const EngineOptions& options) {
 }
 
 std::vector<ReplicaPlan> plan_all(const Model& model, const EngineOptions& options) {
-    check_config(model.config);
+    check_config(model.gpt_oss().config);
     std::vector<Room> rooms;
     for (const int device : chosen_devices(options)) rooms.push_back(room_on(device, options));
-    std::vector<ReplicaPlan> plans = plan_replicas(model.config, device_weight_bytes(model), options, rooms);
+    std::vector<ReplicaPlan> plans = plan_replicas(model.gpt_oss().config, device_weight_bytes(model), options, rooms);
     for (const ReplicaPlan& plan : plans)
         for (const StagePlan& stage : plan.stages) log_line("{}", describe(stage));
     if (const size_t left = rooms.size() % plans[0].stages.size(); left > 0)

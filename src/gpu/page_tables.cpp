@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-PageTables::PageTables(const Config& config, const Capacity& capacity)
+PageTables::PageTables(const CommonConfig& config, const Capacity& capacity)
     : full_stride_(std::min(capacity.n_pages, pages_for(config.max_context))),
       sliding_stride_(std::min(full_stride_, sliding_pages_needed(config.sliding_window, capacity.prefill_chunk))),
       max_sequences_(capacity.max_sequences),

@@ -9,7 +9,7 @@
 
 class PageTables {
   public:
-    PageTables(const Config& config, const Capacity& capacity);
+    PageTables(const CommonConfig& config, const Capacity& capacity);
 
     // Tells the device of pages that are new to their sequences with this batch, and clears those that no sequence
     // wrote: attention multiplies unseen values by zero, so none may be a NaN. At most capacity.steps_in_flight batches

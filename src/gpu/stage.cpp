@@ -18,7 +18,7 @@ int current(int device) {
 
 Stage::Stage(const Model& model, const EngineOptions& options, const StagePlan& plan, const Capacity& capacity,
              int* sampled)
-    : config_(config_of(model.config, plan.span)),
+    : config_(config_of(model.gpt_oss().config, plan.span)),
       span_(plan.span),
       device_(current(plan.room.device)),
       timer_(options.profile, options.synchronous, options.profile ? measure_roofs(device_, nullptr) : Roofs{},

@@ -25,11 +25,12 @@ int64_t find_nan(const uint8_t* scales, int64_t n) {
 }  // namespace
 
 void check_scales(const Model& model) {
-    Weights weights = model.weights;
+    if (model.is_gpt2()) return;
+    Weights weights = model.gpt_oss().weights;
     if (weights.layers[0].w_up.first.dtype != DType::kMXFP4) return;
     const std::vector<NamedTensor> layout = model.kind == CheckpointKind::kOriginal
-                                                ? original_tensors(model.config, weights)
-                                                : huggingface_tensors(model.config, weights, {});
+                                                ? original_tensors(model.gpt_oss().config, weights)
+                                                : huggingface_tensors(model.gpt_oss().config, weights, {});
     for (const NamedTensor& tensor : layout) {
         if (tensor.holds != NamedTensor::Holds::kScales) continue;
         const int64_t per_expert = tensor.shape[1] * tensor.shape[2], n = tensor.shape[0] * per_expert;

@@ -48,9 +48,9 @@ std::string serialized_tokenizer(const Model& model, const ExportOptions& option
 }  // namespace
 
 void export_container(const Model& model, const std::string& out_path, const ExportOptions& options) {
-    Weights weights = model.weights;
+    Weights weights = model.gpt_oss().weights;
     const TensorOptions kinds = tensor_options(weights);
-    const std::vector<NamedTensor> named = huggingface_tensors(model.config, weights, kinds);
+    const std::vector<NamedTensor> named = huggingface_tensors(model.gpt_oss().config, weights, kinds);
     const std::vector<OutputTensor> tensors = aligned(output_tensors(named, /*as_bf16=*/false));
     const std::string tokenizer = serialized_tokenizer(model, options);
     AtomicFile file(out_path, existing(options));  // before the long work, so that a bad path is found at once
@@ -73,8 +73,9 @@ void export_container(const Model& model, const std::string& out_path, const Exp
     std::map<std::string, std::string> metadata = {
         {"format", "pt"},  // readers of safetensors expect it
         {kContainerVersionKey, kContainerVersion},
-        {kContainerConfigKey, huggingface_config_json(model.config, kinds.attention_bias, kinds.mxfp4).dump()},
-        {kContainerGenerationKey, generation_config_json(model.config).dump()},
+        {kContainerConfigKey,
+         huggingface_config_json(model.gpt_oss().config, kinds.attention_bias, kinds.mxfp4).dump()},
+        {kContainerGenerationKey, generation_config_json(model.gpt_oss().config).dump()},
         {kContainerChecksumsKey, checksums.dump()},
     };
     if (!tokenizer.empty()) metadata[kContainerTokenizerKey] = tokenizer;

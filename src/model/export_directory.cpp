@@ -79,31 +79,32 @@ void check_no_f16(const std::vector<NamedTensor>& layout) {
 }
 
 nlohmann::json snapshot_config(const Model& model, const TensorOptions& kinds) {
-    nlohmann::json json = huggingface_config_json(model.config, kinds.attention_bias, kinds.mxfp4);
-    if (model.weights.embed.dtype == DType::kF16) json["torch_dtype"] = "float16";  // else its readers would round
+    nlohmann::json json = huggingface_config_json(model.gpt_oss().config, kinds.attention_bias, kinds.mxfp4);
+    if (model.gpt_oss().weights.embed.dtype == DType::kF16)
+        json["torch_dtype"] = "float16";  // else its readers would round
     return json;
 }
 
 }  // namespace
 
 void export_directory(const Model& model, const std::string& out_path, const ExportOptions& options) {
-    Weights weights = model.weights;
+    Weights weights = model.gpt_oss().weights;
     TensorOptions kinds = tensor_options(weights);
     if (options.kind == ExportKind::kDequantised) kinds.mxfp4 = false;
     const bool original = options.kind == ExportKind::kOriginal;
-    if (original) check_published(model.config, "original");
+    if (original) check_published(model.gpt_oss().config, "original");
     if (original && !kinds.mxfp4)
         fail("original: experts: expected MXFP4, which is all that this kind of checkpoint holds, found dense ones");
-    const std::vector<NamedTensor> named =
-        original ? original_tensors(model.config, weights) : huggingface_tensors(model.config, weights, kinds);
+    const std::vector<NamedTensor> named = original ? original_tensors(model.gpt_oss().config, weights)
+                                                    : huggingface_tensors(model.gpt_oss().config, weights, kinds);
     if (original) check_no_f16(named);
     const std::vector<OutputTensor> tensors = output_tensors(named, /*as_bf16=*/true);
 
     StagedDirectory directory(out_path);
     put_tokenizer(model, directory, options);
-    write_text(directory.file("generation_config.json"), generation_config(model.config, original));
+    write_text(directory.file("generation_config.json"), generation_config(model.gpt_oss().config, original));
     write_text(directory.file("config.json"),
-               (original ? original_config_json(model.config) : snapshot_config(model, kinds)).dump(2));
+               (original ? original_config_json(model.gpt_oss().config) : snapshot_config(model, kinds)).dump(2));
 
     int64_t total = 0;
     std::vector<NamedTensorInfo> infos;

@@ -44,15 +44,16 @@ void bind_quantized(Model& model, const std::vector<NamedTensor>& layout, const 
 
 Model huggingface_model(const HuggingFaceConfig& hf, const TensorFiles& files, const std::string& config_name) {
     Model model;
-    model.config = hf.config;
-    model.weights = shaped_weights(hf.config);
+    model.gpt_oss().config = hf.config;
+    model.gpt_oss().weights = shaped_weights(hf.config);
     TensorOptions options;
     options.mxfp4 = has_mxfp4(hf, files);
     options.attention_bias = hf.attention_bias;
     options.tied_embeddings = hf.tied_embeddings;
     if (options.mxfp4) check_mxfp4_shape(hf.config, config_name);
-    bind_quantized(model, huggingface_tensors(hf.config, model.weights, options), files, hf.quantization, config_name);
-    if (hf.tied_embeddings) model.weights.unembed = model.weights.embed;
+    bind_quantized(model, huggingface_tensors(hf.config, model.gpt_oss().weights, options), files, hf.quantization,
+                   config_name);
+    if (hf.tied_embeddings) model.gpt_oss().weights.unembed = model.gpt_oss().weights.embed;
     if (files.has(fmt::format("model.layers.{}.input_layernorm.weight", hf.config.n_layers)))
         fail("{}: num_hidden_layers: expected as many as there are tensors for, found {}, and tensors for more",
              config_name, hf.config.n_layers);

@@ -132,17 +132,17 @@ Model open_legacy(const std::string& path, const OpenOptions& options) {
 
     Model model;
     model.kind = CheckpointKind::kLegacy;
-    model.config = read_legacy_header(header, path);
-    const int64_t f32_bytes = legacy_bytes(model.config, DType::kF32);
-    const int64_t bf16_bytes = legacy_bytes(model.config, DType::kBF16);
+    model.gpt_oss().config = read_legacy_header(header, path);
+    const int64_t f32_bytes = legacy_bytes(model.gpt_oss().config, DType::kF32);
+    const int64_t bf16_bytes = legacy_bytes(model.gpt_oss().config, DType::kBF16);
     if (file->size() != f32_bytes && file->size() != bf16_bytes)
         fail("{}: file size: expected {} bytes for f32 or {} for bf16, as its header says, found {}", path, f32_bytes,
              bf16_bytes, file->size());
 
     const DType dtype = file->size() == f32_bytes ? DType::kF32 : DType::kBF16;
-    model.weights = shaped_weights(model.config);
+    model.gpt_oss().weights = shaped_weights(model.gpt_oss().config);
     const uint8_t* data = file->data() + sizeof header;
-    for (const LegacyPart& part : legacy_parts(model.weights)) {
+    for (const LegacyPart& part : legacy_parts(model.gpt_oss().weights)) {
         if (part.vector) {
             part.vector->dtype = dtype;
             part.vector->data = data;
@@ -153,7 +153,8 @@ Model open_legacy(const std::string& path, const OpenOptions& options) {
         }
         data += part_elements(part) * element_bytes(dtype);
     }
-    if (options.swap_legacy_embeddings) std::swap(model.weights.embed.data, model.weights.unembed.data);
+    if (options.swap_legacy_embeddings)
+        std::swap(model.gpt_oss().weights.embed.data, model.gpt_oss().weights.unembed.data);
     model.weight_bytes = file->size() - int64_t(sizeof header);
     model.mappings.push_back({file, file->data(), file->size()});
     return model;

@@ -88,7 +88,7 @@ std::vector<Span> legacy_spans(Weights& weights) {
 
 // All tensors, in the order in which they lie in the files.
 std::vector<Span> spans_of(const Model& model) {
-    Weights weights = model.weights;
+    Weights weights = model.gpt_oss().weights;
     std::vector<Span> spans;
     if (model.kind == CheckpointKind::kLegacy) {
         spans = legacy_spans(weights);
@@ -96,8 +96,8 @@ std::vector<Span> spans_of(const Model& model) {
         TensorOptions options = tensor_options(weights);
         options.tied_embeddings = weights.unembed.data == weights.embed.data;
         const std::vector<NamedTensor> layout = model.kind == CheckpointKind::kOriginal
-                                                    ? original_tensors(model.config, weights)
-                                                    : huggingface_tensors(model.config, weights, options);
+                                                    ? original_tensors(model.gpt_oss().config, weights)
+                                                    : huggingface_tensors(model.gpt_oss().config, weights, options);
         for (const NamedTensor& tensor : layout) spans.push_back(span_of(tensor));
     }
     spans.erase(std::remove_if(spans.begin(), spans.end(), [](const Span& span) { return !span.data; }), spans.end());

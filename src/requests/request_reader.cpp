@@ -78,7 +78,7 @@ std::vector<int> both(std::vector<int> a, const std::vector<int>& b) {
 
 }  // namespace
 
-RequestReader::RequestReader(const RequestOptions& options, const Config& config, const TextCodec& codec,
+RequestReader::RequestReader(const RequestOptions& options, const CommonConfig& config, const TextCodec& codec,
                              Purpose purpose)
     : options_(options), config_(config), codec_(codec), purpose_(purpose) {
     const std::string& path = options.input;

@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         file.write(data, size);
         Model model = open_legacy(file.path(), {});
         float sum = 0;
-        for (const LegacyPart& part : legacy_parts(model.weights)) {
+        for (const LegacyPart& part : legacy_parts(model.gpt_oss().weights)) {
             if (part.vector) sum += (*part.vector)[part.vector->n - 1];
             if (part.matrix) sum += part.matrix->at(part.matrix->n_out - 1, part.matrix->n_in - 1);
             if (part.experts) {

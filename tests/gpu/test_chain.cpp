@@ -22,8 +22,8 @@ std::vector<Generated> answers_of(const Model& model, const EngineOptions& optio
     const std::vector<int> lengths = {3, 17, 40};
     return run_jobs(model, options, lengths.size(), [&](size_t i, Generated& answer) {
         std::vector<int> ids;
-        for (int t = 0; t < lengths[i]; t++) ids.push_back((7919 * t + 31 * lengths[i]) % model.config.vocab_size);
-        auto job = std::make_unique<ScoredJob>(answer, ids, 3 + int(i), model.config.vocab_size);
+        for (int t = 0; t < lengths[i]; t++) ids.push_back((7919 * t + 31 * lengths[i]) % model.common().vocab_size);
+        auto job = std::make_unique<ScoredJob>(answer, ids, 3 + int(i), model.common().vocab_size);
         job->want_logits = i % 3 == 1;
         job->sampling = {i % 2 ? 0.0f : 1.0f, 0.9f, i};
         return job;

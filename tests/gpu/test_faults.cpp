@@ -23,8 +23,8 @@ EngineOptions fault_options(int n_gpus, int gpus_per_replica) {
 std::vector<Generated> answers_of(const Model& model, const EngineOptions& options) {
     return run_jobs(model, options, 6, [&](size_t i, Generated& answer) {
         std::vector<int> ids;
-        for (size_t t = 0; t < 3 + 5 * i; t++) ids.push_back(int(7919 * t + 31 * i) % model.config.vocab_size);
-        auto job = std::make_unique<ScoredJob>(answer, ids, 4, model.config.vocab_size);
+        for (size_t t = 0; t < 3 + 5 * i; t++) ids.push_back(int(7919 * t + 31 * i) % model.common().vocab_size);
+        auto job = std::make_unique<ScoredJob>(answer, ids, 4, model.common().vocab_size);
         job->want_logits = i % 3 == 1;
         job->sampling = {i % 2 ? 0.0f : 1.0f, 0.9f, i};
         return job;

@@ -113,7 +113,7 @@ void expect_close_to_cpu(const std::vector<Generated>& got, const std::vector<Ge
 
 TEST_P(GpuModel, StaysCloserToTheCpuInBf16) {
     const ShortModel tiny(GetParam());
-    const std::vector<Prompt> prompts = some_prompts(tiny.model().config.vocab_size);
+    const std::vector<Prompt> prompts = some_prompts(tiny.model().common().vocab_size);
     const std::vector<Generated> got = run_on_gpu(tiny.model(), prompts, 32), want = run_on_cpu(tiny.model(), prompts);
     expect_close_to_cpu(got, want);
     for (size_t i = 0; i < 7; i++)  // the short ones as a whole
@@ -122,7 +122,7 @@ TEST_P(GpuModel, StaysCloserToTheCpuInBf16) {
 
 TEST_P(GpuModel, SameBitsAloneAndInABatch) {
     const ShortModel tiny(GetParam());
-    const std::vector<Prompt> prompts = some_prompts(tiny.model().config.vocab_size);
+    const std::vector<Prompt> prompts = some_prompts(tiny.model().common().vocab_size);
     const std::vector<Generated> together = run_on_gpu(tiny.model(), prompts, 32);
     expect_same_bits(run_on_gpu(tiny.model(), prompts, 1), together);
     expect_same_bits(run_on_gpu(tiny.model(), prompts, 3), together);
@@ -131,7 +131,7 @@ TEST_P(GpuModel, SameBitsAloneAndInABatch) {
 // Prefill and decode are different kernels; what they say of the same positions is the same.
 TEST_P(GpuModel, SameBitsWhenTokensArriveAsAPromptOrAreGenerated) {
     const ShortModel tiny(GetParam());
-    std::vector<Prompt> prompts = some_prompts(tiny.model().config.vocab_size);
+    std::vector<Prompt> prompts = some_prompts(tiny.model().common().vocab_size);
     for (Prompt& prompt : prompts) prompt.max_new = 8;
     const std::vector<Generated> first = run_on_gpu(tiny.model(), prompts, 4);
     for (size_t i = 0; i < prompts.size(); i++) {
@@ -152,7 +152,7 @@ TEST(GpuModelLeast, StopIdsAreNotDrawnTooEarly) {
     const auto tokens = [&](const std::vector<int>& stop_ids, int least) {
         const auto make = [&](size_t, Generated& answer) {
             auto job =
-                std::make_unique<ScoredJob>(answer, std::vector<int>{1, 2, 3}, 4, tiny.model().config.vocab_size);
+                std::make_unique<ScoredJob>(answer, std::vector<int>{1, 2, 3}, 4, tiny.model().common().vocab_size);
             job->want_logits = false;
             job->stop_ids = stop_ids;
             job->min_new_tokens = least;
@@ -180,7 +180,7 @@ TEST(GpuModelGraphs, BytesOfReplayedStepsAreCounted) {
         engine.run([&]() -> std::unique_ptr<Job> {
             if (std::exchange(given, true)) return nullptr;
             auto job =
-                std::make_unique<ScoredJob>(answer, std::vector<int>{1, 2, 3}, 12, tiny.model().config.vocab_size);
+                std::make_unique<ScoredJob>(answer, std::vector<int>{1, 2, 3}, 12, tiny.model().common().vocab_size);
             job->want_logits = false;
             return job;
         });
@@ -210,7 +210,7 @@ TEST(GpuModelGeometry, OtherSizesAgreeWithTheCpu) {
     for (const auto& c : kCases) {
         SCOPED_TRACE(c.name);
         const ShortModel tiny("mxfp4", c.settings);
-        std::vector<Prompt> prompts = some_prompts(tiny.model().config.vocab_size);
+        std::vector<Prompt> prompts = some_prompts(tiny.model().common().vocab_size);
         prompts.erase(prompts.begin() + 4, prompts.end() - 2);
         expect_close_to_cpu(run_on_gpu(tiny.model(), prompts, 32), run_on_cpu(tiny.model(), prompts));
     }

@@ -18,7 +18,7 @@ struct StepTime {
 class StepBench {
   public:
     // For up to max_sequences of max_context positions each.
-    StepBench(const Model& model, int max_sequences, int max_context) : config_(model.config) {
+    StepBench(const Model& model, int max_sequences, int max_context) : config_(model.gpt_oss().config) {
         EngineOptions options;
         options.precision = Precision::kBF16;
         options.gpu = true;

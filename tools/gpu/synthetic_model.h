@@ -11,8 +11,8 @@
 class SyntheticModel {
   public:
     explicit SyntheticModel(const Config& config) {
-        model_.config = config;
-        const Config& c = model_.config;
+        model_.gpt_oss().config = config;
+        const Config& c = model_.gpt_oss().config;
         const int64_t d = c.hidden_dim, f = c.intermediate_dim, e = c.n_experts, p = c.head_dim;
         const int64_t heads = c.n_attn_heads * p, kv = c.n_kv_heads * p;
         fill_noise(noise_, std::max({c.vocab_size * d, heads * d, e * d, e * 2 * f}));
@@ -40,11 +40,11 @@ class SyntheticModel {
             w.b_up = vector(e * 2 * f);
             w.w_down = {mxfp4(d, f), c.n_experts};
             w.b_down = vector(e * d);
-            model_.weights.layers.push_back(w);
+            model_.gpt_oss().weights.layers.push_back(w);
         }
-        model_.weights.embed = matrix(c.vocab_size, d);
-        model_.weights.unembed = matrix(c.vocab_size, d);
-        model_.weights.g_final = ones;
+        model_.gpt_oss().weights.embed = matrix(c.vocab_size, d);
+        model_.gpt_oss().weights.unembed = matrix(c.vocab_size, d);
+        model_.gpt_oss().weights.g_final = ones;
     }
     SyntheticModel(const SyntheticModel&) = delete;
     SyntheticModel& operator=(const SyntheticModel&) = delete;

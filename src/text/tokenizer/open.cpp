@@ -89,7 +89,7 @@ Tokenizer Tokenizer::parse(std::string_view serialized, const std::string& name)
 
 Tokenizer Tokenizer::for_model(const Model& model, const std::string& path) {
     Vocabulary vocabulary = read_for_model(model, path);
-    const int n_ids = model.config.vocab_size;
+    const int n_ids = model.common().vocab_size;
     auto& specials = vocabulary.specials;
     specials.erase(std::remove_if(specials.begin(), specials.end(),
                                   [&](const Special& special) { return special.id >= n_ids && is_reserved(special); }),
