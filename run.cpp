@@ -69,8 +69,9 @@ int run(int argc, char** argv) {
     if (argc > 1 && std::string_view(argv[1]) == "export") return export_command(argc - 1, argv + 1);
     if (argc > 1 && std::string_view(argv[1]) == "verify") return verify_command(argc - 1, argv + 1);
     if (argc > 1 && std::string_view(argv[1]) == "merge") return merge_command(argc - 1, argv + 1);
-    const Options options = parse_command_line(argc, argv);
-    const Model model = open_model(find_model(options), options.open);
+    Options options = parse_command_line(argc, argv);
+    Model model = open_model(find_model(options), options.open);
+    if (model.is_gpt2()) adapt_to_gpt2(options, model);
     prepare_model(options, model);
     if (options.mode == "chat") return chat(options, model);
     if (options.mode == "getp") return getp(options, model);

@@ -1,7 +1,8 @@
-// checkpoint.h: open a checkpoint of any of the four kinds, check what it holds, write it as another kind.
+// checkpoint.h: open a checkpoint of any kind, check what it holds, write it as another kind.
 //
-// Recognised by content, not by name: a Hugging Face snapshot directory, OpenAI's `original/` directory, this project's
-// .bin (a safetensors container), the getp family's legacy .bin. All are mapped and used in place.
+// Recognised by content, not by name: a Hugging Face snapshot directory, of gpt-oss or GPT-2; OpenAI's `original/`
+// directory; this project's .bin (a safetensors container); the getp family's legacy .bin; llm.c's .bin of GPT-2. All
+// are mapped and used in place.
 #pragma once
 #include <functional>
 #include <optional>
@@ -44,6 +45,8 @@ enum class ExportKind {
     kLegacyF32,
     kLegacyBF16,
     kDequantised,  // a Hugging Face snapshot whose experts are bf16
+    kLlmcF32,      // these two, and kHuggingFace, are those for GPT-2
+    kLlmcBF16,
 };
 
 struct ExportOptions {

@@ -70,10 +70,11 @@ inline double largest_difference(const std::vector<float>& a, const std::vector<
     return largest;
 }
 
-// What transformers 4.5x computed in f32 for `tiny` with seed 1; see tests/golden/README.md.
+// What others computed for a model of the tests; see tests/golden/README.md.
 struct Oracle {
     std::vector<Prompt> prompts;
     std::vector<std::vector<int>> greedy;
+    std::vector<std::vector<double>> leads;  // of each token's logit over the next largest; empty if nobody says
     struct Logits {
         int first_position;
         std::vector<std::vector<float>> rows;
@@ -86,6 +87,7 @@ struct Oracle {
         const std::string raw = read_file(directory + "/logits.f32");
         for (const auto& c : reference["cases"]) {
             greedy.push_back(c["greedy"].get<std::vector<int>>());
+            leads.push_back(c.value("lead", std::vector<double>()));
             prompts.push_back({c["prompt"].get<std::vector<int>>(), int(greedy.back().size())});
             const auto& l = c["logits"];
             Logits want{l["first_position"].get<int>(), {}};

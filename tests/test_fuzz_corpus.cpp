@@ -19,10 +19,12 @@ int fuzz_harmony(const uint8_t* data, size_t size);
 int fuzz_index(const uint8_t* data, size_t size);
 int fuzz_journal(const uint8_t* data, size_t size);
 int fuzz_legacy(const uint8_t* data, size_t size);
+int fuzz_llmc(const uint8_t* data, size_t size);
 int fuzz_request_files(const uint8_t* data, size_t size);
 int fuzz_requests(const uint8_t* data, size_t size);
 int fuzz_safetensors(const uint8_t* data, size_t size);
 int fuzz_tokenizer(const uint8_t* data, size_t size);
+int fuzz_vocab_and_merges(const uint8_t* data, size_t size);
 }
 
 namespace {
@@ -33,9 +35,17 @@ struct Target {
 };
 
 const Target kTargets[] = {
-    {"config", fuzz_config},     {"harmony", fuzz_harmony},         {"index", fuzz_index},
-    {"journal", fuzz_journal},   {"legacy", fuzz_legacy},           {"request_files", fuzz_request_files},
-    {"requests", fuzz_requests}, {"safetensors", fuzz_safetensors}, {"tokenizer", fuzz_tokenizer},
+    {"config", fuzz_config},
+    {"harmony", fuzz_harmony},
+    {"index", fuzz_index},
+    {"journal", fuzz_journal},
+    {"legacy", fuzz_legacy},
+    {"request_files", fuzz_request_files},
+    {"requests", fuzz_requests},
+    {"safetensors", fuzz_safetensors},
+    {"tokenizer", fuzz_tokenizer},
+    {"llmc", fuzz_llmc},
+    {"vocab_and_merges", fuzz_vocab_and_merges},
 };
 
 class FuzzCorpus : public testing::TestWithParam<Target> {};

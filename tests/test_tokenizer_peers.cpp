@@ -17,6 +17,8 @@ using Ids = std::vector<int>;
 
 const std::string kCases = "tests/peers/out/cases.bin";
 const std::string kRanks = "tests/peers/out/o200k_base.tiktoken";
+const std::string kGpt2Cases = "tests/peers/out/gpt2_cases.bin";
+const std::string kGpt2Tokenizer = "tests/peers/out/gpt2_tokenizer.bin";
 
 struct Case {
     bool special;  // names of special tokens are special tokens
@@ -95,6 +97,25 @@ TEST_F(TokenizerPeers, IdsAreThoseOfTiktoken) {
     }
     for (const auto& [group, n] : n_wrong) ADD_FAILURE() << group << ": " << n << " texts differ";
     EXPECT_GT(n_bytes, 2'000'000u);
+}
+
+// OpenAI's ranks in llm.c's file, which has no merges.
+TEST_F(TokenizerPeers, IdsOfGpt2AreThoseOfTiktoken) {
+    ASSERT_TRUE(is_file(kGpt2Cases)) << "remove tests/peers/out and run: make peers";
+    const Tokenizer gpt2 = Tokenizer::open(kGpt2Tokenizer);
+    const MappedFile file(kGpt2Cases);
+    int n_wrong = 0;
+    size_t n_bytes = 0;
+    for (const Case& c : read_cases(file.view())) {
+        n_bytes += c.text.size();
+        const Ids ids = gpt2.encode(c.text);
+        if (ids != c.ids && ++n_wrong <= 3) ADD_FAILURE() << c.group << ": " << difference(gpt2, c, ids);
+        EXPECT_TRUE(gpt2.decode(ids) == c.text) << c.group;
+    }
+    EXPECT_EQ(n_wrong, 0);
+    EXPECT_GT(n_bytes, 2'000'000u);
+    EXPECT_EQ(gpt2.encode("First Citizen:\nBefore we proceed any further, hear me speak."),
+              (Ids{5962, 22307, 25, 198, 8421, 356, 5120, 597, 2252, 11, 3285, 502, 2740, 13}));
 }
 
 TEST_F(TokenizerPeers, DecodeGivesTheTextBack) {

@@ -179,9 +179,18 @@ void check_no_path_is_empty(const CLI::App& app) {
             fail("{}: expected a path, found \"\"", option->get_name());
 }
 
-// A -f without its 0 or 1 is -f 1.
+// How HipGPT spells some flags.
+const std::map<std::string, std::string> kOtherSpellings{
+    {"--prompt", "--input"}, {"--temp", "--temperature"}, {"--top_p", "--top-p"}};
+
+// In this program's spelling. A -f without its 0 or 1 is -f 1.
 std::vector<std::string> arguments(int argc, char** argv) {
     std::vector<std::string> args(argv + 1, argv + argc);
+    for (std::string& arg : args) {
+        const size_t end = std::min(arg.find('='), arg.size());
+        if (const auto other = kOtherSpellings.find(arg.substr(0, end)); other != kOtherSpellings.end())
+            arg = other->second + arg.substr(end);
+    }
     for (size_t i = 0; i < args.size(); i++) {
         if (args[i] != "-f" && args[i] != "--profile") continue;
         const bool has_value = i + 1 < args.size() && args[i + 1].find_first_not_of("0123456789") == std::string::npos;
@@ -193,7 +202,8 @@ std::vector<std::string> arguments(int argc, char** argv) {
 // In the order of the help.
 void add_flags_of_files(CLI::App& app, Options& o, std::string& checkpoint) {
     app.add_option("MODEL", o.model,
-                   "A Hugging Face snapshot directory, an original/ directory, or a .bin file.\n"
+                   "A Hugging Face snapshot directory, an original/ directory, or a .bin file, of\n"
+                   "gpt-oss or GPT-2 (llm.c's .bin, too).\n"
                    "Without it: $GETP_MODEL, else the demo model")
         ->type_name("PATH");
     app.add_option("-c,--checkpoint", checkpoint, "MODEL, as a flag")->type_name("PATH");
@@ -203,7 +213,7 @@ void add_flags_of_files(CLI::App& app, Options& o, std::string& checkpoint) {
     app.add_option("-i,--input", o.input, "generate, chat: the prompt; getp, score: the file of requests; -: stdin")
         ->type_name("TEXT|PATH");
     app.add_option("-o,--output", o.output, "getp, score: the file of answers; -: stdout")->type_name("PATH");
-    app.add_option("-z,--tokenizer", o.tokenizer, "tokenizer.json, .tiktoken or tokenizer.bin, if not the model's own")
+    app.add_option("-z,--tokenizer", o.tokenizer, "The tokenizer's file, or its directory, if not the model's own")
         ->type_name("PATH");
     app.add_option("-y,--instructions", o.instructions, "Developer message (what others call the system prompt)")
         ->type_name("TEXT");
@@ -285,7 +295,7 @@ void add_flags_of_engine(CLI::App& app, Options& o) {
 
 Options parse_command_line(int argc, char** argv) {
     Options o;
-    CLI::App app("Runs OpenAI's gpt-oss models: one answer, a chat, a file of requests, or scores.", "run");
+    CLI::App app("Runs gpt-oss and GPT-2 models: one answer, a chat, a file of requests, or scores.", "run");
     std::string checkpoint;
     bool no_reasoning = false;
 

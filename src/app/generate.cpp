@@ -11,15 +11,17 @@
 
 int generate(const Options& options, const Model& model) {
     const std::string text = options.input == "-" ? read_prompt_from_stdin() : options.input;
-    if (text.empty()) fail("--input: expected a prompt, found none");
+    const bool raw = options.raw || model.is_gpt2();  // which has no chat format
+    if (text.empty() && (!model.is_gpt2() || options.input == "-")) fail("--input: expected a prompt, found none");
     const Tokenizer tokenizer = Tokenizer::for_model(model, options.tokenizer);
     const Sampling sampling = sampling_for(options, model.common());
 
     std::vector<int> prompt, stop_ids = model.common().stop_ids;
     AnswerText out(model_files(options, model));
     std::unique_ptr<AnswerSink> sink;
-    if (options.raw) {
-        prompt = tokenizer.encode_with_special(text);
+    if (raw) {
+        prompt = text.empty() ? stop_ids : tokenizer.encode_with_special(text);
+        if (prompt.empty()) fail("--input: expected a prompt, as this model has no token that ends a text; found none");
         sink = std::make_unique<RawAnswer>(out, tokenizer, stop_ids);
     } else {
         const HarmonyRenderer renderer(tokenizer);

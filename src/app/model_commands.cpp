@@ -65,10 +65,12 @@ int export_command(int argc, char** argv) {
          {"bf16", ExportKind::kDequantised},
          {"original", ExportKind::kOriginal},
          {"legacy-f32", ExportKind::kLegacyF32},
-         {"legacy-bf16", ExportKind::kLegacyBF16}},
+         {"legacy-bf16", ExportKind::kLegacyBF16},
+         {"llmc-f32", ExportKind::kLlmcF32},
+         {"llmc-bf16", ExportKind::kLlmcBF16}},
         "bin (default): one file with config and tokenizer in it;\nhf: a snapshot directory; bf16: the same with "
         "experts in bf16, as\ntools/dequantize_to_bf16.py writes it; original: OpenAI's layout;\nlegacy-f32, "
-        "legacy-bf16: the getp family's .bin");
+        "legacy-bf16: the getp family's .bin;\nof GPT-2: hf, or llmc-f32, llmc-bf16: llm.c's .bin");
     app.add_option("-z,--tokenizer", options.tokenizer_path, "The tokenizer to put in, if not the source's own")
         ->type_name("PATH");
     app.add_flag("--overwrite", options.overwrite, "Replace DST, if it is a file; else it must be new");

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "cpu/cpu_step.h"
+#include "cpu/gpt2_replica.h"
 #include "cpu/moe.h"
 #include "cpu/reference.h"
 
@@ -206,6 +207,7 @@ std::unique_ptr<Replica> make_cpu_replica(const Model& model, const EngineOption
         return make_reference(model, options.max_sequences, positions);
     }
     const Kernels& kernels = kernels_for(options.cpu_isa);
+    if (model.is_gpt2()) return make_gpt2_replica(model, options, kernels);
     return std::make_unique<CpuReplica>(model, options, kernels,
                                         options.precision.value_or(default_precision(kernels, model)));
 }

@@ -21,8 +21,8 @@ class CpuStep : public Replica {
     void collect(StepResult& result) override;
 
   protected:
-    // products: null, or what multiplies in bf16 mode. weight_bytes: what the KV cache must leave room for. op_names: of
-    // run()'s operations.
+    // products: null, or what multiplies in bf16 mode. weight_bytes: what the KV cache must leave room for. op_names:
+    // of run()'s operations.
     CpuStep(const CommonConfig& config, int64_t hidden_dim, const EngineOptions& options, const Kernels& kernels,
             const PackedKernels* products, Precision precision, int64_t weight_bytes,
             const std::vector<const char*>& op_names);

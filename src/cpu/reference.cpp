@@ -151,5 +151,6 @@ Floats GptOssReference::forward(Sequence& sequence, int token, int pos) const {
 }  // namespace
 
 std::unique_ptr<Replica> make_reference(const Model& model, int max_sequences, int64_t max_positions) {
+    if (model.is_gpt2()) return make_gpt2_reference(model.gpt2(), max_sequences, max_positions);
     return std::make_unique<GptOssReference>(model.gpt_oss(), max_sequences, max_positions);
 }

@@ -1,6 +1,6 @@
 // reference.h: the definition of right: a model one token at a time, f32 throughout, in the order of the equations.
 //
-// Read reference.cpp to learn gpt-oss. It is a Replica, so that every mode can run
+// Read reference.cpp to learn gpt-oss, gpt2_reference.cpp to learn GPT-2. Each is a Replica, so that every mode can run
 // on it (--reference) and every other implementation can be compared with it.
 #pragma once
 #include <memory>
@@ -38,3 +38,4 @@ class Reference : public Replica {
 
 // Keeps a pointer to `model`.
 std::unique_ptr<Replica> make_reference(const Model& model, int max_sequences, int64_t max_positions);
+std::unique_ptr<Replica> make_gpt2_reference(const Gpt2& model, int max_sequences, int64_t max_positions);

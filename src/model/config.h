@@ -40,7 +40,9 @@ Config read_dimensions(const JsonFields& config);
 int original_context(const Config& config);
 // The ids in generation_config.json, if it has any, replace those of config.json; its sampling becomes
 // config.sampling.
-void read_generation_config(std::string_view text, const std::string& file, Config& config);
+void read_generation_config(std::string_view text, const std::string& file, CommonConfig& config);
+// One id, a list of ids, or none: then nothing changes. Leaves out ids outside the vocabulary, which can never come.
+void read_stop_ids(const JsonFields& fields, CommonConfig& config);
 
 // A context that original_context() does not give, in the generation_config.json of an original directory.
 constexpr const char* kOriginalContextKey = "max_position_embeddings";
@@ -48,7 +50,9 @@ void read_original_generation_config(std::string_view text, const std::string& f
 
 nlohmann::json huggingface_config_json(const Config& config, bool attention_bias, bool mxfp4);
 nlohmann::json original_config_json(const Config& config);
-nlohmann::json generation_config_json(const Config& config);
+nlohmann::json generation_config_json(const CommonConfig& config);
+// The shortest decimal that reads back as the same float: 1e-05, not 9.999999747378752e-06.
+double shortest(float f);
 
 // Even layers slide, odd ones see all: gpt-oss as published.
 std::vector<LayerKind> alternating_layers(int n_layers);

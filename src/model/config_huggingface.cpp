@@ -64,27 +64,9 @@ void read_layers(const JsonFields& f, Config& c) {
     }
 }
 
-// One id, a list of ids, or none. Leaves out ids outside the vocabulary, which can never come.
-bool read_stop_ids(const JsonFields& f, Config& c) {
-    const char* kKey = "eos_token_id";
-    const Json* ids = f.find(kKey);
-    if (!ids) return false;
-    c.stop_ids.clear();
-    const auto add = [&](const Json& value) {
-        const std::optional<int64_t> id = value.is_number() ? value.integer() : std::nullopt;
-        if (!id || *id < 0) f.wrong(kKey, "a token id or a list of token ids");
-        if (*id < c.vocab_size) c.stop_ids.push_back(int(*id));
-    };
-    if (!ids->is_array())
-        add(*ids);
-    else
-        for (const Json& id : *ids) add(id);
-    return true;
-}
-
 void check_architecture(const JsonFields& f) {
     if (f.string_or("model_type", "") == "gpt_oss") return;
-    if (f.has("model_type")) f.wrong("model_type", "\"gpt_oss\", the only architecture that this program runs");
+    if (f.has("model_type")) f.wrong("model_type", "\"gpt_oss\" or \"gpt2\", the architectures that this program runs");
     const Json* names = f.find("architectures");
     if (names && names->is_array() && !names->empty())
         wrong(f.path("model_type"), "\"gpt_oss\"", "none, and architectures of " + shown(*names->begin()));
@@ -101,12 +83,27 @@ std::string read_quantization(const JsonFields& f) {
     return quantization.has(detail) ? method + " " + quantization.string_or(detail, "") : method;
 }
 
-// The shortest decimal that reads back as the same float: 1e-05, not 9.999999747378752e-06.
+}  // namespace
+
+void read_stop_ids(const JsonFields& f, CommonConfig& c) {
+    const char* kKey = "eos_token_id";
+    const Json* ids = f.find(kKey);
+    if (!ids) return;
+    c.stop_ids.clear();
+    const auto add = [&](const Json& value) {
+        const std::optional<int64_t> id = value.is_number() ? value.integer() : std::nullopt;
+        if (!id || *id < 0) f.wrong(kKey, "a token id or a list of token ids");
+        if (*id < c.vocab_size) c.stop_ids.push_back(int(*id));
+    };
+    if (!ids->is_array())
+        add(*ids);
+    else
+        for (const Json& id : *ids) add(id);
+}
+
 double shortest(float f) {
     return std::strtod(fmt::format("{}", f).c_str(), nullptr);
 }
-
-}  // namespace
 
 HuggingFaceConfig read_huggingface_config(std::string_view text, const std::string& file) {
     const JsonFields f(parse_json(text, file), file, ": ");
@@ -134,7 +131,7 @@ HuggingFaceConfig read_huggingface_config(std::string_view text, const std::stri
     return hf;
 }
 
-void read_generation_config(std::string_view text, const std::string& file, Config& config) {
+void read_generation_config(std::string_view text, const std::string& file, CommonConfig& config) {
     const JsonFields f(parse_json(text, file), file, ": ");
     read_stop_ids(f, config);
     SamplingDefaults& s = config.sampling;
@@ -191,7 +188,7 @@ json huggingface_config_json(const Config& c, bool attention_bias, bool mxfp4) {
     return object;
 }
 
-json generation_config_json(const Config& config) {
+json generation_config_json(const CommonConfig& config) {
     json object = json::object();
     const SamplingDefaults& s = config.sampling;
     if (s.do_sample) object["do_sample"] = *s.do_sample;

@@ -33,7 +33,8 @@ DType output_dtype(const NamedTensor& tensor, bool as_bf16) {
 
 void stream(const NamedTensor& tensor, int64_t n_bytes, DType dtype, const ByteSink& sink) {
     for (const Vector* part : tensor.vectors) stream_vector(*part, dtype, sink, tensor.name);
-    for (const Matrix* part : tensor.matrices) stream_matrix(*part, dtype, false, sink, tensor.name);
+    for (const Matrix* part : tensor.matrices)
+        stream_matrix(*part, dtype, tensor.holds == Holds::kConv1d, sink, tensor.name);
     if (tensor.holds == Holds::kBlocks) stream_bytes(tensor.experts->first.data, n_bytes, sink);
     if (tensor.holds == Holds::kScales) stream_bytes(tensor.experts->first.scales, n_bytes, sink);
     if (tensor.holds == Holds::kExperts)
@@ -78,6 +79,7 @@ void write_tensors(AtomicFile& file, const std::vector<OutputTensor>& tensors, P
 
 void export_model(const Model& model, const std::string& out_path, const ExportOptions& options) {
     check_destination(model, out_path, options);
+    if (model.is_gpt2()) return export_gpt2(model, out_path, options);
     check_scales(model);
     if (model.kind == CheckpointKind::kContainer) verify_checksums(model.path);
     switch (options.kind) {
@@ -90,5 +92,10 @@ void export_model(const Model& model, const std::string& out_path, const ExportO
         case ExportKind::kLegacyF32:
         case ExportKind::kLegacyBF16:
             return export_legacy(model, out_path, options);
+        case ExportKind::kLlmcF32:
+        case ExportKind::kLlmcBF16:
+            fail(
+                "--to: expected bin, hf, bf16, original, legacy-f32 or legacy-bf16, as this is gpt-oss; found llm.c's "
+                "kind, which holds GPT-2");
     }
 }

@@ -37,4 +37,5 @@ TensorOptions tensor_options(const Weights& weights);
 
 void export_directory(const Model& model, const std::string& out_path, const ExportOptions& options);
 void export_container(const Model& model, const std::string& out_path, const ExportOptions& options);
+void export_gpt2(const Model& model, const std::string& out_path, const ExportOptions& options);
 void export_legacy(const Model& model, const std::string& out_path, const ExportOptions& options);

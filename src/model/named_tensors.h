@@ -9,6 +9,7 @@ struct NamedTensor {
     enum class Holds {
         kVectors,   // BF16, F16 or F32; several stand one after the other
         kMatrices,  // same
+        kConv1d,    // same, one matrix, transposed: (n_in, n_out), as GPT-2 has it
         kExperts,   // dense experts, transposed: (E, n_in, n_out), likewise
         kBlocks,    // MXFP4 codes: (E, n_out, n_in/32, 16) U8
         kScales,    // MXFP4 scales: (E, n_out, n_in/32) U8

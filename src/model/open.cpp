@@ -4,17 +4,20 @@
 #include "base/foreign_file.h"
 #include "base/json_fields.h"
 #include "error.h"
+#include "model/gpt2.h"
 #include "model/locate.h"
 #include "model/readers.h"
 
 namespace {
 
-// OpenAI's config.json is the one without a model_type.
-bool is_original(const std::string& directory) {
+Model open_directory(const std::string& directory) {
     const std::string path = directory + "/config.json";
     const std::string text = read_config_file(path);
     const JsonFields fields(parse_json(text, path), path, ": ");
-    return !fields.has("model_type") && fields.has("num_experts");
+    // OpenAI's config.json is the one without a model_type.
+    if (!fields.has("model_type") && fields.has("num_experts")) return open_original(directory);
+    if (fields.has("model_type") && fields.string_or("model_type", "") == "gpt2") return open_gpt2_snapshot(directory);
+    return open_huggingface(directory);
 }
 
 // A safetensors file starts with the length of its header, below 2^32; in the legacy .bin, hidden_dim stands in the
@@ -30,8 +33,10 @@ bool is_safetensors(const std::string& path) {
 }
 
 Model open_kind(const std::string& path, const OpenOptions& options) {
-    if (is_directory(path)) return is_original(path) ? open_original(path) : open_huggingface(path);
+    if (is_directory(path)) return open_directory(path);
     if (is_safetensors(path)) return open_container(path);
+    if (is_llmc(path)) return open_llmc(path);
+    refuse_hipgpt(path);
     return open_legacy(path, options);
 }
 

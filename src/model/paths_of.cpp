@@ -13,8 +13,9 @@ void add_tokenizers(const fs::path& folder, std::vector<std::string>& paths) {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(folder.empty() ? "." : folder, error)) {
         const fs::path name = entry.path().filename();
-        if (name == "tokenizer.json" || name == "tokenizer.bin" || name.extension() == ".tiktoken")
-            paths.push_back(entry.path());
+        const bool is_one = name == "tokenizer.json" || name == "tokenizer.bin" || name == "gpt2_tokenizer.bin" ||
+                            name == "vocab.json" || name == "merges.txt" || name.extension() == ".tiktoken";
+        if (is_one) paths.push_back(entry.path());
     }
 }
 

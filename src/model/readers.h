@@ -11,6 +11,8 @@ Model open_huggingface(const std::string& directory);
 Model open_original(const std::string& directory);
 Model open_container(const std::string& path);
 Model open_legacy(const std::string& path, const OpenOptions& options);
+Model open_gpt2_snapshot(const std::string& directory);
+Model open_llmc(const std::string& path);
 
 // The model of a config and tensors in Hugging Face's names: a snapshot, or a container. `config_name` is for errors.
 Model huggingface_model(const HuggingFaceConfig& hf, const TensorFiles& files, const std::string& config_name);

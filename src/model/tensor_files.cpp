@@ -144,6 +144,7 @@ int64_t TensorFiles::bind(const NamedTensor& tensor) const {
     }
     for (Matrix* part : tensor.matrices) {
         part->dtype = dtype;
+        part->transposed = tensor.holds == Holds::kConv1d;
         part->data = data;
         data += part->n_out * part->n_in * element;
     }

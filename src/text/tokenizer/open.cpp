@@ -15,10 +15,17 @@ bool ends_with(std::string_view text, std::string_view end) {
     return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
+constexpr const char* kVocab = "vocab.json";
+constexpr const char* kMerges = "merges.txt";
+constexpr const char* kLlmc = "gpt2_tokenizer.bin";
+constexpr const char* kKinds =
+    "tokenizer.json, vocab.json with merges.txt, *.tiktoken, tokenizer.bin or gpt2_tokenizer.bin";
+
 // The tokenizer file in `directory`, or "".
 std::string find_in(const std::string& directory) {
-    const std::string json = directory + "/tokenizer.json";
+    const std::string json = directory + "/tokenizer.json", vocab = directory + "/" + kVocab;
     if (is_file(json)) return json;
+    if (is_file(vocab) && is_file(directory + "/" + kMerges)) return vocab;
 
     std::vector<std::string> rank_files;
     if (DIR* const listing = opendir((directory + "/").c_str())) {
@@ -30,8 +37,9 @@ std::string find_in(const std::string& directory) {
         fail("{}: tokenizer: expected one .tiktoken file, found {}", directory, rank_files.size());
     if (!rank_files.empty()) return rank_files[0];
 
-    const std::string legacy = directory + "/tokenizer.bin";
-    return is_file(legacy) ? legacy : "";
+    for (const char* name : {"tokenizer.bin", kLlmc})
+        if (const std::string path = directory + "/" + name; is_file(path)) return path;
+    return "";
 }
 
 // The tokenizer file beside the checkpoint; "" if there is none.
@@ -43,18 +51,29 @@ std::string find_beside(const Model& model) {
         return found;
     }
     const size_t slash = model.path.rfind('/');
-    found = find_in(slash == std::string::npos ? "." : model.path.substr(0, slash));
+    const std::string folder = slash == std::string::npos ? "." : model.path.substr(0, slash);
+    if (const std::string llmc = folder + "/" + kLlmc; model.kind == CheckpointKind::kLlmc && is_file(llmc))
+        return llmc;
+    found = find_in(folder);
     if (found.empty() && is_file("tokenizer.bin")) found = "tokenizer.bin";  // as the getp family has it
     return found;
+}
+
+// folder: "" or with its slash.
+Vocabulary read_two_files(const std::string& folder) {
+    const MappedFile vocab(folder + kVocab), merges(folder + kMerges);
+    refuse_foreign_file(vocab.view(), vocab.path(), "a tokenizer");
+    return read_vocab_and_merges(vocab.view(), vocab.path(), merges.view(), merges.path());
 }
 
 Vocabulary read_path(const std::string& path) {
     std::string file = path;
     if (is_directory(path)) {
         file = find_in(path);
-        if (file.empty())
-            fail("{}: expected a tokenizer.json, *.tiktoken or tokenizer.bin in this directory, found none", path);
+        if (file.empty()) fail("{}: expected {} in this directory, found none", path, kKinds);
     }
+    if (const size_t folder = file.rfind('/') + 1; file.substr(folder) == kVocab || file.substr(folder) == kMerges)
+        return read_two_files(file.substr(0, folder));
     const MappedFile mapped(file);
     refuse_foreign_file(mapped.view(), file, "a tokenizer");
     return read_vocabulary(mapped.view(), file);
@@ -65,10 +84,7 @@ Vocabulary read_for_model(const Model& model, const std::string& path) {
     if (!model.tokenizer_data.empty()) return read_serialized(model.tokenizer_data, model.path);
     const std::string found = find_beside(model);
     if (found.empty())
-        fail(
-            "{}: expected a tokenizer with the model (tokenizer.json, *.tiktoken or tokenizer.bin), found none; name "
-            "one with -z",
-            model.path);
+        fail("{}: expected a tokenizer with the model ({}), found none; name one with -z", model.path, kKinds);
     return read_path(found);
 }
 

@@ -20,6 +20,10 @@ const std::string_view kO200kPattern =
     R"(|\s+(?!\S))"
     R"(|\s+)";
 
+// Alternatives: contractions, lower case only; words; numbers; anything else, each with one space before it; white
+// space, of which the last character is left to the word that follows; white space at the end.
+const std::string_view kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
 namespace {
 
 struct Free {

@@ -9,6 +9,8 @@ struct pcre2_real_code_8;  // pcre2.h's pcre2_code
 
 // The pattern of o200k_base and o200k_harmony, for the sources that do not carry one.
 extern const std::string_view kO200kPattern;
+// GPT-2's.
+extern const std::string_view kGpt2Pattern;
 
 class Pretokenizer {
   public:

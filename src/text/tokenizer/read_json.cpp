@@ -7,22 +7,10 @@
 #include "base/json_fields.h"
 #include "error.h"
 #include "text/tokenizer/byte_level.h"
+#include "text/tokenizer/pretokenize.h"
 #include "text/tokenizer/vocabulary.h"
 
 namespace {
-
-// False if `text`, which is UTF-8, has a character outside the alphabet.
-bool decode_byte_level(std::string_view text, std::string& bytes) {
-    bytes.clear();
-    for (size_t i = 0; i < text.size(); i++) {
-        size_t code_point = static_cast<unsigned char>(text[i]);
-        if (code_point >= 0xe0) return false;
-        if (code_point >= 0x80) code_point = (code_point & 0x1f) << 6 | (static_cast<unsigned char>(text[++i]) & 0x3f);
-        if (code_point >= kByteOf.size() || kByteOf[code_point] < 0) return false;
-        bytes += static_cast<char>(kByteOf[code_point]);
-    }
-    return true;
-}
 
 std::optional<int64_t> integer(const Json* value) {
     return value && value->is_number() ? value->integer() : std::nullopt;
@@ -35,17 +23,24 @@ Json list_at(const JsonFields& object, const char* key) {
     return list ? *list : parse_json("[]", key);
 }
 
-// Takes the pattern of the only Split, which may stand in a Sequence. Refuses what this program cannot do.
-void read_pre_tokenizer(const JsonFields& f, std::optional<std::string>& pattern) {
-    for (const char* key : {"invert", "use_regex", "add_prefix_space"})
+struct PreTokenizer {
+    std::optional<std::string> pattern;  // of the only Split, which may stand in a Sequence
+    bool splits_as_gpt2 = false;         // a ByteLevel without a Split does, unless it says otherwise
+};
+
+// Refuses what this program cannot do.
+void read_pre_tokenizer(const JsonFields& f, PreTokenizer& pre) {
+    for (const char* key : {"invert", "add_prefix_space"})
         if (f.boolean_or(key, false)) f.wrong(key, "false");
     if (f.string_or("behavior", "Isolated") != "Isolated") f.wrong("behavior", "Isolated");
+    if (pre.pattern && f.boolean_or("use_regex", false)) f.wrong("use_regex", "false");
+    if (f.string_or("type", "") == "ByteLevel" && f.boolean_or("use_regex", true)) pre.splits_as_gpt2 = true;
     if (f.has("pattern"))
         if (std::optional<std::string> regex = f.object("pattern").text("Regex")) {
-            if (pattern) f.wrong("pattern", "one Split in all");
-            pattern = std::move(regex);
+            if (pre.pattern) f.wrong("pattern", "one Split in all");
+            pre.pattern = std::move(regex);
         }
-    for (const Json& part : list_at(f, "pretokenizers")) read_pre_tokenizer({part, f.path("pretokenizers[]")}, pattern);
+    for (const Json& part : list_at(f, "pretokenizers")) read_pre_tokenizer({part, f.path("pretokenizers[]")}, pre);
 }
 
 // By id; of several, the first.
@@ -78,6 +73,18 @@ void add_vocab(Vocabulary& vocabulary, const Json& vocab, const std::map<int64_t
 
 }  // namespace
 
+bool decode_byte_level(std::string_view text, std::string& bytes) {
+    bytes.clear();
+    for (size_t i = 0; i < text.size(); i++) {
+        size_t code_point = static_cast<unsigned char>(text[i]);
+        if (code_point >= 0xe0) return false;
+        if (code_point >= 0x80) code_point = (code_point & 0x1f) << 6 | (static_cast<unsigned char>(text[++i]) & 0x3f);
+        if (code_point >= kByteOf.size() || kByteOf[code_point] < 0) return false;
+        bytes += static_cast<char>(kByteOf[code_point]);
+    }
+    return true;
+}
+
 bool looks_like_json(std::string_view data) {
     constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
     if (data.substr(0, 3) == kByteOrderMark) data.remove_prefix(3);
@@ -87,18 +94,21 @@ bool looks_like_json(std::string_view data) {
 
 Vocabulary read_tokenizer_json(std::string_view data, const std::string& source) {
     const JsonFields root(parse_json(data, source), source, ": ");
+    if (root.has("stoi_to_token"))
+        fail("{}: expected a tokenizer, found HipGPT's, which loses white space and belongs to no other model", source);
     if (root.has("normalizer")) root.wrong("normalizer", "null");
     const JsonFields model = root.object("model");
     if (model.string_or("type", "BPE") != "BPE") model.wrong("type", "BPE");
     const Json* vocab = model.find("vocab");
     if (!vocab || !vocab->is_object()) model.wrong("vocab", "an object of tokens and their ids");
 
-    std::optional<std::string> pattern;
-    if (root.has("pre_tokenizer")) read_pre_tokenizer(root.object("pre_tokenizer"), pattern);
-    if (!pattern) fail("{}: expected a Split with a Regex pattern, found none", root.path("pre_tokenizer"));
+    PreTokenizer pre;
+    if (root.has("pre_tokenizer")) read_pre_tokenizer(root.object("pre_tokenizer"), pre);
+    if (!pre.pattern && !pre.splits_as_gpt2)
+        fail("{}: expected a Split with a Regex pattern, found none", root.path("pre_tokenizer"));
 
     Vocabulary vocabulary(source);
-    vocabulary.pattern = *pattern;
+    vocabulary.pattern = pre.pattern.value_or(std::string(kGpt2Pattern));
     add_vocab(vocabulary, *vocab, add_added_tokens(vocabulary, root));
     vocabulary.check();
     return vocabulary;

@@ -28,7 +28,7 @@ struct Vocabulary {
     void check() const;
 };
 
-// Reads the bytes of file `source` as one of the four kinds below, by content. All throw Error.
+// Reads the bytes of file `source` as one of the kinds below that are one file, by content. All throw Error.
 Vocabulary read_vocabulary(std::string_view data, const std::string& source);
 
 // Hugging Face's tokenizer.json.
@@ -38,6 +38,11 @@ Vocabulary read_tokenizer_json(std::string_view data, const std::string& source)
 Vocabulary read_rank_file(std::string_view data, const std::string& source);
 // The getp family's tokenizer.bin.
 Vocabulary read_legacy_tokenizer(std::string_view data, const std::string& source);
+// llm.c's gpt2_tokenizer.bin, version 1 or 2.
+Vocabulary read_llmc_tokenizer(std::string_view data, const std::string& source);
+// GPT-2's vocab.json, and the merges.txt that goes with it.
+Vocabulary read_vocab_and_merges(std::string_view vocab, const std::string& vocab_source, std::string_view merges,
+                                 const std::string& merges_source);
 // This project's own form, ASCII throughout: see serialized.cpp.
 Vocabulary read_serialized(std::string_view data, const std::string& source);
 std::string serialize_vocabulary(const Vocabulary& vocabulary);
@@ -47,4 +52,5 @@ std::string write_tokenizer_json(const Vocabulary& vocabulary);
 bool looks_like_json(std::string_view data);
 bool looks_like_rank_file(std::string_view data);
 bool looks_like_legacy_tokenizer(std::string_view data);
+bool looks_like_llmc_tokenizer(std::string_view data);
 bool looks_serialized(std::string_view data);

@@ -1,0 +1,16 @@
+#!/bin/sh
+# check_gpt2.sh: whether OpenAI's GPT-2 124M, from any of its files, says here what it says elsewhere: from the end of a
+# text on, the likeliest tokens. Needs the weights, which nobody may have at hand: no test runs it.
+#
+#   tools/check_gpt2.sh gpt2_124M.bin        # with gpt2_tokenizer.bin beside it, or a Hugging Face snapshot
+set -eu
+model=${1:?"expected a model: gpt2_124M.bin or a Hugging Face snapshot of gpt2"}
+expected="The first time I saw the new version of the game, I was so excited. I was"
+found=$("$(dirname "$0")/../run" "$model" -T 0 -n 21 2> /dev/null)
+case $found in
+"$expected"*) echo "$model: as expected: $expected" ;;
+*)
+    echo "$model: expected \"$expected\", found \"$found\"" >&2
+    exit 1
+    ;;
+esac
