@@ -65,13 +65,14 @@ bool is_compared(const std::string& field) {
     return true;
 }
 
-}  // namespace
-
+// A hash of the hashes of the first n requests.
 std::string requests_hash(const InputScan& scan, int64_t n) {
     Checksum checksum;
     checksum.add(scan.hashes.data(), n * int64_t(sizeof scan.hashes[0]));
     return checksum.hex();
 }
+
+}  // namespace
 
 Json job_identity(const Options& options, const Model& model, const TextCodec& codec, const RequestReader& reader) {
     const char* const efforts[] = {"low", "medium", "high"};

@@ -14,6 +14,3 @@ JobFile::Json job_identity(const Options& options, const Model& model, const Tex
 // the end. `path`: the file that `there` comes from.
 void check_same_job(const std::string& path, const JobFile::Json& there, const JobFile::Json& here,
                     const Options& options, const RequestReader& reader);
-
-// A hash of the hashes of the first n requests.
-std::string requests_hash(const InputScan& scan, int64_t n);
