@@ -138,7 +138,7 @@ run_all_tests() {
     check "style: the checker itself" python3 tools/check_style.py --self-test
     check "include rules, style, format" make check
     check "what kernels cost: the reader of code objects itself" python3 tools/isa_report.py --self-test
-    stage "build" "(the first time about 5 minutes on 2 cores)"
+    stage "build" "(the first time about 8 minutes on 2 cores)"
     make -j"$JOBS" MODE="$mode" BUILD="$build" GPU= tests >&2 || {
         echo "$PASSED passed, $((FAILED + 1)) failed"
         exit 1
