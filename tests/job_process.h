@@ -7,13 +7,11 @@
 
 #include <algorithm>
 #include <csignal>
-#include <memory>
 #include <regex>
 #include <thread>
 
+#include "small_model_test.h"
 #include "subprocess.h"
-#include "support/random_snapshot.h"
-#include "temp_folder.h"
 
 class JobProcess {
   public:
@@ -65,18 +63,9 @@ class JobProcess {
     int code_ = 0;
 };
 
-// A small model of random weights, and a folder for requests and answers.
-class JobTest : public testing::Test {
+// Commands, requests and answers of jobs.
+class JobTest : public SmallModelTest {
   protected:
-    static void SetUpTestSuite() {
-        made = std::make_unique<TempFolder>();
-        SnapshotSpec spec;
-        spec.preset = "demo";
-        spec.settings = {"num_hidden_layers=1"};
-        write_random_snapshot(made->path("model"), spec);
-    }
-    static void TearDownTestSuite() { made.reset(); }
-
     // `name`: of the output; `more`: flags.
     std::vector<std::string> command(const std::string& name, const std::vector<std::string>& more = {}) const {
         std::vector<std::string> args = {built("run"), made->path("model"), "-m", "getp", "-i", input,
@@ -132,7 +121,5 @@ class JobTest : public testing::Test {
         return false;
     }
 
-    TempFolder folder;
     std::string input = folder.path("requests");
-    static inline std::unique_ptr<TempFolder> made;
 };

@@ -25,6 +25,13 @@ class ModeTest : public testing::Test {
         options.precision = Precision::kF32;  // the oracle's
     }
 
+    // As the program takes a job: it goes on where it was, with a seed that the command gives.
+    void go_on() {
+        options.overwrite = false;
+        options.seed = 5;
+        options.seed_given = true;
+    }
+
     // Runs `mode` on `requests`; its exit code, or -1 if it throws an Error, which is `error` then. Stderr: `report`.
     int run_mode(int (*mode)(const Options&, const Model&), const std::string& requests) {
         folder.write("requests", requests);

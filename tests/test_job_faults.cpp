@@ -19,9 +19,7 @@ namespace {
 class JobFaults : public ModeTest {
   protected:
     JobFaults() {
-        options.overwrite = false;
-        options.seed = 5;
-        options.seed_given = true;
+        go_on();
         options.steps = 16;
         options.temperature = 0;
         options.max_in_flight = 2;

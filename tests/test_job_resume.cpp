@@ -17,9 +17,7 @@ using Json = nlohmann::json;
 class JobResume : public ModeTest {
   protected:
     JobResume() {
-        options.overwrite = false;
-        options.seed = 5;
-        options.seed_given = true;
+        go_on();
         options.steps = 24;
     }
 

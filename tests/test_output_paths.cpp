@@ -8,31 +8,20 @@
 
 #include <algorithm>
 #include <map>
-#include <memory>
 
 #include "error.h"
 #include "options.h"
 #include "requests.h"
+#include "small_model_test.h"
 #include "subprocess.h"
-#include "support/random_snapshot.h"
-#include "temp_folder.h"
 
 namespace fs = std::filesystem;
 
 namespace {
 
 // A folder with a small model as a snapshot and as a .bin, and requests. "@name" in an argument is a path in it.
-class OutputPaths : public testing::Test {
+class OutputPaths : public SmallModelTest {
   protected:
-    static void SetUpTestSuite() {
-        made = std::make_unique<TempFolder>();
-        SnapshotSpec spec;
-        spec.preset = "demo";
-        spec.settings = {"num_hidden_layers=1"};
-        write_random_snapshot(made->path("model"), spec);
-    }
-    static void TearDownTestSuite() { made.reset(); }
-
     void SetUp() override {
         fs::copy(made->path("model"), folder.path("model"));
         folder.write("requests.jsonl", "{\"prompt\": [65], \"max_tokens\": 2, \"ignore_eos\": true}\n");
@@ -55,12 +44,7 @@ class OutputPaths : public testing::Test {
         EXPECT_EQ(std::count(r.err.begin(), r.err.end(), '\n'), 1) << r.err;
         EXPECT_NE(r.err.find(word), std::string::npos) << r.err;
     }
-
-    TempFolder folder;
-    static std::unique_ptr<TempFolder> made;
 };
-
-std::unique_ptr<TempFolder> OutputPaths::made;
 
 TEST_F(OutputPaths, NoOutputIsAFileOfTheModel) {
     std::map<std::string, std::string> before;
