@@ -98,7 +98,8 @@ TEST(TokenizerFiles, RankFile) {
 
 TEST(TokenizerFiles, NoTokenizerAtAll) {
     for (const char* bytes : {"", "\n", "x", "hello world\n", "[1, 2]", "\x89PNG", "\x7f\x45LF\1\1\1"})
-        expect_error(bytes, "expected a tokenizer (tokenizer.json, a .tiktoken rank file or tokenizer.bin)");
+        expect_error(
+            bytes, "expected a tokenizer (tokenizer.json, a .tiktoken rank file, tokenizer.bin or gpt2_tokenizer.bin)");
     // No first record; no room for any token; a checkpoint, which begins with the length of its header.
     for (const std::string& start :
          {std::string("\x80\0\0\0", 4), std::string(12, '\0'), std::string("\x80\1\0\0\0\0\0\0{\"__metadata__\"", 22)})
@@ -199,6 +200,24 @@ TEST(TokenizerFiles, JsonThatIsWrong) {
           "pre_tokenizer.pretokenizers[].pattern: expected one Split in all");
     error([](Json& j) { j["pre_tokenizer"]["pretokenizers"][1]["use_regex"] = true; },
           "pre_tokenizer.pretokenizers[].use_regex: expected false");
+    error(  // the order of the two does not matter
+        [&](Json& j) {
+            Json& parts = j["pre_tokenizer"]["pretokenizers"];
+            parts[1]["use_regex"] = true;
+            std::swap(parts[0], parts[1]);
+        },
+        "pre_tokenizer.pretokenizers[].use_regex: expected false");
+    error(
+        [](Json& j) {
+            j["pre_tokenizer"]["pretokenizers"] = {{{"type", "Digits"}}, {{"type", "ByteLevel"}}};
+        },
+        "pre_tokenizer.pretokenizers[].type: expected Sequence, Split or ByteLevel, found \"Digits\"");
+    error(
+        [&](Json& j) {
+            split(j)["pattern"] = {{"String", " "}};
+            j["pre_tokenizer"]["pretokenizers"][1] = {{"type", "ByteLevel"}};
+        },
+        "pre_tokenizer: expected a Split with a Regex pattern");
 }
 
 TEST(TokenizerFiles, NotJson) {

@@ -26,6 +26,8 @@ Json list_at(const JsonFields& object, const char* key) {
 struct PreTokenizer {
     std::optional<std::string> pattern;  // of the only Split, which may stand in a Sequence
     bool splits_as_gpt2 = false;         // a ByteLevel without a Split does, unless it says otherwise
+    bool splits_otherwise = false;       // by a pattern that is no Regex
+    std::string use_regex;               // where a ByteLevel asks for it; "": none does
 };
 
 // Refuses what this program cannot do.
@@ -33,13 +35,19 @@ void read_pre_tokenizer(const JsonFields& f, PreTokenizer& pre) {
     for (const char* key : {"invert", "add_prefix_space"})
         if (f.boolean_or(key, false)) f.wrong(key, "false");
     if (f.string_or("behavior", "Isolated") != "Isolated") f.wrong("behavior", "Isolated");
-    if (pre.pattern && f.boolean_or("use_regex", false)) f.wrong("use_regex", "false");
-    if (f.string_or("type", "") == "ByteLevel" && f.boolean_or("use_regex", true)) pre.splits_as_gpt2 = true;
-    if (f.has("pattern"))
-        if (std::optional<std::string> regex = f.object("pattern").text("Regex")) {
-            if (pre.pattern) f.wrong("pattern", "one Split in all");
+    const std::string type = f.string_or("type", "");
+    if (!type.empty() && type != "Sequence" && type != "Split" && type != "ByteLevel")
+        f.wrong("type", "Sequence, Split or ByteLevel");
+    if (type == "ByteLevel" && f.boolean_or("use_regex", true)) pre.splits_as_gpt2 = true;
+    if (f.boolean_or("use_regex", false)) pre.use_regex = f.path("use_regex");
+    if (f.has("pattern")) {
+        std::optional<std::string> regex = f.object("pattern").text("Regex");
+        if (regex && pre.pattern) f.wrong("pattern", "one Split in all");
+        if (regex)
             pre.pattern = std::move(regex);
-        }
+        else
+            pre.splits_otherwise = true;
+    }
     for (const Json& part : list_at(f, "pretokenizers")) read_pre_tokenizer({part, f.path("pretokenizers[]")}, pre);
 }
 
@@ -104,7 +112,8 @@ Vocabulary read_tokenizer_json(std::string_view data, const std::string& source)
 
     PreTokenizer pre;
     if (root.has("pre_tokenizer")) read_pre_tokenizer(root.object("pre_tokenizer"), pre);
-    if (!pre.pattern && !pre.splits_as_gpt2)
+    if (pre.pattern && !pre.use_regex.empty()) fail("{}: expected false, found true", pre.use_regex);
+    if (pre.splits_otherwise || (!pre.pattern && !pre.splits_as_gpt2))
         fail("{}: expected a Split with a Regex pattern, found none", root.path("pre_tokenizer"));
 
     Vocabulary vocabulary(source);

@@ -63,11 +63,14 @@ void Vocabulary::check() const {
 }
 
 Vocabulary read_vocabulary(std::string_view data, const std::string& source) {
-    if (looks_like_legacy_tokenizer(data)) return read_legacy_tokenizer(data, source);  // the others hold no NUL
+    if (looks_like_legacy_tokenizer(data)) return read_legacy_tokenizer(data, source);
     if (looks_like_llmc_tokenizer(data)) return read_llmc_tokenizer(data, source);
     if (looks_like_json(data)) return read_tokenizer_json(data, source);
     if (looks_serialized(data)) return read_serialized(data, source);
     if (looks_like_rank_file(data)) return read_rank_file(data, source);
-    fail("{}: expected a tokenizer (tokenizer.json, a .tiktoken rank file or tokenizer.bin), found something else",
-         source);
+    fail(
+        "{}: expected a tokenizer (tokenizer.json, a .tiktoken rank file, tokenizer.bin or gpt2_tokenizer.bin), found "
+        "something "
+        "else",
+        source);
 }
