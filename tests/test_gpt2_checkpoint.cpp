@@ -189,7 +189,7 @@ std::string other_checkpoint(int32_t vocab, int32_t positions, int32_t dim, int3
     return bytes;
 }
 
-TEST_F(Gpt2Files, TheSimilarlyNamedOnesIsRefusedByName) {
+TEST_F(Gpt2Files, AnotherGptsIsRefusedByName) {
     const std::string bytes = other_checkpoint(100, 16, 8, 20);
     EXPECT_TRUE(has(error_for(bytes), {"HipGPT", "causal mask", "train anew"}));
     EXPECT_FALSE(has(error_for(bytes + "x"), {"HipGPT"}));

@@ -78,7 +78,7 @@ TEST_F(Gpt2Modes, GetpAnswersAsFloat64Does) {
     EXPECT_EQ(nlohmann::json::parse(folder.read("report.json"))["model"]["hidden"], 128);
 }
 
-TEST_F(Gpt2Modes, GetpsTextFormatStopsAtTheEndOfText) {
+TEST_F(Gpt2Modes, GetpsTextFormatWritesALineForEachRequest) {
     folder.write("in.txt", "2\nthe king\nthe other\n");
     const ProgramResult r = run({"-m", "getp", "-i", folder.path("in.txt"), "-o", folder.path("out.txt"), "-n", "40"});
     EXPECT_EQ(r.code, 0) << r.err;

@@ -289,7 +289,7 @@ void bench_model(const std::string& path, const EngineOptions& options) {
         int left = n;
         engine.run([&]() -> std::unique_ptr<Job> {
             if (left == 0) return nullptr;
-            return std::make_unique<TimedJob>(--left, n_prompt, n_new, model.gpt_oss().config.vocab_size);
+            return std::make_unique<TimedJob>(--left, n_prompt, n_new, model.common().vocab_size);
         });
         const EngineStats after = engine.stats();
         const double prefill = after.prefill_s - before.prefill_s, decode = after.decode_s - before.decode_s;

@@ -6,7 +6,7 @@
 set -eu
 model=${1:?"expected a model: gpt2_124M.bin or a Hugging Face snapshot of gpt2"}
 expected="The first time I saw the new version of the game, I was so excited. I was"
-found=$("$(dirname "$0")/../run" "$model" -T 0 -n 21 2> /dev/null)
+found=$("$(dirname "$0")/../run" "$model" -T 0 -n 21)
 case $found in
 "$expected"*) echo "$model: as expected: $expected" ;;
 *)

@@ -20,7 +20,10 @@ int generate(const Options& options, const Model& model) {
     AnswerText out(model_files(options, model));
     std::unique_ptr<AnswerSink> sink;
     if (raw) {
-        prompt = text.empty() ? stop_ids : tokenizer.encode_with_special(text);
+        if (!text.empty())
+            prompt = tokenizer.encode_with_special(text);
+        else if (!stop_ids.empty())
+            prompt = {stop_ids[0]};  // what ends one text begins the next
         if (prompt.empty()) fail("--input: expected a prompt, as this model has no token that ends a text; found none");
         sink = std::make_unique<RawAnswer>(out, tokenizer, stop_ids);
     } else {

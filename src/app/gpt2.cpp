@@ -14,8 +14,9 @@ std::vector<int> stop_ids(const Options& options, const Model& model) {
     try {
         const std::optional<int> id = Tokenizer::for_model(model, options.tokenizer).special(kEndOfText);
         return id ? std::vector<int>{*id} : std::vector<int>();
-    } catch (const Error&) {
+    } catch (const Error& e) {
         if (!options.tokenizer.empty()) throw;
+        log_line("{}; until there is one, no token ends a text", e.what());
         return {};
     }
 }
@@ -28,7 +29,8 @@ void adapt_to_gpt2(Options& options, Model& model) {
     if (!options.instructions.empty())
         fail("--instructions: for models with a chat format, which GPT-2 has not: put them into the prompt");
     if (options.chat_template) fail("--chat: for models with a chat format, which GPT-2 has not");
-    if (options.device == "gpu") fail("--device gpu: GPT-2 runs on the CPU only so far");
+    if (options.device == "gpu" || options.n_gpus > 0 || !options.gpus.empty() || options.gpus_per_replica > 0)
+        fail("--device gpu, --gpus, --gpus-per-replica: GPT-2 runs on the CPU only so far");
     if (engine_options(options, 1).gpu) {
         log_line("GPT-2 runs on the CPU only so far");
         options.device = "cpu";

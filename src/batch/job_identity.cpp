@@ -17,7 +17,8 @@ using Json = JobFile::Json;
 std::string config_text(const Model& model) {
     const std::string stop_ids = fmt::format("{}", fmt::join(model.common().stop_ids, " "));
     if (model.is_gpt2())
-        return fmt::format("{} {} {}", model.common().max_context, model.gpt2().config.norm_eps, stop_ids);
+        return fmt::format("{} {} {} {}", model.common().max_context, model.common().n_attn_heads,
+                           model.gpt2().config.norm_eps, stop_ids);
     const Config& c = model.gpt_oss().config;
     return fmt::format("{} {} {} {} {}", c.max_context, c.rope_factor, c.rope_theta, c.norm_eps, stop_ids);
 }

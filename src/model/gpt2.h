@@ -20,8 +20,8 @@ std::vector<NamedTensor> gpt2_tensors(const Gpt2Config& config, Gpt2Weights& wei
 
 // llm.c's file: a header of 256 integers, little-endian, then tensors, each over all layers, in one dtype.
 constexpr int32_t kLlmcModelMagic = 20240326, kLlmcTokenizerMagic = 20240328;
-constexpr int32_t kLlmcVersionF32 = 3, kLlmcVersionBF16 = 5;  // versions
-constexpr int kLlmcPadding = 128;                             // the vocabulary is padded to a multiple of this
+constexpr int32_t kLlmcVersionF32 = 3, kLlmcVersionBF16 = 5;
+constexpr int kLlmcPadding = 128;  // the vocabulary is padded to a multiple of this
 using LlmcHeader = std::array<int32_t, 256>;
 
 // One piece of the file, in order. One pointer is set, and what it points to has its shape.

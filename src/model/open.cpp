@@ -16,7 +16,7 @@ Model open_directory(const std::string& directory) {
     const JsonFields fields(parse_json(text, path), path, ": ");
     // OpenAI's config.json is the one without a model_type.
     if (!fields.has("model_type") && fields.has("num_experts")) return open_original(directory);
-    if (fields.has("model_type") && fields.string_or("model_type", "") == "gpt2") return open_gpt2_snapshot(directory);
+    if (fields.string_or("model_type", "") == "gpt2") return open_gpt2_snapshot(directory);
     return open_huggingface(directory);
 }
 
