@@ -10,13 +10,13 @@
 
 namespace fs = std::filesystem;
 
-namespace {
-
 void write_text(const std::string& path, const std::string& text) {
     AtomicFile file(path);
     file.write(text);
     file.commit();
 }
+
+namespace {
 
 // Of the tokenizer files, only tokenizer.json does.
 bool begins_with_brace(const std::string& text) {
@@ -36,7 +36,8 @@ std::string tokenizer_file(const Model& model, const ExportOptions& options) {
     return model.kind == CheckpointKind::kOriginal && is_file(above) ? above : "";
 }
 
-// Copies a tokenizer.json and what belongs to it; writes a tokenizer of another form as a tokenizer.json.
+}  // namespace
+
 void put_tokenizer(const Model& model, StagedDirectory& directory, const ExportOptions& options) {
     const bool is_asked_for = !options.tokenizer_path.empty();
     const std::string path = tokenizer_file(model, options);
@@ -59,6 +60,8 @@ void put_tokenizer(const Model& model, StagedDirectory& directory, const ExportO
     }
     write_text(directory.file("tokenizer.json"), json);
 }
+
+namespace {
 
 // OpenAI's config.json has fields neither for stop ids nor for a context that is not the product of two others. Its
 // readers ignore this file.

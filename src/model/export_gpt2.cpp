@@ -9,20 +9,14 @@
 
 namespace {
 
-void write_text(const std::string& path, const std::string& text) {
-    AtomicFile file(path);
-    file.write(text);
-    file.commit();
-}
-
-// The model's tokenizer; none, with a note, if it has none and none was asked for.
-std::optional<Tokenizer> tokenizer_of(const Model& model, const ExportOptions& options) {
+// What the tokenizer says ends a text, as llm.c's model file does not.
+std::vector<int> stop_ids_of(const Model& model, const ExportOptions& options) {
+    if (!model.common().stop_ids.empty()) return model.common().stop_ids;
     try {
-        return Tokenizer::for_model(model, options.tokenizer_path);
-    } catch (const Error& e) {
-        if (!options.tokenizer_path.empty()) throw;
-        if (options.note) options.note(fmt::format("no tokenizer is put in: {}", e.what()));
-        return std::nullopt;
+        const std::optional<int> id = Tokenizer::for_model(model, options.tokenizer_path).special("<|endoftext|>");
+        return id ? std::vector<int>{*id} : std::vector<int>();
+    } catch (const Error&) {  // put_tokenizer() says why
+        return {};
     }
 }
 
@@ -31,17 +25,18 @@ void write_snapshot(const Model& model, const std::string& out_path, const Expor
     const std::vector<NamedTensor> named = gpt2_tensors(gpt2.config, gpt2.weights, "");
     const std::vector<OutputTensor> tensors = output_tensors(named, /*as_bf16=*/false);
     std::vector<NamedTensorInfo> infos;
-    for (const OutputTensor& tensor : tensors) infos.push_back(tensor.info);
+    int64_t n_bytes = 0;
+    for (const OutputTensor& tensor : tensors) {
+        infos.push_back(tensor.info);
+        n_bytes += tensor.bytes;
+    }
+    gpt2.config.stop_ids = stop_ids_of(model, options);
 
     StagedDirectory directory(out_path);
-    if (const std::optional<Tokenizer> tokenizer = tokenizer_of(model, options)) {
-        if (gpt2.config.stop_ids.empty())
-            if (const std::optional<int> id = tokenizer->special("<|endoftext|>")) gpt2.config.stop_ids = {*id};
-        write_text(directory.file("tokenizer.json"), tokenizer->to_json());
-    }
+    put_tokenizer(model, directory, options);
     write_text(directory.file("config.json"), gpt2_config_json(gpt2.config).dump(2));
     write_text(directory.file("generation_config.json"), generation_config_json(gpt2.config).dump(2));
-    Progress progress(options, model.weight_bytes);
+    Progress progress(options, n_bytes);
     AtomicFile file(directory.file("model.safetensors"));
     file.write(safetensors_header(infos, {{"format", "pt"}}, 8));
     write_tensors(file, tensors, progress);
