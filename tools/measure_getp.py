@@ -9,8 +9,8 @@ SET (default: those that need one GPU; the hashes of a set's equal requests must
     prefix   1,000 requests with 2,000 tokens in common, 16 out, with and without reuse
     gpus     4,096 requests of 14 in, 256 out, 1,024 in flight a GPU, on 1, 2 and 4 GPUs (as many as there are)
     chain    8,192 requests of 14 in, 512 out, on one GPU, on two with a copy each and on a chain of two
-    chain120 512 requests of 1,024 in and out, on one GPU of 80 GB, and on a chain of two, 64 GB each and with the one's
-             KV cache on each; 1,024 of 14 in, 256 out, likewise
+    chain120 512 requests of 1,024 in and out, on one GPU of 80 GB, on a chain of two of 64 GB, and on both with 11 GiB of
+             KV cache a GPU; 8,192 of 14 in, 128 out, and 1,024 of 14 in, 256 out, on one GPU and on the chain
 
 --scale N divides numbers of requests and tokens by N, for a small model. Answers are greedy and of fixed length;
 prompts are random ids, the same in every run. A row is the run with the median rate.
@@ -38,9 +38,10 @@ def cases(name, gpus):
         "prefix": [(1000, 2000, 14, 16, one + more) for more in ([], ["--no-prefix-cache"])],
         "gpus": [(4096, 0, 14, 256, ["-g", str(g), "-b", "1024"]) for g in (1, 2, 4) if g <= gpus],
         "chain": [(8192, 0, 14, 512, flags) for flags in (one, ["-g", "2"], CHAIN)],
-        "chain120": [(n, 0, n_in, n_out, flags) for n, n_in, n_out in ((512, 1024, 1024), (1024, 14, 256))
-                     for flags in (one + ["--gpu-memory", "80GB"], CHAIN + ["--gpu-memory", "64GB"],
-                                   CHAIN + ["--kv-memory", "11GB"])],
+        "chain120": [(512, 0, 1024, 1024, flags) for flags in (
+                        one + ["--gpu-memory", "80GB"], CHAIN + ["--gpu-memory", "64GB"],
+                        one + ["--kv-memory", "11G"], CHAIN + ["--kv-memory", "11G"])] +
+                    [(n, 0, 14, n_out, flags) for n, n_out in ((8192, 128), (1024, 256)) for flags in (one, CHAIN)],
     }[name]
 
 

@@ -37,7 +37,7 @@ struct GroupBlock {
     static constexpr int kSlabBytes = kMxfp4 ? 1024 : 4096, kScaleBytes = kMxfp4 ? 4 * kTile : 0;  // of a depth step
     static constexpr int kRowBytes = group_stage_bytes(Groups::kMostRows);
     static constexpr int kStageBytes = kRowBytes + kSlabs * (kSlabBytes + kScaleBytes);
-    static constexpr int kLdsBytes = (227 << 10) / Groups::kBlocks - (Groups::kBlocks - 1) * 1024;
+    static constexpr int kLdsBytes = kUnitLdsBytes / Groups::kBlocks - (Groups::kBlocks - 1) * 1024;
     static constexpr int kStages = (kLdsBytes - kStageAlign) / (kStageBytes + 2 * int(sizeof(LdsBarrier)));
 };
 

@@ -237,7 +237,7 @@ void router(RowsOut h, int* expert, float* weight, const float* x, const float* 
     GPU_REQUIRE(experts_per_token > 0 && experts_per_token <= kMaxChosen && experts_per_token <= n_experts);
     const int token_bytes = hidden_dim * int(sizeof(float));
     const bool one = n_tok <= tuning().router_spread_tokens || kBlockTokens * token_bytes > kMaxRowBytes;
-    const bool halves = n_experts <= kThreads / device_wave();  // else a wave's second expert would not be there
+    const bool halves = n_experts <= kThreads / device_wave();  // an undivided block's waves have no second
     const Kernel kernel = w_is_f32 ? kernel_for<true>(one, halves) : kernel_for<false>(one, halves);
     const int block_tokens = one ? 1 : kBlockTokens;
     const Norm norm = {gain, hidden_dim, eps};
