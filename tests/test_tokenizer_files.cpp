@@ -200,22 +200,28 @@ TEST(TokenizerFiles, JsonThatIsWrong) {
           "pre_tokenizer.pretokenizers[].pattern: expected one Split in all");
     error([](Json& j) { j["pre_tokenizer"]["pretokenizers"][1]["use_regex"] = true; },
           "pre_tokenizer.pretokenizers[].use_regex: expected false");
+}
+
+TEST(TokenizerFiles, SplitsThatThisProgramLacks) {
+    const auto error = [&](const std::function<void(Json&)>& change, const std::string& expected) {
+        expect_error(changed(change), expected);
+    };
+    const auto parts = [](Json& j) -> Json& { return j["pre_tokenizer"]["pretokenizers"]; };
     error(  // the order of the two does not matter
         [&](Json& j) {
-            Json& parts = j["pre_tokenizer"]["pretokenizers"];
-            parts[1]["use_regex"] = true;
-            std::swap(parts[0], parts[1]);
+            parts(j)[1]["use_regex"] = true;
+            std::swap(parts(j)[0], parts(j)[1]);
         },
         "pre_tokenizer.pretokenizers[].use_regex: expected false");
     error(
-        [](Json& j) {
-            j["pre_tokenizer"]["pretokenizers"] = {{{"type", "Digits"}}, {{"type", "ByteLevel"}}};
+        [&](Json& j) {
+            parts(j) = {{{"type", "Digits"}}, {{"type", "ByteLevel"}}};
         },
         "pre_tokenizer.pretokenizers[].type: expected Sequence, Split or ByteLevel, found \"Digits\"");
     error(
         [&](Json& j) {
-            split(j)["pattern"] = {{"String", " "}};
-            j["pre_tokenizer"]["pretokenizers"][1] = {{"type", "ByteLevel"}};
+            parts(j)[0]["pattern"] = {{"String", " "}};
+            parts(j)[1] = {{"type", "ByteLevel"}};
         },
         "pre_tokenizer: expected a Split with a Regex pattern");
 }

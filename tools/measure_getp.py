@@ -9,8 +9,8 @@ SET (default: those that need one GPU; the hashes of a set's equal requests must
     prefix   1,000 requests with 2,000 tokens in common, 16 out, with and without reuse
     gpus     4,096 requests of 14 in, 256 out, 1,024 in flight a GPU, on 1, 2 and 4 GPUs (as many as there are)
     chain    8,192 requests of 14 in, 512 out, on one GPU, on two with a copy each and on a chain of two
-    chain120 512 requests of 1,024 in and out, on one GPU of 80 GB, on a chain of two of 64 GB, and on both with 11 GiB of
-             KV cache a GPU; 8,192 of 14 in, 128 out, and 1,024 of 14 in, 256 out, on one GPU and on the chain
+    chain120 512 requests of 1,024 in and out, on one GPU of 80 GB, on a chain of two of 64 GB, and on both with 11 GiB
+             of KV cache a GPU; 8,192 of 14 in, 128 out, and 1,024 of 14 in, 256 out, on one GPU and on the chain
 
 --scale N divides numbers of requests and tokens by N, for a small model. Answers are greedy and of fixed length;
 prompts are random ids, the same in every run. A row is the run with the median rate.
