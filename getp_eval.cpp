@@ -70,7 +70,7 @@ class Results : public ResultSink {
         : input_(options.input),
           is_text_(reader.is_text()),
           job_(job),
-          verifier_(is_text_ ? nullptr : verifier),
+          verifier_(is_text_ && job.can_go_on() ? nullptr : verifier),  // finish() compares then
           progress_(job.n_left(), engine) {
         for (int64_t i = 0; verifier_ && job.n_answered() > 0 && i < reader.total(); i++)
             if (job.is_answered(i)) ids_.add(i, std::nullopt);

@@ -48,8 +48,8 @@ class BatchJob {
     // What was added is durable now. From any thread, at any time.
     virtual void sync() = 0;
 
-    // After the run, if nothing was broken off: all is in its place. `in_order` gets the lines of a text output. Throws
-    // Error. Returns one line on what is missing; "" if nothing is.
+    // After the run, if nothing was broken off: all is in its place. `in_order` gets the lines of a text job whose
+    // output is a file of its own. Throws Error. Returns one line on what is missing; "" if nothing is.
     virtual std::string finish(const std::function<void(std::string_view line)>& in_order) = 0;
 };
 

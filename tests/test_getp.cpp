@@ -246,6 +246,9 @@ TEST_F(Getp, Verify) {
     GetpResult r = run(kPrompts);
     EXPECT_EQ(r.code, kExitOk) << r.report;
     EXPECT_EQ(reported(r, "verify: "), "6 of 6 requests equal");
+    const std::string output = std::exchange(options.output, "/dev/null");
+    EXPECT_EQ(reported(run(kPrompts), "verify: "), "6 of 6 requests equal") << "where nothing is kept";
+    options.output = output;
 
     // One token of the third answer is another; the requests are the JSON form of the same prompts.
     std::vector<std::string> reference = lines(answers);
