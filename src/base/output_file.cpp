@@ -224,7 +224,8 @@ void OutputFile::set_size(int64_t n_bytes) {
 }
 
 void OutputFile::sync() {
-    if (!failed() && fdatasync(fd_) != 0) note_unsynced(errno);
+    const std::lock_guard<std::mutex> lock(closing_);
+    if (fd_ >= 0 && !failed() && fdatasync(fd_) != 0) note_unsynced(errno);
 }
 
 // Pipes and devices cannot be synced, and need not be.
@@ -254,6 +255,7 @@ void OutputFile::finish() {
     if (fsync(fd_) != 0) note_unsynced(errno);
     check();
     check_unchanged();
+    const std::lock_guard<std::mutex> lock(closing_);
     const int fd = fd_;
     fd_ = -1;
     if (close(fd) != 0 && errno != EINTR) fail_with(errno);

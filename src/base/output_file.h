@@ -79,6 +79,7 @@ class OutputFile {
     bool is_shared_ = false;  // opened by who started the program: its content and size are not ours
     bool made_ = false;       // it did not exist
     std::once_flag begun_;
+    std::mutex closing_;  // held by sync() and where finish() closes
     std::atomic<bool> has_begun_{false};
     std::atomic<int> error_{0};  // errno, or kRemoved
     int64_t size_ = 0;           // in bytes, as it must be at the end
