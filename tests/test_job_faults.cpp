@@ -139,7 +139,7 @@ TEST_F(JobFaults, TheClockMayJump) {
     }
 }
 
-TEST_F(JobFaults, NoRoomForTheJobsFile) {
+TEST_F(JobFaults, TheJobsFileIsADirectory) {
     folder.write("requests", requests(false));
     testing::internal::CaptureStderr();
     const std::string failure = error_of([&] {

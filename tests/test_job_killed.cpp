@@ -75,11 +75,12 @@ TEST_F(JobGoesOn, WhereItWas) {
 TEST_F(JobGoesOn, OneLongTextHoldsNoOtherBack) {
     std::string requests = "101\n";
     for (int i = 0; i < 100; i++) requests += std::string(1900, 'a') + "\n";
-    requests.insert(4, "x\n");  // the first has room for the longest answer
+    requests.insert(4, "1\n");  // this model's answer to it does not end before its room of 2,000 tokens does
     folder.write("requests", requests);
     const std::vector<std::string> flags = {"-n", "2000", "-b", "4"};
     JobProcess job(command("answers", flags), folder.path("log"));
     EXPECT_TRUE(has_lines("answers.part", 1)) << folder.read("log");
+    EXPECT_NE(folder.read("answers.part").substr(0, 2), "0 ") << "the long one's is not the first";
     job.send(SIGKILL);
     job.wait();
     EXPECT_FALSE(exists("answers")) << "only a complete output gets the name";

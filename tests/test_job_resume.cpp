@@ -160,7 +160,7 @@ TEST_F(JobResume, AnInputThatHasGrownGoesOn) {
         if (is_text)
             EXPECT_EQ(out(), all);
         else
-            EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 8);
+            EXPECT_EQ(n_lines(), 8);
         expect_refused(some(7), {"expected the 8 requests", "found 7"});
         fs::remove(options.output);
     }

@@ -25,6 +25,7 @@ FileJob::FileJob(const Options& options, const Model& model, const TextCodec& co
       input_(options.input),
       journal_path_(is_text_ ? path + ".part" : path),
       kept_(std::move(kept)),
+      overwrites_(options.overwrite),
       file_(path + ".job"),
       identity_(job_identity(options, model, codec, reader)),
       answered_(reader.total()),
@@ -130,8 +131,8 @@ void FileJob::add(const Request& request, bool is_error, std::string line) {
 }
 
 std::string FileJob::progress() const {
-    return fmt::format("{} of {} requests are answered in {}; the same command {}", answered_.n() + n_added_,
-                       reader_.total(), journal_path_,
+    return fmt::format("{} of {} requests are answered in {}; the same command {}{}", answered_.n() + n_added_,
+                       reader_.total(), journal_path_, overwrites_ ? "without --overwrite " : "",
                        is_complete() ? "completes the output" : "goes on with the others");
 }
 

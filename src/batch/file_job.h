@@ -45,6 +45,7 @@ class FileJob : public BatchJob {
     const std::string path_, input_;
     const std::string journal_path_;
     const KeptFiles kept_;
+    const bool overwrites_;
     JobFile file_;
     JobFile::Json identity_;
     JobRecord record_;

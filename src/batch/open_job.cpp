@@ -31,7 +31,8 @@ std::string without_links(std::string path) {
 
 // A file that a job without OUT.job begins to write.
 void prepare_file(const Options& options, const std::string& path) {
-    if (!options.overwrite && has_bytes(path))
+    const JobFile lock(path + ".job");  // another process may be at work for it
+    if (!options.overwrite && (has_bytes(path) || has_bytes(path + ".part")))
         fail(
             "{}: expected a new file, as the input is a pipe and there is nothing to go on with; --overwrite replaces "
             "what is there",
@@ -45,7 +46,9 @@ void prepare_file(const Options& options, const std::string& path) {
 bool is_shared(const Options& options, const SharedJob& job) {
     const bool has_begun = !job.output.empty() && is_file(job.folder() + "/job");
     if (options.shard == "none") {
-        if (has_begun) fail("--shard none: expected a job of one process, found {} of several", job.folder());
+        if (has_begun)
+            fail("--shard none: expected a job of one process, found {} of several; without that folder it starts anew",
+                 job.folder());
         return false;
     }
     if (!options.shard.empty()) {
@@ -78,7 +81,8 @@ void check_shared(const Options& options, const std::string& path, const Request
         if (given) fail("{}: {}", flag, kAlone);
     for (const char* end : {"", ".job", ".part", ".tmp"}) kept.check("--output", path + end);
     const SharedJob job{path};
-    if (has_bytes(path) && !is_file(job.folder() + "/job") && job.finished().empty())
+    const bool has_answers = has_bytes(path) || has_bytes(path + ".part");
+    if (has_answers && !is_file(job.folder() + "/job") && job.finished().empty())
         fail(
             "{}: expected a new file, or a job that several processes share; found answers of another kind: --shard "
             "none goes on with them, if they are of this job",
@@ -101,7 +105,7 @@ std::string merge_batch_job(const std::string& output) {
     }
     Claims claims(job.folder(), Options().stale_after_s);
     if (!claims.take("merge")) fail("{}: another process is putting it together", job.folder());
-    return merge_parts(job, {});
+    return merge_parts(job);
 }
 
 std::unique_ptr<BatchJob> open_batch_job(const Options& options, const Model& model, const TextCodec& codec,

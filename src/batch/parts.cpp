@@ -93,7 +93,7 @@ Survey survey(const SharedJob& job) {
     return all;
 }
 
-void write_output(const SharedJob& job, const Survey& all, const std::function<void(std::string_view ids)>& in_order) {
+void write_output(const SharedJob& job, const Survey& all) {
     const std::string new_path = job.output + ".tmp";
     const bool is_text = job.read_mark() == mark_of_text_record;
     OutputFile out("--output", new_path, {}, OutputFile::Use::kAppend);
@@ -101,7 +101,6 @@ void write_output(const SharedJob& job, const Survey& all, const std::function<v
     for (int64_t block = 0; block < job.n_blocks(); block++)
         read_in_order(job.done_path(block), job.read_mark(), all.blocks[size_t(block)],
                       [&](const AnswerMark& mark, std::string_view line) {
-                          if (in_order && is_text) in_order(mark.ids);
                           text.append(is_text ? mark.ids : line).append("\n");
                           if (text.size() < kBlockBytes) return;
                           out.append(text);
@@ -117,12 +116,12 @@ void write_output(const SharedJob& job, const Survey& all, const std::function<v
 
 }  // namespace
 
-std::string merge_parts(SharedJob& job, const std::function<void(std::string_view ids)>& in_order) {
+std::string merge_parts(SharedJob& job) {
     const Survey all = survey(job);
     if (all.n_missing > 0)
         return fmt::format("{}: {} of {} requests have no answer yet; the command that began the job goes on with them",
                            job.folder(), all.n_missing, job.n_requests());
-    write_output(job, all, in_order);
+    write_output(job, all);
     job.identity.update({{"finished", true}, {"failed", all.n_failed}});
     {
         JobFile file(job.output + ".job");

@@ -32,5 +32,5 @@ struct SharedJob {
 };
 
 // Makes the one output out of the parts of a job that is done, and removes them. Returns one line on what is missing,
-// with nothing changed; "" if nothing is. `in_order` may be empty. Throws Error.
-std::string merge_parts(SharedJob& job, const std::function<void(std::string_view ids)>& in_order);
+// with nothing changed; "" if nothing is. Throws Error.
+std::string merge_parts(SharedJob& job);

@@ -99,6 +99,9 @@ void ShardJob::join(const Options& options, const Model& model, const TextCodec&
             file.finish();
             if (rename(path.c_str(), (job_.folder() + "/job").c_str()) != 0)
                 fail("{}: cannot rename to job: {}", path, std::strerror(errno));
+        } else if (take_finished()) {  // and the folder is gone
+            claims_.reset();
+            return;
         } else {
             std::this_thread::sleep_for(kPause);
         }
@@ -155,7 +158,12 @@ std::optional<Request> ShardJob::next() {
             is_broken_off_ = !intake_.missing(input_, reader_.total()).empty();
         }
         if (is_broken_off_) return {};
-        if (take_a_block()) continue;
+        try {
+            if (take_a_block()) continue;
+        } catch (const std::exception& e) {  // a full disk, say
+            const std::lock_guard<std::mutex> lock(mutex_);
+            note_trouble(e.what());
+        }
         std::unique_lock<std::mutex> lock(mutex_);
         if (std::find(done_.begin(), done_.end(), false) == done_.end()) return {};
         if (changed_.wait_for(lock, kPause, [&] { return interrupted_ || is_in_trouble_; })) {
@@ -306,9 +314,11 @@ void ShardJob::sync() {
     }
 }
 
-std::string ShardJob::finish(const std::function<void(std::string_view line)>& in_order) {
+std::string ShardJob::finish(const std::function<void(std::string_view line)>& /*in_order*/) {
     if (!claims_) return "";
     if (const std::string missing = intake_.missing(input_, reader_.total()); !missing.empty()) return missing;
     if (!claims_->take("merge") || is_gone()) return "";  // another process does it, or has done it
-    return merge_parts(job_, in_order);
+    const std::string missing = merge_parts(job_);
+    n_failed_ = job_.identity.value("failed", n_failed_);  // of all processes
+    return missing;
 }

@@ -114,7 +114,7 @@ cat > "$FOLDER/rank.sh" << 'END'
 if ((SLURM_PROCID == 2)); then
     "$@" &
     sleep 1.5
-    kill -9 $!
+    kill -9 $! || exit 1 # it was to be in mid-run
     wait $!
     exit 0 # a lost rank, as far as Slurm is told
 fi
@@ -135,7 +135,6 @@ job=$(sbatch --parsable -N 4 --ntasks-per-node=1 --requeue --open-mode=append -o
     "$FOLDER/batch.sh")
 wait_for 60 has_done "$FOLDER/requeued" 3
 scontrol requeue "$job"
-wait_for 1 true
 scontrol update JobId="$job" StartTime=now || true
 wait_for 120 answers_are_there "$FOLDER/requeued"
 restarts=$(scontrol show job "$job" | grep -o 'Restarts=[0-9]*' || true)
