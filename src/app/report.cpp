@@ -1,8 +1,6 @@
 // report.cpp: rates and shares from sums. docs/report.md says what the JSON's fields mean.
 #include "report.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -10,6 +8,7 @@
 #include <sstream>
 #include <thread>
 
+#include "base/host_name.h"
 #include "log.h"
 
 namespace {
@@ -26,12 +25,6 @@ std::vector<std::string> command_line() {
     std::vector<std::string> words;
     for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
     return words;
-}
-
-std::string host_name() {
-    char name[256] = "";
-    gethostname(name, sizeof name - 1);
-    return name;
 }
 
 Json percentiles(const std::vector<float>& values) {

@@ -3,13 +3,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
+#include "base/write_all.h"
 #include "error.h"
 
 namespace {
@@ -49,31 +49,6 @@ int share(int fd, const std::string& name) {
     const int shared = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (shared < 0) fail("{}: cannot write: {}", name, std::strerror(errno));
     return shared;
-}
-
-void wait_until_writable(int fd) {
-    pollfd wanted{fd, POLLOUT, 0};
-    poll(&wanted, 1, -1);
-}
-
-// Writes all of it with `write_some(done)`, which is write() or pwrite() from byte `done` on. Returns the bytes
-// written; `error` is 0 if these are all.
-template <class WriteSome>
-int64_t write_all(int fd, int64_t n_bytes, int& error, WriteSome write_some) {
-    int64_t done = 0;
-    error = 0;
-    while (done < n_bytes && error == 0) {
-        const ssize_t n = write_some(done);
-        if (n > 0)
-            done += n;
-        else if (n == 0)
-            error = EIO;  // POSIX has no such answer; asking again would never end
-        else if (errno == EAGAIN)
-            wait_until_writable(fd);
-        else if (errno != EINTR)
-            error = errno;
-    }
-    return done;
 }
 
 }  // namespace

@@ -17,15 +17,10 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "base/host_name.h"
 #include "error.h"
 
 namespace {
-
-std::string host_name() {
-    char name[256] = "";
-    gethostname(name, sizeof name - 1);
-    return name;
-}
 
 // When a process of this machine began, in the kernel's ticks; "" if there is none of this id.
 std::string start_of_process(const std::string& id) {

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/file.h"
+#include "base/write_all.h"
 #include "error.h"
 
 namespace {
@@ -76,15 +77,11 @@ void JobFile::clear() {
 
 void JobFile::add(const Json& more) {
     const std::string line = more.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-    const char* data = line.data();
-    auto left = int64_t(line.size());
-    int64_t at = size_;
-    while (left > 0) {
-        const ssize_t n = pwrite(fd_, data, size_t(left), at);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) fail("{}: cannot write: {}", path_, std::strerror(n < 0 ? errno : EIO));
-        data += n, left -= n, at += n;
-    }
+    int error = 0;
+    const int64_t at = size_ + write_all(fd_, int64_t(line.size()), error, [&](int64_t done) {
+                           return pwrite(fd_, line.data() + done, line.size() - size_t(done), size_ + done);
+                       });
+    if (error != 0) fail("{}: cannot write: {}", path_, std::strerror(error));
     // Half a line of a process that was killed may have been longer.
     if (ftruncate(fd_, at) != 0 || fsync(fd_) != 0) fail("{}: cannot write: {}", path_, std::strerror(errno));
     size_ = at;

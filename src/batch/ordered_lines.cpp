@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/write_all.h"
 #include "error.h"
 
 OrderedLines::~OrderedLines() {
@@ -23,12 +24,10 @@ void OrderedLines::set_aside(int64_t index, std::string_view line) {
         if (fd_ >= 0) unlink(name.c_str());
     }
     if (fd_ < 0) fail("{}: cannot make a file there for answers that wait: {}", folder, std::strerror(errno));
-    for (size_t done = 0; done < line.size();) {
-        const ssize_t n = pwrite(fd_, line.data() + done, line.size() - done, size_ + int64_t(done));
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) fail("{}: cannot write answers that wait there: {}", folder, std::strerror(n < 0 ? errno : EIO));
-        done += size_t(n);
-    }
+    int error = 0;
+    write_all(fd_, int64_t(line.size()), error,
+              [&](int64_t done) { return pwrite(fd_, line.data() + done, line.size() - size_t(done), size_ + done); });
+    if (error != 0) fail("{}: cannot write answers that wait there: {}", folder, std::strerror(error));
     waiting_.emplace(index, Place{size_, line.size()});
     size_ += int64_t(line.size());
 }
