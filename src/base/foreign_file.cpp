@@ -44,13 +44,13 @@ constexpr struct {
 };
 
 constexpr size_t kLooked = 4096;  // bytes of the file that are looked at
-constexpr size_t kShown = 60;     // of its text
+constexpr size_t kShown = 60;     // bytes of its first line that an error shows
 
 std::string_view beginning(std::string_view content) {
     return content.substr(0, kLooked);
 }
 
-// Without a byte order mark and white space before the text.
+// `text` without a byte order mark and white space at its start.
 std::string_view trimmed(std::string_view text) {
     if (text.substr(0, 3) == "\xef\xbb\xbf") text.remove_prefix(3);
     while (!text.empty() && std::isspace(static_cast<unsigned char>(text[0]))) text.remove_prefix(1);
@@ -74,7 +74,7 @@ bool is_text(std::string_view head) {
     return true;
 }
 
-// Its first line, or what of that fits into an error's.
+// The first line of `text`, cut to kShown bytes.
 std::string first_line(std::string_view text) {
     text = trimmed(text);
     text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);

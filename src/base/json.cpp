@@ -206,7 +206,7 @@ const char* after_list(const char* p) {
     return p;
 }
 
-// Of a value inside of a list, which ends at the list's punctuation or at space.
+// Where a value in a list or an object ends: at punctuation or at space.
 const char* after_value(const char* p) {
     if (*p == '"') return after_string(p);
     if (*p == '{' || *p == '[') return after_list(p);
@@ -218,7 +218,7 @@ std::string_view value_at(const char* p) {
     return {p, size_t(after_value(p) - p)};
 }
 
-// The string that stands, in quotes, as `text`.
+// The string that `text`, in quotes, spells.
 std::string unescape(std::string_view text) {
     std::string out;
     out.reserve(text.size() - 2);

@@ -1,4 +1,4 @@
-// json_fields.cpp: an object's members, looked through once for keys that stand there twice.
+// json_fields.cpp: reads an object's fields by name. The constructor looks for keys that stand there twice.
 #include "base/json_fields.h"
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace {
 
-// Only of objects whose fields are looked up by name.
+// A limit for objects whose fields are looked up by name, and for no others.
 constexpr size_t kMaxKeys = 1000;
 
 }  // namespace

@@ -50,7 +50,7 @@ bool LineReader::wait() const {
     return waited_for[1].revents == 0;
 }
 
-// Drops from the buffer what has been given, and appends a block. False at the end of the file.
+// Drops the lines that next() has given from the buffer and appends a block. False at the end of the file.
 bool LineReader::fill() {
     if (at_end_) return false;
     if (!wait()) {

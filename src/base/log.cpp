@@ -23,7 +23,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kMaxLineBytes = 1000;   // with what is added, below what a pipe takes whole (PIPE_BUF, 4096)
+constexpr size_t kMaxLineBytes = 1000;   // with what is added, less than a pipe takes whole (PIPE_BUF, 4096)
 constexpr size_t kMaxWriteBytes = 2048;  // likewise
 constexpr int kPatienceMs = 500;         // for a reader that sleeps; then lines are lost until it wakes
 constexpr int kShownOfAKind = 20;
@@ -31,8 +31,8 @@ constexpr const char* kEraseLine = "\r\x1b[K";
 constexpr const char* kDim = "\x1b[2m";
 constexpr const char* kPlain = "\x1b[0m";
 
-// A pipe or terminal, opened again: this descriptor has an O_NONBLOCK of its own, while fd 2 shares it with the shell.
-// fd 2 itself for files, and where opening fails.
+// stderr. A pipe or terminal is opened again, because the shell would notice an O_NONBLOCK on fd 2, which it shares.
+// For files, and where opening fails, it is fd 2 itself.
 class Descriptor {
   public:
     Descriptor() {

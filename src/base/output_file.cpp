@@ -14,15 +14,14 @@
 
 namespace {
 
-constexpr int kRemoved = -1;  // in place of an errno: nothing that is written can be found under any name
+constexpr int kRemoved = -1;  // in place of an errno: the file has lost its name, so nobody could find what is written
 constexpr int kMaxLinks = 40;
 
 std::string describe(int error) {
     return error == kRemoved ? "it has been removed or replaced during the run" : std::strerror(error);
 }
 
-// The descriptor that a path like /dev/stdout or /proc/self/fd/3 stands for, links to it followed; -1: a path like
-// others.
+// The descriptor that a path like /dev/stdout or /proc/self/fd/3, or a link to one, stands for; -1: an ordinary path.
 int descriptor_named(std::string path) {
     for (int i = 0; i < kMaxLinks; i++) {
         if (path.empty() || path == "-" || path == "/dev/stdout") return STDOUT_FILENO;

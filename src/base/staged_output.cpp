@@ -33,7 +33,7 @@ struct Slot {
     char path[PATH_MAX];
 };
 Slot slots[kMaxSlots];
-std::mutex slots_mutex;  // of those who fill and empty slots
+std::mutex slots_mutex;  // held to fill or to empty a slot
 int n_used = 0;
 struct sigaction before[std::size(kSignals)];
 

@@ -9,7 +9,7 @@
 
 namespace {
 
-// Of a whole character.
+// The code point of a whole character.
 uint32_t code_point(std::string_view c) {
     const auto byte = [&](size_t i) { return uint32_t(static_cast<unsigned char>(c[i])); };
     if (c.size() == 1) return byte(0);
