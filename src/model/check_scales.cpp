@@ -1,4 +1,4 @@
-// check_scales.cpp: the only pass over data before use: the scales, 1/17 of the experts' bytes.
+// check_scales.cpp: looks for NaN in the experts' scales, 1/17 of their bytes: all the data that is read before use.
 #include <algorithm>
 #include <cstring>
 
@@ -8,8 +8,8 @@
 
 namespace {
 
-constexpr int kNaN = 255;                          // of E8M0
-constexpr int64_t kChunkBytes = int64_t(1) << 20;  // a task's; memchr, which does the work, is vectorised
+constexpr int kNaN = 255;                          // in E8M0
+constexpr int64_t kChunkBytes = int64_t(1) << 20;  // for one task; memchr, which does the work, is vectorised
 
 // Index of the first NaN, or n.
 int64_t find_nan(const uint8_t* scales, int64_t n) {

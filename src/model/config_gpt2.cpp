@@ -8,7 +8,7 @@
 
 namespace {
 
-// Switches that change the arithmetic, with what they are in every GPT-2 that OpenAI published.
+// Switches that change the arithmetic, with their values in every GPT-2 that OpenAI published.
 constexpr struct {
     const char* key;
     bool published;

@@ -73,7 +73,7 @@ void check_architecture(const JsonFields& f) {
     f.wrong("model_type", "\"gpt_oss\"");
 }
 
-// The quantization by name, for errors: the tensors decide. MLX has a field of its own.
+// The quantization's name, which only errors use: the tensors decide. MLX has a field of its own.
 std::string read_quantization(const JsonFields& f) {
     if (f.has("quantization") && !f.has("quantization_config")) return "MLX";
     if (!f.has("quantization_config")) return "";

@@ -1,5 +1,5 @@
-// config_original.cpp: the flat config.json of OpenAI's `original/` directory. It lacks the norm's epsilon, the layer
-// pattern and SwiGLU's alpha, which are as published, and stop ids.
+// config_original.cpp: the flat config.json of OpenAI's `original/` directory. It lacks stop ids; it also lacks the
+// norm's epsilon, the layer pattern and SwiGLU's alpha, which are taken from the published models.
 #include <nlohmann/json.hpp>
 
 #include "base/json_fields.h"

@@ -33,7 +33,7 @@ std::vector<OutputTensor> aligned(const std::vector<OutputTensor>& tensors) {
     return out;
 }
 
-// The tokenizer as a container carries it; "", and a note, if there is none.
+// The tokenizer in a container's form. If there is none: "", and a note in the log.
 std::string serialized_tokenizer(const Model& model, const ExportOptions& options) {
     if (!options.tokenizer_path.empty()) return Tokenizer::for_model(model, options.tokenizer_path).serialize();
     if (!model.tokenizer_data.empty()) return model.tokenizer_data;

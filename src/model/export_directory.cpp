@@ -18,7 +18,7 @@ void write_text(const std::string& path, const std::string& text) {
 
 namespace {
 
-// Of the tokenizer files, only tokenizer.json does.
+// Only tokenizer.json does, of all kinds of tokenizer files.
 bool begins_with_brace(const std::string& text) {
     const size_t first = text.find_first_not_of(" \t\r\n");
     return first != std::string::npos && text[first] == '{';

@@ -9,7 +9,7 @@
 
 namespace {
 
-// What the tokenizer says ends a text, as llm.c's model file does not.
+// The ids that end a text. llm.c's model file does not say; the tokenizer does.
 std::vector<int> stop_ids_of(const Model& model, const ExportOptions& options) {
     if (!model.common().stop_ids.empty()) return model.common().stop_ids;
     try {

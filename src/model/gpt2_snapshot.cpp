@@ -14,7 +14,7 @@ using Holds = NamedTensor::Holds;
 
 const char* const kHead = "lm_head.weight";
 
-// The head of a GPT-2 is its embedding; a snapshot may hold it once more.
+// GPT-2 uses its embedding as its head. A snapshot may hold it a second time, as lm_head.weight.
 void check_tied(const Matrix& embed, const TensorFiles& files, const std::string& directory) {
     if (!files.has(kHead)) return;
     Matrix head = embed;

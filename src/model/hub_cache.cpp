@@ -63,7 +63,7 @@ std::optional<std::string> snapshot_in(const std::string& model_folder) {
     }
     std::error_code error;
     std::string newest;
-    std::pair<bool, fs::file_time_type> newest_rank;  // one with a config before any without
+    std::pair<bool, fs::file_time_type> newest_rank;  // any with a config.json is before any without
     for (fs::directory_iterator it(snapshots, error), end; !error && it != end; it.increment(error)) {
         const std::string path = it->path().string();
         if (!is_directory(path)) continue;

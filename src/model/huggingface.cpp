@@ -28,7 +28,8 @@ bool has_mxfp4(const HuggingFaceConfig& hf, const TensorFiles& files) {
     return files.has(experts + "_blocks") || (hf.quantization == "mxfp4" && !files.has(experts));
 }
 
-// bind_all(), but an unknown quantization is named instead of the names, dtypes and shapes that come of it.
+// bind_all(), but if it fails and the quantization is unknown, the error names the quantization: the odd names, dtypes
+// and shapes only follow from it.
 void bind_quantized(Model& model, const std::vector<NamedTensor>& layout, const TensorFiles& files,
                     const std::string& quantization, const std::string& config_name) {
     try {

@@ -1,4 +1,4 @@
-// locate.cpp: finds the checkpoint that is meant, by names alone. Whether it is one, its reader finds out.
+// locate.cpp: finds the checkpoint that is meant, by file names alone. Its reader then looks at the content.
 #include "model/locate.h"
 
 #include <sys/stat.h>
@@ -38,7 +38,7 @@ std::string folder_of(const std::string& path) {
     return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// Without slashes at its end, and with the home directory for a ~ that no shell has expanded.
+// `path` without slashes at its end, and with the home directory in place of a ~ that no shell has expanded.
 std::string tidy(std::string path) {
     while (path.size() > 1 && path.back() == '/') path.pop_back();
     struct stat st {};
@@ -157,7 +157,8 @@ std::string locate_in(const std::string& directory) {
     return inside;
 }
 
-// Whether this file of a snapshot means the snapshot. Other files beside a config.json need not belong to it.
+// Whether a user who gives this file means the snapshot that it is in. Other files may lie beside a config.json without
+// belonging to it.
 bool names_snapshot(const std::string& name) {
     return name == "config.json" || name == "generation_config.json" || name == "model.safetensors" ||
            name == "model.safetensors.index.json" ||

@@ -9,8 +9,8 @@
 
 namespace {
 
-constexpr int64_t kChunkBytes = int64_t(8) << 20;    // handed on at once
-constexpr int64_t kBandElements = int64_t(1) << 20;  // decoded at once
+constexpr int64_t kChunkBytes = int64_t(8) << 20;    // passed on in one call
+constexpr int64_t kBandElements = int64_t(1) << 20;  // decoded before any of them is passed on
 constexpr int64_t kRowsPerTask = 32;
 
 bool same_bits(float a, float b) {
@@ -21,7 +21,7 @@ void send(const std::vector<float>& values, DType to, const ByteSink& sink, cons
     const int64_t n = int64_t(values.size());
     if (to == DType::kF32) return sink(values.data(), n * int64_t(sizeof(float)));
     std::vector<bf16> rounded(values.size());
-    int64_t inexact = n;  // index of the first
+    int64_t inexact = n;  // index of the first value that changed
 #pragma omp parallel for schedule(static) reduction(min : inexact)
     for (int64_t i = 0; i < n; i++) {
         rounded[size_t(i)] = to_bf16(values[size_t(i)]);

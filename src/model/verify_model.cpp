@@ -72,7 +72,7 @@ Span span_of(const NamedTensor& tensor) {
 
 std::vector<Span> legacy_spans(Weights& weights) {
     std::vector<Span> spans;
-    std::map<std::string, int> n_parts;  // of a name: one a layer
+    std::map<std::string, int> n_parts;  // so far, by name: a layer has one of each name
     for (const LegacyPart& part : legacy_parts(weights)) {
         const Matrix* matrix = part.matrix ? part.matrix : part.experts ? &part.experts->first : nullptr;
         Span span{fmt::format("{} {}", part.name, n_parts[part.name]++), {}, Span::Holds::kBytes, nullptr, 1};
@@ -95,7 +95,7 @@ std::vector<Span> gpt2_spans(const Model& model) {
         for (const NamedTensor& tensor : gpt2_tensors(gpt2.config, gpt2.weights, "")) spans.push_back(span_of(tensor));
         return spans;
     }
-    std::map<std::string, int> n_parts;  // of a name: one a layer
+    std::map<std::string, int> n_parts;  // so far, by name: a layer has one of each name
     for (const LlmcPart& part : llmc_parts(gpt2.weights, gpt2.config.vocab_size)) {
         const DType dtype = part.vector ? part.vector->dtype : part.matrix->dtype;
         const void* data = part.vector ? part.vector->data : part.matrix->data;
