@@ -26,7 +26,7 @@ int64_t sum_of_fields(const std::string& path, const std::vector<std::string>& n
     return sum;
 }
 
-// This process's group in the tree of `controller`, or in the tree of version 2 if that is "". "/": the kernel names none.
+// This process's group in the tree of `controller`, or of version 2 if that is "". "/": the kernel names none.
 std::string group_of(const std::string& root, const std::string& controller) {
     std::ifstream file(root + "/proc/self/cgroup");
     for (std::string line; std::getline(file, line);) {  // "4:memory,hugetlb:/path"; "0::/path"

@@ -12,7 +12,7 @@
 
 namespace {
 
-// The oldest first.
+// Keeps the oldest first.
 template <class Sequences, class Pointer>
 void insert_by_age(Sequences& sequences, Pointer sequence) {
     const auto older = [](const Pointer& a, const Pointer& b) { return a->number < b->number; };
@@ -36,7 +36,7 @@ Scheduler::Scheduler(const CommonConfig& config, const Capacity& capacity)
     std::iota(free_slots_.rbegin(), free_slots_.rend(), 0);  // taken from the back: the smallest comes first
 }
 
-// Checks a job, and answers those that need no step. Null: the job is over.
+// Checks a job. Null: the job is over, because it was refused or needs no step.
 std::unique_ptr<Scheduler::Sequence> Scheduler::accept(QueuedJob queued) const {
     Job& job = *queued.job;
     const auto refuse = [&](const std::string& why) {
@@ -58,8 +58,8 @@ std::unique_ptr<Scheduler::Sequence> Scheduler::accept(QueuedJob queued) const {
         job.on_done(Finish::kLength);
         return nullptr;
     }
-    // Whoever sets no limit may mean the whole context, where there is memory for less: the answer ends there. What
-    // another replica has given of it must fit, though, and one token more.
+    // A job without a limit of its own may ask for the whole context when there is memory for less: its answer ends
+    // where memory ends. But the part of the answer that another replica has given must fit, and one token more.
     const int64_t room = most_positions();
     const int64_t least = int64_t(length) + std::min(sequence->max_new, int(queued.answer.size()) + 1);
     if (least > room)
@@ -74,15 +74,8 @@ std::unique_ptr<Scheduler::Sequence> Scheduler::accept(QueuedJob queued) const {
     return sequence;
 }
 
-// Of a request that has the pool for itself.
-int64_t Scheduler::most_positions() const {
-    if (!slides_) return int64_t(capacity_.n_pages) * kPagePositions;
-    const int sliding = sliding_pages_needed(config_.sliding_window, capacity_.prefill_chunk);
-    return int64_t(std::max(capacity_.n_pages / 2, capacity_.n_pages - sliding)) * kPagePositions;
-}
-
-// Tokens that the answer is expected to get. Whoever has no end to watch for takes all it asked for; others take as
-// many as those before them took, and once they have them, a page more.
+// Tokens that the answer is expected to get still. A job without stop ids takes all that it asked for. Others are
+// expected to be as long as earlier answers were; one that is longer already, to get a page more.
 int Scheduler::n_left(const Sequence& sequence) const {
     const int n_answer = int(sequence.ids.size()) - sequence.n_prompt, most = sequence.max_new - n_answer;
     if (sequence.job->stop_ids.empty()) return most;
@@ -98,7 +91,7 @@ Forecast::Request Scheduler::expected(const Sequence& sequence) const {
 
 bool Scheduler::has_room(const Forecast& forecast, const Sequence& sequence) const {
     const int chunk = std::min(capacity_.prefill_chunk, int(sequence.ids.size()));
-    const int reading = slides_ ? pages_for(chunk) : 0;  // sliding pages, until the window has passed
+    const int reading = slides_ ? pages_for(chunk) : 0;  // sliding pages of a chunk, freed as the window passes them
     return !free_slots_.empty() &&
            (active_.empty() || forecast.peak_with(expected(sequence)) + reading <= pool_.n_pages());
 }
@@ -109,116 +102,6 @@ void Scheduler::activate(std::unique_ptr<Sequence> sequence) {
     free_slots_.pop_back();
     if (capacity_.keeps_pages) share_prefix(*sequence);
     insert_by_age(active_, std::move(sequence));
-}
-
-// Blocks of it that may come from the cache: all but the last token's, whose logits are needed, or of a prompt whose
-// logits are wanted those that have been given.
-int Scheduler::most_found(const Sequence& sequence) const {
-    const bool wants = sequence.job->want_logits && sequence.logits_given < sequence.n_prompt;
-    return std::min(wants ? sequence.logits_given : sequence.n_given, sequence.n_given - 1) / kPagePositions;
-}
-
-// Looks for an older request that is being read and begins as this one does: it is waited for, and leaves its pages
-// where the two part.
-void Scheduler::share_prefix(Sequence& sequence) const {
-    constexpr int kWorthWaiting = 4;  // blocks; all chats begin with a few that are the same
-    sequence.n_shared = 0;
-    Sequence* with = nullptr;
-    for (const auto& older : active_) {
-        if (!older->reads()) continue;
-        const auto end = sequence.ids.begin() + most_found(sequence) * kPagePositions;
-        const auto parted = std::mismatch(sequence.ids.begin(), end, older->ids.begin(), older->ids.end()).first;
-        const int n = int(parted - sequence.ids.begin()) / kPagePositions;
-        if (n < kWorthWaiting || n <= sequence.n_shared) continue;
-        sequence.n_shared = n;
-        with = older.get();
-    }
-    if (!with) return;
-    sequence.shared_with = with->number;
-    with->parts.push_back(sequence.n_shared);
-}
-
-bool Scheduler::waits_for_prefix(const Sequence& sequence) const {
-    if (sequence.begun || sequence.n_shared == 0) return false;
-    return std::any_of(active_.begin(), active_.end(), [&](const auto& older) {
-        return older->number == sequence.shared_with && older->job && !older->put_back &&
-               older->stored < sequence.n_shared * kPagePositions;
-    });
-}
-
-// Before its first step.
-void Scheduler::find_prefix(Sequence& sequence) {
-    if (!capacity_.keeps_pages || sequence.begun || sequence.fed > 0) return;
-    sequence.pages = pool_.find(sequence.ids, most_found(sequence), slides_ ? config_.sliding_window : 0);
-    sequence.n_found = int(sequence.pages.full.size());
-    sequence.fed = sequence.stored = sequence.n_found * kPagePositions;
-    if (sequence.n_found == 0 || sequence.found_before) return;
-    sequence.found_before = true;
-    n_reused_ += sequence.fed;
-    sequence.job->on_reused(std::min(sequence.fed, sequence.n_prompt));
-}
-
-void Scheduler::keep(const Sequence& sequence) {
-    const int n = std::min(sequence.stored, int(sequence.ids.size()));
-    if (capacity_.keeps_pages) pool_.keep(sequence.ids, n / kPagePositions, sequence.pages);
-}
-
-// Frees sliding pages of which no further token sees anything. Those that a prompt needs which parts from this one are
-// left in the cache for longer than others.
-void Scheduler::drop_passed(Sequence& sequence) {
-    PageTable& pages = sequence.pages;
-    const auto first_seen = [&](int pos) { return std::max(0, pos - config_.sliding_window + 1) / kPagePositions; };
-    const int n = std::min(first_seen(sequence.stored) - pages.first_sliding_page, int(pages.sliding.size()));
-    if (n <= 0) return;
-    const auto parts_behind = [&](int page) {
-        const auto near = [&](int block) { return page < block && page >= first_seen(block * kPagePositions); };
-        return near(sequence.n_given / kPagePositions) || near(sequence.n_found) ||
-               std::any_of(sequence.parts.begin(), sequence.parts.end(), near);
-    };
-    for (int i = 0; i < n; i++) pool_.release(pages.sliding[size_t(i)], !parts_behind(pages.first_sliding_page + i));
-    pages.sliding.erase(pages.sliding.begin(), pages.sliding.begin() + n);
-    pages.first_sliding_page += n;
-}
-
-// Takes the pages that n more tokens need; younger requests are put back for them. False: not in this step.
-bool Scheduler::grow(Sequence& sequence, int n) {
-    PageTable& pages = sequence.pages;
-    const int end = pages_for(sequence.fed + n);
-    const int n_full = end - int(pages.full.size());
-    const int n_sliding = slides_ ? end - pages.first_sliding_page - int(pages.sliding.size()) : 0;
-    if (pool_.n_free() < n_full + n_sliding) {
-        make_room(sequence, n_full + n_sliding);
-        return false;
-    }
-    for (int i = 0; i < n_full; i++) pages.full.push_back(pool_.take());
-    for (int i = 0; i < n_sliding; i++) pages.sliding.push_back(pool_.take());
-    return true;
-}
-
-// Puts the youngest back until n pages are free, or will be once steps in flight are done. If there is none younger,
-// the request itself is put back.
-void Scheduler::make_room(const Sequence& sequence, int n) {
-    int n_free = pool_.n_free();
-    for (size_t i = active_.size(); n_free < n && i-- > 0;) {
-        Sequence& youngest = *active_[i];
-        if (i == 0 && youngest.n_steps > 0) break;  // the oldest goes on with what these free
-        n_free += int(youngest.pages.full.size() + youngest.pages.sliding.size());
-        youngest.put_back = true;
-        if (&youngest == &sequence) break;
-    }
-}
-
-void Scheduler::release(Sequence& sequence) {
-    keep(sequence);
-    // The last first: a run that was cut short at its end can still be found.
-    for (auto page = sequence.pages.full.rbegin(); page != sequence.pages.full.rend(); ++page) pool_.release(*page);
-    for (const int page : sequence.pages.sliding) pool_.release(page);
-    sequence.pages = {};
-    sequence.fed = sequence.stored = sequence.n_found = 0;
-    sequence.parts.clear();
-    sequence.begun = sequence.put_back = false;
-    free_slots_.push_back(sequence.slot);
-    full_ = false;
 }
 
 void Scheduler::end(Sequence& sequence, Finish finish) {
@@ -278,7 +161,7 @@ void Scheduler::admit(const std::function<bool(QueuedJob&)>& next) {
                 waiting_.push_back(std::move(sequence));
             }
         }
-        // In order: no later, smaller request overtakes it.
+        // The first waits for room; no later, smaller request overtakes it.
         if (!has_room(forecast, *waiting_.front())) break;
         forecast.add(expected(*waiting_.front()));
         activate(std::move(waiting_.front()));
@@ -320,7 +203,7 @@ void Scheduler::add_tokens(Step& step, Sequence& sequence, int n) const {
     }
 }
 
-// One token of each sequence that generates; where these must take turns, an equal share of them.
+// Adds one token of each sequence that generates, or of an equal share of them where sequences take turns.
 void Scheduler::add_decoding(Step& step) {
     const auto n = std::count_if(active_.begin(), active_.end(), [](const auto& s) { return s->decodes(); });
     const auto share = (n + capacity_.steps_apart - 1) / capacity_.steps_apart;
@@ -339,7 +222,7 @@ void Scheduler::add_prompts(Step& step) {
     for (const auto& sequence : active_) {
         if (!sequence->reads() || room == 0 || waits_for_prefix(*sequence)) continue;
         find_prefix(*sequence);
-        // To the next multiple of the chunk: where a prompt is cut depends on nothing but positions.
+        // Ends at a multiple of the chunk, so that where a prompt is cut depends on nothing but positions.
         const int left = sequence->n_given - sequence->fed;
         const int n = std::min(left, capacity_.prefill_chunk - sequence->fed % capacity_.prefill_chunk);
         if (n > room || !grow(*sequence, n)) continue;
@@ -356,7 +239,7 @@ const Batch* Scheduler::plan() {
         add_prompts(step);
         if (!step.batch.tokens.empty()) break;
         const int64_t n_put_back = n_put_back_;
-        if (steps_.size() == 1) release_ended();  // with no step in flight, those just put back are
+        if (steps_.size() == 1) release_ended();  // no step is in flight, so what was just put back can leave now
         if (n_put_back != n_put_back_) continue;
         steps_.pop_back();
         return nullptr;
@@ -390,7 +273,7 @@ void Scheduler::end_not_finite(Sequence& sequence, int pos) {
     sequence.job.reset();
 }
 
-// Gives the job its token, and ends it if that was the last. There is none if the step ended early.
+// Gives the job its token, and ends the job if that was the last one. A cancelled job's step may have sampled nothing.
 void Scheduler::deliver(Sequence& sequence, int token) {
     Job& job = *sequence.job;
     if (job.cancelled()) return end(sequence, Finish::kCancelled);
@@ -421,7 +304,7 @@ void Scheduler::apply(const std::vector<int>& sampled) {
             new_tokens_++;
         }
     }
-    for (const auto& sequence : active_) {  // scored, with nothing to generate
+    for (const auto& sequence : active_) {  // jobs that want logits and no answer
         if (!sequence->job || sequence->max_new > 0 || sequence->in_prompt() || sequence->n_steps > 0) continue;
         end(*sequence, sequence->job->cancelled() ? Finish::kCancelled : Finish::kLength);
     }
