@@ -46,7 +46,7 @@ Json choice(const Request& request, const Answer& answer) {
     return c;
 }
 
-// The field that an error begins with, as the API names it; null if it is about none.
+// The name of the field that an error is about, with which it begins; null if it is about none.
 Json error_param(const std::string& error) {
     const size_t end = error.find(": ");
     const std::string path = error.substr(0, end == std::string::npos ? 0 : end);
@@ -58,8 +58,8 @@ Json error_param(const std::string& error) {
     return path.compare(0, body.size(), body) == 0 ? path.substr(body.size()) : path;
 }
 
-// What the API answers to a bad request (400), and to one that failed while it ran (500). A request without an id of
-// its own is told by its line's number.
+// What the API answers to a bad request (400), and to one that failed while it ran (500). The number of its line
+// identifies a request without an id.
 Json error_response(const Request& request, const Answer& answer) {
     const bool is_bad = !request.error.empty();
     const std::string where = request.custom_id ? "" : fmt::format("line {}: ", request.line);
@@ -98,7 +98,7 @@ std::string answer_line(const Request& request, const Answer& answer, const std:
     } else {
         line["response"] = error_response(request, answer);
     }
-    line["error"] = nullptr;  // for what never became a response
+    line["error"] = nullptr;  // the API fills it in only where there is no response
     return line.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

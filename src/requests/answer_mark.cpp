@@ -1,5 +1,5 @@
-// answer_mark.cpp: which request a line of answers is to, written so that it can be read again from a file whose writer
-// was killed, or whose disk has lost some of it.
+// answer_mark.cpp: a mark in each line of answers says which request it answers. It can be read again from a file whose
+// writer was killed, or whose disk has lost some of it.
 #include "requests/answer_mark.h"
 
 #include <algorithm>
@@ -44,7 +44,7 @@ std::string request_id(const Request& request) {
     return fmt::format("req_{}_{:016x}", request.index, request.hash);
 }
 
-// A quote inside a string is escaped, so that what is looked for can only be the field itself.
+// A quote inside a string is escaped, so only the field itself can look like the text that is searched for.
 std::optional<AnswerMark> mark_of_answer_line(std::string_view line) {
     constexpr std::string_view kResponse = "\"response\":{\"status_code\":", kId = ",\"request_id\":\"req_";
     AnswerMark mark;

@@ -1,8 +1,8 @@
 // conversation.cpp: OpenAI's chat messages and tools as harmony messages.
 //
-// System and developer messages both become harmony's developer message, as gpt-oss is trained to read what
-// applications call the system prompt. Those that come first are joined by a blank line; a later one stands where it is
-// said.
+// System and developer messages both become harmony's developer message: there gpt-oss was trained to read what
+// applications call the system prompt. Those before all other messages are joined, with a blank line between; a later
+// one keeps its place.
 #include <algorithm>
 
 #include "error.h"
@@ -11,26 +11,27 @@
 namespace {
 
 constexpr size_t kMaxNameBytes = 256;
-// Each message takes four tokens or more, so more than this would fill the longest context of the models.
+// Each message takes at least four tokens, so this many fill the longest context of the models.
 constexpr int kMaxItems = 32768;
-// Schemas become trees, which take many times their size.
+// A schema becomes a tree that takes many times the schema's bytes.
 constexpr size_t kMaxSchemaBytes = 1 << 20;
 
-// White space and control characters, which part the words of a header; a special token that is spelled is text anyway.
-bool parts_words(char c) {
+// White space and control characters separate the words of a header. Special tokens need no check: a name that spells
+// one is still encoded as text.
+bool separates_words(char c) {
     return (c >= 0 && c <= ' ') || c == 0x7f;
 }
 
-// A name of the conversation so far, which may be the model's own and anything. It stays one word of its header.
+// A name from an earlier turn as one word of a header. The model may have made it up, so any name is accepted.
 std::string header_word(std::string name) {
-    std::replace_if(name.begin(), name.end(), parts_words, '_');
+    std::replace_if(name.begin(), name.end(), separates_words, '_');
     return name;
 }
 
-// The name of a tool that is offered: in any script, but the model must be able to write it in a header.
+// The name of a tool that is offered. Any script will do, but the model must be able to write the name in a header.
 std::string tool_name(const JsonFields& function) {
     const std::string name = function.text("name").value_or("");
-    if (name.empty() || name.size() > kMaxNameBytes || std::any_of(name.begin(), name.end(), parts_words))
+    if (name.empty() || name.size() > kMaxNameBytes || std::any_of(name.begin(), name.end(), separates_words))
         wrong(function.path("name"), fmt::format("1 to {} bytes without white space", kMaxNameBytes), name);
     return name;
 }
@@ -42,7 +43,7 @@ std::string compact(std::string_view json) {
     for (size_t i = 0; i < json.size(); i++) {
         if (json[i] == '"') in_string = !in_string;
         if (in_string && json[i] == '\\') out += json[i++];
-        if (in_string || !parts_words(json[i])) out += json[i];
+        if (in_string || !separates_words(json[i])) out += json[i];
     }
     return out;
 }
@@ -72,7 +73,7 @@ void check_type(const JsonFields& object, const std::string& expected) {
         wrong(object.path("type"), fmt::format("\"{}\"", expected), type);
 }
 
-// The text of a part of a message, by any of its APIs' names.
+// The text of a part of a message. OpenAI's APIs call such a part by several names.
 std::string part_text(const JsonFields& part) {
     const std::string type = part.text("type").value_or("text");
     if (type != "text" && type != "input_text" && type != "output_text" && type != "refusal")
@@ -83,7 +84,7 @@ std::string part_text(const JsonFields& part) {
     return *text;
 }
 
-// A string, or text parts, which stand one after the other with nothing between them. No value if absent.
+// A string, or text parts, joined with nothing between them. No value if absent.
 std::optional<std::string> read_content(const JsonFields& message) {
     const Json* content = message.find("content");
     if (!content) return {};
@@ -112,7 +113,7 @@ class MessageReader {
         if (role == "system" || role == "developer") return read_instructions(message);
         if (role == "user") return read_user(message);
         if (role == "assistant") return read_assistant(message);
-        if (role == "tool" || role == "function") return read_tool(message);  // the second is its older name
+        if (role == "tool" || role == "function") return read_tool(message);  // "function" is the older name
         wrong(message.path("role"), "system, developer, user, assistant or tool", role);
     }
 
@@ -138,20 +139,20 @@ class MessageReader {
         conversation_.messages.push_back(std::move(user));
     }
 
-    // Reasoning, then text, then calls: what the model writes in one turn, each on its channel.
+    // In one turn the model writes reasoning, then text, then calls, each on its own channel.
     void read_assistant(const JsonFields& message) {
         const size_t n_before = conversation_.messages.size();
         std::string reasoning = message.text("reasoning_content").value_or("");
-        if (reasoning.empty()) reasoning = message.text("reasoning").value_or("");  // its newer name
-        if (reasoning.empty()) reasoning = message.text("thinking").value_or("");   // Ollama's
+        if (reasoning.empty()) reasoning = message.text("reasoning").value_or("");  // the newer name
+        if (reasoning.empty()) reasoning = message.text("thinking").value_or("");   // Ollama's name
         if (!reasoning.empty()) add_assistant("analysis", std::move(reasoning));
 
         const std::vector<JsonFields> calls = read_objects(message, "tool_calls");
-        const bool has_call = message.has("function_call");  // the older way to say it, without an id
+        const bool has_call = message.has("function_call");  // the older form of a call, without an id
         std::optional<std::string> content = read_content(message);
         if (!content) content = message.text("refusal");
-        // Text beside calls is a preamble to them. With reasoning and nothing else, or with calls, the turn is not
-        // over.
+        // Text beside calls introduces them. Empty text makes a message only if there is neither a call nor reasoning:
+        // else the turn goes on.
         const bool calls_any = !calls.empty() || has_call;
         const bool is_open = calls_any || conversation_.messages.size() > n_before;
         if (content && !(is_open && content->empty()))

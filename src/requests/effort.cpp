@@ -8,7 +8,7 @@ struct Word {
     const char* name;
     Effort effort;
 };
-// gpt-oss knows three. It has no mode without reasoning, and none between.
+// gpt-oss knows three efforts: none without reasoning, and none between them.
 constexpr Word kWords[] = {
     {"none", Effort::kLow},  {"minimal", Effort::kLow}, {"low", Effort::kLow},  {"medium", Effort::kMedium},
     {"high", Effort::kHigh}, {"xhigh", Effort::kHigh},  {"max", Effort::kHigh},
@@ -16,7 +16,7 @@ constexpr Word kWords[] = {
 
 class EffortReader {
   public:
-    // The word that stands as `key` in `object`; true and false where they are allowed: false asks for no reasoning.
+    // Reads the word at `key` of `object`, or true or false where those are allowed. false asks for no reasoning.
     void read(const JsonFields& object, const char* key, bool words, bool flags) {
         const Json* value = object.find(key);
         if (!value) return;

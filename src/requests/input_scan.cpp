@@ -14,7 +14,7 @@ bool is_filled(const LineReader& lines, std::string_view line) {
     return lines.too_long() || line.size() > kMaxBlankBytes || !is_blank(line);
 }
 
-// Finds custom_ids that come again. A key and an index a request, sorted at the end, take less than a set would.
+// Finds repeated custom_ids. Sorting a key and an index for each request takes less memory than a set would.
 class CustomIds {
   public:
     void add(std::string_view line, int64_t index) {
@@ -26,7 +26,7 @@ class CustomIds {
         }
     }
 
-    // For each request, whether an earlier one has its id; empty if none has.
+    // For each request, whether an earlier one has the same id; empty if no id is repeated.
     std::vector<bool> repeats(size_t n_requests) {
         std::vector<bool> repeats;
         std::sort(keys_.begin(), keys_.end());

@@ -10,16 +10,16 @@ namespace {
 
 constexpr size_t kMaxUnknown = 20;
 
-constexpr char kAny[] = "any";    // read where it is done, or without effect on an answer
-constexpr char kNone[] = "none";  // refused, whatever its value; null is absent
+constexpr char kAny[] = "any";    // all values: another file reads the field, or it has no effect on an answer
+constexpr char kNone[] = "none";  // no value but null, which counts as absent
 struct Field {
     const char* key;
     const char* accepted;       // kAny, kNone, or the values that ask for nothing, as a JSON array
-    bool is_tolerated = false;  // other values count as fields that nobody knows
+    bool is_tolerated = false;  // with other values it is an unknown field, not an error
 };
 using Table = std::vector<Field>;
 
-// Done, by request_line.cpp and conversation.cpp.
+// Fields that request_line.cpp and conversation.cpp obey.
 const Table kDone = {
     {"model", kAny},
     {"max_tokens", kAny},
@@ -47,8 +47,8 @@ const Table kDoneInChats = {
 };
 const Table kDoneInCompletions = {{"prompt", kAny}};
 
-// Without effect on the text of an answer: names and bookkeeping, caches, streams, and the parts of what is refused
-// below.
+// Fields without effect on the text of an answer: names and bookkeeping, caches, streams, and details of fields that
+// are refused below.
 const Table kHarmless = {
     {"user", kAny},
     {"metadata", kAny},
@@ -57,7 +57,7 @@ const Table kHarmless = {
     {"safety_identifier", kAny},
     {"prompt_cache_key", kAny},
     {"prompt_cache_retention", kAny},
-    {"prediction", kAny},  // makes answers faster elsewhere
+    {"prediction", kAny},  // where it is supported, it makes an answer faster
     {"stream_options", kAny},
     {"request_id", kAny},
     {"session_id", kAny},
@@ -83,10 +83,10 @@ const Table kHarmless = {
     {"return_progress", kAny},
     {"timings_per_token", kAny},
     {"verbose", kAny},
-    {"n_keep", kAny},           // of a context that shifts
-    {"length_penalty", kAny},   // of beams
-    {"early_stopping", kAny},   // of beams
-    {"truncation_side", kAny},  // of truncate_prompt_tokens
+    {"n_keep", kAny},           // a detail of contexts that shift
+    {"length_penalty", kAny},   // a detail of beam search
+    {"early_stopping", kAny},   // likewise
+    {"truncation_side", kAny},  // a detail of truncate_prompt_tokens
     {"mirostat_tau", kAny},
     {"mirostat_eta", kAny},
     {"dynatemp_exponent", kAny},
@@ -101,7 +101,7 @@ const Table kHarmless = {
     {"media_io_kwargs", kAny},
 };
 
-// Not done. With the values that ask for nothing.
+// Fields that this program does not support, each with the values that ask for nothing.
 const Table kRefused = {
     // more answers, or other things in them
     {"n", "[1]"},
@@ -275,7 +275,8 @@ const Table kMessage = {
 };
 const Table kPart = {{"type", kAny},        {"text", kAny},     {"refusal", kAny},
                      {"annotations", kAny}, {"logprobs", kAny}, {"cache_control", kAny}};
-// Libraries make tools strict unasked. Arguments are not constrained here, but refusing all of those would help nobody.
+// Libraries make tools strict without being asked. This program does not constrain arguments, but refusing all those
+// requests would help nobody.
 const Field kStrict = {"strict", "[false]", /*is_tolerated=*/true};
 const Table kTool = {{"type", kAny}, {"function", kAny}, {"cache_control", kAny}, kStrict};
 const Table kToolFunction = {{"name", kAny}, {"description", kAny}, {"parameters", kAny}, kStrict};
@@ -291,7 +292,8 @@ const Table kTemplateKwargs = {
     {"add_generation_prompt", "[true]"}, {"model_identity", kNone}, {"builtin_tools", "[[]]"},
 };
 
-// Numbers by value; others as they are written, but for space, which stands in none of the accepted values.
+// Compares numbers by value and other values as they are written, without the space between them. No accepted value has
+// space inside a string.
 bool same(const Json& a, const Json& b) {
     if (a.is_number() && b.is_number()) return a.number() == b.number();
     std::string text(a.text());
@@ -335,7 +337,7 @@ class FieldChecker {
         if (object && object->is_object()) check({*object, parent.path(key)}, joined(pattern, key), {&table});
     }
 
-    // Objects of a list; what is no object, or no list, is for those to complain about who read it.
+    // Calls then() for each object of a list. The code that reads the field complains if it is no list of objects.
     template <class Then>
     void check_list(const JsonFields& parent, const std::string& pattern, const char* key, const Table& table,
                     const Then& then) {

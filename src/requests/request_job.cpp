@@ -42,7 +42,7 @@ class RequestJob : public Job {
     bool cancelled() const override { return sink_.cancelled(has_begun_); }
 
     void on_done(Finish finish) override {
-        if (finish == Finish::kCancelled) return;  // half an answer is not written
+        if (finish == Finish::kCancelled) return;  // nobody wants half an answer
         if (parser_)
             add(parser_->finish());
         else
@@ -63,7 +63,7 @@ class RequestJob : public Job {
   private:
     double seconds_since_read() const { return std::chrono::duration<double>(Clock::now() - read_).count(); }
 
-    // False: the answer ends here.
+    // Returns false if the answer ends here.
     bool add(const HarmonyParser::Delta& delta) {
         if (delta.audience == Audience::kReader) add_content(delta);
         const bool reasons = delta.audience == Audience::kReasoning && !delta.channel.empty() && !delta.message_done;
@@ -75,10 +75,10 @@ class RequestJob : public Job {
 
     bool is_too_short() const { return int(answer_.ids.size()) <= request_.min_new_tokens; }
 
-    // Stop strings count where the answer may end.
+    // Looks for stop strings only where the answer may end.
     void add_text(const std::string& text) { is_too_short() ? content_.pass(text) : void(content_.feed(text)); }
 
-    // What is for the user. A new message begins a new line.
+    // Adds text for the user. A new message begins on a new line.
     void add_content(const HarmonyParser::Delta& delta) {
         if (!delta.text.empty()) {
             if (new_message_ && !content_.text().empty()) add_text("\n");
@@ -106,7 +106,7 @@ class RequestJob : public Job {
     std::optional<HarmonyParser> parser_;
     Utf8Stream utf8_;
     StopScanner content_;
-    std::atomic<bool> has_begun_{false};  // cancelled() is asked from any thread
+    std::atomic<bool> has_begun_{false};  // atomic, as any thread may call cancelled()
     bool new_message_ = false, reasons_ = false;
     Answer answer_;
     ResultSink& sink_;

@@ -1,5 +1,5 @@
-// request_line.cpp: the fields of OpenAI's batch, chat completion and completion requests, and those of other servers
-// that mean the same. request_fields.cpp has the list of all, these included.
+// request_line.cpp: reads the fields of OpenAI's batch, chat completion and completion requests, and other servers'
+// names for them. request_fields.cpp lists all fields, with those that are refused or ignored.
 #include "requests/request_line.h"
 
 #include <algorithm>
@@ -53,7 +53,7 @@ std::optional<uint64_t> read_seed(const JsonFields& body) {
     return uint64_t(*number);
 }
 
-// The same limit by its names here and elsewhere. -1 is none.
+// The limit of an answer's tokens, which servers call by several names. -1 means no limit.
 std::optional<int> read_max_tokens(const JsonFields& body) {
     std::optional<int> limit;
     const char* name = nullptr;
@@ -75,7 +75,7 @@ int read_min_tokens(const JsonFields& body) {
     return body.has("min_new_tokens") ? std::max(least, body.integer("min_new_tokens", 0, kMaxInt)) : least;
 }
 
-// What is left of how a token is drawn: the most likely one, if any of the three says so.
+// Reads how a token is drawn. Any of temperature, top_p and top_k can ask for the most likely one.
 void read_sampling(const JsonFields& body, RequestLine& request) {
     constexpr double kSmallestTopP = 1e-6;  // below it nothing but the most likely token is left
     request.temperature = read_number(body, "temperature", 0, 100);
@@ -90,7 +90,7 @@ void read_sampling(const JsonFields& body, RequestLine& request) {
 
 std::vector<int> read_ids(const std::string& path, const Json& list) {
     std::vector<int> ids;
-    ids.reserve(size_t(list.size()));  // growing it would cost twice as much
+    ids.reserve(size_t(list.size()));  // growing it step by step would take twice the memory
     for (const Json& value : list) {
         const std::optional<int64_t> id = value.is_number() ? value.integer() : std::nullopt;
         if (!id || *id < 0 || *id > kMaxInt) wrong(fmt::format("{}[{}]", path, ids.size()), "a token id", value);
@@ -99,7 +99,7 @@ std::vector<int> read_ids(const std::string& path, const Json& list) {
     return ids;
 }
 
-// Text, or ids; either may stand in a list of one, as a list of several prompts asks for several answers.
+// A prompt as text or as ids. It may be the one element of a list; a list of more would ask for several answers.
 std::variant<std::string, std::vector<int>> read_text_or_ids(const std::string& path, const Json& prompt) {
     const char* const expected = "a string or an array of token ids";
     if (prompt.is_string()) return prompt.string();
@@ -131,8 +131,8 @@ bool ends_with(std::string_view text, std::string_view end) {
     return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
-// The path of an url decides, with or without a host, "/v1", or Azure's name of a deployment before it; without an url,
-// what the body holds.
+// The end of the url's path decides. A host, "/v1" or Azure's name of a deployment may stand before it. Without an url,
+// the fields of the body decide.
 bool is_chat_request(const JsonFields& line, const JsonFields& body) {
     const std::string url = line.text("url").value_or("");
     std::string_view path = std::string_view(url).substr(0, url.find_first_of("?#"));

@@ -16,7 +16,7 @@
 namespace {
 
 constexpr size_t kShownBytes = 40;
-constexpr size_t kMaxCountBytes = 1000;  // of the line with the number of requests
+constexpr size_t kMaxCountBytes = 1000;  // in the line with the number of requests
 // The API's default.
 constexpr double kApiTemperature = 1, kApiTopP = 1;
 
@@ -44,8 +44,8 @@ void check_prompt_text(std::string_view text) {
         fail("the prompt is invalid UTF-8 at byte {}", valid + 1);
 }
 
-// Throws Error if text of so many bytes has more tokens than there are positions, however it is cut. Cutting it would
-// take several times its size in memory.
+// Throws Error if text of so many bytes is certain to have more tokens than the context has positions. Tokenizing it to
+// find out would take several times its size in memory.
 void check_fits(size_t n_bytes, const Tokenizer& tokenizer, int context) {
     if (n_bytes <= size_t(context)) return;  // a token has a byte
     size_t longest = 1;
@@ -57,7 +57,7 @@ void check_fits(size_t n_bytes, const Tokenizer& tokenizer, int context) {
                                      n_bytes, context));
 }
 
-// Reasoning of earlier turns is dropped from history.
+// The bytes of text that reach the prompt: reasoning of earlier turns does not.
 size_t text_bytes(const std::vector<Message>& messages) {
     size_t n = 0;
     for (const Message& message : messages)
@@ -65,8 +65,8 @@ size_t text_bytes(const std::vector<Message>& messages) {
     return n;
 }
 
-// The seed of a request that brings none: a function of the run's seed and the index alone, so that it draws the same
-// numbers wherever it runs. Neighbours' seeds are unrelated.
+// The seed of a request that names none. It depends on the run's seed and the request's index alone, so the request
+// draws the same numbers wherever it runs. Neighbours' seeds are unrelated.
 uint64_t request_seed(uint64_t run_seed, int64_t index) {
     return mix64(run_seed + (uint64_t(index) + 1) * 0x9e3779b97f4a7c15);
 }
@@ -94,7 +94,7 @@ RequestReader::RequestReader(const RequestOptions& options, const CommonConfig& 
 
     const bool scanned = path != "-" && is_file(path);  // a pipe can be read only once
     if (scanned) {
-        lines_.reset();  // one long line is enough in memory
+        lines_.reset();  // frees its buffer, so that two long lines are never in memory at once
         scan_ = scan_input(path, is_text_, count_);
         lines_ = std::make_unique<LineReader>(path);
         if (!scan_->places.empty()) lines_->seek(scan_->places[0].offset, scan_->places[0].line);
@@ -140,7 +140,7 @@ void RequestReader::read_only(int64_t begin, int64_t end) {
     for (std::string_view line; n_read_ < std::min(begin, total_); n_read_++) next_line(line);
 }
 
-// Where reading can begin, at or before a request: the request `at`.
+// The last place at or before request `index` where reading can begin. Sets `at` to the request there.
 InputScan::Place RequestReader::place_of(int64_t index, int64_t& at) const {
     const auto i = size_t(index / scan_->stride);
     at = int64_t(i) * scan_->stride;
@@ -176,7 +176,7 @@ std::optional<Request> RequestReader::next() {
     std::string_view line;
     Request request;
     do {
-        // A file may grow meanwhile: what is new is for the next run.
+        // A file may grow meanwhile. New lines wait for the next run.
         if ((end_ >= 0 && n_read_ >= end_) || (scan_ && n_read_ >= total_)) return {};
         if (!next_line(line)) {
             if (n_read_ < total_ && !interrupted_)
@@ -228,11 +228,11 @@ void RequestReader::read_text(Request& request, std::string_view line) const {
                         request_seed(options_.seed, request.index)};
 }
 
-// Each unknown field is a warning once, or with --strict-fields an error.
+// Warns once of each unknown field; with --strict-fields it is an error.
 void RequestReader::note_unknown(const std::vector<std::string>& fields) {
     for (const std::string& field : fields) {
         if (options_.strict_fields) fail("{}: expected a field that is known, found this (--strict-fields)", field);
-        constexpr size_t kMaxWarnings = 100;  // a file may have other names in every line
+        constexpr size_t kMaxWarnings = 100;  // a file may have new names in every line
         if (unknown_fields_.size() < kMaxWarnings && unknown_fields_.insert(field).second)
             log_repeated("unknown fields", "{}:{}: warning: {}: unknown field, ignored", options_.input,
                          lines_->line_number(), field);
@@ -240,7 +240,7 @@ void RequestReader::note_unknown(const std::vector<std::string>& fields) {
 }
 
 void RequestReader::read_json(Request& request, std::string_view line) {
-    request.custom_id = find_custom_id(line);  // if it is no JSON
+    request.custom_id = find_custom_id(line);  // by a search in the text, in case the line is no JSON
     const Json json = parse_json(line, "the line");
     request.custom_id.reset();
     request.custom_id = read_custom_id(json);
@@ -276,7 +276,7 @@ void RequestReader::read_json(Request& request, std::string_view line) {
         for (const FunctionTool& tool : conversation.tools) request.tool_names.push_back(tool.name);
         if (!wanted.ignore_eos) request.stop_ids = both(request.stop_ids, codec_.renderer().stop_ids());
     }
-    if (!wanted.stop.empty()) codec_.tokenizer();  // stop strings are looked for in text
+    if (!wanted.stop.empty()) codec_.tokenizer();  // throws if there is none: stop strings are searched for in text
 
     request.model = std::move(wanted.model);
     request.max_new_tokens = max_new_tokens(request.prompt.size(), wanted.max_tokens);
@@ -312,8 +312,8 @@ void RequestReader::set_least(Request& request, int min_tokens) const {
     request.min_new_tokens = min_tokens;
 }
 
-// max_tokens is limited by the context alone. Without it, prompt and answer keep to --steps, which has a default only
-// for the text format.
+// Only the context limits max_tokens. Without max_tokens, prompt and answer together obey --steps, which has a default
+// only in the text format.
 int RequestReader::max_new_tokens(size_t n_prompt, std::optional<int> max_tokens) const {
     const int context = config_.max_context;
     if (purpose_ == Purpose::kScore) {

@@ -1,4 +1,4 @@
-// stop_scanner.cpp: searches the new text, and of the old as much as may begin a stop string.
+// stop_scanner.cpp: searches the new text, and as much of the old as may begin a stop string.
 #include "requests/stop_scanner.h"
 
 #include <algorithm>

@@ -8,7 +8,7 @@
 
 namespace {
 
-// Ids between single spaces; other white space is ignored.
+// The ids of a line, with spaces between them.
 std::vector<int> parse_ids(const std::string& path, int64_t line_number, std::string_view line) {
     std::vector<int> ids;
     const char *p = line.data(), *const end = line.data() + line.size();
@@ -28,7 +28,7 @@ std::vector<int> parse_ids(const std::string& path, int64_t line_number, std::st
 }  // namespace
 
 Verifier::Verifier(const std::string& path) : path_(path) {
-    if (!is_file(path)) fail("{}: expected a file of token ids", path);  // it is read twice, so no pipe
+    if (!is_file(path)) fail("{}: expected a file of token ids", path);  // a pipe could not be read twice
     LineReader whole(path);
     for (std::string_view line; whole.next(line); n_lines_++) {
         if (whole.too_long())
