@@ -2,11 +2,8 @@
 #include "emu/fibers.h"
 
 #include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#include <sys/mman.h>
 
 #include <algorithm>
-#include <boost/context/detail/fcontext.hpp>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -16,69 +13,14 @@
 #include <vector>
 
 #include "base/random.h"
+#include "emu/lane.h"
 
 namespace emu {
 namespace {
 
-using boost::context::detail::fcontext_t;
-using boost::context::detail::jump_fcontext;
-using boost::context::detail::make_fcontext;
-using boost::context::detail::transfer_t;
-
-constexpr size_t kPage = 4096, kStackBytes = 256 << 10;
-constexpr size_t kLdsGuard = 256;  // what must stay as it was filled
+constexpr size_t kLdsGuard = 256;  // bytes after a launch's LDS that no kernel may write
 constexpr unsigned kMaxLanes = 1024;
 constexpr unsigned char kUnset = 0xff;  // LDS before it is written: NaN as f32 and as bf16
-
-#ifdef __SANITIZE_ADDRESS__
-void start_switch(void** save_fake_stack, const void* stack, size_t bytes) {
-    __sanitizer_start_switch_fiber(save_fake_stack, stack, bytes);
-}
-void finish_switch(void* fake_stack, const void** old_stack, size_t* old_bytes) {
-    __sanitizer_finish_switch_fiber(fake_stack, old_stack, old_bytes);
-}
-#else
-void start_switch(void**, const void*, size_t) {}
-void finish_switch(void*, const void**, size_t*) {}
-#endif
-
-struct Fiber {
-    fcontext_t context = nullptr;
-    const void* stack = nullptr;  // its lowest address
-    size_t stack_bytes = 0;
-    void* fake_stack = nullptr;  // AddressSanitizer's
-};
-
-// A fiber with memory of its own below which nothing can be written. Lives on from block to block.
-class Lane : public Fiber {
-  public:
-    explicit Lane(unsigned index) : index_(index) {
-        memory_ = mmap(nullptr, kPage + kStackBytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-        if (memory_ == MAP_FAILED || mprotect(memory_, kPage, PROT_NONE) != 0) {
-            std::perror("emu: stack of a lane");
-            std::abort();
-        }
-    }
-    ~Lane() { munmap(memory_, kPage + kStackBytes); }
-    Lane(const Lane&) = delete;
-    Lane& operator=(const Lane&) = delete;
-
-    void start(void (*entry)(transfer_t)) {
-        // Not all stacks end at the same place of a page: they would fight for the same few cache lines.
-        const size_t bytes = kStackBytes - index_ % 16 * 256;
-        char* const lowest = static_cast<char*>(memory_) + kPage;
-        stack = lowest;
-        stack_bytes = bytes;
-        fake_stack = nullptr;
-        context = make_fcontext(lowest + bytes, bytes, entry);
-    }
-    unsigned index() const { return index_; }
-
-  private:
-    unsigned index_;
-    void* memory_;
-};
 
 struct Wave {
     Lane* ready[kWaveLanes];  // the last one is next
@@ -150,7 +92,7 @@ class Block {
     alignas(256) char lds_[kLdsBytes + kLdsGuard];
 };
 
-thread_local Block* this_block = nullptr;  // this thread's, from its first block on
+thread_local Block* this_block = nullptr;  // made when this thread runs its first block
 
 // ---- fibers ----
 
@@ -162,13 +104,13 @@ void Block::switch_to(Fiber& next, bool for_good) {
     arrive(jump_fcontext(next.context, nullptr).fctx);
 }
 
-// What a fiber does first when it gets its turn.
+// The first thing that a fiber does when it gets its turn.
 void Block::arrive(fcontext_t from) {
     finish_switch(current_->fake_stack, &previous_->stack, &previous_->stack_bytes);
     previous_->context = from;
 }
 
-// Not left by returning, so AddressSanitizer must not mark its stack.
+// It never returns, so AddressSanitizer must not mark its stack.
 __attribute__((no_sanitize("address"))) void Block::enter(transfer_t from) {
     this_block->arrive(from.fctx);
     this_block->launch_->body();
@@ -189,7 +131,8 @@ void Block::make_ready(Wave& wave) {
     if (is_random()) std::shuffle(wave.ready, wave.ready + kWaveLanes, random_);
 }
 
-// There is one, unless all wait for barriers in LDS: whoever waits for somebody who will never come was told so.
+// A wave that can run. There is none only if all wait for barriers in LDS: other waits that can never end were reported
+// when they began.
 Wave& Block::next_wave() {
     const size_t n = waves_.size(), first = is_random() ? random_() % n : 0;
     for (;;) {
@@ -197,13 +140,13 @@ Wave& Block::next_wave() {
             Wave& wave = waves_[launch_->order.turns == Turns::kDescending ? n - 1 - i : (first + i) % n];
             if (wave.n_ready > 0 && !wave.paused) return wave;
         }
-        // Without an arrival each lane can pass what it waits for once.
+        // If nobody arrives anywhere, each lane can pass at most one barrier more.
         if (++n_idle_rounds_ > kWaveLanes + 1) emu::complain("no lane can run: all wait for barriers in LDS");
         for (Wave& wave : waves_) wave.paused = false;
     }
 }
 
-// The lane's turn comes again after those of all others.
+// Ends the lane's turn. The next one comes after those of all other lanes.
 void Block::pause() {
     Wave& wave = my_wave();
     std::copy_backward(wave.ready, wave.ready + wave.n_ready, wave.ready + wave.n_ready + 1);
@@ -237,7 +180,7 @@ void Block::run(const Launch& launch, const dim3& index, const AtBarrier& at_bar
     all_waited();
 }
 
-// ---- collectives: waiting for a lane that will not come is reported at once ----
+// ---- collectives: they report at once a lane that waits for one that will not come ----
 
 void Block::meet(const char* what, void* share, Compute compute) {
     Wave& wave = my_wave();
@@ -301,7 +244,7 @@ void Block::arrive_with_copies(Barrier& barrier) {
     copies_[threadIdx.x].clear();
 }
 
-// Does what those who wait for the barrier need.
+// Finishes the copies that count as arrivals at the barrier.
 void Block::deliver(const Barrier& barrier) {
     const auto is_due = [&](const Delivery& d) { return d.barrier == &barrier; };
     for (Delivery& d : deliveries_)
