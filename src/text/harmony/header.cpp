@@ -1,7 +1,7 @@
 // header.cpp: sorts the words of a header into author, channel, recipient and content type.
 //
-// Models give the recipient before or after the channel, twice, without "to=" or glued to what follows; they repeat the
-// channel, and think aloud before `<|message|>`. All that is no header syntax stays text.
+// Models give the recipient before or after the channel, twice, without "to=" or glued to the next word; they repeat
+// the channel, and think aloud before `<|message|>`. What is not header syntax stays text.
 #include "text/harmony/header.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kTo = "to=";
 constexpr std::string_view kAssistant = "assistant";
-// Tools from the model's training: it may make up their results without having been given any tool.
+// Tools that the model knows from its training. It may make up their results even if a request offers no tool.
 constexpr std::string_view kTrainedTools[] = {"functions", "browser", "python", "container", "tool"};
 
 bool starts_with(std::string_view text, std::string_view prefix) {
@@ -35,7 +35,7 @@ std::string whole_utf8(const std::string& bytes) {
     return text + utf8.finish();
 }
 
-// Text whose words are taken from the front; the rest stays as it is.
+// Text from whose front words are taken one by one.
 class Words {
   public:
     explicit Words(const std::string& bytes) : text_(whole_utf8(bytes)), rest_(text_) {}
@@ -63,7 +63,7 @@ class Words {
     std::string_view rest_;
 };
 
-// Whether it is headed as a tool's result: "NAME to=assistant".
+// Whether the header is that of a tool's result: "NAME to=assistant".
 bool is_addressed_to_assistant(Words words) {
     words.take();
     return words.peek() == "to=assistant";
@@ -92,8 +92,7 @@ void take_author(Words& words, bool role_given, const std::vector<std::string>& 
     }
 }
 
-// Of several recipients: the first that is a tool of the request, else the first call, else the first that is not
-// everyone.
+// Chooses the first that is a tool of the request, else the first call, else the first that is not everyone.
 RecipientWord choose_recipient(const std::vector<RecipientWord>& recipients) {
     RecipientWord best;
     const auto rank = [](const RecipientWord& r) {
@@ -107,8 +106,8 @@ RecipientWord choose_recipient(const std::vector<RecipientWord>& recipients) {
 // A word of a complete header that is neither author, channel nor constraint.
 struct Item {
     enum Kind {
-        kRecipient,  // a recipient by its "to=" or its namespace
-        kNamed,      // the name of a tool, standing alone
+        kRecipient,  // its "to=" or its namespace says that it is a recipient
+        kNamed,      // a tool's name and nothing else
         kOther,
     } kind;
     std::string spaces, word;  // white space before it
@@ -169,11 +168,11 @@ class HeaderWords {
             if (i > 0 && is_prose()) break;
             const ChannelWord read = items[i].kind == Item::kOther ? read_channel_word(items[i].word) : ChannelWord{};
             if (read.channel.empty() || !read.rest.empty()) continue;
-            channel = read.channel;  // it has no marker: "assistant final"
+            channel = read.channel;  // a channel without a marker: "assistant final"
             items.erase(items.begin() + long(i));
         }
         if (channel.empty()) channel = std::move(unknown_channel_);
-        // A tool named without "to=" is called if it stands among a header's own words, not in prose nor in reasoning.
+        // A tool that is named without "to=" is called, unless its name stands in prose or in reasoning.
         if (is_prose() || channel == "analysis")
             for (Item& item : items)
                 if (item.kind == Item::kNamed) item.kind = Item::kOther;
@@ -214,7 +213,7 @@ class HeaderWords {
     std::string unknown_channel_;  // the last word behind a marker that is no channel's name
 };
 
-// The words that are left once channel and recipient are known, without repetitions of these.
+// The words that are neither the channel nor the recipient nor repeat one of them.
 std::vector<Item> left_words(const HeaderWords& words, const Message& message) {
     std::vector<Item> left;
     for (const Item& item : words.items) {
@@ -243,7 +242,7 @@ std::string as_text(const std::vector<Item>& items) {
     return text;
 }
 
-// Takes "json" from the front of text, where `<|message|>` is missing between the two.
+// Takes "json" from the front, where no `<|message|>` separates it from the text.
 std::string take_type(Words& words) {
     for (const std::string_view type : {"json", "code"}) {
         const std::string_view word = words.peek();

@@ -59,7 +59,7 @@ std::string_view channel_at(std::string_view text) {
     return "";
 }
 
-// Only header syntax follows the name: words that are glued to names, punctuation, and numbers after it.
+// Whether what follows a name is no more than words that are glued to names, punctuation, and digits after punctuation.
 bool is_glue(std::string_view rest) {
     bool number_may_follow = false;
     while (!rest.empty()) {
@@ -75,7 +75,7 @@ bool is_glue(std::string_view rest) {
     return true;
 }
 
-// The tool that `name` means, with or without glued words; null if it means none. Of several, the longest name.
+// The tool that `name` means, with or without glued words: the one with the longest name, if several fit. Null: none.
 const std::string* find_tool(std::string_view name, const std::vector<std::string>& tools) {
     const std::string* found = nullptr;
     for (const std::string& tool : tools)
@@ -116,7 +116,7 @@ RecipientWord read_recipient_word(std::string_view word, const std::vector<std::
     found.recipient = word;
     if (is_everyone(word)) return found;
     const bool in_namespace = starts_with(word, kFunctions) && word.size() > kFunctions.size();
-    // The whole word first: a tool may be called "functions.f".
+    // The whole word comes first, as a tool may be called "functions.f".
     const std::string_view readings[] = {in_namespace ? word.substr(kFunctions.size()) : word, word,
                                          without_namespace(without_punctuation(word))};
     for (const std::string_view name : readings) {

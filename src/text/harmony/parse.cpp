@@ -1,7 +1,7 @@
-// parse.cpp: generated ids to messages, as they come.
+// parse.cpp: turns ids into messages as they are generated.
 //
-// Models stray from the format: they repeat a channel, forget `<|message|>` or `<|start|>`, go on after a call. The
-// rules are those of the harmony library's parser where it has one. None loses text.
+// Models stray from the format: they repeat a channel, forget `<|message|>` or `<|start|>`, go on after a call. Where
+// the harmony library's parser has a rule, this one has the same. No rule loses text.
 #include "harmony.h"
 #include "text/harmony/header.h"
 #include "text/harmony/words.h"
@@ -50,8 +50,8 @@ HarmonyParser::Delta HarmonyParser::close_message(bool is_call) {
     return delta;
 }
 
-// In content it begins the next message, whose `<|start|>` is missing. In a header it begins the next part, unless what
-// stands there is a message without `<|message|>`.
+// Reads `<|channel|>`. In content it begins the next message, whose `<|start|>` is missing. In a header it begins the
+// next part, unless the header is really a message whose `<|message|>` is missing.
 HarmonyParser::Delta HarmonyParser::start_channel() {
     Delta delta;
     if (header_) {

@@ -49,7 +49,7 @@ bool is_final(const Message& message) {
     return message.role == Role::kAssistant && message.channel == "final";
 }
 
-// A call is kept even on the analysis channel: without it, its result would answer nothing.
+// A call on the analysis channel is no thought and is kept: its result would answer nothing otherwise.
 bool is_thought(const Message& message) {
     return message.role == Role::kAssistant && message.channel == "analysis" && !is_addressed(message);
 }

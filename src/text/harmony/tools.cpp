@@ -72,7 +72,7 @@ std::string json_text(const Json& value) {
     return value.is_object() ? "{" + out + "}" : "[" + out + "]";
 }
 
-// Strings stand in bare quotes, without JSON's escapes; those of an enum, without quotes.
+// Strings are put in quotes without JSON's escapes; strings of an enum get no quotes.
 std::string default_text(const Json& schema, const Json& value) {
     const std::string* text = value.get_ptr<const std::string*>();
     if (!text) return "default: " + json_text(value);
@@ -106,8 +106,8 @@ std::string nullable_type_text(const Json& schema, const std::string& indent) {
 // Where the variants of a `oneOf` stand.
 enum class Place { kProperty, kElsewhere };
 
-// `oneOf`: a line for each variant. Beside a property's own description, the first variant's and its repetitions are
-// left out. Elsewhere an enum's default is JSON, with quotes.
+// `oneOf`: a line for each variant. If the property has a description of its own, the first variant's is left out, and
+// so is any that repeats the property's. Outside of properties, an enum's default is JSON, with quotes.
 std::string variants_text(const Json& variants, const std::string& indent, Place place,
                           const std::string* property_description) {
     std::string out;
@@ -162,7 +162,7 @@ std::string property_text(const std::string& key, const Json& schema, bool is_re
     return out + "\n";
 }
 
-// The properties of the outermost object are not indented; those of an inner one stand under its own `indent`.
+// The properties of the outermost object are not indented; those of an inner object are, by `indent`.
 std::string object_text(const Json& schema, const std::string& indent) {
     std::set<std::string> required;
     if (const Json* names = list_at(schema, "required"))
@@ -213,7 +213,7 @@ Json parse_schema(const FunctionTool& tool) {
     }
 }
 
-// Each line of `text` as a comment. A newline ends a line, so none follows the last; "\r\n" is a newline.
+// Each line of `text` as a comment. A newline at the end of `text` begins no further line; "\r\n" is a newline.
 std::string comment_lines(std::string_view text) {
     std::string out;
     while (!text.empty()) {

@@ -37,7 +37,7 @@ void bpe_merge_scan(const TokenTable& tokens, std::string_view piece, std::vecto
     std::vector<Part> parts;
     parts.reserve(piece.size() + 1);
     for (size_t i = 0; i < piece.size(); i++) parts.push_back({i, tokens.find(piece.substr(i, 1)), kNoMerge});
-    parts.push_back({piece.size(), -1, kNoMerge});  // the end: no part, never merged
+    parts.push_back({piece.size(), -1, kNoMerge});  // marks the end; is never merged
     const auto update = [&](size_t i) {
         parts[i].merged =
             i + 2 < parts.size() ? merged_id(tokens, piece, parts[i].begin, parts[i + 2].begin) : kNoMerge;
@@ -66,8 +66,8 @@ void bpe_merge_heap(const TokenTable& tokens, std::string_view piece, std::vecto
     };
     const uint32_t end = uint32_t(piece.size());
     std::vector<Part> parts(piece.size());
-    // Smallest first: id in the upper half, position in the lower. An entry is stale once its part's `merged` is
-    // another.
+    // The smallest comes first: the id is in the upper half, the position in the lower. An entry is out of date once
+    // its part's `merged` has another value.
     using Entry = uint64_t;
     std::vector<Entry> entries;
     const auto find_merge = [&](uint32_t i) {

@@ -20,8 +20,8 @@ bool take(std::string_view& data, Number& number) {
 
 }  // namespace
 
-// A text file has no NUL among its first four bytes, and no token is 16 MiB long. Other binary files will hardly have a
-// score and a fitting length next.
+// A text file has no NUL among its first four bytes, and no token is 16 MiB long. In another binary file, what follows
+// is hardly ever a score and a length that fits.
 bool looks_like_legacy_tokenizer(std::string_view data) {
     int32_t max_bytes, n_bytes;
     float score;

@@ -1,5 +1,5 @@
-// llmc.cpp: reads llm.c's gpt2_tokenizer.bin: 256 integers, little-endian, then a length and that many bytes a token.
-// It holds no merges and needs none: the rank of a pair is the id of what its parts spell together.
+// llmc.cpp: reads llm.c's gpt2_tokenizer.bin: 256 little-endian integers, then for each token its length and its bytes.
+// The file holds no merges, and none are needed: the rank of a pair is the id of the token that the pair spells.
 #include <array>
 #include <cstring>
 
@@ -10,7 +10,7 @@
 namespace {
 
 constexpr int32_t kMagic = 20240328;
-constexpr int kOpenAiVocab = 50257;  // what version 1 always has; the last token ends a text
+constexpr int kOpenAiVocab = 50257;  // always the size in version 1; the last token ends a text
 
 using Header = std::array<int32_t, 256>;  // [1] version, [2] tokens, [3] the id that ends a text
 

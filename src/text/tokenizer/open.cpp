@@ -59,7 +59,7 @@ std::string find_beside(const Model& model) {
     return found;
 }
 
-// folder: "" or with its slash.
+// `folder` is "" or ends in a slash.
 Vocabulary read_two_files(const std::string& folder) {
     const MappedFile vocab(folder + kVocab), merges(folder + kMerges);
     refuse_foreign_file(vocab.view(), vocab.path(), "a tokenizer");
@@ -88,7 +88,7 @@ Vocabulary read_for_model(const Model& model, const std::string& path) {
     return read_path(found);
 }
 
-// Names that only fill a table up; they are dropped for a model with a smaller vocabulary.
+// Names that only fill a table up. A model with a smaller vocabulary does without them.
 bool is_reserved(const Special& special) {
     return special.name.rfind("<|reserved_", 0) == 0;
 }

@@ -9,8 +9,9 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-// Alternatives: words with a contraction, lower case at the end; words all upper case; up to three digits; punctuation;
-// line ends; white space, of which the last character is left to the word that follows; white space at the end.
+// Alternatives: words that end in lower case, and words in upper case, both with their contractions; up to three
+// digits; punctuation; line ends; white space but for its last character, which may join what follows; that character,
+// if it cannot.
 const std::string_view kO200kPattern =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
     R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
@@ -20,8 +21,8 @@ const std::string_view kO200kPattern =
     R"(|\s+(?!\S))"
     R"(|\s+)";
 
-// Alternatives: contractions, lower case only; words; numbers; anything else, each with one space before it; white
-// space, of which the last character is left to the word that follows; white space at the end.
+// Alternatives: contractions in lower case; words, numbers and anything else, each with at most one space before it;
+// white space but for its last character, which may join what follows; that character, if it cannot.
 const std::string_view kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 namespace {
@@ -41,8 +42,8 @@ PCRE2_SPTR code_units(std::string_view s) {
     return reinterpret_cast<PCRE2_SPTR>(s.data());
 }
 
-// PCRE2 counts the steps that it goes back. A run of n characters takes a few times n in one match; a pattern that
-// needs far more would never end.
+// PCRE2 counts how often it backtracks. One match of n characters takes a few times n; a pattern that needs far more
+// would hardly ever end.
 uint32_t backtrack_limit(size_t n_bytes) {
     return uint32_t(std::min<size_t>(10'000'000 + 8 * n_bytes, UINT32_MAX));
 }
@@ -56,7 +57,7 @@ Pretokenizer::Pretokenizer(const std::string& pattern, const std::string& source
                                            PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
     if (!code) fail("{}: pattern: at byte {}: {}", source, offset, message(error));
     code_.reset(code, pcre2_code_free);
-    pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it is refused, the interpreter gives the same matches
+    pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // if it fails, PCRE2 interprets the pattern, with the same matches
 }
 
 void Pretokenizer::split(std::string_view text, const std::function<void(std::string_view)>& piece) const {

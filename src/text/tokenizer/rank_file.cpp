@@ -7,8 +7,8 @@
 
 namespace {
 
-// What o200k_harmony adds to the ranks of o200k_base. Ids up to 201087 without a name here are "<|reserved_ID|>";
-// 200018 has both names, as its first one comes from o200k_base.
+// What o200k_harmony adds to the ranks of o200k_base. Ids up to 201087 without a name here are "<|reserved_ID|>".
+// 200018 has both names, as o200k_base has named it already.
 constexpr int kHarmonyFirst = 199998, kHarmonyEnd = 201088;
 constexpr struct {
     int id;

@@ -1,7 +1,7 @@
 // read_json.cpp: reads Hugging Face's tokenizer.json: model.vocab, added_tokens and the Split of pre_tokenizer.
 //
-// model.merges, most of the 28 MB of gpt-oss's file, is skipped: it says nothing that the ids do not. What else would
-// change the ids is refused.
+// model.merges, most of the 28 MB of gpt-oss's file, is skipped: it says nothing that the ids do not say. Any other
+// field that would change the ids is refused.
 #include <map>
 
 #include "base/json_fields.h"
@@ -24,7 +24,7 @@ Json list_at(const JsonFields& object, const char* key) {
 }
 
 struct PreTokenizer {
-    std::optional<std::string> pattern;  // of the only Split, which may stand in a Sequence
+    std::optional<std::string> pattern;  // of the one Split, alone or in a Sequence
     bool splits_as_gpt2 = false;         // a ByteLevel without a Split does, unless it says otherwise
     bool splits_otherwise = false;       // by a pattern that is no Regex
     std::string use_regex;               // where a ByteLevel asks for it; "": none does
@@ -51,7 +51,7 @@ void read_pre_tokenizer(const JsonFields& f, PreTokenizer& pre) {
     for (const Json& part : list_at(f, "pretokenizers")) read_pre_tokenizer({part, f.path("pretokenizers[]")}, pre);
 }
 
-// By id; of several, the first.
+// Adds the added tokens and returns them by id: the first one, where several have the same id.
 std::map<int64_t, std::string> add_added_tokens(Vocabulary& vocabulary, const JsonFields& root) {
     std::map<int64_t, std::string> added;
     for (const Json& item : list_at(root, "added_tokens")) {

@@ -31,7 +31,7 @@ Tokenizer::Impl::Impl(Vocabulary v) : vocabulary(std::move(v)), pretokenizer(voc
         lengths.push_back(special.name.size());
         begins[static_cast<unsigned char>(special.name[0])] = true;
     }
-    // Stable: of several names of one id, the first stays the first.
+    // The sort is stable, so that the first name of an id stays its first.
     std::stable_sort(by_id.begin(), by_id.end(), [](const Special* a, const Special* b) { return a->id < b->id; });
     std::sort(by_name.begin(), by_name.end(), [](const Special* a, const Special* b) { return a->name < b->name; });
     std::sort(lengths.begin(), lengths.end(), std::greater<>());
@@ -76,7 +76,7 @@ std::vector<int> Tokenizer::encode(std::string_view text) const {
 std::vector<int> Tokenizer::encode_with_special(std::string_view text) const {
     check_text(text);
     std::vector<int> ids;
-    size_t begin = 0;  // of the text since the last special token
+    size_t begin = 0;  // where the text after the last special token begins
     for (size_t pos = 0; pos < text.size();) {
         const Special* const special = impl_->special_at(text.substr(pos));
         if (!special) {

@@ -1,8 +1,8 @@
 // unicode_stand_ins.cpp: makes PCRE2 see characters as tiktoken does, whose Unicode is newer.
 //
 // The splitting patterns ask only for general categories. Debian 12's PCRE2 10.42 has those of Unicode 14, tiktoken's
-// regex crate those of Unicode 16, and PCRE2's \s includes U+180E, which is no white space since Unicode 6.3. To a
-// newer PCRE2 a stand-in has the same category as the character.
+// regex crate those of Unicode 16; and PCRE2's \s includes U+180E, which is no white space since Unicode 6.3. So some
+// characters are replaced by stand-ins. With a newer PCRE2 that changes nothing, as both have the same category there.
 #include <algorithm>
 #include <cstdint>
 
@@ -13,7 +13,7 @@ namespace {
 
 enum Category { kOther, kMark, kNumber, kUpper, kLower, kModifier, kLetter };
 
-// A character of each category that all versions of Unicode agree on, of three and of four bytes.
+// For each category two characters, of three and of four bytes, on which all versions of Unicode agree.
 constexpr uint32_t kStandIn[][2] = {
     {0x200b, 0xe0001},  // Cf: zero width space, language tag
     {0x20d0, 0x101fd},  // Mn: combining left harpoon above, Phaistos disc combining oblique stroke
@@ -29,8 +29,8 @@ struct Range {
     Category category;  // in Unicode 16
 };
 
-// Where PCRE2's answer to any of L&, Lm, Lo, M, N and \s differs. Unassigned characters are kOther to the patterns.
-// clang-format off
+// Characters for which PCRE2's answer to any of L&, Lm, Lo, M, N and \s differs. To the patterns, an unassigned
+// character is kOther. clang-format off
 constexpr Range kRanges[] = {
     {0x0897, 0x0897, kMark},       {0x0cf3, 0x0cf3, kMark},       {0x0ece, 0x0ece, kMark},
     {0x180e, 0x180e, kOther},      {0x1c89, 0x1c89, kUpper},      {0x1c8a, 0x1c8a, kLower},
@@ -69,7 +69,7 @@ int find_range(uint32_t code_point) {
     return next != kRanges && code_point <= next[-1].last ? int(next - kRanges) - 1 : -1;
 }
 
-// Of a character of three or four bytes.
+// The code point of a character of three or four bytes.
 uint32_t decode(const char* p, size_t n_bytes) {
     uint32_t code_point = static_cast<unsigned char>(p[0]) & (n_bytes == 3 ? 0x0f : 0x07);
     for (size_t i = 1; i < n_bytes; i++) code_point = code_point << 6 | (static_cast<unsigned char>(p[i]) & 0x3f);

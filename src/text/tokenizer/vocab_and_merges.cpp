@@ -1,8 +1,8 @@
-// vocab_and_merges.cpp: reads the two files in which GPT-2 was published: tokens and their ids, and the pairs that make
-// them, the first to be made first.
+// vocab_and_merges.cpp: reads the two files in which GPT-2 was published: tokens with their ids, and pairs that merge
+// into tokens, in the order in which they are merged.
 //
-// Encoding goes by ids. So the pairs must stand in the order of what they make, as in every file that GPT-2's own
-// training wrote; others are refused, since their ids would differ silently.
+// This program merges in the order of the tokens' ids. So the pairs must be in the order of the ids that they make, as
+// in every file that GPT-2's own training wrote; other files are refused, since their ids would differ silently.
 #include <algorithm>
 #include <vector>
 
@@ -63,7 +63,7 @@ void each_merge(std::string_view merges, const std::string& source, F&& made) {
 Vocabulary read_vocab_and_merges(std::string_view vocab, const std::string& vocab_source, std::string_view merges,
                                  const std::string& merges_source) {
     if (utf8_valid_prefix(merges) < merges.size()) fail("{}: expected UTF-8, found other bytes", merges_source);
-    Vocabulary all(vocab_source);  // what is in the alphabet, special or not
+    Vocabulary all(vocab_source);  // all tokens that are in the alphabet, special ones too
     const std::vector<Entry> entries = read_vocab(vocab, vocab_source);
     for (const Entry& entry : entries)
         if (!entry.bytes.empty()) all.add_token(entry.id, entry.bytes);
@@ -85,7 +85,7 @@ Vocabulary read_vocab_and_merges(std::string_view vocab, const std::string& voca
         if (entry.bytes.size() == 1 || (!entry.bytes.empty() && is_made[size_t(entry.id)]))
             vocabulary.add_token(entry.id, entry.bytes);
         else
-            vocabulary.add_special(entry.id, entry.text);  // <|endoftext|>: no pair makes it
+            vocabulary.add_special(entry.id, entry.text);  // no pair makes it: <|endoftext|>
     }
     vocabulary.check();
     return vocabulary;

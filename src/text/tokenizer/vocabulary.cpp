@@ -9,8 +9,8 @@
 
 namespace {
 
-// Ids index arrays: without a limit one id in a small file asks for much memory. The largest known vocabularies have
-// 262144.
+// Ids index arrays, so without a limit a single id in a small file could ask for much memory. The largest known
+// vocabularies have 262144 ids.
 constexpr int64_t kMaxIds = 1 << 20;
 constexpr size_t kMaxTokenBytes = 1 << 16;
 

@@ -22,8 +22,8 @@ std::string byte_level(std::string_view bytes) {
     return text;
 }
 
-// Ranks say which tokens join; this format lists pairs, of which the first in the list joins first. So it gets every
-// pair that makes a token, in the order of the tokens made, and for one token the lowest parts first.
+// Here ranks say which tokens merge; this format lists pairs, and the first in the list merges first. So the list gets
+// every pair that makes a token, in the order of the tokens; pairs of one token are in the order of their parts.
 Json merges_of(const TokenTable& tokens) {
     Json merges = Json::array();
     for (int id = 0; id < tokens.id_limit(); id++) {
@@ -43,7 +43,7 @@ Json added_tokens_of(const std::vector<Special>& specials) {
     Json added = Json::array();
     std::set<int> ids;
     for (const Special& special : specials)
-        if (ids.insert(special.id).second)  // the name that is shown; the format has one for an id
+        if (ids.insert(special.id).second)  // the first name, which is the one shown: the format has one for each id
             added.push_back({{"id", special.id},
                              {"content", special.name},
                              {"single_word", false},
