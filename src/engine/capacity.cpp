@@ -17,7 +17,7 @@ Capacity plan_capacity(const CommonConfig& config, const EngineOptions& options,
                               : config.max_context;
     const int64_t page_bytes = kv_page_bytes(config, element_bytes);
     const int64_t n_seq = std::max(1, options.max_sequences);
-    // No more than all sequences at their longest can hold, in the midst of a prompt.
+    // No more pages than all sequences need when they are longest and a chunk of a prompt is being read.
     const int longest = pages_for(positions);
     const bool slides = std::count(config.layer_kind.begin(), config.layer_kind.end(), LayerKind::kSliding) > 0;
     const int64_t of_each =

@@ -1,5 +1,5 @@
-// driver.cpp: the loop around a scheduler and a replica. The thread lets go of its lock for as long as it is in a call
-// of the replica's; whoever gets the lock then may take its jobs, and the thread learns of it when it comes back.
+// driver.cpp: the loop around a scheduler and a replica. The thread gives up its lock while it calls the replica.
+// Whoever takes the lock meanwhile may take the jobs away; the thread finds out when the call returns.
 #include "engine/driver.h"
 
 #include <utility>
@@ -45,7 +45,7 @@ void Driver::call(std::unique_lock<std::mutex>& lock, const std::function<void()
     if (failure) std::rethrow_exception(failure);
 }
 
-// Takes jobs and submits steps until as many are in flight as may be, or nothing more can run. False: no job is left.
+// Takes jobs and submits steps until the most steps are in flight, or nothing more can run. False: no job is left.
 bool Driver::feed(std::unique_lock<std::mutex>& lock, JobQueue& queue, int number, Pace& pace) {
     while (scheduler_.steps_in_flight() < replica_->capacity().steps_in_flight) {
         queue.end_cancelled();

@@ -1,5 +1,5 @@
-// engine.cpp: one thread a replica, each with its own scheduler, all taking jobs from the one source; and one that
-// looks whether they come back.
+// engine.cpp: one thread for each replica, with a scheduler of its own; all take jobs from one source. One more thread
+// watches for replicas that do not return from a step.
 #include "engine.h"
 
 #include <omp.h>
@@ -22,7 +22,7 @@
 
 namespace {
 
-// One line, of the exception in flight.
+// The message of the exception being handled, in one line.
 std::string current_failure() {
     try {
         throw;
@@ -46,7 +46,7 @@ bool thread_left_behind() {
 struct Engine::Impl {
     Model model;  // its own copy: shares the mapping
     CommonConfig config;
-    std::vector<std::unique_ptr<Driver>> drivers;  // what is in their pages outlives a run
+    std::vector<std::unique_ptr<Driver>> drivers;  // kept from run to run, with the contents of their pages
     std::mutex mutex;                              // guards what follows
     std::vector<EngineStats> stats;                // of drivers
     std::vector<bool> failed;
@@ -70,9 +70,9 @@ struct Engine::Impl {
         failed.resize(drivers.size());
     }
 
-    // The jobs of a replica that has failed go back to the queue, or if there is no other, end.
+    // Puts the jobs of a replica that has failed back into the queue, or ends them if no replica is left.
     void lose(int number, std::vector<QueuedJob> jobs, const std::string& why, Run& run) {
-        run.queue.put_back(number, std::move(jobs));  // first: the last to fail ends what is in the queue
+        run.queue.put_back(number, std::move(jobs));  // before all else: the last replica to fail ends the queue's jobs
         bool others = true;
         {
             const std::lock_guard<std::mutex> lock(mutex);
@@ -100,14 +100,14 @@ struct Engine::Impl {
                 const std::lock_guard<std::mutex> lock(mutex);
                 stats[index] += step;
             };
-            if (!driver.run(run.queue, number, count)) return;  // `run` may be gone
+            if (!driver.run(run.queue, number, count)) return;  // its jobs were taken, and `run` may be gone
         } catch (...) {
             lose(number, driver.give_up(), current_failure(), run);
         }
         end_work(run);
     }
 
-    // The shortest that a replica has; 0: none has one.
+    // The shortest time limit of all replicas; 0: none has one.
     double step_limit_s() const {
         double limit_s = 0;
         for (const auto& driver : drivers)
@@ -116,7 +116,7 @@ struct Engine::Impl {
         return limit_s;
     }
 
-    // Until no thread works any more: looks for replicas that do not come back.
+    // Looks for replicas that do not return from a step, until no thread works any more.
     void watch(Run& run) {
         const double limit_s = step_limit_s();
         std::unique_lock<std::mutex> lock(mutex);
@@ -138,8 +138,8 @@ struct Engine::Impl {
         }
     }
 
-    // Engines that a stopped device belongs to. Their destructors might wait for it, and the thread that does wait
-    // still looks at them.
+    // Engines with a device that has stopped. They are never destroyed: a destructor might wait for the device, and the
+    // thread that waits for it still uses them.
     static std::vector<std::unique_ptr<Impl>>& left_behind() {
         static auto* const all = new std::vector<std::unique_ptr<Impl>>();
         return *all;
@@ -172,8 +172,8 @@ Engine::~Engine() {
 }
 
 void Engine::run(const std::function<std::unique_ptr<Job>()>& next, const std::function<void()>& interrupt) {
-    // An idle team of this thread's would make each of the replicas' barriers a system call (GCC bounds how many
-    // threads spin): 60 us an operation of one token's step instead of 5.
+    // Releases this thread's idle OpenMP team. If there are more threads than cores, GCC's do not spin, and every
+    // barrier in a replica's team is a system call: an operation takes 60 us in a step of one token, instead of 5.
     omp_pause_resource_all(omp_pause_hard);
     std::vector<size_t> left;
     int room = 0;

@@ -6,7 +6,7 @@
 
 namespace {
 
-// Calls f(a's, b's) for every sum but those of operations.
+// Calls f(a.sum, b.sum) for every sum but those of operations.
 template <class F>
 void for_all(EngineStats& a, const EngineStats& b, const F& f) {
     f(a.prompt_tokens, b.prompt_tokens);

@@ -8,7 +8,7 @@ std::vector<int> even_ends(const std::vector<int64_t>& cost, int n_spans) {
     const size_t n_layers = cost.size(), n = size_t(n_spans);
     std::vector<int64_t> before(1, 0);
     for (const int64_t c : cost) before.push_back(before.back() + c);
-    // largest[k][l]: of the best k spans over the first l layers, and where the last of these begins.
+    // largest[k][l]: the largest span when the first l layers are cut best into k spans, and where the last one begins.
     constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
     std::vector<std::vector<int64_t>> largest(n + 1, std::vector<int64_t>(n_layers + 1, kNever));
     std::vector<std::vector<size_t>> begin(n + 1, std::vector<size_t>(n_layers + 1, 0));

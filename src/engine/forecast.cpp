@@ -1,4 +1,4 @@
-// forecast.cpp: the most pages are held at some moment when a request ends, so only these are looked at.
+// forecast.cpp: the number of pages in use is largest at some moment when a request ends, so only those are computed.
 #include "engine/forecast.h"
 
 #include <algorithm>
@@ -23,7 +23,7 @@ void Forecast::add(Request request) {
 
 int64_t Forecast::peak_with(Request more) const {
     int64_t peak = 0, n = 0, n_pages = 0;
-    // When this one ends, all that last longer are still there, and have grown as much.
+    // When this one ends, all that last longer are still there, and have grown by as many tokens.
     const auto end_of = [&](const Request& request) {
         n_pages += request.n_pages;
         peak = std::max(peak, n_pages + ++n * pages_for(request.n_left));

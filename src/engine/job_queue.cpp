@@ -21,7 +21,7 @@ void JobQueue::close() {
 
 namespace {
 
-// What is known of it beforehand.
+// The job's length, as far as it is known beforehand.
 int64_t length(const QueuedJob& queued) {
     return int64_t(queued.job->prompt.size()) + queued.job->max_new_tokens;
 }
@@ -37,7 +37,7 @@ void JobQueue::pop(int replica, QueuedJob& job) {
     auto next = jobs_.begin();
     if (n_passed_ < bound_)
         next = std::max_element(jobs_.begin(), jobs_.end(), [](const QueuedJob& a, const QueuedJob& b) {
-            return length(a) < length(b);  // of equals, the first
+            return length(a) < length(b);  // the first of several that are equally long
         });
     n_passed_ = next == jobs_.begin() ? 0 : n_passed_ + 1;
     job = std::move(*next);

@@ -25,7 +25,7 @@ uint64_t PagePool::hash_of(int64_t before, const int* ids) {
 }
 
 PagePool::PagePool(int n_pages, Hash hash) : hash_(hash), pages_(size_t(n_pages)), free_(size_t(n_pages)) {
-    std::iota(free_.rbegin(), free_.rend(), 0);  // taken from the back: the smallest comes first
+    std::iota(free_.rbegin(), free_.rend(), 0);  // descending, as pages are taken from the back: 0 is the first
 }
 
 int PagePool::take() {
@@ -74,7 +74,7 @@ PagePool::Blocks::iterator PagePool::look_up(int64_t before, const int* ids) {
 
 void PagePool::index(Blocks::iterator block, int Block::*kind, int page) {
     Page& p = pages_[size_t(page)];
-    if (block->second.*kind >= 0 || p.indexed) return;  // another request's page holds the same
+    if (block->second.*kind >= 0 || p.indexed) return;  // another request's page holds the same block
     block->second.*kind = page;
     p.indexed = true;
     p.block = block;

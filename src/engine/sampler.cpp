@@ -22,13 +22,13 @@ int pick(const std::vector<Candidate>& candidates, double target) {
         sum += c.weight;
         if (sum > target) return c.id;
     }
-    return candidates.back().id;  // target was within rounding of the whole sum
+    return candidates.back().id;  // rounding has put the target above the whole sum
 }
 
 }  // namespace
 
-// Two passes over a block at a time, which stays in cache: for its largest in lanes that do not wait for each other,
-// and for where that is, if it is the largest so far.
+// Goes twice over one block after another, which stays in cache. The first pass finds the block's largest, in lanes
+// that do not wait for each other. The second finds where it is, and is needed only if it is the largest so far.
 int most_likely(const float* logits, int n) {
     constexpr int kBlock = 4096, kLanes = 32;
     constexpr float kMost = std::numeric_limits<float>::max();
@@ -70,7 +70,7 @@ int sample_token(const float* logits, int vocab_size, const Sampling& sampling, 
     const int top = most_likely(logits, vocab_size);
     if (sampling.temperature == 0 || top == kNotFinite) return top;
 
-    // Weights relative to the largest, which is 1; what underflows to 0 can never be drawn.
+    // Weights relative to the largest, which is 1. A weight that underflows to 0 can never be drawn.
     std::vector<Candidate> candidates;
     double total = 0;
     for (int i = 0; i < vocab_size; i++) {
@@ -82,8 +82,8 @@ int sample_token(const float* logits, int vocab_size, const Sampling& sampling, 
     const double u = random_uniform(sampling.seed, pos);
     if (sampling.top_p >= 1) return pick(candidates, u * total);
 
-    // Few tokens need sorting: one below the cut and all that are less likely, at most vocab_size, hold together less
-    // than 1 - top_p, so those before it already hold top_p (the cut of llama2.c).
+    // Few tokens need sorting: all tokens below this cut, at most vocab_size, have less than 1 - top_p together, so the
+    // others already have top_p (llama2.c cuts the same way).
     const double cut = (1.0 - sampling.top_p) / vocab_size * total;
     candidates.erase(std::remove_if(candidates.begin(), candidates.end(),
                                     [&](const Candidate& c) { return c.id != top && c.weight < cut; }),

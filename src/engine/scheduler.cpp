@@ -33,7 +33,7 @@ Scheduler::Scheduler(const CommonConfig& config, const Capacity& capacity)
       slides_(std::count(config.layer_kind.begin(), config.layer_kind.end(), LayerKind::kSliding) > 0),
       pool_(capacity.n_pages),
       free_slots_(size_t(capacity.max_sequences)) {
-    std::iota(free_slots_.rbegin(), free_slots_.rend(), 0);  // taken from the back: the smallest comes first
+    std::iota(free_slots_.rbegin(), free_slots_.rend(), 0);  // descending, as slots are taken from the back
 }
 
 // Checks a job. Null: the job is over, because it was refused or needs no step.
