@@ -1,6 +1,6 @@
-// attention.cpp: a task is one token and one KV head with all query heads that share it, so that a key is loaded once
-// for them. Scores of all visible keys come first, then softmax, then values. Sums run over absolute positions in
-// ascending order, whatever the token's chunk or batch.
+// attention.cpp: attention in tasks of one token and one KV head. A task has all query heads that share the KV head, so
+// it loads a key once for all. It computes the scores of all visible keys, then the softmax, then the sum of values.
+// Sums run over absolute positions in ascending order, whatever the token's chunk or batch.
 #include "cpu/attention.h"
 
 #include <algorithm>
@@ -8,9 +8,9 @@
 
 namespace {
 
-// Turns the scores of n keys from position `first` on into weights exp(score - largest), rounded as a GPU rounds them
-// for its matrix cores: relative to the largest score so far, page by page within spans of kSpanPositions. Returns the
-// sum of the unrounded weights.
+// Turns the scores of n keys, the first at position `first`, into weights exp(score - largest). Rounds them as a GPU
+// does for its matrix cores: page by page, relative to the largest score so far in the span of kSpanPositions. Returns
+// the sum of the unrounded weights.
 double rounded_weights(float* score, int first, int64_t n, float largest) {
     double sum = 0;
     float so_far = 0;
@@ -28,14 +28,15 @@ double rounded_weights(float* score, int first, int64_t n, float largest) {
     return sum;
 }
 
-// One token and one KV head.
+// The work for one token and one KV head.
 struct Task {
     const PageTable& pages;
     int first, pos, kv_head;  // keys [first, pos]
     int64_t n_keys() const { return pos - first + 1; }
 };
 
-// Calls visit(page memory from the first visible key on, index of that key, keys) for each page. row_bytes: of one key.
+// Calls visit(memory of the page's first visible key, index of that key, visible keys) for each page. row_bytes: the
+// size of a key.
 template <class F>
 void each_page(const KvStore& store, int layer, KvStore::Part part, const Task& task, int64_t row_bytes, F&& visit) {
     for (int p0 = task.first; p0 <= task.pos;) {
@@ -54,7 +55,7 @@ float weigh(float* score, const Task& task, float scale, float sink, bool rounde
         score[j] *= scale;
         largest = std::max(largest, score[j]);
     }
-    double sum = std::exp(sink - largest);  // of up to 131072 terms
+    double sum = std::exp(sink - largest);  // double, as there may be 131072 terms
     if (rounded) {
         sum += rounded_weights(score, task.first, n, largest);
     } else {
@@ -63,7 +64,7 @@ float weigh(float* score, const Task& task, float scale, float sink, bool rounde
     return float(sum);
 }
 
-// out, q (n_heads, P): the query heads that share the KV head; sinks of them from `first_sink` on.
+// out, q (n_heads, P): the query heads that share the KV head. The first one's sink is at `first_sink`.
 void attend(const Kernels& kernels, float* out, const float* q, int n_heads, const KvStore& store, int64_t head_dim,
             int layer, const Task& task, const Vector* sinks, int64_t first_sink) {
     static thread_local AlignedVector<float> padded_q;  // (n_heads, padded P)

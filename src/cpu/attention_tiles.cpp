@@ -1,5 +1,5 @@
-// attention_tiles.cpp: cuts a batch's attention into tiles of up to 16 queries: the query heads of one KV head, of as
-// many consecutive tokens of one sequence as fit.
+// attention_tiles.cpp: cuts a batch's attention into tiles of up to 16 queries. A tile has the query heads of one KV
+// head for as many consecutive tokens of one sequence as fit.
 #include <algorithm>
 
 #include "cpu/attention.h"
@@ -7,9 +7,9 @@
 namespace {
 
 struct Task {
-    int64_t token;  // the first
+    int64_t token;  // the first one of the tile
     int n_tokens;
-    int head, n_heads;  // query heads of the task
+    int head, n_heads;  // first query head, and how many
 };
 
 std::vector<Task> make_tasks(const Batch& batch, const CommonConfig& config) {
@@ -39,8 +39,8 @@ bool is_finite(const AttentionTile& tile) {
     return zero == 0;
 }
 
-// For pages with values that are not finite: a tile's product multiplies what a query does not see by 0, and 0 × inf is
-// NaN. So each query goes alone, on copies that hold only what it sees; its bits are those of a tile.
+// Computes each query alone, for pages with values that are not finite: a tile multiplies what a query does not see by
+// 0, and 0 × inf is NaN. A query gets copies of the pages that hold only what it sees. Its bits are those of a tile.
 void attend_one_by_one(const PackedKernels& kernels, const AttentionTile& tile) {
     const int64_t dim = padded(tile.head_dim);
     std::vector<std::vector<bf16>> copies(tile.values.size(), std::vector<bf16>(size_t(dim * kPagePositions)));

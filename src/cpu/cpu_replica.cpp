@@ -1,5 +1,5 @@
-// cpu_replica.cpp: one step of the model for a flat batch of tokens, as a list of operations; see reference.cpp for the
-// model itself. Only attention looks at which sequence a token belongs to.
+// cpu_replica.cpp: one step of gpt-oss for a flat batch of tokens, as a list of operations; reference.cpp explains the
+// model itself. Only attention needs to know which sequence a token belongs to.
 #include "cpu/cpu_replica.h"
 
 #include <algorithm>
@@ -40,7 +40,7 @@ void rmsnorm(F32Rows& out, const F32Rows& x, const Vector& g, float eps) {
     for (int64_t t = 0; t < x.n(); t++) {
         const float* in = x.row(t);
         float* to = out.row(t);
-        constexpr int kSums = 8;  // in parallel; rows end with zeros up to a multiple of kBlock
+        constexpr int kSums = 8;  // summed in parallel; zeros fill a row up to a multiple of kBlock
         double squares[kSums] = {};
         for (int64_t i = 0; i < x.stride(); i += kSums)
 #pragma omp simd
@@ -53,7 +53,7 @@ void rmsnorm(F32Rows& out, const F32Rows& x, const Vector& g, float eps) {
     }
 }
 
-// The packed products, if this CPU has some and no matrix needs more than bf16.
+// The packed products; null if this CPU has none or a matrix needs more than bf16.
 const PackedKernels* packed_products(const Kernels& kernels, const Model& model) {
     if (exceeds_bf16(model.gpt_oss().weights.unembed)) return nullptr;
     for (const LayerWeights& w : model.gpt_oss().weights.layers)
@@ -124,7 +124,7 @@ class CpuReplica : public CpuStep {
         });
     }
 
-    // cos and sin of every token's position: the same for all layers.
+    // Computes cos and sin of every token's position, which all layers share.
     void turn(const Batch& batch) {
         const auto n = int64_t(batch.tokens.size());
         cos_.resize(n);
@@ -163,7 +163,7 @@ class CpuReplica : public CpuStep {
         run(kNorm, 0, [&] { rmsnorm(h_, x_, w.g_mlp, config_.norm_eps); });
         Routing routing;
         ExpertGroups groups;
-        run(kRouter, w.w_router.bytes(), [&] {  // never rounded: near-ties decide experts
+        run(kRouter, w.w_router.bytes(), [&] {  // not rounded: a last bit can decide which expert is chosen
             linear(kernels_, h_, {{router_, w.w_router, w.b_router}});
             routing = route(router_, config_.experts_per_token);
             groups = group_by_expert(routing, config_.n_experts);
@@ -195,7 +195,7 @@ class CpuReplica : public CpuStep {
     F32Rows cos_, sin_;                    // (T, P/2)
     F32Rows router_;                       // (T, E)
     F32Rows expert_in_, up_, act_, down_;  // (T·A, D), (T·A, 2F), (T·A, F), (T·A, D), in order of expert
-    PackedRows packed_act_;                // what enters the experts' second products, if products_
+    PackedRows packed_act_;                // act_ for the packed products, if there are any
 };
 
 }  // namespace

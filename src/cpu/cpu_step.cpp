@@ -11,8 +11,9 @@
 
 namespace {
 
-// Tokens a step: enough for each of 32 experts to get 64 of them (128 where weights are decoded once for so many), so
-// that arithmetic limits a prompt's products and not reading weights; few enough that activations stay below 200 MB.
+// Most tokens in a step. With so many, each of 32 experts gets about 64 tokens (128 where packed products decode
+// weights once for so many), and arithmetic limits a prompt's products, not reading weights. Activations stay below 200
+// MB.
 constexpr int kMaxBatchTokens = 512, kMaxPackedBatchTokens = 1024;
 constexpr int kPrefillChunk = 512;
 
@@ -70,7 +71,7 @@ void CpuStep::round(F32Rows& x) const {
 
 void CpuStep::enter(F32Rows& x) {
     if (products_)
-        pack(*products_, packed_, x, DType::kBF16);  // only experts have others
+        pack(*products_, packed_, x, DType::kBF16);  // only experts have weights of another type
     else if (bf16_)
         round(x);
 }

@@ -1,8 +1,8 @@
 // gpt2_reference.cpp: the forward pass of GPT-2, to be read from top to bottom. See model.h for the shape letters.
 //
 // Every weight is widened to f32 as it is used, and every sum is plain: results differ from exact arithmetic only by
-// f32 rounding. Beside gpt-oss: norms that subtract the mean, a table of positions in place of rotation, as many key
-// heads as query heads, one dense block in place of experts, and a head that is the embedding.
+// f32 rounding. Other than gpt-oss, GPT-2 has norms that subtract the mean, a table of positions in place of rotation,
+// as many key heads as query heads, one dense block in place of experts, and the embedding as its head.
 #include <algorithm>
 #include <cmath>
 
@@ -26,7 +26,7 @@ Floats layernorm(const Floats& x, const LayerNorm& norm, float eps) {
     return y;
 }
 
-// The tanh form, with which GPT-2 was trained (Hendrycks and Gimpel, arXiv 1606.08415, §2).
+// The form with tanh, with which GPT-2 was trained (Hendrycks and Gimpel, arXiv 1606.08415, §2).
 float gelu(float u) {
     constexpr float kRootTwoOverPi = 0.7978845608028654f;
     return 0.5f * u * (1.0f + std::tanh(kRootTwoOverPi * (u + 0.044715f * u * u * u)));

@@ -1,4 +1,4 @@
-// gpt2_replica.cpp: one step of GPT-2 for a flat batch of tokens; see gpt2_reference.cpp for the model itself.
+// gpt2_replica.cpp: one step of GPT-2 for a flat batch of tokens; gpt2_reference.cpp explains the model itself.
 #include "cpu/gpt2_replica.h"
 
 #include <algorithm>
@@ -27,7 +27,7 @@ void layernorm(F32Rows& out, const F32Rows& x, const LayerNorm& norm, float eps)
     for (int64_t t = 0; t < x.n(); t++) {
         const float* in = x.row(t);
         float* to = out.row(t);
-        constexpr int kSums = 8;  // in parallel; rows end with zeros up to a multiple of kBlock
+        constexpr int kSums = 8;  // summed in parallel; zeros fill a row up to a multiple of kBlock
         double sums[kSums] = {}, squares[kSums] = {};
         for (int64_t i = 0; i < x.stride(); i += kSums)
 #pragma omp simd
@@ -40,7 +40,7 @@ void layernorm(F32Rows& out, const F32Rows& x, const LayerNorm& norm, float eps)
             for (int j = 0; j < kSums; j++) squares[j] += (double(in[i + j]) - mean) * (double(in[i + j]) - mean);
         double square_sum = 0;
         for (const double s : squares) square_sum += s;
-        square_sum -= double(x.stride() - x.dim()) * mean * mean;  // of the padding
+        square_sum -= double(x.stride() - x.dim()) * mean * mean;  // what the padding's zeros have added
         const double scale = 1.0 / std::sqrt(square_sum / double(x.dim()) + double(eps));
 #pragma omp simd
         for (int64_t i = 0; i < x.dim(); i++)
@@ -59,7 +59,8 @@ void gelu(F32Rows& x) {
     }
 }
 
-// A layer as the products want it: rows of every matrix contiguous; q, k and v apart.
+// A layer in the form that the products need: the rows of every matrix are contiguous; q, k and v are matrices of their
+// own.
 struct Layer {
     Matrix w_q, w_k, w_v, w_o, w_up, w_down;
     Vector b_q, b_k, b_v;
@@ -73,7 +74,7 @@ const PackedKernels* packed_products(const Kernels& kernels, const Gpt2Weights& 
     return kernels.packed;
 }
 
-// Matrices that a file has transposed, and the step has once more.
+// Bytes of the matrices that the file has transposed, so that the replica holds a copy.
 int64_t copied_bytes(const Gpt2Weights& weights) {
     int64_t sum = 0;
     for (const Gpt2Layer& w : weights.layers)
@@ -205,7 +206,7 @@ class Gpt2Replica : public CpuStep {
 
     const Gpt2Config& config_;
     const Gpt2Weights& weights_;
-    std::vector<AlignedVector<std::byte>> copies_;  // of matrices that the file has transposed
+    std::vector<AlignedVector<std::byte>> copies_;  // matrices that the file has transposed
     std::vector<Layer> layers_;                     // (L)
     F32Rows up_;                                    // (T, F)
 };

@@ -18,7 +18,7 @@ bool allowed_to_use_tiles() {
     return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
-// Not names that every compiler's __builtin_cpu_supports knows.
+// Asks CPUID itself: not every compiler's __builtin_cpu_supports knows these names.
 bool has_f16c() {
     unsigned eax, ebx, ecx = 0, edx;
     return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);

@@ -13,7 +13,8 @@
 
 int64_t kv_memory_bytes(const EngineOptions& options, int64_t weight_bytes) {
     if (options.kv_bytes > 0) return options.kv_bytes;
-    // A mapping counts as a whole, so half of the address space is for activations, threads' stacks and heaps.
+    // Half of the address space is left for activations, threads' stacks and heaps: a limit counts mapped addresses,
+    // used or not.
     return std::min((available_memory_bytes() - weight_bytes) / 10 * 9, address_space_left_bytes() / 2);
 }
 

@@ -1,11 +1,11 @@
-// linear.cpp: how a matrix product is cut into tasks. Which thread runs a task changes nothing in its result.
+// linear.cpp: cuts a matrix product into tasks. A task's result does not depend on the thread that runs it.
 #include "cpu/linear.h"
 
 #include <algorithm>
 
 namespace {
 
-// Tokens that one pass over a task's weights serves: their x (64 × 2880 floats = 0.7 MB) stays in L2.
+// Tokens that share one pass over a task's weights. Their x (64 × 2880 floats = 0.7 MB) stays in L2.
 constexpr int64_t kTokensAtOnce = 64;
 
 }  // namespace
@@ -84,7 +84,7 @@ void linear_task(const PackedKernels& kernels, float* y, int64_t y_stride, const
 
 namespace {
 
-// Calls work(product, time, output features [o0, o1)) for all features of all products, n_times times.
+// Calls work(product, i, output features [o0, o1)) for all features of all products and each i below n_times.
 template <class F>
 void feature_tasks(Products products, int64_t n_times, int64_t n_tok, F&& work) {
     struct Task {

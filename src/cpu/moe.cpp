@@ -1,4 +1,4 @@
-// moe.cpp: every expert's weights are read once a step, whatever the number of tokens that chose it.
+// moe.cpp: the experts' products. A step reads the weights of an expert once, however many tokens have chosen it.
 #include "cpu/moe.h"
 
 #include <algorithm>
@@ -7,11 +7,12 @@
 
 namespace {
 
-// Calls work(span, output features [o0, o1)) for all features of each of n_spans, n_rows in all, of one expert each.
+// Calls work(span, output features [o0, o1)) for all features of each span. A span is some rows of one expert; all
+// n_spans have n_rows.
 template <class F>
 void expert_tasks(size_t n_spans, int64_t n_rows, const ExpertMatrices& w, F&& work) {
     const int64_t n_out = w.first.n_out, n_blocks = (n_out + kRowsPerTask - 1) / kRowsPerTask;
-    const int64_t n_tok = n_rows / std::max<int64_t>(int64_t(n_spans), 1);  // of a span, on average
+    const int64_t n_tok = n_rows / std::max<int64_t>(int64_t(n_spans), 1);  // in a span, on average
     for_each_task(int64_t(n_spans) * n_blocks, n_tok, [&](int64_t task) {
         const int64_t o = task % n_blocks * kRowsPerTask;
         work(size_t(task / n_blocks), o, std::min(o + kRowsPerTask, n_out));

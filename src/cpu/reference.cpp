@@ -32,7 +32,7 @@ void rotate(Floats& x, const Floats& cos, const Floats& sin) {
         }
 }
 
-// The gate is clamped above only; the linear half on both sides, and offset by one.
+// The gate is clamped from above only. The linear half is clamped on both sides, and 1 is added to it.
 float swiglu(float gate, float linear_half, const Config& config) {
     gate = std::min(gate, config.swiglu_limit);
     linear_half = std::clamp(linear_half, -config.swiglu_limit, config.swiglu_limit);
@@ -118,7 +118,7 @@ Floats GptOssReference::experts(const LayerWeights& w, const Floats& x) const {
     const float largest = logits[size_t(order[0])];
     float sum = 0;
     for (const int e : order) sum += std::exp(logits[size_t(e)] - largest);
-    std::sort(order.begin(), order.end());  // added in order of expert id
+    std::sort(order.begin(), order.end());  // experts' results are added in order of id
     Floats out(x.size());
     for (const int e : order) {
         const float weight = std::exp(logits[size_t(e)] - largest) / sum;

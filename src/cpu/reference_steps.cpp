@@ -1,11 +1,11 @@
-// reference_steps.cpp: how a reference takes part in batches: token by token, each with its sequence's own cache.
+// reference_steps.cpp: runs batches on a reference token by token, each with the cache of its own sequence.
 #include "cpu/reference.h"
 #include "sampler.h"
 
 Reference::Reference(const CommonConfig& config, int max_sequences, int64_t max_positions)
     : common_(config), sequences_(size_t(max_sequences)) {
-    // Its caches just grow; it has pages only because the scheduler counts in them.
-    constexpr int kChunk = 1;  // steps gain nothing from more, and a short one can be stopped sooner
+    // Its caches simply grow; it has pages only because the scheduler counts in pages.
+    constexpr int kChunk = 1;  // longer steps would not be faster, and could be stopped less often
     capacity_.max_sequences = max_sequences;
     capacity_.prefill_chunk = kChunk;
     capacity_.max_batch_tokens = max_sequences + kChunk;
@@ -34,7 +34,7 @@ std::vector<float> Reference::linear(const Matrix& w, const std::vector<float>& 
 void Reference::collect(StepResult& result) {
     const Batch& batch = *batch_;
     result.sampled.assign(batch.rows.size(), -1);
-    size_t row = 0;  // rows are in the order of their tokens
+    size_t row = 0;  // the next one: rows are in the order of their tokens
     for (size_t t = 0; t < batch.tokens.size(); t++) {
         if (batch.unwanted && batch.unwanted()) return;
         const Batch::Token& token = batch.tokens[t];

@@ -8,7 +8,8 @@
 
 namespace {
 
-// Cores that the process may use, as they were before any thread was pinned: threads inherit what their maker has.
+// Cores that the process may use. They are listed before any thread is pinned, since a new thread inherits the cores of
+// the one that makes it.
 const std::vector<int>& cores() {
     static const std::vector<int> found = [] {
         std::vector<int> list;
@@ -34,6 +35,6 @@ void pin_threads() {
         cpu_set_t own;
         CPU_ZERO(&own);
         CPU_SET(list[size_t(omp_get_thread_num()) % list.size()], &own);
-        sched_setaffinity(0, sizeof own, &own);  // a failure costs speed only
+        sched_setaffinity(0, sizeof own, &own);  // if it fails, only speed is lost
     }
 }

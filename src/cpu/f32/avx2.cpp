@@ -8,7 +8,7 @@ namespace {
 
 struct Avx2 {
     static constexpr int kLanes = 8;
-    static constexpr int kRows = 4, kToks = 3;  // 12 sums, three tokens and a weight: every register
+    static constexpr int kRows = 4, kToks = 3;  // 12 sums, three tokens and a weight take all registers
     __m256 v;
 
     static Avx2 zero() { return {_mm256_setzero_ps()}; }
@@ -30,8 +30,8 @@ struct Avx2 {
         return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
     }
 
-    // Even codes in one half of the register, odd ones in the other. Two look-ups make bf16's two bytes, which are a
-    // float's upper half.
+    // One half of the register has the even codes, the other the odd ones. Two look-ups give the two bytes of a bf16,
+    // the upper half of a float.
     static constexpr uint8_t kMxfp4Column[32] = {0,  4,  8,  12, 1,  5,  9,  13, 2,  6,  10, 14, 3,  7,  11, 15,
                                                  16, 20, 24, 28, 17, 21, 25, 29, 18, 22, 26, 30, 19, 23, 27, 31};
     static void mxfp4(const uint8_t* codes, uint8_t scale, Avx2 (&part)[4]) {

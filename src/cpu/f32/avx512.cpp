@@ -12,7 +12,7 @@ namespace {
 struct Avx512 {
     static constexpr int kLanes = 16;
     static constexpr const uint8_t (&kMxfp4Column)[32] = kEvenThenOdd.column;
-    static constexpr int kRows = 4, kToks = 4;  // 16 sums, two weight vectors, and room for x
+    static constexpr int kRows = 4, kToks = 4;  // 16 sums and two weight vectors leave room for x
     __m512 v;
 
     static Avx512 zero() { return {_mm512_setzero_ps()}; }
@@ -35,7 +35,7 @@ struct Avx512 {
         return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
     }
 
-    // One table look-up per 16 elements: the permute reads just the low 4 bits of each index.
+    // One look-up for 16 elements: the permute reads only the low 4 bits of each index.
     static void mxfp4(const uint8_t* codes, uint8_t scale, Avx512 (&part)[2]) {
         const __m512 values = _mm512_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f,  //
                                              -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f);

@@ -29,7 +29,7 @@ struct Neon {
     static Neon fma(Neon a, Neon b, Neon c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
     static float sum(Neon a) { return vaddvq_f32(a.v); }
 
-    // As in avx2.cpp: two look-ups make bf16's two bytes, which are a float's upper half.
+    // As in avx2.cpp, two look-ups give the two bytes of a bf16, the upper half of a float.
     static void mxfp4(const uint8_t* codes, uint8_t scale, Neon (&part)[8]) {
         const uint8x16_t low = vld1q_u8(kMxfp4Bytes.of[scale].low), high = vld1q_u8(kMxfp4Bytes.of[scale].high);
         const auto eight = [](uint8x16_t bytes, Neon& first, Neon& second) {

@@ -1,7 +1,7 @@
 // amx.cpp: products of bf16 activations with AMX: two tiles of weight rows times up to three panels of tokens.
-// While weights are multiplied the next ones are decoded beside them in L1.
+// While some weights are multiplied, the next ones are decoded into L1.
 //
-// Few tokens and many run the same products in the same order. One token costs as much arithmetic as 16, but then
+// Few tokens and many run the same products in the same order. One token costs as much arithmetic as 16, but for so few
 // memory and decoding are the limit.
 #include <algorithm>
 #include <type_traits>
@@ -13,9 +13,9 @@ thread_local int tile_tokens = 0;
 namespace {
 
 constexpr int kTileRows = 16, kSlabRows = 2 * kTileRows;
-constexpr int64_t kTile = kTileRows * kStep;       // bf16
-constexpr int64_t kSums = kTileRows * kPanelRows;  // floats of a tile
-constexpr int64_t kSlabSteps = 6;                  // two slabs of 12 KB and the panels' share fit L1
+constexpr int64_t kTile = kTileRows * kStep;       // bf16 elements of a tile of weights
+constexpr int64_t kSums = kTileRows * kPanelRows;  // floats of a tile of results
+constexpr int64_t kSlabSteps = 6;                  // two slabs of 12 KB and a part of the panels fit L1
 
 void pack(std::byte* panel, const float* const* x, int n, int width, int64_t /*n_in*/, int64_t first, int64_t n_columns,
           DType weights) {
@@ -32,7 +32,7 @@ void pack(std::byte* panel, const float* const* x, int n, int width, int64_t /*n
     }
 }
 
-// y[r] = sums[r] + bias[r] of one token.
+// y[r] = sums[r] + bias[r] for one token.
 void write_rows(float* y, const float* sums, const float* bias, int64_t n_rows) {
     for (int64_t r = 0; r < n_rows; r += kTileRows) {
         const __mmask16 rows = first_lanes(n_rows - r);
@@ -41,7 +41,7 @@ void write_rows(float* y, const float* sums, const float* bias, int64_t n_rows) 
     }
 }
 
-// y[t][r] = sums[r][t] + bias[r] of one tile.
+// y[t][r] = sums[r][t] + bias[r] for one tile.
 void write_tile(float* y, int64_t y_stride, const float* sums, const float* bias, int64_t n_rows, int64_t n_tok) {
     __m512i row[16];
     for (int r = 0; r < 16; r++) row[r] = _mm512_load_si512(sums + 16 * r);
@@ -52,7 +52,7 @@ void write_tile(float* y, int64_t y_stride, const float* sums, const float* bias
         _mm512_mask_storeu_ps(y + t * y_stride, rows, _mm512_add_ps(_mm512_castsi512_ps(row[t]), b));
 }
 
-// y[t][r] = sums[r][t] + bias[r] of a slab. sums: (panels, 2 tiles, 16 rows, 16 tokens); of one token (32 rows).
+// y[t][r] = sums[r][t] + bias[r] for a slab. sums: (panels, 2 tiles, 16 rows, 16 tokens); with one token (32 rows).
 void write(float* y, int64_t y_stride, const float* sums, const float* bias, int64_t n_rows, int64_t n_tok) {
     if (n_tok == 1) return write_rows(y, sums, bias, n_rows);
     for (int64_t t = 0; t < n_tok; t += kPanelRows)
@@ -60,8 +60,8 @@ void write(float* y, int64_t y_stride, const float* sums, const float* bias, int
             write_tile(y + t * y_stride + r, y_stride, sums, bias + r, n_rows - r, n_tok - t);
 }
 
-// Prefetches, a token's at a time, the lines that a slab's sums will be written to: a store that waits for its line
-// holds up all stores after it, those of decoded weights too.
+// Prefetches the lines that a slab's sums will be written to, one token's at a time. A store that waits for its line
+// would hold up all stores after it, those of decoded weights too.
 class OutputFetcher {
   public:
     OutputFetcher(const float* y, int64_t y_stride, int64_t n_tok) : row_(y), stride_(y_stride), left_(n_tok) {}
@@ -77,12 +77,12 @@ class OutputFetcher {
     int64_t stride_, left_;
 };
 
-// Up to three panels of tokens. Tile registers 0 to 2 hold the sums with a slab's first tile, 3 to 5 with its second.
+// Up to three panels of tokens. Tile registers 0 to 2 hold the sums for a slab's first tile, 3 to 5 for its second.
 template <int kPanels>
 struct Panels {
     const bf16* x;  // (panels, steps, 16 pairs, width)
     int64_t panel_size, width;
-    float* sums;  // while they are not in the tiles
+    float* sums;  // where the sums are while they are not in tile registers
 
     void clear_sums() const {
         _tile_zero(0);
@@ -123,9 +123,10 @@ struct Panels {
         finish_stores(sums);
     }
 
-    // The sums += step s of a slab, whose two tiles are at `weights`. Tokens come from L2 and are loaded once, weights
-    // are in L1. decode(0) to decode(3), each a quarter of what is decoded meanwhile, go between the products. kStay:
-    // tokens stay in L1. Many tokens pass once a slab, by loads that leave L1 to the weights.
+    // Adds step s of a slab, whose two tiles are at `weights`, to the sums. Weights are in L1; tokens come from L2 and
+    // are loaded once. Between the products it calls decode(0) to decode(3), each of which decodes a quarter of the
+    // next weights. kStay: tokens stay in L1. Where they are many they are needed once a slab, and loads that bypass L1
+    // leave it to the weights.
     template <bool kStay, class F>
     void multiply(int64_t s, const bf16* weights, F&& decode) const {
         const bf16* a = x + s * kStep * width;
@@ -181,7 +182,7 @@ struct Panels {
             _tile_stream_loadd(7, tokens, 4 * width);
     }
     template <bool kStay>
-    void load_second_tokens(const bf16* tokens) const {  // two panels leave tile 5 free
+    void load_second_tokens(const bf16* tokens) const {  // into tile 5, which two panels leave free
         if (kStay)
             _tile_loadd(5, tokens, 4 * width);
         else
@@ -189,7 +190,7 @@ struct Panels {
     }
 };
 
-// All tokens and their sums fit the tiles: a step is decoded while the one before it is multiplied.
+// For so few tokens that all their sums fit the tile registers: one step is decoded while the one before is multiplied.
 template <int kPanels, class Decoder>
 void dot_few(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Decoder& decoder, int64_t n_steps,
              const float* bias, int64_t o0, int64_t o1) {
@@ -233,7 +234,7 @@ class SlabWriter {
         tile_ = 0;
         n_tiles_ = 2 * steps;
     }
-    // The next tile's rows; none after the last.
+    // The rows of the next tile; none after the last tile.
     Rows next_tile() {
         const int64_t tile = tile_, n_rows = tile < n_tiles_ ? kTileRows : 0;
         tile_ += n_rows > 0;
@@ -255,8 +256,8 @@ class SlabWriter {
     int64_t first_ = 0, tile_ = 0, n_tiles_ = 0;
 };
 
-// More panels: groups of three, or of two where threes do not come out, are multiplied by a slab one after the other
-// while the next slab is decoded. Sums wait in memory from slab to slab.
+// For more panels, in groups of three (or two, where threes do not come out even). One group after another is
+// multiplied by a slab while the next slab is decoded. From slab to slab, the sums are kept in memory.
 template <class Decoder>
 void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Decoder& decoder, int64_t n_steps,
               const float* bias, int64_t o0, int64_t o1) {
@@ -277,7 +278,7 @@ void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const De
                 writer.start(slabs[now ^ 1], o, end, std::min(kSlabSteps, n_steps - end));
             else if (o + kSlabRows < o1)
                 writer.start(slabs[now ^ 1], o + kSlabRows, 0, std::min(kSlabSteps, n_steps));
-            // To and fro: the group at the turn keeps its sums in the tiles.
+            // Goes to and fro, so that the group at each turning point keeps its sums in the tile registers.
             const bool back = first / kSlabSteps % 2;
             for (int64_t i = 0; i < n_groups; i++) {
                 const int64_t group = back ? n_groups - 1 - i : i;

@@ -1,20 +1,21 @@
-// amx_attention.cpp: attention of up to 16 queries over one sequence's pages with AMX. A page's keys, and its values,
-// which it holds transposed, are a tile's rows as they lie there; a query is a lane, and no sum crosses lanes.
+// amx_attention.cpp: attention of up to 16 queries over one sequence's pages with AMX. A page's keys are the rows of a
+// tile as they lie in memory, and so are its values, which it holds transposed. A query is a lane; no sum crosses
+// lanes.
 //
-// Pages come in ascending order, each with one update of the running maximum. A page of which a query sees nothing
-// changes no bit of its result, so queries of several positions can share a tile.
+// Pages come in ascending order, and each updates the running maximum once. A page of which a query sees nothing
+// changes no bit of that query's result, so queries at different positions can share a tile.
 #include <algorithm>
 
 #include "cpu/packed/amx_tiles.h"
 
 namespace {
 
-constexpr int kKeys = 32;  // a page's: two tiles of keys; one step of the product with values
+constexpr int kKeys = 32;  // keys of a page: two tiles of keys, one step of the product with values
 constexpr int kLanes = kPanelRows;
 
 struct Queries {
-    __m512i first, last;   // positions seen
-    __m512 largest, sum;   // of the scores so far; of their weights relative to it
+    __m512i first, last;   // positions that each query sees
+    __m512 largest, sum;   // the largest score so far; the sum of the weights relative to it
     int all_from, all_to;  // positions that every query sees: [all_from, all_to]
 };
 

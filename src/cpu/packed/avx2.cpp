@@ -1,9 +1,10 @@
 // avx2.cpp: products of activations rounded to 16 bits with AVX2, which has no instruction for bf16.
 //
 // MXFP4 weights are small whole numbers times a power of two that a block of 32 shares. Tokens are rounded to the same
-// form, whole numbers of 15 bits, because VPMADDWD makes twice as many products as a multiply-add. An element's error
-// is at most 2^-14 of its block's largest (with bf16 2^-9 of itself). Whole numbers add up without error, blocks in
-// f32, k ascending. bf16 weights gain nothing from this: they use the loops of f32/avx2.cpp, and nothing is rounded.
+// form, with whole numbers of 15 bits, because VPMADDWD makes twice as many products as a multiply-add of floats. An
+// element's error is at most 2^-14 of its block's largest element (in bf16, 2^-9 of the element). Whole numbers are
+// added without error, the blocks' sums in f32 with k ascending. bf16 weights gain nothing from this: their products
+// use the loops of f32/avx2.cpp and round nothing.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -15,10 +16,10 @@
 
 namespace {
 
-// Of a token: 32 floats, or 32 whole numbers of 16 bits, the block's scale and a gap.
+// A token's block takes this much: 32 floats; or 32 whole numbers of 16 bits, their scale and a gap.
 constexpr int kBlockBytes = kBlock * int(sizeof(float));
 
-// Calls work(n, t) for n tokens from t on, all of n_tok by fours and the rest at once.
+// Calls work(n, t) for the n tokens from t on: for four at a time, at the end for the one to three that are left.
 template <class F>
 void by_fours(int64_t n_tok, F&& work) {
     const int64_t rest = n_tok % 4, t = n_tok - rest;
@@ -28,7 +29,7 @@ void by_fours(int64_t n_tok, F&& work) {
     if (rest == 1) work(std::integral_constant<int, 1>(), t);
 }
 
-// The first n elements, all 8 from 8 on; zeros after them.
+// A mask of the first n of 8 elements; all 8 if n is more.
 __m256i first_lanes(int64_t n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(int(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
@@ -39,14 +40,15 @@ void store_first(float* p, __m256 v, int64_t n) {
     n >= 8 ? _mm256_storeu_ps(p, v) : _mm256_maskstore_ps(p, first_lanes(n), v);
 }
 
-// A panel is (blocks) of (width, 16 pairs) int16 and (width) f32 scales; kPanelBlock elements of 16 bits a token.
+// A panel has for each block (width, 16 pairs) int16 and (width) f32 scales: kPanelBlock elements of 16 bits a token.
 constexpr int64_t kPairs = kBlock / 2, kPanelBlock = kBlock + 2;
 
-// Tokens' numbers are at most 2^14; weights' values, doubled and in an int16's upper byte, at most 2^8 · 12. So 32
-// products stay below 2^31, and are 2^9 times too large.
+// Tokens' numbers are at most 2^14. Weights are doubled and put into the upper byte of an int16, so they are at most
+// 2^8 · 12. The sum of 32 products stays below 2^31, and is 2^9 times too large.
 constexpr int kTokenBits = 14, kWeightShift = 9;
 
-// A block of 32 → whole numbers and their scale. Pair 4 i + j holds columns 8 j + i and 8 j + i + 4, i and j below 4.
+// Rounds a block of 32 to whole numbers and returns their scale. Pair 4 i + j holds columns 8 j + i and 8 j + i + 4,
+// for i and j below 4.
 float round_block(int16_t* pairs, const float* x) {
     const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
     __m256i most = _mm256_setzero_si256();
@@ -55,11 +57,11 @@ float round_block(int16_t* pairs, const float* x) {
     __m128i m = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
     m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
     m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
-    // The largest's exponent, as stored; raised where the scale would be subnormal.
+    // The exponent field of the largest element, raised where the scale would be subnormal.
     const int exponent = std::max(_mm_cvtsi128_si32(m) >> 23, kTokenBits + kWeightShift);
     const auto power = [](int stored) { return _mm_castsi128_ps(_mm_cvtsi32_si128(stored << 23)); };
     const __m256 factor = _mm256_broadcastss_ps(power(254 + kTokenBits - 1 - exponent));
-    __m128i of[4];  // 8 columns' pairs
+    __m128i of[4];  // the pairs of 8 columns each
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
         const __m256i n = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * j), factor));
@@ -87,7 +89,7 @@ void pack_mxfp4(int16_t* panel, const float* const* x, int n, int width, int64_t
         }
 }
 
-// Rows in a register's lanes, so that a sum belongs to one row and one token.
+// A register's lanes are rows, so that a sum belongs to one row and one token.
 constexpr int kLanes = 8, kTileRows = 2 * kLanes;
 constexpr int64_t kPieceBlocks = 8;
 
@@ -97,7 +99,7 @@ struct Piece {
     alignas(32) float scale[kPieceBlocks][2][kLanes];
 };
 
-// Without it GCC 12 computes all products of an unrolled loop first and keeps them in memory to add them as a tree.
+// Without this, GCC 12 computes all products of an unrolled loop first and keeps them in memory to add them as a tree.
 inline void keep_order(__m256i& sum) {
     asm("" : "+x"(sum));
 }
@@ -114,8 +116,8 @@ __m256i load_rows(const uint8_t* first, const uint8_t* second) {
     return _mm256_inserti128_si256(_mm256_castsi128_si256(load(first)), load(second), 1);
 }
 
-// 32 bytes of codes → their values as int16. Bytes 4 j to 4 j + 3 of a block are columns 8 j to 8 j + 7, and end up in
-// pairs 4 i + j: of[i].
+// The values of 32 bytes of codes as int16. Bytes 4 j to 4 j + 3 of a block are columns 8 j to 8 j + 7, and become the
+// pairs 4 i + j in of[i].
 struct Decoded {
     __m256i of[4];
 };
@@ -129,7 +131,7 @@ Decoded decode_codes(__m256i codes) {
              _mm256_and_si256(odd, upper)}};
 }
 
-// A block of 8 rows, the first of whose codes are at `codes`, to (pairs, 8 rows).
+// Decodes a block of 8 rows to (pairs, 8 rows). The codes of the first row are at `codes`.
 void decode_block(int16_t (*pairs)[2 * kLanes], const uint8_t* codes, int64_t row_bytes) {
     const auto rows = [&](int r) { return load_rows(codes + r * row_bytes, codes + (r + 4) * row_bytes); };
     const __m256i a = rows(0), b = rows(1), c = rows(2), d = rows(3);
@@ -145,7 +147,8 @@ void decode_block(int16_t (*pairs)[2 * kLanes], const uint8_t* codes, int64_t ro
     }
 }
 
-// Up to 8 blocks' scales of 8 rows: 8 × 8 bytes transposed, as f32. 2^-127 is subnormal; no checkpoint has 255.
+// The scales of 8 rows and up to 8 blocks: transposes 8 × 8 bytes and makes f32 of them. 2^-127 is subnormal; no
+// checkpoint has the scale 255.
 void decode_scales(float (*scale)[2][kLanes], int half, const uint8_t* scales, int64_t n_blocks, int64_t n) {
     static_assert(kLanes == 8 && kPieceBlocks == 8, "8 bytes of 8 rows");
     __m128i row[kLanes];
@@ -172,8 +175,8 @@ void decode_scales(float (*scale)[2][kLanes], int half, const uint8_t* scales, i
     }
 }
 
-// n blocks from `first` on. Prefetches the next tile's: a row, shorter than a page, ends before the hardware has
-// learned where the next one lies.
+// Decodes n blocks from `first` on, and prefetches those of the next tile: a row is shorter than a page and ends before
+// the hardware has learned where the next one lies.
 void decode(Piece& piece, const TileRows& rows, int64_t first, int64_t n) {
     const int64_t row_bytes = 16 * rows.n_blocks;
     for (int half = 0; half < 2; half++)
@@ -188,8 +191,8 @@ void decode(Piece& piece, const TileRows& rows, int64_t first, int64_t n) {
     }
 }
 
-// sums (N, 16 rows) += a piece's blocks times N tokens. x: the first token's numbers of the first block; blocks are
-// `stride` apart, as are their scales.
+// sums (N, 16 rows) += a piece's blocks times N tokens. x: the first token's numbers in the first block. Blocks, and
+// their scales, are `stride` apart.
 template <int N>
 void add_piece(float* sums, const Piece& piece, int64_t n_blocks, const int16_t* x, const int16_t* scales,
                int64_t stride) {
@@ -228,8 +231,8 @@ void add_piece(float* sums, const Piece& piece, int64_t n_blocks, const int16_t*
     }
 }
 
-// One token times up to 8 rows, multiplied as soon as they are decoded. Two rows a register, four sums a row: whole
-// numbers add up to the same in any order.
+// One token times up to 8 rows, multiplied as soon as they are decoded. A register has two rows, a row four sums: whole
+// numbers have the same sum in any order.
 void dot_one(float* y, const int16_t* x, const TileRows& rows, const float* bias, int64_t n_rows) {
     alignas(32) float scale[kPieceBlocks][2][kLanes];
     const int64_t row_bytes = 16 * rows.n_blocks;
@@ -240,7 +243,7 @@ void dot_one(float* y, const int16_t* x, const TileRows& rows, const float* bias
         for (int64_t b = 0; b < n; b++) {
             const uint8_t* codes = rows.codes + 16 * (first + b);
             const int16_t* block = x + (first + b) * kPanelBlock;
-            // A line holds four blocks: with each, two of the next 8 rows.
+            // A line holds four blocks. With each block, two of the next 8 rows are prefetched.
             const uint8_t* next = codes + (kLanes + 2 * (b % 4)) * row_bytes;
             _mm_prefetch(next, _MM_HINT_T0);
             _mm_prefetch(next + row_bytes, _MM_HINT_T0);
@@ -266,7 +269,7 @@ void dot_one(float* y, const int16_t* x, const TileRows& rows, const float* bias
     store_first(y, _mm256_add_ps(sum, load_first(bias, n_rows)), n_rows);
 }
 
-// A piece of 16 rows is decoded into L1 once for all tokens.
+// Decodes a piece of 16 rows into L1 once for all tokens.
 void dot_mxfp4(float* y, int64_t y_stride, const std::byte* panels, int64_t n_tok, const Matrix& w, const float* bias,
                int64_t o0, int64_t o1) {
     static_assert(kPanelRows % 4 == 0, "tokens taken together lie in one panel");
@@ -296,7 +299,7 @@ void dot_mxfp4(float* y, int64_t y_stride, const std::byte* panels, int64_t n_to
         for (int64_t first = 0; first < n_blocks; first += kPieceBlocks) {
             const int64_t n = std::min(kPieceBlocks, n_blocks - first);
             decode(piece, rows, first, n);
-            by_fours(n_tok, [&](auto n_together, int64_t t) {  // 8 sums, two weights, a token and a product
+            by_fours(n_tok, [&](auto n_together, int64_t t) {  // registers: 8 sums, two weights, a token and a product
                 const int16_t* panel =
                     x + t / kPanelRows * kPanelRows * n_blocks * (kBlockBytes / int64_t(sizeof(int16_t))) +
                     first * stride;
@@ -336,12 +339,13 @@ void dot(float* y, int64_t y_stride, const std::byte* x, int64_t n_tok, const Ma
         for (int64_t o = 0; o < o1 - o0; o++) y[t * y_stride + o] += bias[o];
 }
 
-// e^x within 2 units in the last place, 0 and infinity where it must be; as exp16, but 2^n in two steps.
+// e^x within 2 units in the last place; 0 and infinity where the exact value rounds to them. As exp16(), but 2^n is
+// applied in two steps.
 __m256 exp8(__m256 x) {
     x = _mm256_max_ps(_mm256_set1_ps(-200.0f), _mm256_min_ps(_mm256_set1_ps(200.0f), x));
     const __m256 n =
         _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693145752f), x);  // ln 2 in two parts, the first short
+    __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693145752f), x);  // ln 2 in two parts, of which the first is short
     r = _mm256_fnmadd_ps(n, _mm256_set1_ps(1.42860677e-6f), r);
     __m256 p = _mm256_set1_ps(1.0f / 5040);
     for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})

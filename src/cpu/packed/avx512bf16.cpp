@@ -7,10 +7,10 @@
 
 namespace {
 
-constexpr int kSlabRows = 8;  // at 2880 columns 46 KB: L2 holds it beside the tokens
+constexpr int kSlabRows = 8;  // 46 KB at 2880 columns, which L2 holds beside the tokens
 constexpr int kRowsAtOnce = 4, kTokensAtOnce = 4;
 
-// Rows, one after the other.
+// A panel is its tokens' rows, one after the other.
 void pack(std::byte* panel, const float* const* x, int n, int /*width*/, int64_t n_in, int64_t first, int64_t n_columns,
           DType weights) {
     auto* rows = reinterpret_cast<bf16*>(panel);
@@ -55,7 +55,7 @@ void write(float* y, int64_t y_stride, const Sums<N>& sum, const float* bias, in
             if (r < n_rows) y[t * y_stride + r] = _mm512_reduce_add_ps(sum[r][t]) + bias[r];
 }
 
-// Few tokens: a slab is multiplied as soon as a cache line of a row's codes is decoded, and never leaves L1.
+// For few tokens: each cache line of a row's codes is multiplied as soon as it is decoded, and never leaves L1.
 template <int N, class Decoder>
 void dot_few(float* y, int64_t y_stride, const bf16* x, const Decoder& decoder, int64_t n_steps, const float* bias,
              int64_t o0, int64_t o1) {
@@ -76,7 +76,7 @@ void dot_few(float* y, int64_t y_stride, const bf16* x, const Decoder& decoder, 
     }
 }
 
-// Many tokens: some whole rows are decoded once for all of them.
+// For many tokens: some whole rows are decoded once for all of them.
 template <class Decoder>
 void dot_many(float* y, int64_t y_stride, const bf16* x, int64_t n_tok, const Decoder& decoder, int64_t steps,
               const float* bias, int64_t o0, int64_t o1) {
