@@ -4,9 +4,11 @@
 
 // The results have the same bits.
 enum class SpanWork {
-    kSpread,  // a wave a span; partial results go through scratch
-    kWalked,  // a wave walks through all spans of its tile and KV head
+    kSpread,   // a wave a span; partial results go through scratch
+    kInBlock,  // the same in a block for each tile and KV head, which merges them: at most kBlockSpans
+    kWalked,   // a wave walks through all spans of its tile and KV head
 };
+constexpr int kBlockSpans = 8;
 
 void attention_with(SpanWork work, RowsOut att, const bf16* q, const KvLayer& kv, const float* sinks,
                     const QueryTile* tiles, int n_tiles, int max_spans, const Tokens& tokens, int n_heads,

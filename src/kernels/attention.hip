@@ -7,7 +7,8 @@
 // A row's sums depend on that row alone. Keys are taken a page (32 absolute positions) at a time; pages are summed up
 // in spans of kSpanPositions, each from nothing, and spans are merged in ascending order. A page or span of which a row
 // sees nothing leaves its sums as they are, to the bit: other rows of the tile may need it. With few units a wave does
-// one span and another kernel merges; with many a wave walks through all spans and keeps the sums in registers.
+// one span, and the waves of a block merge theirs, or another kernel does if they are more than a block has; with many
+// units a wave walks through all spans and keeps the sums in registers.
 //
 // The cache's values must be finite where nothing was stored yet: they are multiplied by weights of zero.
 #include "attention.h"
@@ -32,11 +33,13 @@ struct Problem {
     bool grouped;   // its rows
     const bf16* q;  // (T, H·P)
     KvLayer kv;
-    const float* sinks;      // (H)
+    const float* sinks;      // (H) or nullptr
     const QueryTile* tiles;  // (n_tiles)
     int n_tiles;
     const int *pos, *slot;  // (T)
     int n_heads, n_kv_heads;
+
+    __device__ float sink(int head) const { return sinks ? sinks[head] : kNothing; }
 };
 
 template <int P>
@@ -214,7 +217,7 @@ __global__ __launch_bounds__(kWideThreads) void attention_kernel(Problem p, int 
 #pragma unroll
     for (int r = 0; r < kAccRows; r++) {
         const int row = own_row(lane, r);
-        scale[r] = final_scale(sums.m[r], sums.l[r], p.sinks[unit.head(row < unit.n_rows ? row : 0)]);
+        scale[r] = final_scale(sums.m[r], sums.l[r], p.sink(unit.head(row < unit.n_rows ? row : 0)));
     }
 #pragma unroll
     for (int t = 0; t < kValueTiles<P>; t++)
@@ -236,17 +239,8 @@ template <int P>
 constexpr int kPartialFloats = kElements<P> + 2 * kTile;
 
 template <int P>
-__global__ __launch_bounds__(kNarrowThreads) void attention_span_kernel(Problem p, float* partials, int n_units,
-                                                                        int max_spans) {
-    let_next_begin();
-    wait_for_previous();
-    const int lane = lane_id(), idx = int(blockIdx.x) * n_waves() + wave_id();
-    if (idx >= n_units * max_spans) return;
-    const Unit unit(p, idx / max_spans, kDims<P>);
-    const int span = unit.first_span() + idx % max_spans;
-    if (span >= unit.end_span()) return;
-    float* const o = partials + int64_t(idx) * kPartialFloats<P>;
-    float *const m = o + kElements<P>, *const l = m + kTile;
+__device__ inline void sum_span(float* partial, const Problem& p, const Unit& unit, int span, int lane) {
+    float *const o = partial, *const m = o + kElements<P>, *const l = m + kTile;
     each_span<P>(p, unit, span, 1, lane, [&](const Sums<P>& sums) {
 #pragma unroll
         for (int t = 0; t < kValueTiles<P>; t++)
@@ -260,25 +254,18 @@ __global__ __launch_bounds__(kNarrowThreads) void attention_span_kernel(Problem 
     });
 }
 
+// partials: of the unit's spans.
 template <int P>
-__global__ __launch_bounds__(kMergeThreads) void attention_merge_kernel(Problem p, const float* partials, int n_units,
-                                                                        int max_spans) {
-    let_next_begin();
-    wait_for_previous();
-    const int idx = int(blockIdx.x * blockDim.x + threadIdx.x);
-    const int unit_idx = idx / kElements<P>, element = idx % kElements<P>;
-    if (unit_idx >= n_units) return;
-    const Unit unit(p, unit_idx, kDims<P>);
+__device__ inline void merge_element(const Problem& p, const Unit& unit, const float* partials, int element) {
     const At at = acc_at(element % kWave, element / kWave % kAcc);
     if (at.row >= unit.n_rows) return;
-    const float* const from = partials + int64_t(unit_idx) * max_spans * kPartialFloats<P>;
     float m = kNothing, l = 0, o = 0;
     const int n_spans = unit.end_span() - unit.first_span();
     for (int s0 = 0; s0 < n_spans; s0 += kMergeBatch) {
         float ms[kMergeBatch], ls[kMergeBatch], os[kMergeBatch];
 #pragma unroll
         for (int i = 0; i < kMergeBatch; i++) {
-            const float* const span = from + int64_t(min(s0 + i, n_spans - 1)) * kPartialFloats<P>;
+            const float* const span = partials + int64_t(min(s0 + i, n_spans - 1)) * kPartialFloats<P>;
             ms[i] = span[kElements<P> + at.row];
             ls[i] = span[kElements<P> + kTile + at.row];
             os[i] = span[element];
@@ -291,9 +278,48 @@ __global__ __launch_bounds__(kMergeThreads) void attention_merge_kernel(Problem 
             o = blend(o, os[i]);
         }
     }
-    const float scale = final_scale(m, l, p.sinks[unit.head(at.row)]);
+    const float scale = final_scale(m, l, p.sink(unit.head(at.row)));
     const int d = unit.dim0 + element / (kWave * kAcc) * kTile + at.col;
     store<P>(p, unit.token(at.row), unit.head(at.row), d, o * scale);
+}
+
+template <int P>
+__global__ __launch_bounds__(kNarrowThreads) void attention_span_kernel(Problem p, float* partials, int n_units,
+                                                                        int max_spans) {
+    let_next_begin();
+    wait_for_previous();
+    const int lane = lane_id(), idx = int(blockIdx.x) * n_waves() + wave_id();
+    if (idx >= n_units * max_spans) return;
+    const Unit unit(p, idx / max_spans, kDims<P>);
+    const int span = unit.first_span() + idx % max_spans;
+    if (span < unit.end_span()) sum_span<P>(partials + int64_t(idx) * kPartialFloats<P>, p, unit, span, lane);
+}
+
+template <int P>
+__global__ __launch_bounds__(kMergeThreads) void attention_merge_kernel(Problem p, const float* partials, int n_units,
+                                                                        int max_spans) {
+    let_next_begin();
+    wait_for_previous();
+    const int idx = int(blockIdx.x * blockDim.x + threadIdx.x);
+    const int unit_idx = idx / kElements<P>;
+    if (unit_idx >= n_units) return;
+    const Unit unit(p, unit_idx, kDims<P>);
+    merge_element<P>(p, unit, partials + int64_t(unit_idx) * max_spans * kPartialFloats<P>, idx % kElements<P>);
+}
+
+// A block has a unit, each of its waves a span, and the partial results stay in LDS.
+template <int P>
+__global__ __launch_bounds__(kBlockSpans* kWave) void attention_block_kernel(Problem p) {
+    GPU_LDS(lds);
+    let_next_begin();
+    wait_for_previous();
+    auto* const partials = reinterpret_cast<float*>(lds);
+    const Unit unit(p, int(blockIdx.x), kDims<P>);
+    const int span = unit.first_span() + wave_id();
+    if (span < unit.end_span()) sum_span<P>(partials + wave_id() * kPartialFloats<P>, p, unit, span, lane_id());
+    block_sync();
+    for (int element = int(threadIdx.x); element < kElements<P>; element += int(blockDim.x))
+        merge_element<P>(p, unit, partials, element);
 }
 
 // ---- launchers ----
@@ -319,6 +345,12 @@ void launch(SpanWork work, Problem p, int max_spans, void* scratch, gpu::Stream 
         const auto kernel = attention_kernel<P>;
         GPU_LAUNCH_CHAINED(kernel, dim3(blocks(n, n_threads / device_wave())), dim3(unsigned(n_threads)), 0, stream, p,
                            n);
+        return;
+    }
+    if (work == SpanWork::kInBlock) {
+        const auto kernel = attention_block_kernel<P>;
+        GPU_LAUNCH_CHAINED(kernel, dim3(unsigned(n_units<P>(p))), dim3(unsigned(max_spans * device_wave())),
+                           size_t(max_spans) * kPartialFloats<P> * sizeof(float), stream, p);
         return;
     }
     const auto span_kernel = attention_span_kernel<P>;
@@ -351,7 +383,7 @@ void attention_with(SpanWork work, RowsOut att, const bf16* q, const KvLayer& kv
                     int n_kv_heads, int head_dim, void* scratch, gpu::Stream stream) {
     GPU_REQUIRE(head_dim == 32 || head_dim == 64 || head_dim == 128);
     GPU_REQUIRE(n_kv_heads > 0 && n_heads % n_kv_heads == 0 && n_heads / n_kv_heads <= kTile);
-    GPU_REQUIRE(n_tiles > 0 && max_spans > 0);
+    GPU_REQUIRE(n_tiles > 0 && max_spans > 0 && (work != SpanWork::kInBlock || max_spans <= kBlockSpans));
     const Problem problem = {
         att.data,  att.order == KOrder::kGrouped, q, kv, sinks, tiles, n_tiles, tokens.pos, tokens.slot, n_heads,
         n_kv_heads};
@@ -362,8 +394,10 @@ void attention_with(SpanWork work, RowsOut att, const bf16* q, const KvLayer& kv
 void attention(RowsOut att, const bf16* q, const KvLayer& kv, const float* sinks, const QueryTile* tiles, int n_tiles,
                int max_spans, const Tokens& tokens, int n_heads, int n_kv_heads, int head_dim, void* scratch,
                gpu::Stream stream) {
-    const bool spread =
-        max_spans >= tuning().attention_spread_spans && int64_t(n_tiles) * n_kv_heads < tuning().attention_busy_units;
-    attention_with(spread ? SpanWork::kSpread : SpanWork::kWalked, att, q, kv, sinks, tiles, n_tiles, max_spans, tokens,
-                   n_heads, n_kv_heads, head_dim, scratch, stream);
+    const Tuning& tuned = tuning();
+    SpanWork work = SpanWork::kWalked;
+    if (int64_t(n_tiles) * n_kv_heads < tuned.attention_busy_units && max_spans >= tuned.attention_spread_spans)
+        work = max_spans <= kBlockSpans ? SpanWork::kInBlock : SpanWork::kSpread;
+    attention_with(work, att, q, kv, sinks, tiles, n_tiles, max_spans, tokens, n_heads, n_kv_heads, head_dim, scratch,
+                   stream);
 }

@@ -28,9 +28,10 @@ struct Blend {
     __device__ float operator()(float old, float other) const { return add > 0 ? fmaf(old, keep, other * add) : old; }
 };
 
-// The factor of o in the end.
+// The factor of o in the end; 0 for a row that sees nothing, not even a sink. sink: kNothing if there is none.
 __device__ inline float final_scale(float m, float l, float sink) {
     const float base = fmaxf(m, sink * kLog2e), scale = exp2f(m - base);
+    if (base == kNothing) return 0;
     return scale / fmaf(l, scale, exp2f(fmaf(sink, kLog2e, -base)));
 }
 

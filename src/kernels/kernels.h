@@ -129,8 +129,9 @@ struct QueryTile {
     int first_token, n_tok;
 };
 
-// att (T, H·P rounded up to kDepthStep) bf16; sinks (H) f32. max_spans: at least the spans that any tile's keys lie in.
-// scratch: attention_scratch_bytes(), which are enough for smaller sizes too; used where spans are spread over waves.
+// att (T, H·P rounded up to kDepthStep) bf16; sinks (H) f32, nullptr: none. max_spans: at least the spans that any
+// tile's keys lie in. scratch: attention_scratch_bytes(), which are enough for smaller sizes too; used where spans are
+// spread over waves.
 int64_t attention_scratch_bytes(int n_tiles, int max_spans, int n_kv_heads, int head_dim);
 void attention(RowsOut att, const bf16* q, const KvLayer& kv, const float* sinks, const QueryTile* tiles, int n_tiles,
                int max_spans, const Tokens& tokens, int n_heads, int n_kv_heads, int head_dim, void* scratch,

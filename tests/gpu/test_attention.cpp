@@ -1,4 +1,4 @@
-// test_attention.cpp: attention with sinks and windows over paged keys, against doubles; its two ways of spreading work
+// test_attention.cpp: attention with sinks and windows over paged keys, against doubles; its ways of spreading work
 // and all ways of packing tokens into tiles, against each other, to the bit.
 #include <gtest/gtest.h>
 
@@ -22,6 +22,7 @@ struct Case {
     int head_dim, n_heads, n_kv_heads, window, ring_pages;
     std::vector<Part> parts;
     float sink = 0;  // of every head; 0: noise
+    bool has_sinks = true;
 
     int group() const { return n_heads / n_kv_heads; }
     int att_stride() const { return round_up(n_heads * head_dim, kDepthStep); }
@@ -148,7 +149,8 @@ class Step {
         const int n = int(tokens_.size());
         const Guarded<int> d_id(id), d_pos(pos), d_slot(slot);
         const Guarded<bf16> q(q_), att(size_t(n) * size_t(c_.att_stride()));
-        const Guarded<float> sinks(sinks_);
+        const Guarded<float> d_sinks(sinks_);
+        const float* const sinks = c_.has_sinks ? d_sinks.data() : nullptr;
         const Guarded<QueryTile> d_tiles(tiles);
         const int n_tiles = int(tiles.size());
         const Guarded<char> scratch(size_t(attention_scratch_bytes(n_tiles, max_spans, c_.n_kv_heads, P_)));
@@ -156,7 +158,7 @@ class Step {
         void* const scratch_memory = scratch.data();
         const gpu::Stream stream = nullptr;
         const bf16* const queries = q.data();
-        launch(att.data(), queries, kv_, sinks.data(), d_tiles.data(), n_tiles, max_spans, tokens, c_.n_heads,
+        launch(att.data(), queries, kv_, sinks, d_tiles.data(), n_tiles, max_spans, tokens, c_.n_heads,
                c_.n_kv_heads, P_, scratch_memory, stream);
         scratch.download("scratch");
         cache_->download("cache");
@@ -224,7 +226,8 @@ void Step::expect_close(const Bits& att) const {
             for (int d = 0; d < P_; d++) {
                 std::vector<double> v;
                 for (int p = first; p <= token.pos; p++) v.push_back(to_f32(value(token.seq, g, p, d)));
-                const Sum want = reference(score, terms, v, sinks_[size_t(h)], P_);
+                const double sink = c_.has_sinks ? double(sinks_[size_t(h)]) : -INFINITY;
+                const Sum want = reference(score, terms, v, sink, P_);
                 ASSERT_NEAR(to_f32(bf16{row[h * P_ + d]}), want.value, want.bound)
                     << "token " << t << " at " << token.pos << ", head " << h << ", dim " << d;
             }
@@ -239,6 +242,7 @@ TEST_P(Attention, AgreesWithDoublesHoweverItsSpansAreSpread) {
     const Bits walked = step.run(SpanWork::kWalked, step.tokens_per_tile());
     step.expect_close(walked);
     EXPECT_EQ(step.run(SpanWork::kSpread, step.tokens_per_tile()), walked);
+    EXPECT_EQ(step.run(SpanWork::kInBlock, step.tokens_per_tile()), walked);
     EXPECT_EQ(step.run_as_chosen(), walked);
 }
 
@@ -248,7 +252,7 @@ TEST_P(Attention, ATokenIsAlone) {
     EXPECT_EQ(step.run(SpanWork::kWalked, 1), want);
     EXPECT_EQ(step.run(SpanWork::kSpread, 1), want);
     const int stride = GetParam().att_stride(), last = int(step.tokens().size()) - 1;
-    for (const SpanWork work : {SpanWork::kSpread, SpanWork::kWalked}) {
+    for (const SpanWork work : {SpanWork::kSpread, SpanWork::kInBlock, SpanWork::kWalked}) {
         const Bits alone = step.run(work, {{last, 1}}, step.max_spans());
         EXPECT_TRUE(std::equal(want.begin() + last * stride, want.end(), alone.begin() + last * stride));
         EXPECT_TRUE(std::all_of(alone.begin(), alone.begin() + last * stride, [](uint16_t v) { return v == 0xffff; }));
@@ -277,7 +281,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"padding between and behind", 64, 8, 1, 0, 0, {{33, 1}, {0, 1}, {200, 2}, {0, 2}}},
                     Case{"padding, an odd number of heads", 32, 5, 1, 20, 2, {{40, 2}, {0, 1}}},
                     Case{"a sink above all", 64, 8, 1, 0, 0, {{129, 2}}, 40.0f},
-                    Case{"a sink that takes nothing", 64, 8, 1, 0, 0, {{129, 2}}, -1e4f}));
+                    Case{"a sink that takes nothing", 64, 8, 1, 0, 0, {{129, 2}}, -1e4f},
+                    Case{"no sinks, one key", 64, 2, 2, 0, 0, {{1, 1}}, 0, false},
+                    Case{"no sinks, padding between", 64, 12, 12, 0, 0, {{33, 1}, {0, 1}, {200, 2}}, 0, false},
+                    Case{"no sinks, GPT-2's last position", 64, 2, 2, 0, 0, {{1024, 17}}, 0, false}));
 
 // 4123 units: blocks of several waves, the last not full.
 TEST(AttentionBlocks, SameBitsWithManyUnits) {
