@@ -158,8 +158,8 @@ class Step {
         void* const scratch_memory = scratch.data();
         const gpu::Stream stream = nullptr;
         const bf16* const queries = q.data();
-        launch(att.data(), queries, kv_, sinks, d_tiles.data(), n_tiles, max_spans, tokens, c_.n_heads,
-               c_.n_kv_heads, P_, scratch_memory, stream);
+        launch(att.data(), queries, kv_, sinks, d_tiles.data(), n_tiles, max_spans, tokens, c_.n_heads, c_.n_kv_heads,
+               P_, scratch_memory, stream);
         scratch.download("scratch");
         cache_->download("cache");
         Bits bits;
