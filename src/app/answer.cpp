@@ -96,7 +96,7 @@ AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_toke
 
 Sampling sampling_for(const Options& options, const CommonConfig& config) {
     const SamplingDefaults& authors = config.sampling;
-    const bool draws = authors.do_sample.value_or(false);  // without it, transformers ignores the others
+    const bool draws = authors.do_sample.value_or(false);  // without do_sample, transformers ignores the others
     Sampling sampling{draws ? authors.temperature.value_or(1) : kFamilyTemperature,
                       draws ? authors.top_p.value_or(1) : kFamilyTopP, options.seed};
     const bool follows = draws && (!options.temperature || (!options.top_p && *options.temperature > 0));

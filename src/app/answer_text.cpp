@@ -25,7 +25,7 @@ void AnswerText::write(std::string_view text) {
         const ssize_t n = ::write(STDOUT_FILENO, text.data(), text.size());
         if (n >= 0) {
             text.remove_prefix(size_t(n));
-        } else if (errno == EAGAIN) {  // O_NONBLOCK, set by whoever shares it
+        } else if (errno == EAGAIN) {  // another program that shares stdout has set O_NONBLOCK
             pollfd writable{STDOUT_FILENO, POLLOUT, 0};
             poll(&writable, 1, -1);
         } else if (errno != EINTR) {

@@ -1,4 +1,4 @@
-// chat.cpp: a conversation in the terminal, or over a pipe, one turn a line. Ctrl-C stops an answer and not the
+// chat.cpp: a conversation in the terminal, or over a pipe; each line is a turn. Ctrl-C stops an answer, not the
 // program.
 #include <algorithm>
 
@@ -20,7 +20,7 @@ Message user_message(const std::string& text) {
     return message;
 }
 
-// Turns so far. A turn that fails, or is interrupted before it says anything, leaves no trace.
+// The turns so far. A turn that fails, or is interrupted before it says anything, is not kept.
 class ChatSession {
   public:
     ChatSession(const Options& options, const Model& model, const Tokenizer& tokenizer, Engine& engine, AnswerText& out)
@@ -46,7 +46,7 @@ class ChatSession {
         std::vector<int> prompt = fit(messages);
         const int max_new = room_for_answer(config_, options_.steps, prompt.size());
 
-        // Every turn has a stream of its own, so that asking again draws again.
+        // Every turn has a random stream of its own, so that asking again may give another answer.
         Sampling sampling = sampling_;
         sampling.seed += uint64_t(n_turns_++);
         HarmonyAnswer answer(out_, tokenizer_, options_.show_reasoning);
@@ -65,8 +65,8 @@ class ChatSession {
     }
 
   private:
-    // The prompt that `messages` make. An answer needs room, so the oldest turns go, one by one, while the prompt takes
-    // more than three quarters of the positions.
+    // The prompt made of `messages`. To leave room for an answer, it drops the oldest turns, one by one, until the
+    // prompt takes at most three quarters of the positions.
     std::vector<int> fit(std::vector<Message>& messages) const {
         const int limit = answer_limit(config_, options_.steps);
         std::vector<int> prompt = renderer_.render_prompt(preamble_, messages);
@@ -99,15 +99,15 @@ class ChatSession {
     int n_turns_ = 0;
 };
 
-// One turn; false if it failed. Ctrl-C from a person stops the answer and never the conversation, even if it comes a
-// moment too late; without a terminal it ends the program.
+// Runs one turn; false if it failed. On a terminal, Ctrl-C stops the answer and never the conversation, even if it
+// comes a moment too late. Without a terminal it ends the program.
 bool take_turn(ChatSession& session, const std::string& text, bool is_terminal, const AnswerText& out) {
     bool ok = true;
     catch_interrupts();
     try {
         session.turn(text);
-    } catch (const Error& e) {  // too long, not UTF-8: the conversation goes on
-        out.check();            // but not without stdout
+    } catch (const Error& e) {  // the turn is too long or not UTF-8: the conversation goes on
+        out.check();            // throws if stdout is lost, which ends it
         log_line("run: {}", e.what());
         ok = false;
     }
@@ -131,7 +131,7 @@ int chat(const Options& options, const Model& model) {
 
     if (input->is_terminal()) catch_interrupts();
     bool failed = false;
-    const bool has_first = !options.input.empty() && options.input != "-";  // "-": as without, lines of stdin
+    const bool has_first = !options.input.empty() && options.input != "-";  // "-": lines of stdin, as without -i
     std::optional<std::string> line = has_first ? options.input : input->next();
     for (; line && *line != "/quit"; line = input->next()) {
         if (*line == "/new")

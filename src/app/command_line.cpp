@@ -16,8 +16,8 @@
 namespace {
 
 constexpr int kMaxInt = std::numeric_limits<int>::max();
-// Most requests at once. On a CPU enough to read weights once for many. On a GPU as many as a step holds: KV pages
-// limit them too, and with more the workspace grows, not the throughput.
+// Most requests at once. On a CPU, enough that many share one reading of the weights. On a GPU, as many as a step
+// holds: more would need a larger workspace and give no more throughput. KV pages limit them too.
 constexpr int kDefaultInFlightCpu = 32, kDefaultInFlightGpu = 4096;
 
 constexpr int kMostGpus = 1024;
@@ -34,7 +34,7 @@ T parse_number(const std::string& flag, const std::string& text, T low, T high, 
     return value;
 }
 
-// "4G" is of 1024 MB, as memory is counted, "64GB" of 1000, as memory is sold.
+// "4G" is 4 times 1024 MB, as memory is counted; "64GB" is 64 times 1000 MB, as memory is sold.
 int64_t parse_bytes(const std::string& flag, const std::string& text, const std::string& expected) {
     const std::string units = "KMGT";
     const bool decimal = text.size() > 1 && text.back() == 'B';
@@ -59,7 +59,7 @@ void add_number(CLI::App& app, const std::string& names, const std::string& flag
         ->type_name("N");
 }
 
-// "0.8" is a share; "64e9" is bytes, as is what parse_bytes() takes.
+// "0.8" is a share; "64e9", and all that parse_bytes() takes, is a number of bytes.
 void parse_gpu_memory(Options& o, const std::string& text) {
     const std::string expected = "a share from 0.01 to 1, or bytes, such as 64e9, 64GB or 60G";
     o.gpu_memory_bytes = 0;
@@ -130,8 +130,8 @@ void add_device_memory_flags(CLI::App& app, Options& o) {
                "requests; 0: never (default 60)");
 }
 
-// The modes that each flag is for. With another mode it is an error, because a user would take an ignored flag for
-// done.
+// The modes that each flag is for. In other modes it is an error: a user would believe that a flag which is ignored has
+// worked.
 enum ModeSet { kGenerate = 1, kChat = 2, kGetp = 4, kScore = 8 };
 constexpr struct {
     const char* flag;
@@ -183,7 +183,7 @@ void check_no_path_is_empty(const CLI::App& app) {
 const std::map<std::string, std::string> kOtherSpellings{
     {"--prompt", "--input"}, {"--temp", "--temperature"}, {"--top_p", "--top-p"}};
 
-// In this program's spelling. A -f without its 0 or 1 is -f 1.
+// The arguments in this program's spelling. -f without 0 or 1 becomes -f 1.
 std::vector<std::string> arguments(int argc, char** argv) {
     std::vector<std::string> args(argv + 1, argv + argc);
     for (std::string& arg : args) {
@@ -199,7 +199,7 @@ std::vector<std::string> arguments(int argc, char** argv) {
     return args;
 }
 
-// In the order of the help.
+// The order is that of the help.
 void add_flags_of_files(CLI::App& app, Options& o, std::string& checkpoint) {
     app.add_option("MODEL", o.model,
                    "A Hugging Face snapshot directory, an original/ directory, or a .bin file, of\n"
@@ -330,7 +330,7 @@ Options parse_command_line(int argc, char** argv) {
 void prepare_model(const Options& options, const Model& model) {
     if (options.verify_model) verify_model(model, show_progress);
     log_clear_status();
-    if (engine_options(options, 1).gpu) return;  // its loader reads everything in order
+    if (engine_options(options, 1).gpu) return;  // the GPU's loader reads everything in order
     if (const std::vector<int> nodes = memory_nodes(); nodes.size() > 1) interleave_memory(nodes);
     read_ahead(model, show_progress);
     log_clear_status();

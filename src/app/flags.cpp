@@ -18,7 +18,7 @@ constexpr int kHelpWidth = 34;
 void parse_flags(CLI::App& app, std::vector<std::string> args) {
     app.get_formatter()->column_width(kHelpWidth);
     try {
-        std::reverse(args.begin(), args.end());  // as the library takes them
+        std::reverse(args.begin(), args.end());  // the library takes the last one first
         app.parse(std::move(args));
     } catch (const CLI::CallForHelp&) {
         if (std::fputs(app.help().c_str(), stdout) < 0 || std::fflush(stdout) != 0)

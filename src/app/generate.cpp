@@ -11,7 +11,7 @@
 
 int generate(const Options& options, const Model& model) {
     const std::string text = options.input == "-" ? read_prompt_from_stdin() : options.input;
-    const bool raw = options.raw || model.is_gpt2();  // which has no chat format
+    const bool raw = options.raw || model.is_gpt2();  // GPT-2 has no chat format
     if (text.empty() && (!model.is_gpt2() || options.input == "-")) fail("--input: expected a prompt, found none");
     const Tokenizer tokenizer = Tokenizer::for_model(model, options.tokenizer);
     const Sampling sampling = sampling_for(options, model.common());
@@ -23,7 +23,7 @@ int generate(const Options& options, const Model& model) {
         if (!text.empty())
             prompt = tokenizer.encode_with_special(text);
         else if (!stop_ids.empty())
-            prompt = {stop_ids[0]};  // what ends one text begins the next
+            prompt = {stop_ids[0]};  // the token that ends a text also begins one
         if (prompt.empty()) fail("--input: expected a prompt, as this model has no token that ends a text; found none");
         sink = std::make_unique<RawAnswer>(out, tokenizer, stop_ids);
     } else {

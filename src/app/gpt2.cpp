@@ -9,7 +9,8 @@ namespace {
 
 constexpr const char* kEndOfText = "<|endoftext|>";
 
-// llm.c's model file does not say which token ends a text; its tokenizer does. Without one, ids in and out need none.
+// llm.c's model file does not say which token ends a text; its tokenizer does. A run without a tokenizer has ids in and
+// out, and needs no such token.
 std::vector<int> stop_ids(const Options& options, const Model& model) {
     try {
         const std::optional<int> id = Tokenizer::for_model(model, options.tokenizer).special(kEndOfText);

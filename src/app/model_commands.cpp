@@ -1,4 +1,4 @@
-// model_commands.cpp: `run export` and `run verify`: what is done with a checkpoint beside running it.
+// model_commands.cpp: `run export` and `run verify`: what the program does with a checkpoint other than running it.
 #include <CLI/CLI.hpp>
 
 #include "app/flags.h"
@@ -19,11 +19,11 @@ std::string cached_snapshot(const std::string& model_id) {
 }
 
 struct ExportPaths {
-    std::vector<std::string> positional;  // SRC DST, or what of them is not a flag
+    std::vector<std::string> positional;  // SRC and DST, unless flags name them
     std::string snapshot, model_id, output;
 };
 
-// Source and destination, each from its flag or from its place.
+// Source and destination, each from its flag or its position.
 std::pair<std::string, std::string> source_and_destination(ExportPaths paths) {
     if (!paths.snapshot.empty() && !paths.model_id.empty()) fail("--model-id: the source is given twice");
     if (!paths.model_id.empty()) paths.snapshot = cached_snapshot(paths.model_id);

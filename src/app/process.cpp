@@ -29,7 +29,7 @@ namespace {
 
 constexpr rlim_t kStackBytes = rlim_t(8) << 20;  // what Linux usually gives
 constexpr rlim_t kLeastStackBytes = rlim_t(256) << 10;
-constexpr size_t kSmallThreadStackBytes = size_t(1) << 20;  // enough for ours
+constexpr size_t kSmallThreadStackBytes = size_t(1) << 20;  // enough for this program's threads
 
 // The main thread's stack grows up to the current limit. Other threads' stacks have the size of the limit at the start,
 // which may be too small to run in, or too large for a limited address space.
@@ -71,10 +71,10 @@ void start_anew_if_needed(char** argv) {
     if (settings.empty() || n <= 0) return;
     self[n] = 0;
     for (const auto& [name, value] : settings) setenv(name.c_str(), value.c_str(), 1);
-    execv(self, argv);  // where it fails, the work is done without
+    execv(self, argv);  // if it fails, the program goes on with the settings that it has
 }
 
-// OpenMP ends the process in its own words if it cannot have a thread, so all are tried here.
+// Throws Error if the system refuses n threads. OpenMP would end the process in words of its own.
 void check_threads(int n) {
     std::mutex mutex;
     std::condition_variable opened;
@@ -106,7 +106,7 @@ void check_threads(int n) {
 // No exception may leave a parallel region.
 void on_out_of_memory() {
     if (omp_get_level() == 0) throw std::bad_alloc();
-    constexpr char kWords[] = "run: out of memory\n";  // not through the log, which may want some
+    constexpr char kWords[] = "run: out of memory\n";  // not by the log, which may need memory
     static_cast<void>(!write(STDERR_FILENO, kWords, sizeof kWords - 1));
     _exit(kExitRequestFailed);
 }

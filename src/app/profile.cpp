@@ -22,7 +22,7 @@ void print_profile(const EngineStats& stats) {
     print_timeline(stats);
     log_line("{:<16} {:>9} {:>7} {:>8} {:>7}", "operation", "seconds", "share", "GB/s", "of roof");
     for (const EngineStats::Op& op : stats.ops) {
-        if (op.seconds == 0) continue;  // part of another on this device
+        if (op.seconds == 0) continue;  // on this device, part of another operation
         const std::string of_roof =
             op.roof_seconds > 0 && op.seconds > 0 ? fmt::format("{:.1f}%", 100 * op.roof_seconds / op.seconds) : "-";
         log_line("{:<16} {:>9.3f} {:>6.1f}% {:>8.2f} {:>7}", op.name, op.seconds, 100 * op.seconds / total,

@@ -57,7 +57,7 @@ Json perplexity(double log_probability_sum, int64_t n) {
     return n > 0 ? Json(std::exp(-log_probability_sum / double(n))) : Json();
 }
 
-// Lines out in order of the requests, and sums over all.
+// Writes lines in order of the requests, and adds up the sums over all.
 class Scores {
   public:
     Scores(const std::string& input, RequestReader& reader, LineWriter& out)
@@ -98,8 +98,8 @@ class Scores {
     }
     bool any_failed() const { return n_failed_ > 0; }
     int64_t n_written() const { return n_written_; }
-    bool failed() const { return out_.failed(); }  // nothing more would arrive
-    void stop_reading() { reader_.interrupt(); }   // which may wait for a pipe
+    bool failed() const { return out_.failed(); }  // nothing more can be written
+    void stop_reading() { reader_.interrupt(); }   // reading may wait for a pipe
 
   private:
     const std::string input_;
@@ -132,7 +132,7 @@ class ScoreJob : public Job {
         if (size_t(pos) + 1 < prompt.size())
             logprobs_.push_back(log_probability(logits, vocab_size_, prompt[size_t(pos) + 1]));
     }
-    // If the disk is full, say, computing more would be useless.
+    // To compute more would be useless if the disk is full, say.
     bool cancelled() const override { return scores_.failed() || logits_file_.failed(); }
     void on_done(Finish finish) override {
         if (finish == Finish::kCancelled) return scores_.stop_reading();

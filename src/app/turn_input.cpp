@@ -29,7 +29,7 @@ size_t read_stdin(char* to, size_t n_bytes) {
     for (;;) {
         const ssize_t n = read(STDIN_FILENO, to, n_bytes);
         if (n >= 0) return size_t(n);
-        if (errno == EAGAIN) {  // O_NONBLOCK, set by whoever shares it
+        if (errno == EAGAIN) {  // another program that shares stdin has set O_NONBLOCK
             pollfd readable{STDIN_FILENO, POLLIN, 0};
             poll(&readable, 1, -1);
         } else if (errno != EINTR) {
@@ -64,14 +64,14 @@ class PipeInput : public TurnInput {
 
   private:
     char buffer_[65536];
-    size_t begin_ = 0, end_ = 0;  // of what has been read and not given
+    size_t begin_ = 0, end_ = 0;  // what has been read and not yet given
 };
 
-// While a line is edited Ctrl-C is a key: it clears the line, and leaves if it meets an empty line twice.
+// While a line is edited, Ctrl-C is a key: it clears the line; pressed twice on an empty line, it leaves the chat.
 class TerminalInput : public TurnInput {
   public:
     TerminalInput() : history_(history_init()) {
-        // Letters beyond ASCII can be edited even where the environment names no locale.
+        // Makes letters beyond ASCII editable, even if the environment names no locale.
         if (const char* set = std::setlocale(LC_CTYPE, ""); !set || MB_CUR_MAX == 1)
             std::setlocale(LC_CTYPE, "C.UTF-8");
         editor_ = el_init("run", stdin, isatty(STDOUT_FILENO) ? stdout : stderr, stderr);
@@ -113,7 +113,7 @@ class TerminalInput : public TurnInput {
     bool is_terminal() const override { return true; }
 
   private:
-    enum class Key { kOther, kOnText, kOnEmpty };  // Ctrl-C, on a line with or without text, or what ended the line
+    enum class Key { kOther, kOnText, kOnEmpty };  // what ended the line: Ctrl-C with or without text on it, or else
 
     static char* prompt(EditLine*) {
         static char text[] = "> ";
