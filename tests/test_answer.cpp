@@ -1,4 +1,4 @@
-// test_answer.cpp: what of an answer a person sees where, in generate and chat.
+// test_answer.cpp: which parts of an answer generate and chat show, and where.
 #include <gtest/gtest.h>
 
 #include "app/answer.h"

@@ -88,7 +88,8 @@ const PackedKernels* tiled() {
     return nullptr;
 }
 
-// Inputs are rounded as the kernel rounds them. What is left: weights rounded to bf16, 2^-9 of values up to 2, and f32.
+// Inputs are rounded as the kernel rounds them. The error left is that of weights rounded to bf16, 2^-9 of values up to
+// 2, and that of f32.
 TEST(AttentionTiles, MatchDouble) {
     if (!tiled()) GTEST_SKIP() << "no instruction set with tiles";
     for (const Case& c : kCases) {
@@ -153,7 +154,7 @@ TEST(AttentionTiles, WhatAPageHeldBeforeDoesNotMatter) {
     EXPECT_EQ(0, std::memcmp(got.data(), want.data(), got.size() * sizeof(float)));
 }
 
-// As an instruction of tiles: what a query does not see has weight 0, and is multiplied all the same.
+// Works like an instruction on tiles: what a query does not see has weight 0, and is multiplied all the same.
 void attend_plainly(const AttentionTile& tile) {
     for (int i = 0; i < tile.n; i++) {
         float sum = std::exp(tile.sink[i]);

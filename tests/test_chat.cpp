@@ -77,7 +77,8 @@ TEST(Chat, TheContextIsTheLimitUnlessStepsSaysOtherwise) {
     EXPECT_NE(fewer.err.find("1024 (--steps)"), std::string::npos) << fewer.err;
 }
 
-// Typed again until it is seen: a test cannot see when the prompt begins to be read, before which it would be lost.
+// Ctrl-C is typed until it has an effect: before the prompt begins to be read it would be lost, and a test cannot see
+// when that is.
 TEST(Chat, CtrlCStopsAnAnswerWhosePromptIsBeingRead) {
     Terminal terminal(chat_command({"--reference"}));
     ASSERT_TRUE(terminal.prompts("> ")) << terminal.output();

@@ -179,7 +179,7 @@ TEST_F(Found, FoldersThatHoldSomethingElse) {
         folder.write(c.file, c.content);
         EXPECT_TRUE(has(open_error(folder.path()), {folder.path(), "expected"}));
         EXPECT_TRUE(has(open_error(folder.path()), c.words));
-        // A config.json beside it makes it no model. (The last but one would be the model then.)
+        // With a config.json beside it, it still is no model. (A model.safetensors would be one then.)
         if (c.file == std::string("model.safetensors")) continue;
         fs::copy(tiny.path() + "/config.json", folder.path("config.json"));
         EXPECT_TRUE(has(open_error(folder.path()), c.words));
@@ -197,7 +197,7 @@ TEST_F(Found, NothingMayBeReadThere) {
     }
 }
 
-// One case a file that people have in place of another.
+// One case for each kind of file that people give in place of a model's.
 TEST_F(Found, FilesOfAnotherKind) {
     const std::string zip = std::string("PK\x03\x04\x00\x00\x08\x08", 8);
     std::string tar(512, '\0');

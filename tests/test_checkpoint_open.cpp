@@ -138,7 +138,7 @@ TEST_F(OpenModel, ShardsAreFoundByTheIndex) {
               whole.model().gpt_oss().weights.layers[1].w_down[7].at(3, 2));
     EXPECT_EQ(model.gpt_oss().weights.unembed.at(1002, 127), whole.model().gpt_oss().weights.unembed.at(1002, 127));
 
-    // Whatever else lies there does not count, be it no safetensors file at all.
+    // Other files in the folder are ignored, even one that is no safetensors file.
     write_bytes(sharded + "/other.safetensors", "nonsense");
     EXPECT_EQ(open_error(sharded), "");
 
@@ -268,7 +268,7 @@ TEST_F(OpenModel, BiasesAndUnembeddingMayBeAbsent) {
     EXPECT_EQ(model.gpt_oss().weights.layers[0].b_q[3], 0.0f);
     EXPECT_EQ(model.gpt_oss().weights.unembed.data, model.gpt_oss().weights.embed.data);
 
-    // What has no bias is written with zeros where the kind wants one, and stays without where it does not.
+    // A kind that needs a bias gets zeros for one that is missing; in the other kinds it stays missing.
     export_to(model, directory.path("model.bin"), ExportKind::kContainer);
     EXPECT_EQ(open_model(directory.path("model.bin")).gpt_oss().weights.layers[0].b_o.data, nullptr);
     for (const ExportKind kind : {ExportKind::kOriginal, ExportKind::kLegacyF32}) {

@@ -320,7 +320,7 @@ TEST_F(CommandLine, WordsOfRunShAreHandedToIt) {
         EXPECT_EQ(r.out, expected + "\n");
         EXPECT_EQ(r.code, 7);
     }
-    // A model of that name is a model, and so is the demo with anything to do.
+    // These are no words of run.sh: a folder of that name is a model, and so is the demo if there are flags.
     fs::create_directory(clone / "bench");
     std::ofstream(clone / "bench/config.json") << "{}";
     EXPECT_EQ(start({"bench", "-i", "x"}).code, 2);

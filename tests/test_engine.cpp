@@ -182,7 +182,7 @@ TEST(Engine, AStepOfCancelledJobsMayEndEarly) {
     EXPECT_EQ(b.finish, Finish::kCancelled);
 }
 
-// Ends where the model says so, nobody knows when: at one id of 125 that it says.
+// A job of unknown length: the model ends it by saying one of many stop ids.
 class OpenJob : public FakeJob {
   public:
     OpenJob(Fate& fate, int prompt_length) : FakeJob(fate, prompt_length, kVocab) {

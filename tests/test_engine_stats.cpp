@@ -1,4 +1,4 @@
-// test_engine_stats.cpp: no sum is left out where two moments of an engine are subtracted.
+// test_engine_stats.cpp: no sum is left out when one moment's stats of an engine are subtracted from another's.
 #include <gtest/gtest.h>
 
 #include "engine.h"

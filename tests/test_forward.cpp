@@ -216,8 +216,8 @@ TEST(Forward, RequestLongerThanTheCacheWasSizedFor) {
 }
 
 // GCC's OpenMP lets a team spin at its barriers only while all teams together have no more threads than there are
-// cores: an idle one of the caller's makes every barrier of a step a system call. So none may be left when an answer is
-// computed.
+// cores: an idle team of the caller makes every barrier of a step a system call. So there may be none while an answer
+// is computed.
 TEST(Forward, NoThreadsOfTheCallerAreLeftBesideTheEngines) {
     struct CountingJob : Job {
         long* n_threads;
@@ -277,7 +277,7 @@ void expect_bf16_paths_close(const Model& model, const std::vector<Prompt>& prom
     }
 }
 
-// Nothing may be built into the code that the config says.
+// What the config says may not be a constant in the code.
 TEST(Forward, BatchedEqualsReferenceOnOtherGeometries) {
     const std::vector<std::vector<std::string>> variants{
         {"head_dim=32", "num_attention_heads=4", "num_key_value_heads=4"},
@@ -306,7 +306,7 @@ TEST(Forward, BatchedEqualsReferenceOnOtherGeometries) {
         }
 }
 
-// Ctrl-C while a long prompt is read: not a layer more is computed, or on the reference path a token.
+// Ctrl-C while a long prompt is read: no further layer is computed, or, on the reference path, no further token.
 TEST(Forward, AStepThatNobodyWantsEndsInItsMidst) {
     const TinyModel tiny("mxfp4");
     for (const bool reference : {false, true}) {

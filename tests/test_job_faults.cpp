@@ -118,7 +118,7 @@ TEST_F(JobFaults, NoRoomForTheTextAtTheEnd) {
     }
 }
 
-// By years, and by an hour, either way.
+// It jumps by years and by an hour, in both directions.
 TEST_F(JobFaults, TheClockMayJump) {
     const std::string input = requests(false);
     ASSERT_EQ(run_mode(getp, input), kExitOk) << error;

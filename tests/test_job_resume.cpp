@@ -249,7 +249,7 @@ TEST_F(JobResume, SeedAndTimeOfTheFirstStartStay) {
     ASSERT_EQ(run(requests(6)), kExitOk) << error;
     const std::string whole = out();
     folder.write("answers", whole.substr(0, whole.find('\n') + 1));
-    options.seed = 99;  // of another clock
+    options.seed = 99;  // as a later start takes it from the clock
     ASSERT_EQ(run(requests(6)), kExitOk) << error;
     EXPECT_EQ(sorted(out()), sorted(whole));
 }

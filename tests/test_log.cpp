@@ -117,7 +117,7 @@ TEST(Log, WithoutATerminalThereIsNoProgressAndNoColor) {
               "between\nthink\ning\nafter\nmore\n");
 }
 
-// These need only return.
+// The calls need only return.
 TEST(Log, WhatCannotBeWrittenIsLost) {
     const auto write_all = [] {
         log_line("a line");

@@ -220,7 +220,7 @@ TEST_F(Modes, GenerateSaysWhenThereIsNoFinalAnswer) {
 }
 
 TEST_F(Modes, ChatTakesTurnsFromAPipe) {
-    // f32, because how long a random model talks hangs on the last bits.
+    // In f32, because the length of a random model's answer depends on the last bits.
     const ProgramResult r =
         run({folder->path("talker"), "-m", "chat", "-n", "3000", "-i", "Hello", "--precision", "f32"},
             "\nAnd again\n/new\nOnce more\n/quit\nnever\n");

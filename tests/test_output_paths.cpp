@@ -1,5 +1,5 @@
-// test_output_paths.cpp: the program and its output paths: what -o, --logits and export refuse, and what a run leaves
-// that cannot start, or not go on.
+// test_output_paths.cpp: the program and its output paths: what -o, --logits and export refuse, and what is left of a
+// run that cannot start or cannot go on.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
@@ -152,7 +152,7 @@ TEST_F(OutputPaths, AFullDiskEndsTheRun) {
     EXPECT_EQ(r.err.find("requests:"), std::string::npos) << "no report of answers that are lost: " << r.err;
 }
 
-// What answers is gone, and the pipe says nothing: without an interrupt the run would wait for its next line.
+// No answer can be written any more, and the pipe is silent: without an interrupt the run would wait for its next line.
 TEST_F(OutputPaths, AFullDiskEndsARunThatWaitsForAPipe) {
     for (const char* mode : {"getp", "score"}) {
         const std::string script = fmt::format(

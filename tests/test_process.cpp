@@ -87,7 +87,7 @@ TEST(Process, ThreadsThatCannotBeHadAreOneLine) {
     EXPECT_EQ(n_lines(r.err), 1) << r.err;
 }
 
-// From too little to start in up to plenty: an answer, or one line.
+// Address spaces from too small to start in up to plenty: each gives an answer or one line.
 TEST(Process, AnyAddressSpaceIsEnoughOrSaidNotToBe) {
     if (!kCanLimitAddresses) GTEST_SKIP();
     bool answered = false;

@@ -1,4 +1,4 @@
-// test_read_ahead.cpp: a checkpoint that is not in memory is afterwards, and one that is there is left alone.
+// test_read_ahead.cpp: a checkpoint that is not in memory is read into it, and one that is there is left alone.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -256,8 +256,8 @@ std::string answer_message(const TextCodec& codec, const std::vector<int>& ids, 
 
 }  // namespace
 
-// Whatever the model writes, its answer is taken back, with the same calls, and no call changes the message it stands
-// in.
+// Whatever the model has written, a later request may contain it: it is accepted with the same calls, and no call
+// changes the message that it is in.
 TEST(History, NoAnswerIsRefused) {
     const TextCodec codec(byte_tokenizer());
     const std::vector<std::string> pieces = {

@@ -123,7 +123,7 @@ TEST(Pretokenizer, O200kPieces) {
         {"\t\tif", {"\t", "\tif"}},
         {"中文 text", {"中文", " text"}},
         {"e\u0301A", {"e\u0301", "A"}},  // a mark is upper and lower case
-        {"\u0301AB", {"\u0301", "AB"}},  // given back until a lower-case one is left
+        {"\u0301AB", {"\u0301", "AB"}},  // the pattern backtracks until a lower-case one is left
         {"\u00a0x\u2003\u2003y", {"\u00a0x", "\u2003", "\u2003y"}},
         {"٣٤٥٦", {"٣٤٥", "٦"}},
         {"!\u0085!", {"!", "\u0085", "!"}},  // U+0085 is white space

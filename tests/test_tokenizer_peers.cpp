@@ -74,7 +74,7 @@ std::string as_text(const Ids& ids) {
     return out;
 }
 
-// Where two lists of ids part, in words.
+// Where two lists of ids begin to differ, in words.
 std::string difference(const Tokenizer& tokenizer, const Case& c, const Ids& ids) {
     const size_t i = size_t(std::mismatch(ids.begin(), ids.end(), c.ids.begin(), c.ids.end()).first - ids.begin());
     const auto part = [&](const Ids& all) {

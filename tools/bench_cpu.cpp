@@ -45,8 +45,9 @@ double time_s(const std::function<void(int)>& work) {
     return times[times.size() / 2];
 }
 
-// Bytes a second that all cores together read of some memory: a word of every cache line, with nothing else to do. With
-// fetches into L2, which on some CPUs has more fill buffers than L1, or without, where the hardware's are better.
+// Bytes a second that all cores together read when they do nothing else: a word of every cache line. The better of two
+// ways: with fetches into L2, which on some CPUs has more fill buffers than L1; and without, where the hardware's
+// prefetching is better.
 double read_bandwidth(const void* data, int64_t n_bytes) {
     constexpr int64_t kBlockWords = 512, kLineWords = 8;
     const auto* words = static_cast<const volatile uint64_t*>(data);
@@ -65,7 +66,7 @@ double read_bandwidth(const void* data, int64_t n_bytes) {
     return double(n_bytes) / std::min(read(true), read(false));
 }
 
-// The same of 1 GB of memory of its own.
+// The same for 1 GB of memory allocated here.
 double read_bandwidth() {
     const std::vector<uint64_t> data(size_t(1) << 27, 1);
     return read_bandwidth(data.data(), int64_t(data.size()) * 8);
@@ -95,8 +96,8 @@ __attribute__((target("amx-tile,amx-bf16"))) void multiply_tiles(int rounds) {
     _tile_release();
 }
 
-// Operations a second of AMX on tiles that stay in their registers, all cores. Only before the first of our products,
-// which rely on the tiles' shapes that they have set.
+// Operations a second of AMX on tiles that stay in their registers, on all cores. Must be called before the first of
+// our products, which rely on the tile shapes that they have set.
 double amx_peak() {
     constexpr int kRounds = 200000;
     const double s = time_s([&](int) {
@@ -123,7 +124,7 @@ class RandomMatrix {
         data_.resize(size_t(dtype == DType::kBF16 ? elements / 2 : elements / 8));
 #pragma omp parallel for
         for (int64_t i = 0; i < int64_t(data_.size()); i++) {
-            const uint64_t r = mix64(uint64_t(i));  // bf16: 2^-7 to 2^-4, either sign; no subnormals, which are slow
+            const uint64_t r = mix64(uint64_t(i));  // bf16: 2^-7 to 2^-4, either sign; subnormals would be slow
             data_[size_t(i)] = dtype == DType::kBF16 ? uint32_t(r & 0x80ff80ff) | 0x3c003c00 : uint32_t(r);
         }
         matrices.first.data = data_.data();
@@ -204,7 +205,7 @@ class Bench {
             layer.n_experts = kExperts;
             if (products_) {
                 gather(*products_, packed_, x, groups, kChosen, first.dtype);
-                if (&w == &up_)  // with its swiglu
+                if (&w == &up_)  // SwiGLU included
                     expert_up(*products_, packed_act_, packed_, layer, {}, config_, first.dtype);
                 else
                     expert_linear(*products_, y, packed_, layer, {});

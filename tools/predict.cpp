@@ -1,6 +1,7 @@
-// predict.cpp: getp's throughput on devices that are not at hand, and on one that is, beside what was measured there.
+// predict.cpp: predicts getp's throughput on devices that are not at hand, and on one that is, beside what was
+// measured.
 //
-//     build/predict                        all that docs/performance.md has of it, as a table
+//     build/predict                        all the predictions in docs/performance.md, as a table
 //     build/predict DEVICE LARGE REPLICAS CHAIN REQUESTS IN OUT IN_FLIGHT     one run; LARGE: 1 for 120b
 #include <cstdio>
 #include <cstdlib>
@@ -16,11 +17,11 @@ struct Case {
     bool large;  // 120b
     int n_replicas, chain;
     Workload workload;
-    double measured;  // tokens a second; 0: nothing
+    double measured;  // tokens a second; 0: not measured
     double memory_bytes = 0;
 };
 
-// docs/performance.md, "Many requests, chains and prefixes" and "Requests in flight".
+// docs/performance.md, "Two GPUs: chains and prefixes" and "Requests in flight".
 const Case kCases[] = {
     {"H200", false, 1, 1, {1, 14, 512, 1}, 524},         {"H200", false, 1, 1, {4, 14, 512, 4}, 1351},
     {"H200", false, 1, 1, {16, 14, 512, 16}, 3454},      {"H200", false, 1, 1, {64, 14, 512, 64}, 9018},

@@ -46,7 +46,7 @@ TEST(GpuChain, AnyNumberOfReplicasAndDevicesGiveTheSameBits) {
     } kCases[] = {{2, 1, true}, {3, 1, true}, {2, 2, true}, {2, 2, false}, {3, 3, true}, {3, 3, false}, {3, 2, true}};
     for (const auto& c : kCases) {
         const EmulatedDevices devices(3, c.peers);
-        if (gpu::device_count() < c.n_gpus) continue;  // of the real ones
+        if (gpu::device_count() < c.n_gpus) continue;  // a machine with real GPUs may have fewer
         SCOPED_TRACE(std::to_string(c.n_gpus) + " GPUs, " + std::to_string(c.gpus_per_replica) + " a replica");
         testing::internal::CaptureStderr();
         EngineOptions options = chain_options(c.n_gpus, c.gpus_per_replica);
@@ -58,7 +58,7 @@ TEST(GpuChain, AnyNumberOfReplicasAndDevicesGiveTheSameBits) {
     }
 }
 
-// For more emulations: what differs between them are kernels, and this calls all that stand where a chain is joined.
+// A shorter test for the other emulations. They differ only in kernels, and this calls all that work where stages meet.
 TEST(GpuChainOfThree, GivesTheSameBits) {
     const EmulatedDevices devices(3);
     if (gpu::device_count() < 3) GTEST_SKIP() << "needs three GPUs";

@@ -190,7 +190,7 @@ TEST_F(EmulatorRace, ReadsWhatIsOverwrittenTooEarly) {
     EXPECT_DEATH(run_one_block(kernel), "depends on the order of lanes");
 }
 
-// Memory of a device that a kernel on another one reads.
+// A kernel reads the memory of another device.
 TEST_F(EmulatorDeath, MemoryOfAnotherDevice) {
     const auto kernel = [](int* out) { out[threadIdx.x] = 0; };
     const auto touch = [&](int device) {

@@ -123,7 +123,8 @@ TEST(Layout, KSlotIsAPermutation) {
     for (int k = 0; k < kDepth; k++) EXPECT_EQ(slots[size_t(k)], k);
 }
 
-// One k is not zero, and every row and column is another number: a wrong k gives 0, a wrong place another product.
+// Only one k is not zero, and every row and column has a number of its own: a wrong k gives 0, a wrong place another
+// product.
 TEST(Mma, EveryKAlone) {
     const std::vector<float> c(kRows * kCols, 0.0f);
     for (int k = 0; k < kDepth; k++) {

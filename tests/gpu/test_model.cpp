@@ -25,7 +25,7 @@ std::vector<Generated> run_on_gpu(const Model& model, const std::vector<Prompt>&
     return run(model, prompts, gpu_options(max_sequences));
 }
 
-// With the roundings that the GPU makes: the CPU's bf16 instructions have some of their own.
+// Runs portable code, which rounds where GPUs do: the CPU's bf16 instructions round elsewhere, too.
 std::vector<Generated> run_on_cpu(const Model& model, const std::vector<Prompt>& prompts) {
     EngineOptions options = gpu_options(32);
     options.gpu = false;
@@ -93,7 +93,7 @@ TEST_P(GpuModel, StaysCloseToTheOracle) {
     EXPECT_LE(relative_l2(got, want), 3e-2);
 }
 
-// Of each row of logits, ascending.
+// The distance of each row of logits, in ascending order.
 std::vector<double> row_distances(const Generated& got, const Generated& want) {
     std::vector<double> rows;
     for (size_t r = 0; r < want.logits.size(); r++) rows.push_back(relative_l2({got.logits.at(r)}, {want.logits[r]}));
@@ -101,9 +101,9 @@ std::vector<double> row_distances(const Generated& got, const Generated& want) {
     return rows;
 }
 
-// The same roundings after sums in another order. Until a sum falls on the other side of a rounding's edge the two
-// agree to 1e-5; from there on the roundings of all that follows differ, which in this model is 6e-3, and once in a
-// while another expert is chosen. So: the typical row.
+// Both round at the same places, but sum in another order. They agree to 1e-5 until one sum is rounded the other way.
+// From there on all roundings differ, which makes 6e-3 in this model, and now and then another expert is chosen. So the
+// typical row is compared.
 void expect_close_to_cpu(const std::vector<Generated>& got, const std::vector<Generated>& want) {
     for (size_t i = 0; i < got.size(); i++) {
         const std::vector<double> rows = row_distances(got[i], want[i]);
@@ -128,7 +128,7 @@ TEST_P(GpuModel, SameBitsAloneAndInABatch) {
     expect_same_bits(run_on_gpu(tiny.model(), prompts, 3), together);
 }
 
-// Prefill and decode are different kernels; what they say of the same positions is the same.
+// Prefill and decode use different kernels, but give the same bits at the same positions.
 TEST_P(GpuModel, SameBitsWhenTokensArriveAsAPromptOrAreGenerated) {
     const ShortModel tiny(GetParam());
     std::vector<Prompt> prompts = some_prompts(tiny.model().common().vocab_size);
@@ -146,7 +146,8 @@ TEST_P(GpuModel, SameBitsWhenTokensArriveAsAPromptOrAreGenerated) {
 INSTANTIATE_TEST_SUITE_P(Formats, GpuModel, testing::Values("mxfp4", "bf16"),
                          [](const auto& param) { return std::string(param.param); });
 
-// The first token that the model would say ends the answer, and may not yet: in the prompt's step and in the next.
+// The token that the model would choose is a stop id, and it is too early for one: in the prompt's step and in the
+// next.
 TEST(GpuModelLeast, StopIdsAreNotDrawnTooEarly) {
     const ShortModel tiny("mxfp4", {"num_hidden_layers=1"});
     const auto tokens = [&](const std::vector<int>& stop_ids, int least) {
@@ -167,7 +168,7 @@ TEST(GpuModelLeast, StopIdsAreNotDrawnTooEarly) {
     EXPECT_EQ(std::count(longer.begin(), longer.begin() + 3, plain[0]), 0);
 }
 
-// Where there are graphs; without them both runs are the same.
+// This tests something only where there are graphs; without them both runs are the same.
 TEST(GpuModelGraphs, BytesOfReplayedStepsAreCounted) {
     const ShortModel tiny("mxfp4");
     int64_t bytes[2];

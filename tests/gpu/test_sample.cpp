@@ -136,7 +136,7 @@ TEST(Sample, WholeVocabulary) {
 }
 
 TEST(Sample, TiesInOrderOfId) {
-    for (const float step : {0.25f, 2.0f, 100.0f}) {  // few values; 100: all that weigh anything are equal
+    for (const float step : {0.25f, 2.0f, 100.0f}) {  // few different logits; at 100, all that can be drawn are equal
         const auto sampling = samplings(1);
         auto logits = random_logits(sampling.size() * 2049, 3, 5);
         for (float& l : logits) l = std::floor(l / step) * step;

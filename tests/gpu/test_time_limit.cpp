@@ -1,4 +1,4 @@
-// test_time_limit.cpp: these tests, run again with time and without.
+// test_time_limit.cpp: runs this test program again, with time left for it and with none.
 #include <gtest/gtest.h>
 
 #include "subprocess.h"

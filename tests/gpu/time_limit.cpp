@@ -1,5 +1,5 @@
-// time_limit.cpp: with GPU_TESTS_SECONDS set, no test starts later than that after the program: on a slow device
-// whoever runs the tests says how long. Linked into gpu_tests, it needs no call.
+// time_limit.cpp: with GPU_TESTS_SECONDS=N set, no test starts later than N seconds after the program, so that a slow
+// device does not take for ever. Linked into gpu_tests, it needs no call.
 #include <gtest/gtest.h>
 
 #include <chrono>

@@ -31,7 +31,7 @@ struct Tensor {
     bool in_layers = true;
 };
 
-// Every 1/sqrt(n_in) is near: the exponent that brings a matrix's numbers there.
+// The exponent that brings a matrix's numbers near this standard deviation.
 int exponent_for(double deviation) {
     return int(std::lround(std::log2(73.0 / deviation)));
 }

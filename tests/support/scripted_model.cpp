@@ -33,7 +33,7 @@ float rounded(double value) {
     return to_f32(to_bf16(float(value)));
 }
 
-// What is to follow what.
+// Which token is to follow which window.
 std::map<Window, int> windows_of(const std::vector<Script>& scripts) {
     const Tokenizer tokenizer = Tokenizer::open("demo/tokenizer.json");
     const HarmonyRenderer renderer(tokenizer);

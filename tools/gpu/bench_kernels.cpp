@@ -40,7 +40,7 @@ double time_us(gpu::Stream stream, const std::function<void(int)>& launch) {
     return times[kRounds / 2];
 }
 
-// Device memory with harmless random bits: as bf16 small numbers, as codes anything.
+// Device memory with harmless random bits: small numbers if read as bf16, any codes if read as MXFP4.
 struct Random {
     DeviceMemory memory;
     Random(int64_t bytes, gpu::Stream stream) : memory(bytes, "benchmark's data") {
@@ -57,7 +57,7 @@ struct Random {
     }
 };
 
-// Copies of one packed matrix, to be taken in turn.
+// Copies of one packed matrix that launches use in turn.
 struct Weights {
     std::vector<PackedMatrix> copies;
     std::vector<Random> data;
@@ -112,7 +112,7 @@ std::vector<int> numbers(int n, Make make) {
     return all;
 }
 
-// Different experts for neighbours, as evenly as a trained router spreads them at best.
+// Different experts for neighbours, all used equally often: the best that a trained router can do.
 std::vector<int> chosen_experts(const Config& s, int n_tok) {
     std::vector<int> chosen;
     for (int t = 0; t < n_tok; t++) {
@@ -158,7 +158,7 @@ struct Inputs {
           chosen(on_device(chosen_experts(s, n), stream)),
           turns(on_device(std::vector<float>(size_t((kContext + 1) * s.head_dim), 0.5f), stream)),
           sinks(on_device(std::vector<float>(size_t(s.n_attn_heads), 0.0f), stream)),
-          greedy(on_device(std::vector<RowSampling>(size_t(n_rows)), stream)),  // all in one place
+          greedy(on_device(std::vector<RowSampling>(size_t(n_rows)), stream)),  // all write to the same place
           scratch(attention_scratch_bytes(n, 2, s.n_kv_heads, s.head_dim), "scratch"),
           sorted_ints(4 * int64_t(4 * most_tiles + n_slots + 64), "tiles"),
           token(4 * n_rows, "tokens"),
