@@ -1,5 +1,5 @@
-// gpu_replica.cpp: a replica on one GPU, or on a chain of them, each with a span of layers. A step goes through all
-// stages by launches alone: the host waits for none of it before collect().
+// gpu_replica.cpp: a replica on one GPU, or on a chain of them, each with a span of layers. submit() only launches the
+// work of all stages; the host waits for it in collect().
 #include <algorithm>
 #include <exception>
 #include <functional>
@@ -67,7 +67,7 @@ class GpuReplica : public Replica {
             links_.push_back(std::make_unique<Link>(stages_[i - 1]->device(), stages_[i]->device(),
                                                     residual_bytes(config_, capacity_.max_batch_tokens),
                                                     options.peer_copies));
-        gpu::set_device(stages_.back()->device());  // which records that a step is done
+        gpu::set_device(stages_.back()->device());  // the last device records that a step is done
         for (int i = 0; i < capacity_.steps_in_flight; i++)
             steps_.push_back(std::make_unique<Step>(config_, capacity_.max_batch_tokens));
         std::string devices;
@@ -77,7 +77,7 @@ class GpuReplica : public Replica {
     }
 
     ~GpuReplica() override {
-        for (const auto& stage : stages_) {  // links' copies may wait for them
+        for (const auto& stage : stages_) {  // before the links go, whose copies may wait for the stages
             gpu::try_set_device(stage->device());
             gpu::leave(stage->stream());
         }
@@ -115,7 +115,7 @@ class GpuReplica : public Replica {
 
     int turn_of(int64_t step) const { return int(step % capacity_.steps_in_flight); }
 
-    // A device's error says in which step it came to light, and in which operation, if in one.
+    // Adds to a device's error the step in which it came to light, and the operation, if there was one.
     template <class F>
     void in_step(int64_t step, const F& part) const {
         try {
@@ -168,8 +168,8 @@ class GpuReplica : public Replica {
         }
     }
 
-    // (steps in flight, max_batch_tokens), written and read by devices over the bus: there are few, and a copy would be
-    // an operation of its own.
+    // (steps in flight, max_batch_tokens) in host memory, which devices write and read over the bus: the tokens are
+    // few, and a copy would be an operation of its own.
     int* sampled() const { return reinterpret_cast<int*>(sampled_.data()); }
 
     int64_t bytes_between(const StepShape& shape) const { return residual_bytes(config_, shape.n_tokens); }
@@ -187,10 +187,10 @@ class GpuReplica : public Replica {
     const PinnedMemory sampled_;
     std::vector<std::unique_ptr<Stage>> stages_;
     std::vector<std::unique_ptr<Link>> links_;  // from stage i to stage i + 1
-    std::vector<std::unique_ptr<Step>> steps_;  // take turns
+    std::vector<std::unique_ptr<Step>> steps_;  // used in turn
     int64_t n_submitted_ = 0, n_collected_ = 0;
     std::string description_;
-    std::vector<int> place_of_slot_;  // of what is sampled, each slot's last token
+    std::vector<int> place_of_slot_;  // where in sampled() each slot's last token is
 };
 
 std::vector<int> chosen_devices(const EngineOptions& options) {

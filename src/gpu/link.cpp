@@ -1,4 +1,4 @@
-// link.cpp: who waits for whom: a buffer is filled again only when what was in it has gone on.
+// link.cpp: makes each side wait for the other: a buffer is filled again only after its content has been passed on.
 #include "gpu/link.h"
 
 Link::Side::Side(int device_id, int64_t bytes) : device(device_id) {

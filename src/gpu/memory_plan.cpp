@@ -1,5 +1,5 @@
-// memory_plan.cpp: weights, then workspace; the KV cache gets the rest. Over a chain the fullest device says how many
-// pages there are.
+// memory_plan.cpp: memory goes to weights, then workspace; the KV cache gets the rest. In a chain, the device with the
+// least room decides the number of pages.
 #include "gpu/memory_plan.h"
 
 #include <fmt/core.h>
@@ -26,8 +26,8 @@ std::vector<Span> even_spans(const std::vector<int64_t>& cost, int n_spans) {
     return spans;
 }
 
-// Of a step's time a stage takes as large a share as of the weights that a step reads. It reads the head whole, of the
-// embedding a row a token.
+// Spans that take about equal time: a stage's share of a step's time is its share of the weight bytes that the step
+// reads. A step reads all of the head, but only one row of the embedding for each token.
 std::vector<Span> spans_by_reads(const WeightBytes& weights, int n_spans) {
     std::vector<int64_t> cost = weights.layers;
     cost.back() += weights.head;
@@ -41,7 +41,7 @@ std::vector<Span> spans_by_weight(const WeightBytes& weights, int n_spans) {
     return even_spans(cost, n_spans);
 }
 
-// A chain's sequences take turns: a step has a device's number of them.
+// In a chain, sets of sequences take turns, so a step has only one device's share of all sequences.
 int max_step_tokens(const EngineOptions& options) {
     return std::max(kMaxStepTokens, options.max_sequences + kGpuPrefillChunk);
 }
@@ -58,7 +58,7 @@ int64_t pool_bytes(const Config& config, const Capacity& capacity) {
     return capacity.n_pages * kv_page_bytes(config, sizeof(bf16));
 }
 
-// Of what two stages have room for, what both have.
+// What both of two stages have room for.
 Capacity common(const Capacity& a, const Capacity& b) {
     Capacity both = a;
     both.max_sequences = std::min(a.max_sequences, b.max_sequences);
@@ -66,7 +66,7 @@ Capacity common(const Capacity& a, const Capacity& b) {
     return both;
 }
 
-// Whether the longest request that may come has its pages.
+// Whether there are pages enough for the longest request that may come.
 bool holds_a_request(const Config& config, const EngineOptions& options, const ReplicaPlan& plan) {
     const int positions = options.max_request_positions > 0
                               ? std::min(options.max_request_positions, config.max_context)
@@ -100,7 +100,7 @@ int fewest_devices(const Config& config, const WeightBytes& weights, const Engin
     return most;
 }
 
-// How many devices like the first would do, as advice.
+// Advice for the user: how many devices like the first would be enough.
 std::string what_would_fit(const Config& config, const WeightBytes& weights, const EngineOptions& options,
                            const Room& room) {
     for (int n = 1; n <= config.n_layers; n++)
@@ -145,15 +145,15 @@ ReplicaPlan plan_spans(const Config& config, const WeightBytes& weights, const E
     return plan;
 }
 
-// One replica on as many devices as there are rooms, with even times of stages if memory allows, else with even weight
-// bytes. Throws Error, with the numbers, if a device cannot hold its share and a little KV cache.
+// One replica on as many devices as there are rooms. Its stages take equal time if memory allows that, else they have
+// equal weight bytes. Throws Error, with the numbers, if a device cannot hold its share and a little KV cache.
 ReplicaPlan plan_replica(const Config& config, const WeightBytes& weights, const EngineOptions& options,
                          const std::vector<Room>& rooms) {
     const int n = int(rooms.size());
     if (n > 1) {
         try {
             return plan_spans(config, weights, options, rooms, spans_by_reads(weights, n));
-        } catch (const Error&) {  // the embedding may be what does not fit
+        } catch (const Error&) {  // the first device may lack room for the embedding
         }
     }
     return plan_spans(config, weights, options, rooms, spans_by_weight(weights, n));

@@ -1,4 +1,4 @@
-// op_timer.cpp: a pair of events around each operation; they are used again in later steps.
+// op_timer.cpp: records a pair of events around each operation. Later steps use the same events again.
 #include "gpu/op_timer.h"
 
 #include "log.h"
@@ -24,7 +24,7 @@ gpu::Event OpTimer::mark(gpu::Stream stream) {
     return event;
 }
 
-// The name is printed first: if the device hangs or fails here, it is the last thing on the screen.
+// Prints the name before it waits: if the device hangs or fails here, the name is the last line on the screen.
 void OpTimer::wait(int op, gpu::Stream stream) const {
     log_line("{}", ops_[size_t(op)].name);
     gpu::synchronize(stream);

@@ -32,7 +32,7 @@ PageTables::PageTables(const CommonConfig& config, const Capacity& capacity)
     }
 }
 
-// A sequence's page n, of both kinds.
+// Adds the entries for page n of a sequence, of both kinds.
 void PageTables::add_page(const Batch::Seq& seq, int n) {
     const PageTable& pages = *seq.pages;
     if (n < int(pages.full.size())) entries_.push_back({seq.slot * full_stride_ + n, pages.full[size_t(n)]});

@@ -1,4 +1,5 @@
-// roofs.cpp: the copy is timed here; what matrix cores reach needs a product better than ours, so it stands in a table.
+// roofs.cpp: times a copy here. How fast matrix cores can be comes from a table, as only a better product than ours
+// would show it.
 #include "gpu/roofs.h"
 
 #include <utility>
@@ -7,8 +8,8 @@
 
 namespace {
 
-// Dense bf16 products, TFLOP/s, by the start of the device's name. H200: measured with a library's large product (the
-// vendor says 990); others: compute units × rate × clock.
+// TFLOP/s of dense bf16 products, by the start of the device's name. H200: measured with a library's large product (the
+// vendor says 990). Others: compute units × rate × clock.
 double matrix_tflops(const std::string& name) {
     const std::pair<const char*, double> table[] = {
         {"NVIDIA H200", 811}, {"AMD Instinct MI250", 181}, {"AMD Instinct MI300", 1307}};
@@ -38,6 +39,6 @@ double copied_bytes_per_s(int64_t bytes, gpu::Stream stream) {
 
 Roofs measure_roofs(int device, gpu::Stream stream) {
     const gpu::DeviceInfo info = gpu::device_info(device);
-    const int64_t most = int64_t(1) << 30;  // more than any cache holds
+    const int64_t most = int64_t(1) << 30;  // larger than any cache
     return {copied_bytes_per_s(std::min(most, info.free_bytes / 64), stream), 1e12 * matrix_tflops(info.name)};
 }

@@ -8,7 +8,7 @@
 
 namespace {
 
-// Of a device's name for itself, what is compiled for: gfx90a of "gfx90a:sramecc+:xnack-".
+// The target to compile for, from the name that the device gives: gfx90a from "gfx90a:sramecc+:xnack-".
 std::string target_of(const hipDeviceProp_t& properties) {
 #ifdef __CUDACC__
     return "sm_" + std::to_string(properties.major) + std::to_string(properties.minor);
@@ -188,8 +188,8 @@ void destroy_graph(Graph graph) noexcept {
     (void)hipGraphExecDestroy(native_graph(graph));
 }
 
-// AMD gives a launch all the LDS there is; NVIDIA asks to be told of more than 48 KB, on each device. Some of these may
-// be a kernel's static arrays, which are not counted here.
+// AMD gives a launch all the LDS that there is. NVIDIA must be told, on each device, if a kernel takes more than 48 KB.
+// A kernel's static arrays are part of those, but are not counted here.
 void allow_lds([[maybe_unused]] const void* kernel, [[maybe_unused]] size_t bytes) {
 #ifdef __CUDACC__
     constexpr size_t kUntold = 32 << 10;

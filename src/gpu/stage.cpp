@@ -8,7 +8,7 @@
 
 namespace {
 
-// In a member's place: what is made next is made on this device.
+// Called to initialise the first member: the members after it are made on this device.
 int current(int device) {
     gpu::set_device(device);
     return device;
@@ -72,7 +72,7 @@ int64_t Stage::launch(const StepView& view, const Batch& batch) {
         forward_.logits(view, begin, end - begin);
         for (int r = begin; r < std::min(end, int(batch.rows.size())); r++)
             if (batch.rows[size_t(r)].want_logits) hand_out_logits(batch, r, r - begin);
-        forward_.sample(view, begin, end - begin);  // last: it may change logits
+        forward_.sample(view, begin, end - begin);  // comes last, as it may change logits
     }
     return timer_.weight_bytes() - before;
 }

@@ -74,7 +74,7 @@ StepShape StepInput::shape_of(const Batch& batch, bool graphs) const {
     const bool wants_logits =
         std::any_of(batch.rows.begin(), batch.rows.end(), [](const Batch::Row& r) { return r.want_logits; });
     StepShape shape;
-    // One token and one row a sequence.
+    // Every sequence has one token and one row.
     shape.recorded =
         graphs && !wants_logits && batch.tokens.size() == batch.seqs.size() && batch.rows.size() == batch.seqs.size();
     if (shape.recorded) {
@@ -87,7 +87,7 @@ StepShape StepInput::shape_of(const Batch& batch, bool graphs) const {
     int last = 0;
     for (const Batch::Token& token : batch.tokens) last = std::max(last, token.pos);
     shape.full_spans = shape.recorded ? span_bucket(spans_of(last + 1)) : spans_of(last + 1);
-    // A window and the tokens of one tile, wherever they begin.
+    // Spans that a window and the tokens of one tile touch at most, wherever they begin.
     shape.ring_spans = std::min(shape.full_spans, (window_ + 16 - 3) / kSpanPositions + 2);
     count_keys(shape, batch);
     return shape;

@@ -8,18 +8,19 @@ namespace {
 
 constexpr int64_t kBufferBytes = int64_t(32) << 20;
 
-// What a dtype travels as: f16 as f32, which holds it, so that no kernel knows it.
+// The type in which a dtype is sent. f16 is sent as f32, which holds all its values, so that no kernel needs to know
+// f16.
 SourceType source_type(DType dtype) {
     if (dtype == DType::kMXFP4) return SourceType::kMXFP4;
     return dtype == DType::kBF16 ? SourceType::kBF16 : SourceType::kF32;
 }
 
-// Of one dense element on its way.
+// Bytes of one dense element as it is sent.
 int64_t source_bytes(DType dtype) {
     return source_type(dtype) == SourceType::kBF16 ? 2 : 4;
 }
 
-// Whether the kernels' form of MXFP4 holds these weights: it does for any that a training could have made.
+// Whether the kernels' form of MXFP4 can hold these weights, as it can hold all that training could have made.
 bool fits_packed(const ExpertMatrices& m) {
     if (m.first.dtype != DType::kMXFP4) return false;
     const int64_t n = m.n_experts * m.first.n_out * (m.first.n_in / 32);
@@ -38,7 +39,7 @@ void parallel_copy(char* to, const void* from, int64_t bytes) {
         std::memcpy(to + at, source + at, size_t(std::min(kPiece, bytes - at)));
 }
 
-// n dense elements as they travel.
+// Copies n dense elements into the type in which they are sent.
 void copy_dense(char* to, const void* from, DType dtype, int64_t n) {
     if (dtype != DType::kF16) return parallel_copy(to, from, n * source_bytes(dtype));
     const auto* halves = static_cast<const f16*>(from);
