@@ -1,8 +1,9 @@
-// moe_sort.hip: slots in the order of their experts, cut into tiles of which the largest come first: one launch, one
-// block an expert.
+// moe_sort.hip: puts slots in the order of their experts and cuts them into tiles, the largest tiles first. One launch,
+// one block for each expert.
 //
-// Every block counts all ids, and so knows the places of its own slots and tiles. Then its waves put its slots there,
-// each from its own part of the ids, in order. Counts are integers, so atomics do not make them depend on timing.
+// Every block counts all ids, and so knows the places of its own slots and tiles. Then each of its waves goes through a
+// part of the ids in order and puts the block's slots there. Counts are integers, so atomics do not make them depend on
+// timing.
 #include "gpu/wave.h"
 #include "kernels.h"
 
@@ -12,7 +13,7 @@ constexpr int kThreads = 512;
 constexpr int kAhead = 4;  // ids that a lane loads before it looks at one
 constexpr int kMaxExperts = 256, kMaxSlots = 65536;
 
-// A wave's part of the ids, in order: see(id, slot) in all lanes; -1 past the end.
+// Calls see(id, slot) in all lanes for a wave's part of the ids, in order. id is -1 past the end.
 template <class See>
 __device__ void each_id(const int* expert, int begin, int end, See see) {
     for (int s0 = begin + lane_id(); s0 - lane_id() < end; s0 += kAhead * kWave) {
@@ -39,14 +40,14 @@ __device__ int wave_total(int v) {
     return v;
 }
 
-// Slots of the experts before e. All lanes of a wave get the same, as below.
+// How many slots the experts before e have. All lanes of a wave get the same number, also from the next function.
 __device__ int slots_before(const int* count, int e) {
     int n = 0;
     for (int other = lane_id(); other < e; other += kWave) n += count[other];
     return wave_total(n);
 }
 
-// Tiles of more than `rows` (a kernel's size), and those of as many of experts before e.
+// How many tiles come before expert e's tiles of `rows` rows: larger ones, and as large ones of experts before e.
 __device__ int tiles_before(const int* count, int n_experts, int e, int rows, int tile_rows) {
     int n = 0;
     for (int other = lane_id(); other < n_experts; other += kWave) {
@@ -61,7 +62,7 @@ __device__ int tiles_before(const int* count, int n_experts, int e, int rows, in
 __global__ void __launch_bounds__(kThreads)
     moe_sort_kernel(ExpertTiles tiles, const int* expert, int n_slots, int n_experts, int tile_rows) {
     __shared__ int count[kMaxExperts];      // slots of each expert
-    __shared__ int of_wave[kThreads / 32];  // of e in each wave's part
+    __shared__ int of_wave[kThreads / 32];  // slots of e in each wave's part
     let_next_begin();
     wait_for_previous();
     const int e = int(blockIdx.x);

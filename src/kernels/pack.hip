@@ -1,9 +1,9 @@
 // pack.hip: brings weights into the order in which the matrix cores take them: one pass over each matrix, at load.
 //
-// A matrix becomes slabs of 32 rows, two tiles, so that a wave with both tiles holds the two rows of every pair that an
-// epilogue must see together (SlabRows). bf16: for each 32 k the slab's two operands, packed as tiles are. MXFP4: for
-// each 64 k the codes of the four operands (two parts, two tiles of k), 1 KB, such that 16-byte loads of a wave are
-// contiguous; and a word of four scales a row.
+// A matrix becomes slabs of 32 rows, two tiles. A wave with both tiles then holds both rows of every pair that an
+// epilogue needs together (SlabRows). In bf16, a slab has two operands for each 32 k, packed as tiles are. In MXFP4, it
+// has for each 64 k the codes of four operands (two parts, two tiles of k), 1 KB in such an order that a wave's 16-byte
+// loads are contiguous; and for each row a word of four scales.
 #include "gpu/mxfp4.h"
 #include "kernels.h"
 
@@ -21,7 +21,7 @@ struct Source {
     int head_dim;
 };
 
-// The row of the matrix that stands in row r of tile `tile` of a slab.
+// Which row of the matrix is row r of tile `tile` of a slab.
 __device__ int source_row(const Source& s, int slab, int tile, int r) {
     if (s.rows == SlabRows::kPlain) return kSlabRows * slab + kTile * tile + r;
     if (s.rows == SlabRows::kGated) return 2 * (kTile * slab + r) + tile;
@@ -29,7 +29,7 @@ __device__ int source_row(const Source& s, int slab, int tile, int r) {
     return slab / slabs_per_head * s.head_dim + slab % slabs_per_head * kTile + r + tile * (s.head_dim / 2);
 }
 
-// One E2M1 code times its scale, exact but for what is too small for bf16.
+// One E2M1 code times its scale: exact, unless the result is too small for bf16.
 __device__ bf16 decoded(const Source& s, int row, int k) {
     const int64_t at = int64_t(row) * s.n_in + k;
     const int code = static_cast<const uint8_t*>(s.data)[at / 2] >> (4 * (at % 2)) & 15, magnitude = code & 7;

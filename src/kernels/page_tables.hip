@@ -5,7 +5,7 @@
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kQuadsABlock = 8 * kThreads;  // of 16 bytes: a page takes many blocks, and few pages fill a device
+constexpr int kQuadsABlock = 8 * kThreads;  // 16-byte quads; with so few, a page takes many blocks and fills the device
 
 __global__ void __launch_bounds__(kThreads) set_entries_kernel(int* table, const PageEntry* entries, int n) {
     const int i = int(blockIdx.x * blockDim.x + threadIdx.x);

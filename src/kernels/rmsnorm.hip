@@ -1,11 +1,11 @@
-// rmsnorm.hip: adds the experts' results to the residual stream and norms it: one block a token, x read once.
+// rmsnorm.hip: adds the experts' results to the residual stream and norms it: one block for each token, x read once.
 //
-// One token is one block, bound by latency: a thread holds one quad of the row (two if D > 4096) and loads all that it
-// needs (gain, x, the experts' rows) before it uses any of it.
+// A block for one token is limited by latency. So a thread, which holds one quad of the row (two if D > 4096), loads
+// all that it needs (gain, x, the experts' rows) before it uses any of it.
 //
 // Squares are summed in f32: 4 · kQuads in a thread, pairwise in a wave, then over the waves. No term is negative, so
-// the sum's relative error is at most (8 + 6 + 32) · 2^-24 = 3e-6, and that of the norm half of it: far below the 2^-8
-// of rounding to bf16.
+// the sum's relative error is at most (8 + 6 + 32) · 2^-24 = 3e-6, and the norm's half of that. Rounding to bf16 has
+// 2^-8, far more.
 #include "kernels.h"
 #include "quad.h"
 
@@ -26,7 +26,7 @@ struct Norm {
 template <int kQuads>
 __global__ void __launch_bounds__(kMaxThreads)
     rmsnorm_kernel(bf16* h, bool grouped, float* x_out, const float* x, Norm norm) {
-    constexpr int kRowsAtOnce = 4 / kQuads;  // experts' rows asked for together
+    constexpr int kRowsAtOnce = 4 / kQuads;  // experts' rows that are loaded together
     __shared__ float scratch[kMaxThreads / 32];
     let_next_begin();
     const int n_quads = norm.hidden_dim / 4, n_padded_quads = round_up(norm.hidden_dim, kDepthStep) / 4;
@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(kMaxThreads)
     const auto* gain = reinterpret_cast<const Quad*>(norm.gain);
     Quad g[kQuads] = {};
     for (int i = 0; i < kQuads; i++)
-        if (quad(i) < n_quads) g[i] = gain[quad(i)];  // while the kernel ahead still runs
+        if (quad(i) < n_quads) g[i] = gain[quad(i)];  // loaded while the kernel ahead still runs
 
     wait_for_previous();
     const int row = int(blockIdx.x), t = norm.row_token ? norm.row_token[row] : row;

@@ -1,12 +1,13 @@
 // router.hip: the norm before the experts, and which experts a token takes: one block for one or several tokens.
 //
-// Threads norm the block's tokens at the same time, an equal number of them each, and leave them in LDS, in f32. Then a
-// wave takes whole experts of some of the tokens: a lane sums the products of every kWave-th run of eight, the wave
-// sums its lanes. So w_router is read once or twice for the block's tokens, and no sum depends on how many these are:
-// squares are summed as if a token had all the block's threads. The block's size is fixed for the same reason.
+// The block's tokens are normed at the same time, each by an equal number of threads, and put into LDS in f32. Then a
+// wave takes whole experts for some of the tokens: a lane sums the products of every kWave-th run of eight, and the
+// wave sums its lanes. So w_router is read only once or twice for all the block's tokens. No sum depends on the number
+// of tokens: squares are summed as if a token had all the block's threads. For the same reason the block's size is
+// fixed.
 //
-// An expert's rank is the number of experts before it, counted by ballots; ranks below A are chosen. Ranks are all
-// different, even if logits are NaN, which come last.
+// An expert's rank is the number of experts before it, counted by ballots. Ranks below A are chosen. All ranks are
+// different, even if logits are NaN: those come last.
 #include "kernels.h"
 #include "launch.h"
 #include "quad.h"
@@ -16,8 +17,8 @@ namespace {
 
 constexpr int kThreads = 1024;
 constexpr int kMaxExperts = 256, kMaxChosen = 8;
-constexpr int kBlockTokens = 4;         // in a block, if tokens are many
-constexpr int kMaxRowBytes = 56 << 10;  // in LDS; with the static arrays less than 64 KB, all that a block has on AMD
+constexpr int kBlockTokens = 4;         // tokens of a block, if there are many
+constexpr int kMaxRowBytes = 56 << 10;  // rows in LDS; with the static arrays less than AMD's 64 KB
 
 struct Norm {
     const float* gain;  // (D)
@@ -31,12 +32,12 @@ struct Experts {
     int n, n_chosen;
 };
 
-// A thread's part of one of a block's kTok rows. The row has kLanes of the block's threads; each of these plays kParts
-// threads of kThreads in turn, which hold quads kThreads apart.
+// A thread's part of one of a block's kTok rows. kLanes of the block's threads work on the row. Each of them does the
+// work of kParts of kThreads threads, one after the other, whose quads are kThreads apart.
 template <int kTok>
 struct RowPart {
     static constexpr int kLanes = kThreads / kTok;
-    static constexpr int kQuads = kTok == 1 ? 2 : kTok;  // of a row of 8192 at most, of kMaxRowBytes / kTok
+    static constexpr int kQuads = kTok == 1 ? 2 : kTok;  // enough for a row of 8192, or of kMaxRowBytes / kTok
     static constexpr int kParts = kTok;
     Quad v[kQuads] = {};
 
@@ -46,7 +47,7 @@ struct RowPart {
         for (int i = 0; i < kQuads; i++)
             if (quad(i) < n_quads) v[i] = reinterpret_cast<const Quad*>(row)[quad(i)];
     }
-    // Of the row's squares, by all of the block's threads. scratch (kThreads / 32) of the row.
+    // The sum of the row's squares. All threads of the block must call it. scratch: (kThreads / 32) for each row.
     __device__ float sum_squares(float* scratch) const {
         for (int part = 0; part < kParts; part++) {
             float squares = 0;
@@ -61,8 +62,9 @@ struct RowPart {
     }
 };
 
-// Rows first and on of x, past the last one the last again, normed: rounded to h, unrounded to normed_rows (kTok, D) in
-// LDS, there first a row's even quads, then the odd ones, so that lanes with neighbouring runs read neighbouring quads.
+// Norms kTok rows of x from `first` on; past the last row, the last one again. Writes them rounded to h, and unrounded
+// to normed_rows (kTok, D) in LDS. There a row's even quads come first, then the odd ones, so that lanes with
+// neighbouring runs read neighbouring quads.
 template <int kTok>
 __device__ void norm_tokens(bf16* h, bool grouped, float* normed_rows, const float* x, int first, int n_mine,
                             const Norm& norm, const RowPart<kTok>& gain, float (*scratch)[kThreads / 32]) {
@@ -86,7 +88,7 @@ __device__ void norm_tokens(bf16* h, bool grouped, float* normed_rows, const flo
     }
 }
 
-// Eight neighbours of a row of w_router as they are stored.
+// Eight neighbours of a row of w_router in the type in which they are stored.
 template <bool kF32>
 struct alignas(16) Eight {
     uint32_t word[kF32 ? 8 : 4];
@@ -97,14 +99,14 @@ struct alignas(16) Eight {
     }
 };
 
-// Runs of the wave's experts that are loaded before one of them is used.
+// Runs of w_router for the wave's experts. All of them are loaded before one is used.
 template <int kTok, bool kF32>
 struct Ahead {
-    static constexpr int kExperts = kTok == 1 ? 1 : 2;  // together: a quad read from LDS is used for both
+    static constexpr int kExperts = kTok == 1 ? 1 : 2;  // at a time, so that both use a quad read from LDS
     static constexpr int kRunsEach = (kTok == 1 ? 6 : 2) / (kF32 ? 2 : 1);
     Eight<kF32> run[kExperts][kRunsEach];
 
-    // From run run0 on, every kWave-th, of experts e0 and `apart` on.
+    // Loads every kWave-th run from run0 on, of expert e0 and those `apart` further on.
     __device__ void load(const Experts& experts, int e0, int apart, int run0, int n_runs) {
         const auto* w = static_cast<const Eight<kF32>*>(experts.w);
         for (int i = 0; i < kExperts; i++)
@@ -118,8 +120,8 @@ struct Ahead {
     }
 };
 
-// Logits (.., kMaxExperts) of kTok normed rows for the wave's experts: number `lane` of n_lanes and every n_lanes-th
-// on. ahead: the first runs, loaded.
+// Computes logits (.., kMaxExperts) of kTok normed rows for the wave's experts: expert `lane` and every n_lanes-th
+// after it. ahead: the first runs, already loaded.
 template <int kTok, class Ahead>
 __device__ void score(float* logits, const float* normed_rows, const Experts& experts, int lane, int n_lanes,
                       int hidden_dim, Ahead& ahead) {
@@ -155,14 +157,14 @@ __device__ void score(float* logits, const float* normed_rows, const Experts& ex
     }
 }
 
-// Before: larger, or equal and of a smaller id; a NaN is after all numbers.
+// Whether a comes before b: it is larger, or equal and of a smaller id. A NaN comes after all numbers.
 __device__ bool comes_before(float a, int id_a, float b, int id_b) {
     const bool nan_a = a != a, nan_b = b != b;
     if (nan_a || nan_b) return nan_a == nan_b ? id_a < id_b : nan_b;
     return a != b ? a > b : id_a < id_b;
 }
 
-// The wave's (token, expert) pairs: an expert of rank r < A goes to ranked[token][r].
+// For the wave's (token, expert) pairs: puts an expert of rank r < A into ranked[token][r].
 __device__ void rank_experts(int (*ranked)[kMaxChosen], const float* logits, int n_tok, const Experts& experts) {
     for (int pair = wave_id(); pair < n_tok * experts.n; pair += n_waves()) {
         const int t = pair / experts.n, e = pair % experts.n;
@@ -176,7 +178,7 @@ __device__ void rank_experts(int (*ranked)[kMaxChosen], const float* logits, int
     }
 }
 
-// kGroups: of waves, each with an equal share of the tokens and all experts.
+// kGroups: groups of waves, each with an equal share of the tokens, and all experts.
 template <int kTok, int kGroups, bool kF32>
 __global__ void __launch_bounds__(kThreads) router_kernel(bf16* h, bool grouped, int* expert, float* weight,
                                                           const float* x, Norm norm, Experts experts, int n_tok) {
@@ -191,7 +193,7 @@ __global__ void __launch_bounds__(kThreads) router_kernel(bf16* h, bool grouped,
     Ahead<kTok, kF32> ahead;
     ahead.load(experts, lane, n_lanes, lane_id(), norm.hidden_dim / 8);
 
-    wait_for_previous();  // what never changes is under way meanwhile
+    wait_for_previous();  // weights, which never change, are already being loaded
     const int first = int(blockIdx.x) * kTok, n_mine = min(kTok, n_tok - first);
     auto* normed_rows = reinterpret_cast<float*>(lds);
     norm_tokens<kTok>(h, grouped, normed_rows, x, first, n_mine, norm, gain, scratch);
@@ -203,7 +205,7 @@ __global__ void __launch_bounds__(kThreads) router_kernel(bf16* h, bool grouped,
     rank_experts(ranked, logits, n_mine, experts);
     block_sync();
 
-    // A thread per chosen expert: its weight, and its place in the ascending order of ids.
+    // One thread for each chosen expert finds its weight, and its place in the ascending order of ids.
     const int t = int(threadIdx.x) / kMaxChosen, mine = int(threadIdx.x) % kMaxChosen;
     if (t >= n_mine || mine >= experts.n_chosen) return;
     const float *logit = logits + t * kMaxExperts, largest = logit[ranked[t][0]];
@@ -237,7 +239,7 @@ void router(RowsOut h, int* expert, float* weight, const float* x, const float* 
     GPU_REQUIRE(experts_per_token > 0 && experts_per_token <= kMaxChosen && experts_per_token <= n_experts);
     const int token_bytes = hidden_dim * int(sizeof(float));
     const bool one = n_tok <= tuning().router_spread_tokens || kBlockTokens * token_bytes > kMaxRowBytes;
-    const bool halves = n_experts <= kThreads / device_wave();  // an undivided block's waves have no second
+    const bool halves = n_experts <= kThreads / device_wave();  // undivided, a wave would have only one expert
     const Kernel kernel = w_is_f32 ? kernel_for<true>(one, halves) : kernel_for<false>(one, halves);
     const int block_tokens = one ? 1 : kBlockTokens;
     const Norm norm = {gain, hidden_dim, eps};

@@ -1,12 +1,11 @@
 // sample.hip: logits to tokens, as sample_token() (sampler.cpp) draws them: one block a row.
 //
-// Weights are integers: exp((logit - largest) / temperature) in units of 2^-44, rounded down. Their sums are exact, in
-// whatever order a row is summed. A weight of 0 is never drawn; rounding loses less than V · 2^-44 of the total (1.2e-8
-// at 201088).
+// Weights are integers: exp((logit - largest) / temperature) in units of 2^-44, rounded down. So their sums are exact,
+// whatever the order. A weight of 0 is never drawn; rounding loses less than V · 2^-44 of the total (1.2e-8 at 201088).
 //
-// No row is sorted. The token at which a running sum, in order of likelihood, passes a number is found by halving an
-// interval of logits: one pass over the row says in which half it is. Once the interval holds few tokens, they are put
-// in order in LDS.
+// No row is sorted. To find the token at which the running sum, in order of likelihood, passes a number, an interval of
+// logits is halved again and again: one pass over the row says in which half the token is. Once the interval holds few
+// tokens, they are put in order in LDS.
 #include "base/random.h"
 #include "gpu/wave.h"
 #include "kernels.h"
@@ -18,7 +17,7 @@ constexpr int kThreads = 1024;
 constexpr int kMaxVocab = 1 << 19;  // so that no sum of weights passes 2^63
 constexpr float kOne = 0x1p44f;     // the weight of the largest logit
 constexpr float kDeepest = 31.0f;   // exp(-31) · kOne < 1
-constexpr float kTie = 0x1p-40f;    // of a temperature: logits of a narrower interval count as equal
+constexpr float kTie = 0x1p-40f;    // logits in an interval narrower than this part of a temperature count as equal
 constexpr float kLargestFloat = 0x1.fffffep127f;
 constexpr int kMaxCandidates = 512;  // tokens that are put in order in LDS
 constexpr int kAhead = 8;            // logits that a thread loads before it looks at one
@@ -35,7 +34,7 @@ struct Row {
     int n;
     float largest, temperature;
 
-    // Of a number at most `largest`.
+    // The weight of a logit that is at most `largest`.
     __device__ uint64_t weight(float logit) const { return uint64_t(expf((logit - largest) / temperature) * kOne); }
 };
 
@@ -51,7 +50,7 @@ __device__ uint64_t wave_total(uint64_t v) {
     return v;
 }
 
-// see(logit, id) for begin, begin + step, ... below end, in this order; and for some -infinities.
+// Calls see(logit, id) for begin, begin + step, ... below end, in this order; and for some logits of -infinity.
 template <class See>
 __device__ void each_logit(const float* logits, int begin, int end, int step, See see) {
     for (int id0 = begin; id0 < end; id0 += kAhead * step) {
@@ -61,13 +60,13 @@ __device__ void each_logit(const float* logits, int begin, int end, int step, Se
     }
 }
 
-// A thread's share of a row.
+// The same for a thread's share of a row.
 template <class See>
 __device__ void each_logit(const Row& row, See see) {
     each_logit(row.logits, int(threadIdx.x), row.n, kThreads, see);
 }
 
-// Each wave's sum to scratch.sum.
+// Puts each wave's sum into scratch.sum.
 __device__ void wave_totals(uint64_t v, Scratch& scratch) {
     v = wave_total(v);
     block_sync();
@@ -97,7 +96,7 @@ __device__ Total total_in(const Row& row, const Interval& interval, Scratch& scr
     return {weight, int(block_total(n, scratch))};
 }
 
-// Larger for a token that comes before in order of likelihood: of a larger logit, or of the same one and a smaller id.
+// A number that is larger for a likelier token: one with a larger logit, or with the same logit and a smaller id.
 __device__ uint64_t likelihood(float logit, int id) {
     const uint32_t bits = f32_to_bits(logit + 0.0f);  // -0 becomes 0
     const uint32_t ascending = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
@@ -109,7 +108,7 @@ __device__ int token_of(uint64_t likelihood) {
 
 // The most likely token; kNoToken if a logit is a NaN or +infinity, or none is above -infinity.
 __device__ int most_likely(const float* logits, int n, Scratch& scratch) {
-    constexpr uint64_t kBad = ~uint64_t(0), kNone = 0;  // above and below any likelihood of a number
+    constexpr uint64_t kBad = ~uint64_t(0), kNone = 0;  // above and below the likelihood of any number
     float best = -INFINITY;
     int best_id = 0;
     bool bad = false;
@@ -144,11 +143,11 @@ __device__ int most_likely(const float* logits, int n, Scratch& scratch) {
 
 struct Found {
     int id;
-    uint64_t sum;  // the running sum with the token itself
+    uint64_t sum;  // the running sum, this token included
 };
 
-// In order of id: the first token of the interval with which the running sum of weights, from `sum` on, exceeds
-// `target`. Each round leaves one of n_waves parts of the ids.
+// Adds weights of the interval's tokens to `sum` in order of id, and finds the first token with which the sum exceeds
+// `target`. Each round keeps one of n_waves parts of the ids.
 __device__ Found find_by_id(const Row& row, const Interval& interval, uint64_t sum, uint64_t target, Scratch& scratch) {
     int begin = 0, end = row.n;
     for (;;) {
@@ -185,7 +184,7 @@ __device__ Found find_in_lds(const Row& row, const Interval& interval, uint64_t 
         uint64_t before = sum;
         for (int j = 0; j < n; j++)
             if (scratch.likelihood[j] > scratch.likelihood[i]) before += scratch.weight[j];
-        if (before <= target && before + scratch.weight[i] > target) {  // of one token only
+        if (before <= target && before + scratch.weight[i] > target) {  // true for one token only
             scratch.found_id = token_of(scratch.likelihood[i]);
             scratch.found_sum = before + scratch.weight[i];
         }
@@ -194,7 +193,7 @@ __device__ Found find_in_lds(const Row& row, const Interval& interval, uint64_t 
     return {scratch.found_id, scratch.found_sum};
 }
 
-// In order of likelihood: the first of the interval's n tokens with which the running sum exceeds `target`.
+// Finds the first of the interval's n tokens, in order of likelihood, with which the running sum exceeds `target`.
 __device__ Found find_by_likelihood(const Row& row, Interval interval, int n, uint64_t target, Scratch& scratch) {
     uint64_t above = 0;  // weight of the logits above the interval
     while (n > kMaxCandidates) {
@@ -223,13 +222,13 @@ __device__ uint64_t fraction_of(double u, uint64_t sum) {
 }
 
 __device__ int draw(const Row& row, const RowSampling& sampling, Scratch& scratch) {
-    // All that weighs anything. A tiny temperature leaves the largest logit alone.
+    // The interval of all tokens with a weight. With a tiny temperature it holds only the largest logit.
     Interval all = {row.largest - kDeepest * row.temperature, row.largest};
     if (!(all.low < all.high)) all.low = nextafterf(all.high, -INFINITY);
     const Total total = total_in(row, all, scratch);
     const double u = random_uniform(sampling.seed, sampling.pos);
     if (sampling.top_p >= 1) return find_by_id(row, all, 0, fraction_of(u, total.weight), scratch).id;
-    // The last token that is kept is the first with which the sum reaches top_p · total.
+    // The last token to keep is the first with which the sum reaches top_p · total.
     const double enough = ceil(double(sampling.top_p) * double(total.weight));
     const Found last = find_by_likelihood(row, all, total.n, enough > 1 ? uint64_t(enough) - 1 : 0, scratch);
     return find_by_likelihood(row, all, total.n, fraction_of(u, last.sum), scratch).id;
