@@ -77,6 +77,21 @@ void write_tensors(AtomicFile& file, const std::vector<OutputTensor>& tensors, P
         });
 }
 
+void write_snapshot_tensors(StagedDirectory& directory, const std::vector<OutputTensor>& tensors,
+                            const ExportOptions& options) {
+    int64_t total = 0;
+    std::vector<NamedTensorInfo> infos;
+    for (const OutputTensor& tensor : tensors) {
+        total += tensor.bytes;
+        infos.push_back(tensor.info);
+    }
+    Progress progress(options, total);
+    AtomicFile file(directory.file("model.safetensors"));
+    file.write(safetensors_header(infos, {{"format", "pt"}}, 8));
+    write_tensors(file, tensors, progress);
+    file.commit();
+}
+
 void export_model(const Model& model, const std::string& out_path, const ExportOptions& options) {
     check_destination(model, out_path, options);
     if (model.is_gpt2()) return export_gpt2(model, out_path, options);

@@ -32,6 +32,9 @@ struct OutputTensor {
 // the result.
 std::vector<OutputTensor> output_tensors(const std::vector<NamedTensor>& layout, bool as_bf16);
 void write_tensors(AtomicFile& file, const std::vector<OutputTensor>& tensors, Progress& progress);
+// Writes them as the model.safetensors of a snapshot.
+void write_snapshot_tensors(StagedDirectory& directory, const std::vector<OutputTensor>& tensors,
+                            const ExportOptions& options);
 void write_text(const std::string& path, const std::string& text);  // a new file
 // Copies a tokenizer.json and what belongs to it; writes a tokenizer of another form as a tokenizer.json.
 void put_tokenizer(const Model& model, StagedDirectory& directory, const ExportOptions& options);

@@ -108,17 +108,6 @@ void export_directory(const Model& model, const std::string& out_path, const Exp
     write_text(directory.file("generation_config.json"), generation_config(model.gpt_oss().config, original));
     write_text(directory.file("config.json"),
                (original ? original_config_json(model.gpt_oss().config) : snapshot_config(model, kinds)).dump(2));
-
-    int64_t total = 0;
-    std::vector<NamedTensorInfo> infos;
-    for (const OutputTensor& tensor : tensors) {
-        total += tensor.bytes;
-        infos.push_back(tensor.info);
-    }
-    Progress progress(options, total);
-    AtomicFile file(directory.file("model.safetensors"));
-    file.write(safetensors_header(infos, {{"format", "pt"}}, 8));
-    write_tensors(file, tensors, progress);
-    file.commit();
+    write_snapshot_tensors(directory, tensors, options);
     directory.commit();
 }

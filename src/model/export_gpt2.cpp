@@ -24,23 +24,13 @@ void write_snapshot(const Model& model, const std::string& out_path, const Expor
     Gpt2 gpt2 = model.gpt2();
     const std::vector<NamedTensor> named = gpt2_tensors(gpt2.config, gpt2.weights, "");
     const std::vector<OutputTensor> tensors = output_tensors(named, /*as_bf16=*/false);
-    std::vector<NamedTensorInfo> infos;
-    int64_t n_bytes = 0;
-    for (const OutputTensor& tensor : tensors) {
-        infos.push_back(tensor.info);
-        n_bytes += tensor.bytes;
-    }
     gpt2.config.stop_ids = stop_ids_of(model, options);
 
     StagedDirectory directory(out_path);
     put_tokenizer(model, directory, options);
     write_text(directory.file("config.json"), gpt2_config_json(gpt2.config).dump(2));
     write_text(directory.file("generation_config.json"), generation_config_json(gpt2.config).dump(2));
-    Progress progress(options, n_bytes);
-    AtomicFile file(directory.file("model.safetensors"));
-    file.write(safetensors_header(infos, {{"format", "pt"}}, 8));
-    write_tensors(file, tensors, progress);
-    file.commit();
+    write_snapshot_tensors(directory, tensors, options);
     directory.commit();
 }
 
