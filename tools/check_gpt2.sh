@@ -1,6 +1,6 @@
 #!/bin/sh
-# check_gpt2.sh: whether OpenAI's GPT-2 124M, from any of its files, says here what it says elsewhere: from the end of a
-# text on, the likeliest tokens. Needs the weights, which nobody may have at hand: no test runs it.
+# check_gpt2.sh: whether OpenAI's GPT-2 124M, from any of its files, says here what it says elsewhere: the likeliest
+# tokens after the end of a text. Needs the weights, which may not be at hand, so no test runs it.
 #
 #   tools/check_gpt2.sh gpt2_124M.bin        # with gpt2_tokenizer.bin beside it, or a Hugging Face snapshot
 set -eu

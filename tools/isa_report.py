@@ -285,7 +285,7 @@ Disassembly of section .text:
 
 
 def self_test():
-    """What the parsers make of NOTES and LISTING, and of a bundle around an empty code object. Returns failures."""
+    """Checks the parsers on NOTES and LISTING, and on a bundle around an empty code object. Returns failures."""
     failures = []
 
     def expect(what, found, expected):

@@ -30,7 +30,7 @@ FLIGHT = (1, 4, 8, 16, 64, 256, 512, 1024, 2048, 4096)
 
 
 def cases(name, gpus):
-    """Of a set: (requests, tokens in common, tokens in, tokens out, flags)."""
+    """A set of requests: (requests, tokens in common, tokens in, tokens out, flags)."""
     one = ["-g", "1"] if gpus else []
     return {
         "flight": [(n, 0, 14, 512, one) for n in FLIGHT],

@@ -53,7 +53,7 @@ def status_of(pid):
 
 
 class Lines:
-    """How many lines a file has that grows."""
+    """How many lines a growing file has by now."""
     def __init__(self, path):
         self.path, self.at, self.n = path, 0, 0
 

@@ -31,7 +31,7 @@ done
 for target in "${MISSING_TARGETS[@]}"; do
     file=$1/oclc_isa_version_${target%%:*}.bc
     [[ ! -e $file ]] || continue
-    # gfx90a's, with another number: so it has the right data layout and linkage.
+    # Starts from gfx90a's file and changes the number, so that data layout and linkage are right.
     llvm-dis-19 -o - "$libraries/oclc_isa_version_90a.bc" |
         sed "s/^\(@__oclc_ISA_version = .*\) i32 9010,/\1 i32 ${target#*:},/" > "$file.$$.ll"
     grep -q "i32 ${target#*:}," "$file.$$.ll" || die "oclc_isa_version_90a.bc: expected the number 9010"

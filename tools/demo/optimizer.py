@@ -39,7 +39,7 @@ class Optimizer:
             torch._foreach_lerp_(momenta, gradients, 1 - self.MOMENTUM)
             ahead = torch.stack(torch._foreach_lerp(gradients, momenta, self.MOMENTUM))  # Nesterov
             rows, columns = ahead.shape[-2:]
-            # As large as AdamW's usual step, whatever the shape (Moonlight, J. Liu et al., 2025).
+            # Makes the step as large as AdamW's usual one, whatever the shape (Moonlight, J. Liu et al., 2025).
             updates = orthogonalise(ahead.reshape(-1, rows, columns)).view_as(ahead) * (0.2 * max(rows, columns) ** 0.5)
             torch._foreach_mul_(group, 1 - rate * self.DECAY)
             torch._foreach_add_(group, list(updates.unbind()), alpha=-rate)

@@ -14,7 +14,7 @@ EXPERT_MATRICES = ("gate_up_proj", "down_proj")
 
 
 def checkpoint_name(name):
-    """Of a parameter of GptOss, the name in Hugging Face checkpoints."""
+    """The name that a parameter of GptOss has in Hugging Face checkpoints."""
     if name == "lm_head":
         return "lm_head.weight"
     if name == "embed_tokens" or name == "norm" or name.endswith("layernorm"):
