@@ -62,7 +62,7 @@ void note_difference(const Verifier& verifier, const std::string& difference) {
     log_repeated("differing requests", "verify: request {}: {}", index, difference);
 }
 
-// Makes lines of answers, and counts.
+// Turns answers into lines, and counts them.
 class Results : public ResultSink {
   public:
     Results(const Options& options, const Engine& engine, const RequestReader& reader, BatchJob& job,
@@ -70,13 +70,13 @@ class Results : public ResultSink {
         : input_(options.input),
           is_text_(reader.is_text()),
           job_(job),
-          verifier_(is_text_ && job.can_go_on() ? nullptr : verifier),  // finish() compares then
+          verifier_(is_text_ && job.can_go_on() ? nullptr : verifier),  // null: finish() compares
           progress_(job.n_left(), engine) {
         for (int64_t i = 0; verifier_ && job.n_answered() > 0 && i < reader.total(); i++)
             if (job.is_answered(i)) ids_.add(i, std::nullopt);
     }
 
-    // From here on these signals say how it goes on.
+    // From here on, obeys these signals.
     void obey(const StopSignals& stop) { stop_ = &stop; }
 
     void on_token() override {
@@ -85,7 +85,7 @@ class Results : public ResultSink {
     }
 
     void on_answer(const Request& request, Answer answer) override {
-        // The long work first, before the lock.
+        // Does the long work before it takes the lock.
         std::string line = is_text_ ? token_line(answer.ids)
                                     : answer_line(request, answer, job_.record().model, job_.record().created);
         const uint64_t hash = answer_hash(request.index, answer.ids);
@@ -106,7 +106,7 @@ class Results : public ResultSink {
         if (verifier_) ids_.add(request.index, std::move(answer.ids));
     }
 
-    // If the disk is full, say, computing more would be useless.
+    // To compute more would be useless if the disk is full, say.
     bool cancelled(bool has_begun) const override {
         if (stop_ && stop_->stopping() && (!has_begun || stop_->grace_is_over())) return true;
         return job_.failed();
@@ -117,7 +117,7 @@ class Results : public ResultSink {
         return progress_.text(report_.n_ok + report_.n_failed, n_tokens_);
     }
 
-    // After the run; its times are the caller's to add.
+    // Valid after the run. The caller adds the times.
     const Report& report() const { return report_; }
 
   private:
@@ -146,7 +146,7 @@ bool print_verification(const Options& options, const Verifier& verifier) {
         log_line("verify: {} were answered by an earlier run and not compared", verifier.n_skipped());
     const int64_t n_more = verifier.n_lines() - n - verifier.n_skipped();
     const bool lines_left = options.max_requests < 0 && n_more > 0;
-    if (lines_left) log_line("verify: {} has {} lines more", options.verify, n_more);
+    if (lines_left) log_line("verify: {} has {} more lines", options.verify, n_more);
     return verifier.n_equal() == n && !lines_left;
 }
 
@@ -175,7 +175,7 @@ bool is_same_file(const std::string& a, const std::string& b) {
     return fs::weakly_canonical(a, error) == fs::weakly_canonical(b, error);
 }
 
-// What signals see of a run, from its first look at the input to its last write.
+// What signals act on during a run, from its first look at the input to its last write.
 class Watch {
   public:
     explicit Watch(double grace_s)
@@ -204,7 +204,7 @@ class Watch {
         const std::lock_guard<std::mutex> lock(mutex_);
         if (job_) job_->sync();
         log_line("run: stopped at once by a signal: {}",
-                 job_ ? job_->progress() : "nothing was done; the same command begins");
+                 job_ ? job_->progress() : "nothing was done; the same command starts the job");
         _exit(kExitPartial);
     }
 
@@ -226,7 +226,7 @@ struct GetpJob {
     Watch& watch;
 };
 
-// Runs what is left. Returns what broke it off; "" if nothing did.
+// Runs the requests that are left. Returns why it broke off; "" if it did not.
 std::string run_requests(const GetpJob& g, GetpRun& run, Results& results) {
     StopSignals& signals = g.watch.signals();
     results.obey(signals);
@@ -276,7 +276,7 @@ int answer_requests(const GetpJob& g) {
     return results.report().n_failed > 0 ? kExitRequestFailed : kExitOk;
 }
 
-// After the last answer: the output in its place, compared if asked to. Returns the exit code.
+// After the last answer: puts the output in its place, and compares it if asked to. Returns the exit code.
 int finish_job(const Options& options, BatchJob& job, Verifier* verifier, int code) {
     const auto compare = [&](std::string_view line) { note_difference(*verifier, verifier->compare_line(line)); };
     std::string missing;
@@ -303,12 +303,12 @@ int getp(const Options& given, const Model& model) {
     const TextCodec codec(model, options.tokenizer);
     std::optional<RequestReader> reader;
     std::unique_ptr<BatchJob> job;
-    Watch watch(double(options.grace_s));  // goes before what it shows
+    Watch watch(double(options.grace_s));  // destroyed before reader and job, which it uses
     reader.emplace(options, model.common(), codec, Purpose::kAnswer);
     job = open_batch_job(options, model, codec, *reader);
     watch.show(*job);
     options.seed = job->record().seed;
-    // So that their errors come before the engine is made.
+    // Opened here so that their errors come before the engine is made.
     std::optional<LineWriter> report_file;
     if (!options.report.empty()) report_file.emplace("--report", options.report, options, model);
     std::optional<Verifier> verifier;

@@ -10,7 +10,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// One token in, two out: prefill and decode have run.
+// One token in and two out, so that prefill and decode have run.
 class WarmUpJob : public Job {
   public:
     WarmUpJob() {
@@ -18,7 +18,7 @@ class WarmUpJob : public Job {
         max_new_tokens = 2;
     }
     void on_done(Finish) override {}
-    void on_error(const std::string&) override {}  // a token that the model is damaged at: requests may do without it
+    void on_error(const std::string&) override {}  // a damaged token, say, which requests may not need
 };
 
 }  // namespace
@@ -28,7 +28,7 @@ GetpRun warm_up(const Model& model, const EngineOptions& options) {
     const auto start = std::chrono::steady_clock::now();
     run.engine = std::make_unique<Engine>(model, options);
     run.load_s = seconds_since(start);
-    size_t n_left = run.engine->stats_by_device().size();  // they share jobs out evenly: one each
+    size_t n_left = run.engine->stats_by_device().size();  // replicas share jobs out evenly, so each gets one
     run.engine->run([&] { return n_left-- > 0 ? std::make_unique<WarmUpJob>() : nullptr; });
     run.warm_up = run.engine->stats_by_device();
     run.warm_up_s = seconds_since(start);

@@ -65,7 +65,7 @@ bool is_for_run_sh(int argc, char** argv) {
 
 int run(int argc, char** argv) {
     if (is_for_run_sh(argc, argv)) become_run_sh(argv);
-    if (argc > 1 && std::string_view(argv[1]) == "run") argc--, argv++;  // as run.sh has it
+    if (argc > 1 && std::string_view(argv[1]) == "run") argc--, argv++;  // run.sh's spelling
     if (argc > 1 && std::string_view(argv[1]) == "export") return export_command(argc - 1, argv + 1);
     if (argc > 1 && std::string_view(argv[1]) == "verify") return verify_command(argc - 1, argv + 1);
     if (argc > 1 && std::string_view(argv[1]) == "merge") return merge_command(argc - 1, argv + 1);
@@ -79,7 +79,7 @@ int run(int argc, char** argv) {
     return generate(options, model);
 }
 
-// The exit code. What fails is said in one line.
+// Returns the exit code. Says in one line what has failed.
 int run_and_report(int argc, char** argv) {
     try {
         prepare_process(argv);

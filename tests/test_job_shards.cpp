@@ -112,7 +112,7 @@ TEST_P(JobShards, MergeReportsGapsAndWhatStandsTwice) {
     folder.write(block, whole + first);
     r = run("answers", flags);
     EXPECT_EQ(r.code, 0) << r.err;
-    EXPECT_NE(r.err.find("1 answers stand twice"), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("1 answers appear twice"), std::string::npos) << r.err;
     expect_complete();
     EXPECT_EQ(run_program({built("run"), "merge", folder.path("answers")}).code, 0) << "it is complete";
     EXPECT_EQ(run_program({built("run"), "merge", folder.path("nothing")}).code, 2);

@@ -238,7 +238,7 @@ void add_flags_of_requests(CLI::App& app, Options& o, bool& no_reasoning) {
     add_gpu_flags(app, o);
     add_choice(app, "-f,--profile", "--profile", o.profile, {{"0", false}, {"1", true}},
                "1, or nothing: print where the time went");
-    app.add_option("--report", o.report, "getp: write what the run did and took here, as JSON")->type_name("PATH");
+    app.add_option("--report", o.report, "getp: write the run's figures to this file, as JSON")->type_name("PATH");
     app.add_option("-v,--verify", o.verify, "getp: compare the token ids with this file's")->type_name("PATH");
     app.add_flag("--raw", o.raw, "generate: continue the text as it stands, without the chat format");
     app.add_flag("--chat", o.chat_template, "getp, text format: each line is a user's message, not raw text");
@@ -254,18 +254,18 @@ void add_flags_of_requests(CLI::App& app, Options& o, bool& no_reasoning) {
 
 void add_flags_of_jobs(CLI::App& app, Options& o) {
     app.add_flag("--overwrite", o.overwrite,
-                 "getp: replace an output that is there; without it, the command that made it goes on with\n"
-                 "what is missing, and another one is refused");
+                 "getp: replace an existing output; without this flag, the command that made the output goes on\n"
+                 "with what is missing, and any other command is refused");
     app.add_flag("--retry-failed", o.retry_failed, "getp: run the requests again that failed in earlier runs");
     add_number(app, "--grace", "--grace", o.grace_s, 0.0f, 1e6f, "seconds, at least 0",
                "getp: after SIGTERM, SIGINT or SIGUSR1, requests that have begun have N seconds to end\n"
                "(default 10)");
     app.add_option("--shard", o.shard,
-                   "getp: this is process I of N, from 0, that share the job (default: as Slurm's or Kubernetes'\n"
-                   "variables say; none: it is the only one)")
+                   "getp: this is process I, counted from 0, of N that share the job (default: what Slurm's or\n"
+                   "Kubernetes' variables say); none: it works alone")
         ->type_name("I/N");
     add_number(app, "--stale-after", "--stale-after", o.stale_after_s, 0.1f, 1e6f, "seconds, at least 0.1",
-               "getp: what a process has taken that was not heard of for N seconds is done by another (default 60)");
+               "getp: another process does the work of one that gave no sign of life for N seconds (default 60)");
 }
 
 void add_flags_of_engine(CLI::App& app, Options& o) {

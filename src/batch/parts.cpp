@@ -89,7 +89,7 @@ Survey survey(const SharedJob& job) {
                          n_missing, begin, end - 1);
     }
     log_counts();
-    if (all.n_twice > 0) log_line("{} answers stand twice; the first of each is taken", all.n_twice);
+    if (all.n_twice > 0) log_line("{} answers appear twice; the first of each is taken", all.n_twice);
     return all;
 }
 
