@@ -69,6 +69,10 @@ void export_model(const Model& model, const std::string& out_path, const ExportO
 // of the first tensor that is damaged.
 void verify_model(const Model& model, const std::function<void(int64_t done, int64_t total)>& progress);
 
+// 16 hex digits that tell two models apart: of the config, and of the checksums in a container's header, or all bytes
+// up to 256 MB, or small tensors and pieces of large ones.
+std::string model_checksum(const Model& model);
+
 // Compares a container's tensors with the checksums in it; export_model does so with its source. Throws Error with the
 // name of the first one that differs.
 void verify_checksums(const std::string& container_path);

@@ -143,6 +143,9 @@ TEST_F(JobResume, AnotherJobIsRefusedAndSaysWhatDiffers) {
     Model other = tiny->model();
     other.gpt_oss().config.max_context--;
     EXPECT_NE(error_of([&] { getp(options, other); }).find("model_checksum"), std::string::npos);
+    other = tiny->model();
+    other.gpt_oss().config.experts_per_token--;
+    EXPECT_NE(error_of([&] { getp(options, other); }).find("model_checksum"), std::string::npos);
     options.max_in_flight = 1;  // no answer depends on it
     EXPECT_EQ(run(requests(3)), kExitOk) << error;
 }
@@ -170,8 +173,14 @@ TEST_F(JobResume, ALineThatHasChangedIsRefused) {
     ASSERT_EQ(run("\n" + requests(4)), kExitOk) << error;
     std::string changed = "\n" + requests(4);
     changed.replace(changed.find("\"prompt\":[67]"), 13, "\"prompt\":[99]");
-    expect_refused(changed, {"requests", "--overwrite"});
-    expect_refused(changed + request(9), {"requests", "--overwrite"});
+    const std::string line_4 = options.input + ":4: expected the line that " + folder.path("answers.job") + " is about";
+    expect_refused(changed, {line_4, "--overwrite"});
+    expect_refused(changed + request(9), {line_4, "--overwrite"});
+    const std::string whole = out();
+    folder.write("answers", "");
+    folder.write("answers", whole.substr(0, whole.find('\n') + 1));
+    expect_refused(changed, {line_4});  // although it has no answer yet
+    folder.write("answers", whole);
     // An input that had not been seen to its end when it changed: the line is named.
     const std::string job = folder.read("answers.job");
     Json identity = Json::parse(job.substr(0, job.find('\n')));
@@ -180,6 +189,34 @@ TEST_F(JobResume, ALineThatHasChangedIsRefused) {
     identity["requests_hash"] = none.hex();
     folder.write("answers.job", identity.dump() + "\n");
     expect_refused(changed, {options.input + ":4: expected the line that " + options.output + " has an answer to"});
+}
+
+// The line that has changed is found among many, in an input that has grown, too.
+TEST_F(JobResume, ALineThatHasChangedInTexts) {
+    ASSERT_EQ(run(texts(40)), kExitOk) << error;
+    ASSERT_EQ(run(texts(60)), kExitOk) << error;
+    for (const int i : {0, 39, 40, 59}) {
+        std::string changed = texts(70);
+        const std::string prompt = "prompt " + std::to_string(i) + "\n";
+        changed.replace(changed.find(prompt), prompt.size(), "another\n");
+        expect_refused(changed, {fmt::format("{}:{}: expected the line that", options.input, i + 2)});
+    }
+}
+
+// Advice that is followed must help.
+TEST_F(JobResume, AJobsFileThatIsNoneIsNotTouched) {
+    for (const char* const other : {"notes\n", "notes without an end", "{\"a\": 1}\n", "[1]\n"}) {
+        fs::remove(options.output);
+        folder.write("answers.job", other);
+        for (const bool overwrite : {false, true}) {
+            options.overwrite = overwrite;
+            expect_refused(requests(2), {"answers.job: expected", "delete it"});
+        }
+        fs::remove(folder.path("answers.job"));
+        EXPECT_EQ(run(requests(2)), kExitOk) << error;
+        options.overwrite = false;
+        fs::remove(folder.path("answers.job"));
+    }
 }
 
 TEST_F(JobResume, AFileOfUnknownOriginIsNotTouched) {

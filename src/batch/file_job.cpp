@@ -107,7 +107,8 @@ void FileJob::begin() {
         file_.add({{"finished", false},
                    {"requests", reader_.total()},
                    {"bytes", identity_["bytes"]},
-                   {"requests_hash", identity_["requests_hash"]}});
+                   {"requests_hash", identity_["requests_hash"]},
+                   {"line_marks", identity_["line_marks"]}});
     }
 }
 
@@ -125,6 +126,7 @@ void FileJob::add(const Request& request, bool is_error, std::string line) {
     journal_->append(line);
     if (journal_->failed()) return reader_.interrupt();  // it may wait for the file
     if (is_text_) added_.add(request.index, is_error, size_);
+    n_failed_ += is_error;
     size_ += int64_t(line.size());
     n_added_++;
     syncer_->wrote();
@@ -148,7 +150,7 @@ std::string FileJob::finish(const std::function<void(std::string_view line)>& in
         missing = intake_.missing(input_, n_added_);
         if (!is_text_ || !missing.empty()) {
             journal_->finish();
-            if (missing.empty() && !file_.content().value("finished", false)) file_.add({{"finished", true}});
+            if (missing.empty() && !file_.content().value("finished", false)) note_finished();
         } else {
             journal_->sync();
             journal_->check();
@@ -185,6 +187,10 @@ void FileJob::assemble(const std::function<void(std::string_view line)>& in_orde
     if (rename(new_path.c_str(), path_.c_str()) != 0)
         fail("{}: cannot rename {} to it: {}", path_, new_path, std::strerror(errno));
     sync_directory_of(path_);
-    file_.add({{"finished", true}});
+    note_finished();
     unlink(journal_path_.c_str());
+}
+
+void FileJob::note_finished() {
+    file_.add({{"finished", true}, {"failed", answered_.n_failed() + n_failed_}});
 }

@@ -37,6 +37,7 @@ class FileJob : public BatchJob {
     void resume(const Options& options);
     void reopen_finished(const JobFile::Json& there, const Options& options);
     void begin();
+    void note_finished();
     void assemble(const std::function<void(std::string_view line)>& in_order);
 
     RequestReader& reader_;
@@ -53,8 +54,9 @@ class FileJob : public BatchJob {
     Answered answered_;  // by earlier runs
     std::mutex mutex_;   // guards what follows
     bool has_begun_ = false;
-    Answered added_;    // text: all, with their places
-    int64_t size_ = 0;  // of the journal
+    Answered added_;        // text: all, with their places
+    int64_t n_failed_ = 0;  // of those that this run has answered
+    int64_t size_ = 0;      // of the journal
     std::atomic<int64_t> n_added_{0};
     std::string trouble_;  // with OUT.job; set before the next
     std::atomic<bool> is_in_trouble_{false};

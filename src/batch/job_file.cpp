@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "base/file.h"
 #include "base/write_all.h"
@@ -25,6 +26,23 @@ bool is_at(const std::string& path, int fd) {
 }
 
 }  // namespace
+
+std::optional<JobFile::Said> JobFile::read(const std::string& path) {
+    if (!is_file(path)) return {};
+    Said said;
+    const std::string text = read_file(path);
+    for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+        const Json line = Json::parse(text.begin() + long(begin), text.begin() + long(end), nullptr, false);
+        if (!line.is_object()) return {};
+        said.content.update(line);
+        said.n_bytes = int64_t(end) + 1;
+    }
+    if (!said.content.empty() && !said.content.contains("requests_hash")) return {};
+    // The rest is half a line of a process that was killed, or what a disk made of it.
+    const char rest = text.size() > size_t(said.n_bytes) ? text[size_t(said.n_bytes)] : '{';
+    if (rest != '{' && rest != '\0') return {};
+    return said;
+}
 
 JobFile::JobFile(const std::string& path) : path_(path) {
     do {
@@ -43,7 +61,13 @@ JobFile::JobFile(const std::string& path) : path_(path) {
         }
     } while (fd_ < 0 || !is_at(path, fd_));
     try {
-        read();
+        const std::optional<Said> said = read(path);
+        if (!said)
+            fail(
+                "{}: expected what says which job {} belongs to, found something else; if nobody needs it, delete it: "
+                "then --overwrite starts anew",
+                path, std::filesystem::path(path).stem().string());
+        said_ = *said;
     } catch (...) {
         close(fd_);
         throw;
@@ -51,39 +75,25 @@ JobFile::JobFile(const std::string& path) : path_(path) {
 }
 
 JobFile::~JobFile() {
-    if (made_ && size_ == 0) unlink(path_.c_str());
+    if (made_ && said_.n_bytes == 0) unlink(path_.c_str());
     close(fd_);
 }
 
-void JobFile::read() {
-    if (!is_file(path_)) fail("{}: expected a file that says which job this is, found something else", path_);
-    const std::string text = read_file(path_);
-    for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
-        const Json line = Json::parse(text.begin() + long(begin), text.begin() + long(end), nullptr, false);
-        if (!line.is_object())
-            fail("{}: expected a job's description, found something else; --overwrite starts anew", path_);
-        content_.update(line);
-        size_ = int64_t(end) + 1;
-    }
-    if (!content_.empty() && !content_.contains("requests_hash"))
-        fail("{}: expected a job's description, found other JSON", path_);
-}
-
 void JobFile::clear() {
-    content_ = Json::object();
-    size_ = 0;
+    said_ = Said();
     if (ftruncate(fd_, 0) != 0 || fsync(fd_) != 0) fail("{}: cannot write: {}", path_, std::strerror(errno));
 }
 
 void JobFile::add(const Json& more) {
     const std::string line = more.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
     int error = 0;
-    const int64_t at = size_ + write_all(fd_, int64_t(line.size()), error, [&](int64_t done) {
-                           return pwrite(fd_, line.data() + done, line.size() - size_t(done), size_ + done);
-                       });
+    const int64_t begin = said_.n_bytes;
+    const int64_t end = begin + write_all(fd_, int64_t(line.size()), error, [&](int64_t done) {
+                            return pwrite(fd_, line.data() + done, line.size() - size_t(done), begin + done);
+                        });
     if (error != 0) fail("{}: cannot write: {}", path_, std::strerror(error));
     // Half a line of a process that was killed may have been longer.
-    if (ftruncate(fd_, at) != 0 || fsync(fd_) != 0) fail("{}: cannot write: {}", path_, std::strerror(errno));
-    size_ = at;
-    content_.update(more);
+    if (ftruncate(fd_, end) != 0 || fsync(fd_) != 0) fail("{}: cannot write: {}", path_, std::strerror(errno));
+    said_.n_bytes = end;
+    said_.content.update(more);
 }

@@ -1,11 +1,11 @@
 // job_identity.cpp: the identity as JSON, and one line on how two of them differ.
 #include "batch/job_identity.h"
 
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <ctime>
 
 #include "base/checksum.h"
+#include "checkpoint.h"
 #include "error.h"
 #include "version.h"
 
@@ -13,36 +13,7 @@ namespace {
 
 using Json = JobFile::Json;
 
-// What of the config answers depend on and the files need not say.
-std::string config_text(const Model& model) {
-    const std::string stop_ids = fmt::format("{}", fmt::join(model.common().stop_ids, " "));
-    if (model.is_gpt2())
-        return fmt::format("{} {} {} {}", model.common().max_context, model.common().n_attn_heads,
-                           model.gpt2().config.norm_eps, stop_ids);
-    const Config& c = model.gpt_oss().config;
-    return fmt::format("{} {} {} {} {}", c.max_context, c.rope_factor, c.rope_theta, c.norm_eps, stop_ids);
-}
-
-// All of a small model; of a large one sizes, headers and samples, as reading 65 GB takes a minute. In a .bin the
-// header holds every tensor's checksum.
-std::string model_checksum(const Model& model) {
-    constexpr int64_t kWhole = int64_t(256) << 20, kEnd = int64_t(1) << 20, kSample = 4096, kSamples = 1024;
-    Checksum checksum;
-    for (const Model::Mapping& mapping : model.mappings) {
-        checksum.add(&mapping.n_bytes, sizeof mapping.n_bytes);
-        const int64_t n = mapping.n_bytes;
-        if (n <= kWhole) {
-            checksum.add(mapping.data, n);
-            continue;
-        }
-        checksum.add(mapping.data, kEnd);
-        checksum.add(mapping.data + n - kEnd, kEnd);
-        for (int64_t i = 0; i < kSamples; i++) checksum.add(mapping.data + (n - kSample) / kSamples * i, kSample);
-    }
-    const std::string config = config_text(model);
-    checksum.add(config.data(), int64_t(config.size()));
-    return checksum.hex();
-}
+constexpr size_t kMarkLetters = 3;
 
 std::string tokenizer_checksum(const TextCodec& codec) {
     return codec.has_tokenizer() ? fmt::format("{:016x}", hash_of(codec.tokenizer().serialize())) : "none";
@@ -60,8 +31,8 @@ Json or_null(const std::optional<T>& value) {
 
 // Recorded, and not compared as they stand.
 bool is_compared(const std::string& field) {
-    for (const char* other :
-         {"input", "requests", "requests_hash", "bytes", "model", "created", "seed", "finished", "block_size"})
+    for (const char* other : {"input", "requests", "requests_hash", "line_marks", "bytes", "model", "created", "seed",
+                              "finished", "block_size"})
         if (field == other) return false;
     return true;
 }
@@ -71,6 +42,30 @@ std::string requests_hash(const InputScan& scan, int64_t n) {
     Checksum checksum;
     checksum.add(scan.hashes.data(), n * int64_t(sizeof scan.hashes[0]));
     return checksum.hex();
+}
+
+// Three letters a request, of its line's hash: enough to find the line that has changed.
+std::string line_marks(const InputScan& scan) {
+    constexpr char kLetters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    std::string marks;
+    marks.reserve(kMarkLetters * scan.hashes.size());
+    for (const uint64_t hash : scan.hashes)
+        for (size_t i = 0; i < kMarkLetters; i++) marks += kLetters[hash >> (6 * i) & 63];
+    return marks;
+}
+
+// Throws Error, with the line if the marks tell it, unless the first n_then requests are those that `there` is about.
+void check_requests(const std::string& path, const Json& there, int64_t n_then, const Json& here,
+                    const std::string& input, const RequestReader& reader) {
+    if (there.value("requests_hash", "") == requests_hash(*reader.scan(), n_then)) return;
+    const std::string then = there.value("line_marks", ""), now = here.at("line_marks");
+    const auto different =
+        std::mismatch(then.begin(), then.begin() + long(std::min(then.size(), now.size())), now.begin());
+    if (different.first != then.end())
+        fail("{}:{}: expected the line that {} is about, found another: it has changed since; --overwrite starts anew",
+             input, reader.line_of((different.first - then.begin()) / int64_t(kMarkLetters)), path);
+    fail("{}: expected the {} requests that {} is about at its beginning, found others; --overwrite starts anew", input,
+         n_then, path);
 }
 
 }  // namespace
@@ -83,6 +78,7 @@ Json job_identity(const Options& options, const Model& model, const TextCodec& c
             {"requests", reader.total()},
             {"bytes", reader.scan()->n_bytes},
             {"requests_hash", requests_hash(*reader.scan(), reader.total())},
+            {"line_marks", line_marks(*reader.scan())},
             {"model", model.path},
             {"model_checksum", model_checksum(model)},
             {"tokenizer_checksum", tokenizer_checksum(codec)},
@@ -121,7 +117,5 @@ void check_same_job(const std::string& path, const Json& there, const Json& here
     if (n_then > n_now)
         fail("{}: expected the {} requests that {} is about, found {}; --overwrite starts anew", options.input, n_then,
              path, n_now);
-    if (there.value("requests_hash", "") != requests_hash(*reader.scan(), n_then))
-        fail("{}: expected the {} requests that {} is about at its beginning, found others; --overwrite starts anew",
-             options.input, n_then, path);
+    check_requests(path, there, n_then, here, options.input, reader);
 }

@@ -43,13 +43,8 @@ bool SharedJob::read() {
 JobFile::Json SharedJob::finished() const {
     const std::string path = output + ".job";
     if (!is_file(path) || !is_file(output)) return Json::object();
-    Json content = Json::object();
-    const std::string text = read_file(path);
-    for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
-        const Json line = Json::parse(text.begin() + long(begin), text.begin() + long(end), nullptr, false);
-        if (line.is_object()) content.update(line);
-    }
-    return content.value("finished", false) ? content : Json::object();
+    const std::optional<JobFile::Said> said = JobFile::read(path);
+    return said && said->content.value("finished", false) ? said->content : Json::object();
 }
 
 namespace {

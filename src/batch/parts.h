@@ -16,6 +16,7 @@ struct SharedJob {
 
     std::string folder() const { return output + ".parts"; }
     int64_t n_requests() const { return identity.value("requests", int64_t(0)); }
+    int64_t n_failed() const { return identity.value("failed", int64_t(0)); }  // known once it is finished
     int64_t block_size() const { return identity.value("block_size", int64_t(1)); }
     int64_t n_blocks() const { return (n_requests() + block_size() - 1) / block_size(); }
     int64_t begin_of(int64_t block) const { return block * block_size(); }
