@@ -55,8 +55,12 @@ class BatchJob {
 
 // `run merge OUT`: puts together what several processes have written.
 int merge_command(int argc, char** argv);
-// Its work: returns one line on what is missing, "" if nothing is. Throws Error.
-std::string merge_batch_job(const std::string& output);
+// Its work. Throws Error.
+struct MergedJob {
+    std::string missing;  // one line on what has no answer yet, and nothing was changed; "": nothing
+    int64_t n_failed = 0;
+};
+MergedJob merge_batch_job(const std::string& output);
 
 // Throws Error if the output may not be written: it is another job's, or nobody knows whose, or another process is
 // writing it. `options.seed` is the run's, if the job has none yet.

@@ -59,6 +59,43 @@ TEST_P(JobShards, OneIsKilledAndOneComesLate) {
     expect_complete();
 }
 
+// Its blocks are another's when it wakes, and later its folder is gone: it has nothing to complain of.
+TEST_P(JobShards, OneSleepsForTooLong) {
+    for (const bool until_all_is_done : {false, true}) {
+        SCOPED_TRACE(until_all_is_done);
+        std::vector<std::string> sleepy = shard(0, 2), other = shard(1, 2);
+        for (auto* command : {&sleepy, &other}) command->insert(command->end(), {"--stale-after", "0.3"});
+        JobProcess sleeping(sleepy, folder.path("log"));
+        for (int i = 0; i < 6000 && !exists("answers.parts/block-000000.claim"); i++)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        sleeping.send(SIGSTOP);
+        JobProcess working(other, folder.path("log"));
+        if (until_all_is_done) {
+            EXPECT_EQ(working.wait(), 0) << log();
+            sleeping.send(SIGCONT);
+        } else {
+            for (int i = 0; i < 6000 && !exists("answers.parts/block-000000.done"); i++)
+                std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            sleeping.send(SIGCONT);
+            EXPECT_EQ(working.wait(), 0) << log();
+        }
+        EXPECT_EQ(sleeping.wait(), 0) << log();
+        expect_complete();
+        for (const char* name : {"answers", "answers.job", "log"}) fs::remove(folder.path(name));
+    }
+}
+
+TEST_P(JobShards, ExitCodesCountTheFailed) {
+    folder.write("requests", is_text ? "3\none\n\nthree\n" : json_requests(2, 3) + "{\"prompt\": 5}\n");
+    JobProcess process(shard(0, 2), folder.path("log"));
+    EXPECT_EQ(process.wait(), kExitRequestFailed) << log();
+    EXPECT_EQ(run_program({built("run"), "merge", folder.path("answers")}).code, kExitRequestFailed);
+    EXPECT_EQ(run_program(shard(1, 2)).code, kExitRequestFailed) << "of a job that is complete";
+    for (const char* name : {"answers", "answers.job"}) fs::remove(folder.path(name));
+    EXPECT_EQ(run("answers", flags).code, kExitRequestFailed);
+    EXPECT_EQ(run_program(shard(1, 2)).code, kExitRequestFailed) << "which one process alone made";
+}
+
 TEST_P(JobShards, OneAloneGoesOnWithWhatSeveralBegan) {
     {
         JobProcess killed(shard(0, 2), folder.path("log"));

@@ -67,6 +67,7 @@ TEST_F(JobSignals, OneIsEnoughWhileItWaitsForAPipe) {
     EXPECT_EQ(job.wait(), kExitPartial) << log();
     EXPECT_NE(log().find("1 requests are answered in "), std::string::npos) << log();
     EXPECT_NE(log().find("the input is a pipe"), std::string::npos) << log();
+    EXPECT_NE(log().find("the same command begins with the first request"), std::string::npos) << log();
 }
 
 // The input is read through before anything runs, which may take a while.

@@ -13,8 +13,8 @@ int merge_command(int argc, char** argv) {
     std::string output;
     app.add_option("OUT", output, "What they were given as --output")->required()->type_name("PATH");
     parse_flags(app, {argv + 1, argv + argc});
-    const std::string missing = merge_batch_job(output);
-    if (missing.empty()) return kExitOk;
-    log_line("run: {}", missing);
+    const MergedJob job = merge_batch_job(output);
+    if (job.missing.empty()) return job.n_failed > 0 ? kExitRequestFailed : kExitOk;
+    log_line("run: {}", job.missing);
     return kExitPartial;
 }

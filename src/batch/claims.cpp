@@ -18,6 +18,7 @@
 
 #include "base/file.h"
 #include "base/host_name.h"
+#include "base/write_all.h"
 #include "error.h"
 
 namespace {
@@ -82,10 +83,13 @@ bool Claims::create(const std::string& name) {
     }
     const std::string pid = std::to_string(getpid());
     const std::string content = fmt::format("{} {} {} {}\n", owner_, host_name(), pid, start_of_process(pid));
-    const bool written = write(fd, content.data(), content.size()) == ssize_t(content.size());
-    if (close(fd) != 0 || !written) {
+    int error = 0;
+    write_all(fd, int64_t(content.size()), error,
+              [&](int64_t done) { return write(fd, content.data() + done, content.size() - size_t(done)); });
+    if (close(fd) != 0 && error == 0 && errno != EINTR) error = errno;
+    if (error != 0) {
         unlink(path(name).c_str());
-        fail("{}: cannot write: {}", path(name), std::strerror(errno));
+        fail("{}: cannot write: {}", path(name), std::strerror(error));
     }
     const std::lock_guard<std::mutex> lock(mutex_);
     held_.insert(name);
@@ -127,6 +131,12 @@ bool Claims::take(const std::string& name) {
     }
     unlink(aside.c_str());
     return create(name);
+}
+
+bool Claims::has_lost(const std::string& name) const {
+    std::ifstream file(path(name));
+    std::string owner;
+    return file >> owner && owner != owner_;
 }
 
 void Claims::release(const std::string& name) {

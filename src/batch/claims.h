@@ -18,6 +18,8 @@ class Claims {
     // False: another process has it, or the folder is gone. Throws Error.
     bool take(const std::string& name);
     void release(const std::string& name);
+    // Whether another process has taken it, as this one was not heard of for too long.
+    bool has_lost(const std::string& name) const;
     const std::string& owner() const { return owner_; }  // a name that no other process has, fit for files
 
   private:

@@ -13,8 +13,9 @@ DirectJob::DirectJob(const Options& options, const Model& model, RequestReader& 
       out_(std::move(out)) {}
 
 std::string DirectJob::why_not() const {
-    return fmt::format("{}, so that this job cannot go on after it has been stopped",
-                       reader_.scan() ? "the output is no file of its own" : "the input is a pipe");
+    return fmt::format(
+        "{}, so that this job cannot go on after it has been stopped: the same command begins with the first request",
+        reader_.scan() ? "the output is no file of its own" : "the input is a pipe");
 }
 
 std::string DirectJob::progress() const {

@@ -96,16 +96,18 @@ int64_t size_of(const std::string& path) {
     return stat(path.c_str(), &file) == 0 ? int64_t(file.st_size) : 0;
 }
 
-std::string merge_batch_job(const std::string& output) {
+MergedJob merge_batch_job(const std::string& output) {
     SharedJob job{without_links(output)};
     if (!job.read()) {
-        if (job.finished().empty()) fail("{}: expected a folder of what several processes have written", job.folder());
+        job.identity = job.finished();
+        if (job.identity.empty()) fail("{}: expected a folder of what several processes have written", job.folder());
         log_line("{}: complete; nothing to do", output);
-        return "";
+        return {"", job.n_failed()};
     }
     Claims claims(job.folder(), Options().stale_after_s);
     if (!claims.take("merge")) fail("{}: another process is putting it together", job.folder());
-    return merge_parts(job);
+    const std::string missing = merge_parts(job);
+    return {missing, job.n_failed()};
 }
 
 std::unique_ptr<BatchJob> open_batch_job(const Options& options, const Model& model, const TextCodec& codec,

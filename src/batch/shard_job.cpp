@@ -121,7 +121,7 @@ void ShardJob::join(const Options& options, const Model& model, const TextCodec&
 void ShardJob::find_done() {
     if (!claims_) {
         n_answered_ = reader_.total();
-        n_failed_ = job_.identity.value("failed", int64_t(0));
+        n_failed_ = job_.n_failed();
         done_.assign(done_.size(), true);
         return;
     }
@@ -261,7 +261,7 @@ void ShardJob::add(const Request& request, bool is_error, std::string line) {
         if (block.answered.is_complete()) return complete(block);
         return syncer_->wrote();
     }
-    note_trouble_of(*block.part);
+    note_failure_of(block);
 }
 
 // Under the mutex: the part becomes the block's file. Removes `block`.
@@ -274,11 +274,16 @@ void ShardJob::complete(Block& block) {
         sync_directory_of(block.path);
         for (const std::string& older : block.older) unlink(older.c_str());
     } catch (const Error& e) {
-        return note_trouble(e.what());
+        return has_lost(block) ? give_up(block.index) : note_trouble(e.what());
     }
     done_[size_t(block.index)] = true;
-    claims_->release(name);
-    held_.erase(block.index);
+    give_up(block.index);
+}
+
+// Under the mutex: the block is done, or another's.
+void ShardJob::give_up(int64_t index) {
+    claims_->release(job_.name_of(index));
+    held_.erase(index);
 }
 
 void ShardJob::note_trouble(const std::string& what) {
@@ -288,9 +293,16 @@ void ShardJob::note_trouble(const std::string& what) {
     changed_.notify_all();
 }
 
-void ShardJob::note_trouble_of(const OutputFile& part) {
+// Whether others have taken the block, with the part that this process wrote: it has slept for too long.
+bool ShardJob::has_lost(const Block& block) const {
+    return claims_->has_lost(job_.name_of(block.index)) || job_.is_done(block.index) || is_gone();
+}
+
+// Under the mutex: the block's part cannot be written. May remove `block`.
+void ShardJob::note_failure_of(const Block& block) {
+    if (has_lost(block)) return give_up(block.index);
     try {
-        part.check();
+        block.part->check();
     } catch (const Error& e) {
         note_trouble(e.what());
     }
@@ -301,16 +313,17 @@ void ShardJob::check() const {
 }
 
 void ShardJob::sync() {
-    std::vector<std::shared_ptr<OutputFile>> parts;
+    std::vector<std::pair<int64_t, std::shared_ptr<OutputFile>>> parts;
     {
         const std::lock_guard<std::mutex> lock(mutex_);
-        for (auto& [index, block] : held_) parts.push_back(block.part);
+        for (auto& [index, block] : held_) parts.emplace_back(index, block.part);
     }
-    for (const auto& part : parts) {
+    for (const auto& [index, part] : parts) {
         part->sync();
         if (!part->failed()) continue;
         const std::lock_guard<std::mutex> lock(mutex_);
-        note_trouble_of(*part);
+        const auto held = held_.find(index);
+        if (held != held_.end() && held->second.part == part) note_failure_of(held->second);
     }
 }
 
@@ -319,6 +332,6 @@ std::string ShardJob::finish(const std::function<void(std::string_view line)>& /
     if (const std::string missing = intake_.missing(input_, reader_.total()); !missing.empty()) return missing;
     if (!claims_->take("merge") || is_gone()) return "";  // another process does it, or has done it
     const std::string missing = merge_parts(job_);
-    n_failed_ = job_.identity.value("failed", n_failed_);  // of all processes
+    n_failed_ = job_.n_failed();  // of all processes
     return missing;
 }

@@ -51,8 +51,10 @@ class ShardJob : public BatchJob {
     void open_block(int64_t index);
     void add_older_part(Block& block, const std::string& path);
     void complete(Block& block);
+    bool has_lost(const Block& block) const;
     void note_trouble(const std::string& what);
-    void note_trouble_of(const OutputFile& part);
+    void note_failure_of(const Block& block);
+    void give_up(int64_t index);
     bool is_gone() const;
 
     RequestReader& reader_;
