@@ -92,7 +92,7 @@ help:
 run: $(PROGRAM)
 	@ln -f $< $@ 2> /dev/null || cp -f $< $@
 
-tests: $(BUILD)/tests $(BUILD)/run tools
+tests: $(BUILD)/tests $(BUILD)/run $(BUILD)/disk.so tools
 tools: $(TOOL_EXES)
 ifeq ($(MODE),fuzz)
 fuzz: $(FUZZ_EXES)
@@ -106,6 +106,10 @@ $(BUILD)/run: $(OBJ)/run.o $(LIB)
 
 $(BUILD)/tests: $(TEST_OBJS) $(SUPPORT) $(LIB) $(OBJ)/sources
 	$(CXX) $(CXXFLAGS) -o $@ $(filter-out %/sources,$^) -lgtest -lgtest_main $(LDLIBS)
+
+# Loaded before the C library by tests of the program; no sanitizer in it.
+$(BUILD)/%.so: tests/preload/%.cpp
+	$(CXX) -std=c++17 -O1 $(WARNINGS) -shared -fPIC -o $@ $<
 
 $(TOOL_EXES): $(BUILD)/%: $(OBJ)/tools/%.o $(SUPPORT) $(LIB)
 	$(CXX) $(CXXFLAGS) -o $@ $^ $(LDLIBS)
