@@ -7,105 +7,13 @@
 set -euo pipefail
 
 RUN=$(realpath "$1") MODEL=$(realpath "$2")
-FOLDER=$(mktemp -d)
-HOST=$(hostname -s)
-CPUS=$(nproc)
-STARTED=()
-
-say() { echo "slurm: $*" >&2; }
-die() {
-    say "$*"
-    tail -n 30 "$FOLDER"/*.log >&2 || true
-    exit 1
-}
-stop_all() {
-    local pid
-    for pid in "${STARTED[@]}"; do kill "$pid" 2> /dev/null || true; done
-    sleep 1
-    for pid in "${STARTED[@]}"; do kill -9 "$pid" 2> /dev/null || true; done
-    rm -rf "$FOLDER"
-}
-trap stop_all EXIT
-
-# daemon NAME COMMAND...: starts a daemon that stays in the foreground.
-daemon() {
-    "${@:2}" &> "$FOLDER/$1.log" &
-    STARTED+=($!)
-}
-# wait_for SECONDS COMMAND...: until the command succeeds.
-wait_for() {
-    local i
-    for ((i = 0; i < 10 * $1; i++)); do
-        "${@:2}" &> /dev/null && return
-        sleep 0.1
-    done
-    die "waited $1 s in vain for: ${*:2}"
-}
-
-# ---- a cluster
-
-start_cluster() {
-    mkdir -p "$FOLDER"/{state,spool,munge}
-    chmod 755 "$FOLDER"
-    dd if=/dev/urandom of="$FOLDER/munge/key" bs=1024 count=1 2> /dev/null
-    chmod 400 "$FOLDER/munge/key"
-    daemon munged munged --foreground --force --key-file="$FOLDER/munge/key" --socket="$FOLDER/munge/socket" \
-        --pid-file="$FOLDER/munge/pid" --seed-file="$FOLDER/munge/seed" --log-file="$FOLDER/munge/log"
-    cat > "$FOLDER/slurm.conf" << END
-ClusterName=test
-SlurmctldHost=$HOST(127.0.0.1)
-SlurmctldPort=17000
-SlurmUser=root
-AuthType=auth/munge
-AuthInfo=socket=$FOLDER/munge/socket,cred_expire=5
-CredType=cred/munge
-StateSaveLocation=$FOLDER/state
-SlurmdSpoolDir=$FOLDER/spool/%n
-SlurmctldPidFile=$FOLDER/slurmctld.pid
-SlurmdPidFile=$FOLDER/slurmd-%n.pid
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-SelectType=select/linear
-SchedulerType=sched/builtin
-SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=0
-MpiDefault=none
-ReturnToService=2
-JobRequeue=1
-KillWait=10
-MailProg=/bin/true
-NodeName=n[1-4] NodeHostname=$HOST NodeAddr=127.0.0.1 Port=[17001-17004] CPUs=$CPUS State=UNKNOWN
-PartitionName=all Nodes=n[1-4] Default=YES MaxTime=INFINITE State=UP
-END
-    export SLURM_CONF=$FOLDER/slurm.conf
-    wait_for 20 test -S "$FOLDER/munge/socket"
-    daemon slurmctld slurmctld -D
-    local i
-    for i in 1 2 3 4; do daemon "slurmd-n$i" slurmd -D -N "n$i"; done
-    wait_for 60 eval '[[ $(sinfo -h -o %D -t idle) == 4 ]]'
-}
-
-# ---- the job
-
-make_requests() {
-    local i
-    for ((i = 0; i < 400; i++)); do
-        printf '{"custom_id": "%d", "prompt": [%d, %d], "max_tokens": %d, "ignore_eos": true}\n' \
-            "$i" $((i % 200 + 1)) $((i % 7 + 1)) $((20 + i * 37 % 120))
-    done
-}
-# Lines in order, and without the time at which the job began.
-comparable() { sed 's/"created":[0-9]*/"created":0/' "$1" | sort; }
-n_done() { find "$1.parts" -name '*.done' 2> /dev/null | wc -l; }
-has_done() { (($(n_done "$1") >= $2)); }
-answers_are_there() { [[ -e $1.job && ! -e $1.parts ]]; }
+source "$(dirname "${BASH_SOURCE[0]}")/cluster.sh"
 
 export OMP_NUM_THREADS=1
 say "starting four nodes"
 start_cluster
-make_requests > "$FOLDER/requests.jsonl"
-FLAGS=(-m getp -i "$FOLDER/requests.jsonl" -T 1 -s 7 -b 8)
-"$RUN" "$MODEL" "${FLAGS[@]}" -o "$FOLDER/alone" 2> "$FOLDER/alone.log" || die "one process alone failed"
-comparable "$FOLDER/alone" > "$FOLDER/expected"
+run_alone
+FLAGS=(-m getp -i "$FOLDER/requests.jsonl" -b 8)
 
 say "four ranks, of which rank 2 is killed and rank 3 comes two seconds late"
 cat > "$FOLDER/rank.sh" << 'END'
@@ -124,7 +32,7 @@ chmod +x "$FOLDER/rank.sh"
 srun -N 4 --ntasks-per-node=1 --kill-on-bad-exit=0 "$FOLDER/rank.sh" "$RUN" "$MODEL" "${FLAGS[@]}" \
     -o "$FOLDER/shared" &> "$FOLDER/srun.log" || die "srun: exit code $?"
 answers_are_there "$FOLDER/shared" || die "no output of four ranks"
-cmp <(comparable "$FOLDER/shared") "$FOLDER/expected" || die "the output of four ranks is not that of one process"
+is_expected "$FOLDER/shared" || die "the output of four ranks is not that of one process"
 
 say "a batch job that is put back into the queue in mid-run"
 cat > "$FOLDER/batch.sh" << END
@@ -139,5 +47,5 @@ scontrol update JobId="$job" StartTime=now || true
 wait_for 120 answers_are_there "$FOLDER/requeued"
 restarts=$(scontrol show job "$job" | grep -o 'Restarts=[0-9]*' || true)
 [[ $restarts == Restarts=1 ]] || die "expected one restart, found \"$restarts\": the job was over too soon"
-cmp <(comparable "$FOLDER/requeued") "$FOLDER/expected" || die "the output of a requeued job is another"
+is_expected "$FOLDER/requeued" || die "the output of a requeued job is another"
 say "all outputs are that of one process"

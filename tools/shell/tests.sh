@@ -189,10 +189,12 @@ run_ci_checks() {
 
 # run_slurm_test BUILD: getp on four nodes of a real Slurm, all on this machine.
 run_slurm_test() {
-    stage "a job under a real Slurm" "(1 to 2 minutes)"
+    stage "jobs under a real Slurm" "(3 to 4 minutes)"
     need "${NEEDED_FOR_SLURM[@]}"
     PATH=$PATH:/usr/sbin check "four ranks under Slurm write what one process does" \
         tests/slurm/test_slurm.sh "$1/run" demo
+    PATH=$PATH:/usr/sbin check "the batch scripts of examples/slurm go on after what stops them" \
+        tests/slurm/test_examples.sh "$1/run" demo
 }
 
 run_tests() {
