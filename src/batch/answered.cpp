@@ -1,4 +1,5 @@
-// answered.cpp: one pass to see what a journal holds; a second, into a new file, only if lines in its middle must go.
+// answered.cpp: one pass finds out what a journal holds. Only if lines in its middle must go, a second pass copies the
+// rest into a new file.
 #include "batch/answered.h"
 
 #include <fcntl.h>
@@ -18,9 +19,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kBlockBytes = 4096;  // neighbours may stand far apart
+constexpr size_t kBlockBytes = 4096;  // small, as answers to neighbours may be far apart
 
-// What to do with a line of a journal.
+// Decides what to do with each line of a journal.
 class Sorter {
   public:
     Sorter(MarkReader read_mark, bool drop_failed, const RequestReader& reader, const std::string& path,
@@ -51,12 +52,12 @@ class Sorter {
 
 struct Found {
     Answered answered;
-    int64_t end = 0;         // of the last line that stays
-    bool in_middle = false;  // whether a line before it goes
+    int64_t end = 0;         // where the last line that stays ends
+    bool in_middle = false;  // whether a line before that one goes
     int64_t n_dropped = 0;
 };
 
-// The lines of a journal; `on_line` gets those that stay.
+// Reads the lines of a journal, and gives those that stay to `on_line`.
 Found look(const std::string& path, const Sorter& sorter, int64_t n_requests,
            const std::function<void(std::string_view)>& on_line) {
     Found found{Answered(n_requests)};
@@ -109,7 +110,7 @@ void read_in_order(const std::string& path, MarkReader read_mark, const Answered
     const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) fail("{}: cannot open: {}", path, std::strerror(errno));
     const std::unique_ptr<const int, void (*)(const int*)> closes(&fd, [](const int* open_fd) { close(*open_fd); });
-    std::string block;  // of the file, from byte `at` on
+    std::string block;  // the file's bytes from `at` on
     int64_t at = 0;
     const auto read_block = [&](int64_t offset, size_t n_bytes) {
         block.resize(n_bytes);

@@ -1,4 +1,4 @@
-// claims.cpp: needs nothing of a file system but that creating and renaming are atomic.
+// claims.cpp: claims of work, on any file system that creates and renames files atomically.
 //
 // A process that sleeps longer than a claim lasts may lose it and go on: then two do the same work, whose result is the
 // same, and one replaces the other's. So a wrong guess costs time and no answer.

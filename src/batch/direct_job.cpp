@@ -1,4 +1,4 @@
-// direct_job.cpp: each line goes out at once, in the text format as soon as those before it have.
+// direct_job.cpp: writes each line at once; in the text format, as soon as all lines before it are written.
 #include "batch/direct_job.h"
 
 #include <ctime>

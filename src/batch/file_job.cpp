@@ -1,7 +1,7 @@
 // file_job.cpp: what an earlier run has left, what this one adds, and how the two become the output.
 //
-// In every order of writes below, a process may be killed after each: OUT.job says nothing of a job while the output
-// still holds another's answers, and OUT.part stays until OUT is in its place.
+// The process may be killed after any write below. So OUT.job does not name a job while the output still holds another
+// job's answers, and OUT.part stays until OUT is in its place.
 #include "batch/file_job.h"
 
 #include <unistd.h>
@@ -57,7 +57,7 @@ void FileJob::resume(const Options& options) {
                              reader_, input_);
 }
 
-// A text output that is complete, as a journal again: if there is more to do.
+// Reads a complete text output, and makes it a journal again if there is more to do.
 void FileJob::reopen_finished(const JobFile::Json& there, const Options& options) {
     const int64_t n = there.value("requests", int64_t(0));
     LineReader lines(path_);
@@ -93,7 +93,7 @@ std::optional<Request> FileJob::next() {
     return intake_.next();
 }
 
-// Under the mutex: before the first answer of this run, and only then, the old content goes.
+// Called under the mutex. Drops the old content before the first answer of this run.
 void FileJob::begin() {
     if (std::exchange(has_begun_, true)) return;
     if (is_new_) {

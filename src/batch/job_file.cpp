@@ -1,5 +1,5 @@
-// job_file.cpp: one JSON object a line, each adding to those before it, so that a process killed while it writes loses
-// no more than that line.
+// job_file.cpp: one JSON object a line. Each adds to those before it, so that a process which is killed while it writes
+// loses no more than that line.
 #include "batch/job_file.h"
 
 #include <fcntl.h>
@@ -46,7 +46,7 @@ std::optional<JobFile::Said> JobFile::read(const std::string& path) {
 
 JobFile::JobFile(const std::string& path) : path_(path) {
     do {
-        if (fd_ >= 0) close(fd_);  // a process that ended removed it between open() and flock()
+        if (fd_ >= 0) close(fd_);  // another process, as it ended, removed the file between open() and flock()
         fd_ = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY);
         if (fd_ < 0 && errno == ENOENT) {
             fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

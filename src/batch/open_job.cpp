@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Where links lead, so that what stands beside the output stands beside the file.
+// The path to which links lead, so that OUT.job and the others are put beside the file itself.
 std::string without_links(std::string path) {
     constexpr int kMaxLinks = 40;
     std::error_code error;
@@ -29,7 +29,7 @@ std::string without_links(std::string path) {
     return path;
 }
 
-// A file that a job without OUT.job begins to write.
+// For a job without OUT.job: throws Error unless its output is new or may be overwritten.
 void prepare_file(const Options& options, const std::string& path) {
     const JobFile lock(path + ".job");  // another process may be at work for it
     if (!options.overwrite && (has_bytes(path) || has_bytes(path + ".part")))
@@ -41,8 +41,8 @@ void prepare_file(const Options& options, const std::string& path) {
         if (options.overwrite) unlink((path + end).c_str());
 }
 
-// Whether this process is one of several that share the job: by a flag, by what started it, or because others have
-// begun it so. Throws Error for a bad flag.
+// Whether this process is one of several that share the job: because a flag or whatever started the process says so, or
+// because others have begun to share it. Throws Error for a bad flag.
 bool is_shared(const Options& options, const SharedJob& job) {
     const bool has_begun = !job.output.empty() && is_file(job.folder() + "/job");
     if (options.shard == "none") {

@@ -1,4 +1,4 @@
-// ordered_lines.cpp: memory holds two numbers for each line that waits.
+// ordered_lines.cpp: keeps lines that wait in a file, and two numbers for each of them in memory.
 #include "batch/ordered_lines.h"
 
 #include <fcntl.h>

@@ -49,7 +49,7 @@ JobFile::Json SharedJob::finished() const {
 
 namespace {
 
-// The answers in the file of a block that is done.
+// Looks up the answers in the file of a block that is done.
 Answered look_at_block(const SharedJob& job, int64_t block, int64_t& n_twice) {
     Answered answered(job.end_of(block) - job.begin_of(block), job.begin_of(block));
     LineReader lines(job.done_path(block));
@@ -64,7 +64,7 @@ Answered look_at_block(const SharedJob& job, int64_t block, int64_t& n_twice) {
     return answered;
 }
 
-// What blocks lack, and how many answers failed or stand twice.
+// What blocks lack, and how many answers failed or appear twice.
 struct Survey {
     std::vector<Answered> blocks;
     int64_t n_twice = 0, n_missing = 0, n_failed = 0;
@@ -123,7 +123,7 @@ std::string merge_parts(SharedJob& job) {
         file.clear();
         file.add(job.identity);
     }
-    // First what says that there is a job: who looks from here on finds OUT and OUT.job.
+    // Removes first what says that there is a job: from here on, other processes find OUT and OUT.job.
     unlink((job.folder() + "/job").c_str());
     std::error_code ignored;
     fs::remove_all(job.folder(), ignored);

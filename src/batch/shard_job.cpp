@@ -1,7 +1,7 @@
-// shard_job.cpp: blocks from a claim to a file that is done.
+// shard_job.cpp: the way of a block from a claim to a file that is done.
 //
-// Each process writes a part of its own of a block, so that two that both think it theirs never write to one file; the
-// part becomes the block's file, by its name, once it is whole and durable.
+// Each process writes its own part of a block, so that two processes which both think that they own the block never
+// write to one file. A part is renamed to the block's file once it is whole and durable.
 #include "batch/shard_job.h"
 
 #include <unistd.h>
@@ -24,13 +24,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// About so many blocks a job, so that a process that comes late finds work, and one that dies leaves little.
+// A job has about so many blocks, so that a process that comes late finds work, and one that dies leaves little undone.
 constexpr int64_t kBlocks = 256, kLeastBlock = 8, kMostBlock = 4096;
 constexpr std::chrono::milliseconds kPause(200);  // between looks at what others have done
 
 int64_t block_size(const InputScan& scan, int64_t n_requests) {
     const int64_t wanted = std::clamp(n_requests / kBlocks, kLeastBlock, kMostBlock);
-    return (wanted + scan.stride - 1) / scan.stride * scan.stride;  // begins where reading can
+    return (wanted + scan.stride - 1) / scan.stride * scan.stride;  // so that blocks begin where reading can begin
 }
 
 }  // namespace
@@ -60,7 +60,7 @@ ShardJob::~ShardJob() {
     if (is_gone()) fs::remove_all(job_.folder(), ignored);
 }
 
-// Finds the job in the folder, or is the one process that puts it there.
+// Finds the job in the folder, or puts it there if no other process does.
 void ShardJob::join(const Options& options, const Model& model, const TextCodec& codec) {
     SharedJob::Json mine = job_identity(options, model, codec, reader_);
     const auto is_mine = [&](const SharedJob::Json& there, const std::string& path) {
@@ -92,14 +92,14 @@ void ShardJob::join(const Options& options, const Model& model, const TextCodec&
     mine["block_size"] = block_size(*reader_.scan(), reader_.total());
     while (!job_.read()) {
         if (claims_->take("job")) {
-            if (job_.read()) break;  // while it was being claimed
+            if (job_.read()) break;  // another process was faster
             const std::string path = job_.folder() + "/job." + claims_->owner();
             OutputFile file("--output", path, {}, OutputFile::Use::kAppend);
             file.append(mine.dump() + "\n");
             file.finish();
             if (rename(path.c_str(), (job_.folder() + "/job").c_str()) != 0)
                 fail("{}: cannot rename to job: {}", path, std::strerror(errno));
-        } else if (take_finished()) {  // and the folder is gone
+        } else if (take_finished()) {  // the job was finished meanwhile
             claims_.reset();
             return;
         } else {
@@ -192,8 +192,8 @@ bool ShardJob::take_a_block() {
         bool is_done = job_.is_done(block);
         const bool taken = !is_done && claims_->take(job_.name_of(block));
         if (taken) {
-            is_done = job_.is_done(block);  // while it was being claimed
-            // A block that was done is not there any more either once the output has been put together.
+            is_done = job_.is_done(block);  // it may have been done before the claim
+            // Once the output has been put together, no block's file is there any more, done or not.
             if (!is_done && !is_gone()) {
                 open_block(block);
                 return true;
@@ -231,7 +231,7 @@ void ShardJob::open_block(int64_t index) {
     reader_.read_only(begin, end);
 }
 
-// Answers of a process that had the block before, which need not be computed again.
+// Adds the answers of a process that had the block before. They need not be computed again.
 void ShardJob::add_older_part(Block& block, const std::string& path) {
     block.older.push_back(path);
     if (!is_file(path)) return;
@@ -264,7 +264,7 @@ void ShardJob::add(const Request& request, bool is_error, std::string line) {
     note_failure_of(block);
 }
 
-// Under the mutex: the part becomes the block's file. Removes `block`.
+// Call under the mutex: makes the part the block's file, and removes `block`.
 void ShardJob::complete(Block& block) {
     const std::string name = job_.name_of(block.index);
     try {

@@ -1,4 +1,4 @@
-// syncer.cpp: half of the bound is for waiting, the other half for the disk.
+// syncer.cpp: waits for half of kSyncWithinMs, so that more lines share a sync; the other half is for the disk.
 #include "batch/syncer.h"
 
 #include <chrono>
@@ -28,7 +28,7 @@ void Syncer::run() {
     for (;;) {
         changed_.wait(lock, [&] { return dirty_ || ending_; });
         if (ending_) return;
-        // Waits by the monotonic clock: setting the system's moves nothing.
+        // Waits by the monotonic clock, so that setting the system's clock changes nothing.
         if (changed_.wait_for(lock, std::chrono::milliseconds(kSyncWithinMs / 2), [&] { return ending_; })) return;
         dirty_ = false;
         lock.unlock();
