@@ -37,13 +37,14 @@ int32_t first_integer(const MappedFile& file) {
     return magic;
 }
 
-struct Layout {
+// What a header says.
+struct HeaderContent {
     Gpt2Config config;
     int padded_vocab;
     DType dtype;
 };
 
-Layout read_header(const LlmcHeader& h, const std::string& path) {
+HeaderContent read_header(const LlmcHeader& h, const std::string& path) {
     const auto integer = [&](int at, const char* name, int min, int max) {
         const int32_t value = h[size_t(at)];
         if (value < min || value > max)
@@ -121,7 +122,7 @@ Model open_llmc(const std::string& path) {
     if (file->size() < int64_t(sizeof header))
         fail("{}: expected a header of {} bytes, found a file of {}", path, sizeof header, file->size());
     std::memcpy(&header, file->data(), sizeof header);
-    const Layout layout = read_header(header, path);
+    const HeaderContent layout = read_header(header, path);
 
     Gpt2 gpt2{layout.config, shaped_gpt2_weights(layout.config)};
     const std::vector<LlmcPart> parts = llmc_parts(gpt2.weights, layout.padded_vocab);
