@@ -9,7 +9,9 @@ descriptors and threads. The exit code is 1 if an answer is missing, if memory h
 request and 64 MB, if there are more descriptors or threads at the end than after the first tenth, or if the long
 request came to its end before nine tenths of the others had their answers on the disk.
 Rates are printed and not judged: another program may have taken the cores. What the process took of them is the rate a
-CPU second; with OMP_NUM_THREADS=1, no thread waits for others in that time.
+CPU second; with OMP_NUM_THREADS=1, no thread waits for others in that time. A core that shares its memory and its
+frequency with busier ones does less in a CPU second: how much less says the time of a fixed piece of work, done beside
+the run, by which that rate is divided.
 """
 import argparse
 import os
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
 MB = 1 << 20
 LONG_LINE_BYTES = 10 * MB
@@ -66,7 +69,8 @@ def status_of(pid):
         times = file.read().rpartition(")")[2].split()[11:13]
     return {"cpu_s": sum(map(int, times)) / os.sysconf("SC_CLK_TCK"),
             "rss": int(fields["VmRSS"][0]) * 1024, "peak": int(fields["VmHWM"][0]) * 1024,
-            "threads": int(fields["Threads"][0]), "descriptors": len(os.listdir(f"/proc/{pid}/fd"))}
+            "work_s": work_cpu_s(), "threads": int(fields["Threads"][0]),
+            "descriptors": len(os.listdir(f"/proc/{pid}/fd"))}
 
 
 class Lines:
@@ -85,6 +89,14 @@ class Lines:
                     self.n += block.count(b"\n")
                     self.at += len(block)
         return self.n
+
+
+def work_cpu_s():
+    """CPU time of a fixed piece of work, some 5 ms: what the machine is worth at this moment."""
+    block, start = bytes(range(256)) * 256, time.thread_time()
+    for _ in range(60):
+        zlib.crc32(zlib.compress(block[:4096]))
+    return time.thread_time() - start
 
 
 def watch(process, journal, n):
@@ -110,6 +122,16 @@ def rates_by_tenths(points, n):
     times = [when(max(n * i // 10, 1)) for i in range(10)] + [points[-1][0]]
     rates = [None if a is None or b is None or b <= a else n / 10 / (b - a) for a, b in zip(times, times[1:])]
     return ", ".join("-" if r is None else f"{r:.0f}" for r in rates)
+
+
+def at_even_speed(running):
+    """(CPU seconds of a core as fast as it was on average, answers)."""
+    average = sum(s[2]["work_s"] for s in running) / len(running)
+    points, seconds = [], 0.0
+    for (_, _, before), (_, n_answers, now) in zip(running, running[1:]):
+        seconds += (now["cpu_s"] - before["cpu_s"]) * average / now["work_s"]
+        points.append((seconds, n_answers))
+    return points
 
 
 def main():
@@ -151,6 +173,7 @@ def main():
           f"{last['peak'] / MB:.1f} MB at most")
     print("answers a second, by tenths: " + rates_by_tenths([(s[0], s[1]) for s in running], o.n))
     print("answers a CPU second, by tenths: " + rates_by_tenths([(s[2]["cpu_s"], s[1]) for s in running], o.n))
+    print("the same at an even speed of the machine: " + rates_by_tenths(at_even_speed(running), o.n))
     print(f"threads: {first['threads']}, at the end {last['threads']}; "
           f"descriptors: {first['descriptors']}, at the end {last['descriptors']}")
     bound = running[0][2]["rss"] + 100 * o.n + 64 * MB
