@@ -95,7 +95,7 @@ void Forward::layers(const StepView& step) {
     const int64_t embedded = int64_t(step.tokens.n) * config_.hidden_dim;
     if (span_.embeds)
         timer_.run(kEmbed, {2 * embedded, 4 * embedded, 0}, stream_,
-                   [&] { embed(work_.x, model_.embed, step.tokens, config_.hidden_dim, stream_); });
+                   [&] { embed(work_.x, model_.embed, nullptr, step.tokens, config_.hidden_dim, stream_); });
     for (int l = 0; l < config_.n_layers; l++) {
         attention_block(step, l);
         expert_block(step, model_.layers[size_t(l)]);

@@ -1,19 +1,21 @@
 // gemm_dense.hip: the products with bf16 matrices: q, k and v with rotation and cache write; the attention's output;
-// logits.
+// logits; GPT-2's, which norm their rows first.
 #include <type_traits>
 
 #include "gemm.h"
 #include "gemm_group.h"
 #include "gpu/platform.h"
+#include "quad.h"
 #include "tuning.h"
 
 namespace {
 
 // Spans of k, by matrix: as many waves as keep the memory busy with one token. Part of every result's bits.
-constexpr int kQkvSplits = 8, kOutSplits = 8, kLogitSplits = 1;
+constexpr int kQkvSplits = 8, kOutSplits = 8, kLogitSplits = 1, kGeluSplits = 8;
 
 // Rows are tokens, in order.
 struct DenseRows {
+    static constexpr bool kMxfp4 = false, kFixedTiles = true, kNorms = false;
     const bf16* h;  // (n_rows, stride)
     int stride, n_rows;
 
@@ -40,12 +42,12 @@ DenseMatrix dense_matrix(const PackedMatrix& w) {
 }
 
 struct Qkv : DenseRows {
-    static constexpr bool kMxfp4 = false, kFixedTiles = true, kSpans = true;
+    static constexpr bool kSpans = true;
     DenseMatrix w_q, w_k, w_v;
     int q_slabs, k_slabs;
     bf16* q;
     KvLayer kv;
-    const Pair* cos_sin;
+    const Pair* cos_sin;  // nullptr: q and k are not rotated
     const int *pos, *slot;
     int head_dim;
 
@@ -66,24 +68,27 @@ struct Qkv : DenseRows {
     }
     __device__ const uint32_t* scales(const Rows&, int) const { return nullptr; }
 
-    // What a row of a slab's two tiles is.
+    // What a row of a slab's two tiles is: both are of one head.
     struct Place {
         What what;
         int token;  // of row 0
-        int head;   // q, k
-        int i;      // q, k: dim of the first tile's row; v: the first tile's row
+        int head, i;
+        bool turns;
     };
     __device__ Place place(const Rows& rows, int slab, int col) const {
         const Slab at = slab_at(slab);
-        const int s = at.of_matrix, slabs_per_head = head_dim / kSlabRows;
-        if (at.what == kV) return {kV, rows.first, 0, kSlabRows * s + col};
-        return {at.what, rows.first, s / slabs_per_head, s % slabs_per_head * kTile + col};
+        const int slabs_per_head = head_dim / kSlabRows, of_head = at.of_matrix % slabs_per_head;
+        const bool turns = at.what != kV && cos_sin;
+        return {at.what, rows.first, at.of_matrix / slabs_per_head, (turns ? kTile : kSlabRows) * of_head + col, turns};
     }
+    // From the first tile's row to the second's.
+    __device__ int step(const Place& place) const { return place.turns ? head_dim / 2 : kTile; }
 
     __device__ float bias(const Rows& rows, int slab, int tile, int col) const {
         const Place at = place(rows, slab, col);
-        if (at.what == kV) return w_v.bias_at(at.i + kTile * tile);
-        return (at.what == kQ ? w_q : w_k).bias_at(at.head * head_dim + at.i + tile * (head_dim / 2));
+        const int row = at.head * head_dim + at.i + tile * step(at);
+        if (at.what == kV) return w_v.bias_at(row);
+        return (at.what == kQ ? w_q : w_k).bias_at(row);
     }
 
     __device__ void store_key(int64_t page, int p, int g, int i, float v) const {
@@ -91,8 +96,8 @@ struct Qkv : DenseRows {
         const int run = run_index(p % kTile, i % kTileDepth / 8 * 8);
         kv.base[page + 2 * g * head_dim * kPagePositions + (tile * kTileRuns + run) * 8 + i % 8] = narrow(v);
     }
-    __device__ void store_value(int64_t page, int p, int row, float v) const {
-        const int g = row / head_dim, i = row - g * head_dim, k = k_slot(p), run = run_index(i % kTile, k / 8 * 8);
+    __device__ void store_value(int64_t page, int p, int g, int i, float v) const {
+        const int k = k_slot(p), run = run_index(i % kTile, k / 8 * 8);
         kv.base[page + (2 * g + 1) * head_dim * kPagePositions + (i / kTile * kTileRuns + run) * 8 + k % 8] = narrow(v);
     }
 
@@ -100,7 +105,7 @@ struct Qkv : DenseRows {
         int64_t page;  // k, v: where this layer holds the keys of KV head 0, in kv.base
         int p;         // the token's position there
         bool writes;   // whether it writes any
-        bool turns;    // q, k
+        bool turns;
         float cos, sin;
     };
     // Branches around the loops, not in them: what is read for several rows is under way together.
@@ -110,8 +115,8 @@ struct Qkv : DenseRows {
 #pragma unroll
         for (int i = 0; i < n; i++) position[i] = pos[place.token + m[i]];
 #pragma unroll
-        for (int i = 0; i < n; i++) prior[i] = {0, 0, false, place.what != kV, 1, 0};
-        if (place.what != kV) {
+        for (int i = 0; i < n; i++) prior[i] = {0, 0, false, place.turns, 1, 0};
+        if (place.turns) {
 #pragma unroll
             for (int i = 0; i < n; i++) {
                 const Pair turn = cos_sin[int64_t(position[i]) * (head_dim / 2) + place.i];
@@ -135,29 +140,35 @@ struct Qkv : DenseRows {
         return by.turns ? turned : Pair{first, second};
     }
     __device__ void put(const Place& place, int m, const Pair& value, const Prior& to) const {
-        const int i = place.i, half = head_dim / 2;
+        const int g = place.head, i = place.i, j = i + step(place);
         if (place.what == kQ) {
-            bf16* const out = q + int64_t(place.token + m) * w_q.n_out + place.head * head_dim + i;
-            out[0] = narrow(value.first);
-            out[half] = narrow(value.second);
+            bf16* const out = q + int64_t(place.token + m) * w_q.n_out + g * head_dim;
+            out[i] = narrow(value.first);
+            out[j] = narrow(value.second);
         } else if (to.writes && place.what == kK) {
-            store_key(to.page, to.p, place.head, i, value.first);
-            store_key(to.page, to.p, place.head, i + half, value.second);
+            store_key(to.page, to.p, g, i, value.first);
+            store_key(to.page, to.p, g, j, value.second);
         } else if (to.writes) {
-            if (i < w_v.n_out) store_value(to.page, to.p, i, value.first);
-            if (i + kTile < w_v.n_out) store_value(to.page, to.p, i + kTile, value.second);
+            store_value(to.page, to.p, g, i, value.first);
+            store_value(to.page, to.p, g, j, value.second);
         }
     }
 };
 
-// One matrix, f32 results.
-struct DenseProduct : DenseRows {
-    static constexpr bool kMxfp4 = false, kFixedTiles = true;
+struct OneMatrix : DenseRows {
     DenseMatrix w;
-    float* out;
 
     __device__ const Run* tiles(const Rows&, int slab) const { return w.slab(slab); }
     __device__ const uint32_t* scales(const Rows&, int) const { return nullptr; }
+    __device__ float bias(const Rows&, int slab, int tile, int col) const {
+        return w.bias_at(kSlabRows * slab + kTile * tile + col);
+    }
+};
+
+// f32 results.
+struct DenseProduct : OneMatrix {
+    float* out;
+
     struct Place {
         float* to;  // of row 0
         bool first, second;
@@ -175,9 +186,6 @@ struct DenseProduct : DenseRows {
 
 struct Residual : DenseProduct {
     static constexpr bool kSpans = true;
-    __device__ float bias(const Rows&, int slab, int tile, int col) const {
-        return w.bias_at(kSlabRows * slab + kTile * tile + col);
-    }
     using Prior = Pair;  // what the results are added to
     template <int n>
     __device__ void ask(Prior (&prior)[n], const Place& place, const int (&m)[n]) const {
@@ -203,6 +211,43 @@ struct Logits : DenseProduct {
     __device__ void ask(Prior (&)[n], const Place&, const int (&)[n]) const {}
     __device__ Pair value(float first, float second, Nothing) const { return {first, second}; }
     __device__ void put(const Place& place, int m, const Pair& value, Nothing) const { write(place, m, value); }
+};
+
+struct Gelu : OneMatrix {
+    static constexpr bool kSpans = true;
+    bf16* act;
+    int act_stride;
+    bool grouped;  // the rows of act
+
+    struct Place {
+        bf16 *first, *second;  // of row 0; nullptr past the matrix
+    };
+    __device__ Place place(const Rows& rows, int slab, int col) const {
+        const int row = kSlabRows * slab + col;
+        bf16* const to = act + int64_t(rows.first) * act_stride;
+        return {row < w.n_out ? to + place_of(row, grouped) : nullptr,
+                row + kTile < w.n_out ? to + place_of(row + kTile, grouped) : nullptr};
+    }
+    using Prior = Nothing;
+    template <int n>
+    __device__ void ask(Prior (&)[n], const Place&, const int (&)[n]) const {}
+    // u (1 + tanh z) / 2 = u / (1 + exp(-2z)), z = sqrt(2 / pi) (u + 0.044715 u³).
+    __device__ static float gelu(float u) {
+        constexpr float kTwoRootTwoOverPi = 1.5957691216057308f;
+        return quotient(u, 1.0f + expf(-kTwoRootTwoOverPi * fmaf(0.044715f * u * u, u, u)));
+    }
+    __device__ Pair value(float first, float second, Nothing) const { return {gelu(first), gelu(second)}; }
+    __device__ void put(const Place& place, int m, const Pair& value, Nothing) const {
+        if (place.first) place.first[int64_t(m) * act_stride] = narrow(value.first);
+        if (place.second) place.second[int64_t(m) * act_stride] = narrow(value.second);
+    }
+};
+
+// A product whose blocks norm their rows.
+template <class Product>
+struct Normed : Product {
+    static constexpr bool kNorms = true;
+    RowsToNorm input;
 };
 
 // Rows that the fastest tiles have: blocks take as many tiles each, and a tile's beginning and end cost as much as some
@@ -239,19 +284,20 @@ void launch_dense(const Problem& problem, const GemmShape& shape, int n_rows, gp
     launch_waves(problem, shape, tile_rows, n_tiles, stream);
 }
 
-}  // namespace
-
-KOrder dense_order(int n_rows) {
-    return device_has_groups() && n_rows >= tuning().dense_group_rows ? KOrder::kGrouped : KOrder::kPlain;
+template <class Product>
+void launch_normed(Product product, const RowsToNorm& in, const GemmShape& shape, int n_rows, gpu::Stream stream) {
+    if (n_rows <= kTile && normed_bytes(in.norm.hidden_dim) <= kUnitLdsBytes)
+        return launch_few<Normed<Product>, 1>({product, in}, shape, 1, stream);
+    layernorm({in.h, dense_order(n_rows)}, in.x, nullptr, in.norm, n_rows, stream);
+    product.h = in.h;
+    launch_dense(product, shape, n_rows, stream);
 }
 
-void qkv(bf16* q, const KvLayer& kv, const bf16* h, const QkvWeights& w, const float* cos_sin, const Tokens& tokens,
-         int head_dim, gpu::Stream stream) {
+Qkv qkv_problem(bf16* q, const KvLayer& kv, const QkvWeights& w, const Tokens& tokens, int head_dim) {
     GPU_REQUIRE(head_dim == 32 || head_dim == 64 || head_dim == 128);
     GPU_REQUIRE(w.q.n_out % head_dim == 0 && w.k.n_out % head_dim == 0 && w.k.n_out == w.v.n_out);
     GPU_REQUIRE(w.q.n_in == w.k.n_in && w.q.n_in == w.v.n_in);
     Qkv problem = {};
-    problem.h = h;
     problem.stride = round_up(w.q.n_in, kDepthStep);
     problem.n_rows = tokens.n;
     problem.w_q = dense_matrix(w.q);
@@ -261,13 +307,48 @@ void qkv(bf16* q, const KvLayer& kv, const bf16* h, const QkvWeights& w, const f
     problem.k_slabs = n_slabs(w.k);
     problem.q = q;
     problem.kv = kv;
-    problem.cos_sin = reinterpret_cast<const Pair*>(cos_sin);
     problem.pos = tokens.pos;
     problem.slot = tokens.slot;
     problem.head_dim = head_dim;
+    return problem;
+}
+
+GemmShape qkv_shape(const QkvWeights& w) {
     GemmShape shape = gemm_shape(w.q, kQkvSplits);
     shape.n_slabs += n_slabs(w.k) + n_slabs(w.v);
-    launch_dense(problem, shape, tokens.n, stream);
+    return shape;
+}
+
+}  // namespace
+
+KOrder dense_order(int n_rows) {
+    return device_has_groups() && n_rows >= tuning().dense_group_rows ? KOrder::kGrouped : KOrder::kPlain;
+}
+
+void qkv(bf16* q, const KvLayer& kv, const bf16* h, const QkvWeights& w, const float* cos_sin, const Tokens& tokens,
+         int head_dim, gpu::Stream stream) {
+    Qkv problem = qkv_problem(q, kv, w, tokens, head_dim);
+    problem.h = h;
+    problem.cos_sin = reinterpret_cast<const Pair*>(cos_sin);
+    launch_dense(problem, qkv_shape(w), tokens.n, stream);
+}
+
+void norm_qkv(bf16* q, const KvLayer& kv, const RowsToNorm& in, const QkvWeights& w, const Tokens& tokens, int head_dim,
+              gpu::Stream stream) {
+    GPU_REQUIRE(in.norm.hidden_dim == w.q.n_in);
+    launch_normed(qkv_problem(q, kv, w, tokens, head_dim), in, qkv_shape(w), tokens.n, stream);
+}
+
+void norm_gelu(RowsOut act, const RowsToNorm& in, const PackedMatrix& w, int n_tok, gpu::Stream stream) {
+    GPU_REQUIRE(in.norm.hidden_dim == w.n_in);
+    Gelu problem = {};
+    problem.stride = round_up(w.n_in, kDepthStep);
+    problem.n_rows = n_tok;
+    problem.w = dense_matrix(w);
+    problem.act = act.data;
+    problem.act_stride = round_up(w.n_out, kDepthStep);
+    problem.grouped = act.order == KOrder::kGrouped;
+    launch_normed(problem, in, gemm_shape(w, kGeluSplits), n_tok, stream);
 }
 
 void gemm_residual(float* x, const bf16* att, const PackedMatrix& w, int n_tok, gpu::Stream stream) {

@@ -33,7 +33,7 @@ struct ExpertRows {
 
 template <bool kIsMxfp4>
 struct ExpertWeights : ExpertRows {
-    static constexpr bool kMxfp4 = kIsMxfp4, kFixedTiles = false, kSpans = true;
+    static constexpr bool kMxfp4 = kIsMxfp4, kFixedTiles = false, kSpans = true, kNorms = false;
     __device__ const Run* tiles(const Rows& rows, int slab) const {
         return static_cast<const Run*>(data) + rows.expert * expert_runs + slab * slab_runs<kMxfp4>(n_steps);
     }

@@ -8,24 +8,63 @@
 #include "gpu/wave.h"
 #include "kernels.h"
 #include "launch.h"
+#include "layernorm.h"
 #include "weights.h"
 
 // Depth steps of weights that a wave has under way: 4 KB of MXFP4, 8 of bf16. Some waves a unit then cover memory's
 // latency.
 constexpr int kFewInFlight = 2;
 
+// Rows that a block norms for itself lie in LDS behind the norm's gain and bias. 16 bytes more than a row has bring the
+// runs that a wave reads of eight rows into different banks.
+constexpr int normed_stride(int hidden_dim) {
+    return round_up(hidden_dim, kDepthStep) + 8;
+}
+constexpr int normed_bytes(int hidden_dim) {
+    return StagedNorm::bytes(hidden_dim) + kTile * normed_stride(hidden_dim) * int(sizeof(bf16));
+}
+
+// Waits for the kernel ahead, if that has not been done, and makes the rows if the block does: then they are returned.
+template <class Problem>
+__device__ const bf16* wait_for_rows(const Problem& problem, const Rows& rows, char* lds) {
+    if (!Problem::kNorms && Problem::kFixedTiles) wait_for_previous();
+    if constexpr (Problem::kNorms) {
+        const LayerNormParams& norm = problem.input.norm;
+        const StagedNorm staged(lds, norm);
+        block_sync();
+        wait_for_previous();
+        auto* const normed = reinterpret_cast<bf16*>(lds + StagedNorm::bytes(norm.hidden_dim));
+        for (int m = wave_id(); m < rows.n; m += n_waves())
+            layernorm_row(normed + m * normed_stride(norm.hidden_dim), false,
+                          problem.input.x + int64_t(rows.first + m) * norm.hidden_dim, staged, lane_id());
+        block_sync();
+        return normed;
+    } else {
+        return nullptr;
+    }
+}
+
+// normed: what wait_for_rows() returned.
+template <class Problem>
+__device__ const bf16* few_row(const Problem& problem, const Rows& rows, const bf16* normed, int m) {
+    if constexpr (Problem::kNorms)
+        return normed + m * normed_stride(problem.input.norm.hidden_dim);
+    else
+        return problem.x(rows, m);
+}
+
 // A lane's rows of activations. They are few and were just written: they come from near by when they are needed.
 template <class Problem, int kTiles>
 struct FewRowsIn {
     const bf16* x[kTiles][kFragRows];
 
-    __device__ void begin(const Problem& problem, const Rows& rows, int lane) {
+    __device__ void begin(const Problem& problem, const Rows& rows, const bf16* normed, int lane) {
 #pragma unroll
         for (int t = 0; t < kTiles; t++)
 #pragma unroll
             for (int r = 0; r < kFragRows; r++) {
                 const int m = kTile * t + frag_at(lane, r).row;
-                x[t][r] = problem.x(rows, m < rows.n ? m : rows.n - 1);
+                x[t][r] = few_row(problem, rows, normed, m < rows.n ? m : rows.n - 1);
             }
     }
     // Both tiles of k of a depth step.
@@ -59,12 +98,13 @@ __device__ void add_step(Acc (&acc)[kTiles][2], const Frag (&in)[kTiles][2], con
         }
 }
 
-// What a wave sums: depth steps begin to end of a slab. tables: see make_decode_tables.
+// What a wave sums: depth steps begin to end of a slab. tables: see make_decode_tables. normed: see wait_for_rows.
 struct FewSpan {
     const Run* tiles;
     const uint32_t* scales;
     int begin, end, lane;
     const char* tables;
+    const bf16* normed;
 };
 
 // For kAskedInOrder: activations are asked for before weights that are needed later, so that these stay under way.
@@ -82,7 +122,7 @@ __device__ void sum_span_in_order(Acc (&acc)[kTiles][2], const Problem& problem,
         x.load(in, step, span.lane);
         fix_order();
     };
-    x.begin(problem, rows, span.lane);
+    x.begin(problem, rows, span.normed, span.lane);
     load_weights(0, span.begin);
     load_rows(span.begin);
 #pragma unroll
@@ -141,7 +181,7 @@ __device__ void store_few(const Problem& problem, const Rows& rows, int slab, co
 
 template <class Problem, int kTiles>
 __global__ __launch_bounds__(kMostSplits* kWave) void gemm_few_kernel(Problem problem, GemmShape shape) {
-    GPU_LDS(lds);  // tables to decode by, then sums
+    GPU_LDS(lds);  // tables to decode by, or normed rows; then sums
     const int lane = lane_id(), slab = int(blockIdx.x);
     // The last span may be short. With waves of 64 lanes a wave's number decides which of a unit's 4 SIMDs has it, so
     // from block to block another wave takes that span, and no SIMD has less to do than the others.
@@ -159,17 +199,17 @@ __global__ __launch_bounds__(kMostSplits* kWave) void gemm_few_kernel(Problem pr
     const uint32_t* const scales = problem.scales(rows, slab);
     Acc acc[kTiles][2] = {};
     if constexpr (kAskedInOrder) {
-        if (Problem::kFixedTiles) wait_for_previous();
-        sum_span_in_order<Problem, kTiles>(acc, problem, rows, {tiles, scales, begin, end, lane, lds});
+        const bf16* const normed = wait_for_rows(problem, rows, lds);
+        sum_span_in_order<Problem, kTiles>(acc, problem, rows, {tiles, scales, begin, end, lane, lds, normed});
     } else {
         // Here and not in a function of its own, where clang 19 spills 198 registers on gfx1100.
         SlabStep<Problem::kMxfp4> w[kFewInFlight];
 #pragma unroll
         for (int i = 0; i < kFewInFlight; i++)
             if (begin + i < end) w[i].load(tiles, scales, begin + i, lane);
-        if (Problem::kFixedTiles) wait_for_previous();  // the weights are under way meanwhile
+        const bf16* const normed = wait_for_rows(problem, rows, lds);  // the weights are under way meanwhile
         FewRowsIn<Problem, kTiles> x;
-        x.begin(problem, rows, lane);
+        x.begin(problem, rows, normed, lane);
         for (int step = begin; step < end; step += kFewInFlight) {
 #pragma unroll
             for (int i = 0; i < kFewInFlight; i++) {
@@ -181,7 +221,7 @@ __global__ __launch_bounds__(kMostSplits* kWave) void gemm_few_kernel(Problem pr
             }
         }
     }
-    if (kFewTables<Problem>) block_sync();  // sums take the tables' place
+    if (kFewTables<Problem> || Problem::kNorms) block_sync();  // sums take the tables' and rows' place
     store_few<Problem, kTiles>(problem, rows, slab, acc, bias, reinterpret_cast<float*>(lds), split, lane);
 }
 
@@ -189,7 +229,8 @@ template <class Problem, int kTiles>
 void launch_few(const Problem& problem, const GemmShape& shape, int n_tiles, gpu::Stream stream) {
     const auto kernel = gemm_few_kernel<Problem, kTiles>;
     const int sum_bytes = shape.n_splits * kTilesStored<kTiles> * kTileSumBytes;
-    const size_t lds_bytes = size_t(std::max(sum_bytes, Problem::kMxfp4 ? kDecodeTableBytes : 0));
+    int lds_bytes = std::max(sum_bytes, Problem::kMxfp4 ? kDecodeTableBytes : 0);
+    if constexpr (Problem::kNorms) lds_bytes = std::max(lds_bytes, normed_bytes(problem.input.norm.hidden_dim));
     GPU_LAUNCH_CHAINED(kernel, dim3(unsigned(shape.n_slabs), unsigned(n_tiles)),
-                       dim3(unsigned(shape.n_splits * device_wave())), lds_bytes, stream, problem, shape);
+                       dim3(unsigned(shape.n_splits * device_wave())), size_t(lds_bytes), stream, problem, shape);
 }

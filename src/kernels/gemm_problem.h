@@ -9,6 +9,8 @@
 //   kMxfp4                                  of the weights
 //   kFixedTiles                             whether tile() and weights are known before the kernel ahead is done
 //   kSpans                                  whether k is cut into spans
+//   kNorms                                  whether the block itself makes the activations, of rows of f32: then there
+//                                           are input (RowsToNorm) in place of x(), at most 16 rows, and fixed tiles
 //   bool tile(int index, int max_rows, Rows&)   the index-th group of rows (tokens); false: there is none
 //   const bf16* x(const Rows&, int m)       row m's activations (Kp)
 //   const Run* tiles(const Rows&, int slab), const uint32_t* scales(const Rows&, int slab)

@@ -104,8 +104,9 @@ void clear_pages(void* pool, const int* pages, int n, int64_t page_bytes, gpu::S
 
 // ---- what happens to a token, in order ----
 
-// x (T, D) f32 = rows of embed (V, D), bf16
-void embed(float* x, const bf16* embed, const Tokens& tokens, int hidden_dim, gpu::Stream stream);
+// x (T, D) f32 = rows of embed (V, D), bf16, plus those of positions (C, D), bf16, unless it is nullptr
+void embed(float* x, const bf16* embed, const bf16* positions, const Tokens& tokens, int hidden_dim,
+           gpu::Stream stream);
 
 // If down: x (T, D) += Σ_a weight (T, A) · down (T, A, D), in order of a. Then h (T, Dp) bf16 = x / rms(x) · gain.
 void rmsnorm(RowsOut h, float* x, const float* gain, const float* down, const float* weight, int n_tok, int hidden_dim,
@@ -123,6 +124,34 @@ struct QkvWeights {
 };
 void qkv(bf16* q, const KvLayer& kv, const bf16* h, const QkvWeights& w, const float* cos_sin, const Tokens& tokens,
          int head_dim, gpu::Stream stream);
+
+// ---- GPT-2's beside these ----
+
+constexpr int kMostNormedDim = 4096;
+struct LayerNormParams {
+    const float *gain = nullptr, *bias = nullptr;  // (D)
+    int hidden_dim = 0;
+    float eps = 0;
+};
+// h (n_rows, Dp) bf16 = (x - mean) / sqrt(variance + eps) · gain + bias, of rows row_token (n_rows) of x, or of the
+// first n_rows if it is nullptr.
+void layernorm(RowsOut h, const float* x, const int* row_token, const LayerNormParams& norm, int n_rows,
+               gpu::Stream stream);
+
+// What a product norms before it multiplies: x (T, D) f32. h (T, Dp): for the normed rows where they go through memory;
+// of few rows every block norms its own, which a launch less is worth.
+struct RowsToNorm {
+    const float* x = nullptr;
+    LayerNormParams norm;
+    bf16* h = nullptr;
+};
+// As qkv, without rotation: q and k are kPlain like v.
+void norm_qkv(bf16* q, const KvLayer& kv, const RowsToNorm& in, const QkvWeights& w, const Tokens& tokens, int head_dim,
+              gpu::Stream stream);
+// act (T, Fp) bf16 = GELU of norm(x) · wᵀ + bias, in the tanh form (Hendrycks and Gimpel, arXiv 1606.08415, §2).
+void norm_gelu(RowsOut act, const RowsToNorm& in, const PackedMatrix& w, int n_tok, gpu::Stream stream);
+
+// ---- attention ----
 
 // A run of tokens of one sequence whose query heads share a tile: n_tok · H / G ≤ 16 rows.
 struct QueryTile {
