@@ -1,35 +1,14 @@
-// forward.h: one step of a span of layers on one GPU: its kernels in order, and their buffers.
+// forward.h: one step of a span of layers on one GPU: its kernels in order, and their buffers. Here is what all
+// architectures share; gpt_oss_forward.cpp has its layers.
 #pragma once
 #include <vector>
 
-#include "gpu/device_model.h"
+#include "gpu/device_memory.h"
 #include "gpu/op_timer.h"
+#include "gpu/span.h"
+#include "kernels/kernels.h"
 #include "model.h"
 #include "replica.h"
-
-// Device buffers of activations, for up to a number of tokens.
-struct Workspace {
-    float* x = nullptr;         // (T, D) residual stream
-    bf16* h = nullptr;          // (T, Dp) normed
-    bf16* q = nullptr;          // (T, H·P)
-    bf16* att = nullptr;        // (T, H·P rounded up to 64)
-    void* attention = nullptr;  // partial results of spans
-    int* expert = nullptr;      // (T, A)
-    float* weight = nullptr;    // (T, A)
-    ExpertTiles tiles;
-    ExpertTiles one_token;    // what sorting gives for one token: its experts' order is the routing's
-    bf16* act = nullptr;      // (T · A, Fp) in expert order
-    float* down = nullptr;    // (T, A, D)
-    bf16* rows_h = nullptr;   // (kLogitRowsAtOnce, Dp)
-    float* logits = nullptr;  // (kLogitRowsAtOnce, V)
-};
-// config: of the span alone. Without logits if it does not sample. In workspace_bytes() from `base` on.
-Workspace lay_out_workspace(const Config& config, const Span& span, int max_tokens, char* base);
-int64_t workspace_bytes(const Config& config, const Span& span, int max_tokens);
-int64_t residual_bytes(const Config& config, int n_tokens);
-
-// What never changes.
-void fill_workspace(const Config& config, const Workspace& workspace, gpu::Stream stream);
 
 // What the step is about, in device memory.
 struct StepView {
@@ -52,31 +31,73 @@ struct KvCache {
     std::vector<KvLayer> layers;  // (L)
 };
 
+// Device buffers of activations that every architecture has, for up to a number of tokens.
+struct StepBuffers {
+    float* x = nullptr;         // (T, D) residual stream
+    bf16* h = nullptr;          // (T, Dp) normed
+    bf16* q = nullptr;          // (T, H·P)
+    bf16* att = nullptr;        // (T, H·P rounded up to 64)
+    void* attention = nullptr;  // partial results of spans
+    bf16* rows_h = nullptr;     // (kLogitRowsAtOnce, Dp)
+    float* logits = nullptr;    // (kLogitRowsAtOnce, V)
+};
+// Without logits if the span does not sample.
+StepBuffers lay_out_buffers(const CommonConfig& config, int hidden_dim, const Span& span, int max_tokens,
+                            Layout& layout);
+
+// What the planner has set aside, and what a step shares with others.
+struct ForwardPlace {
+    Span span;
+    int64_t weight_bytes = 0, workspace_bytes = 0;
+    int max_tokens = 0;
+    const KvCache& kv;
+    OpTimer& timer;
+    gpu::Stream stream;
+};
+
 class Forward {
   public:
-    // config: of the span alone. On the current device.
-    Forward(const Config& config, const Span& span, const DeviceModel& model, const Workspace& workspace,
-            const KvCache& kv, OpTimer& timer, gpu::Stream stream)
-        : config_(config), span_(span), model_(model), work_(workspace), kv_(kv), timer_(timer), stream_(stream) {}
+    virtual ~Forward() = default;
+    Forward(const Forward&) = delete;
+    Forward& operator=(const Forward&) = delete;
 
-    // All layers. The residual x is made here if the span embeds, else it is there. Leaves x and the last layer's
-    // experts' results, which are added to x if the span does not sample.
-    void layers(const StepView& step);
-    // Logits of rows [begin, begin + n), n at most kLogitRowsAtOnce, into the workspace.
-    void logits(const StepView& step, int begin, int n);
+    // All layers. The residual x is made here if the span embeds, else it is there. If the span does not sample, x is
+    // what the next one begins with.
+    virtual void layers(const StepView& step) = 0;
+    // Logits of rows [begin, begin + n), n at most kLogitRowsAtOnce, into the buffers.
+    virtual void logits(const StepView& step, int begin, int n) = 0;
     // Draws their tokens.
     void sample(const StepView& step, int begin, int n);
+    const StepBuffers& buffers() const { return buffers_; }
 
-  private:
-    Work norm_work(int n_rows, bool adds_experts) const;
-    void attention_block(const StepView& step, int l);
-    void expert_block(const StepView& step, const DeviceLayer& w);
+  protected:
+    // On the current device. config: of the span alone. The workspace holds zeros.
+    Forward(const CommonConfig& config, int hidden_dim, const ForwardPlace& place);
 
-    const Config& config_;
+    void embed_tokens(const StepView& step, const bf16* embed, const bf16* positions);
+    void attend(const StepView& step, int l, const float* sinks);
+    // x += att · wᵀ + bias
+    void add_attention(const StepView& step, const PackedMatrix& w_o);
+    // logits = rows_h · wᵀ
+    void multiply_head(const PackedMatrix& unembed, int n);
+
+    int hidden_dim_;
+    const CommonConfig common_;
     const Span span_;
-    const DeviceModel& model_;
-    const Workspace& work_;
     const KvCache& kv_;
     OpTimer& timer_;
     const gpu::Stream stream_;
+    DeviceMemory workspace_;
+    Layout layout_;  // of the workspace: an architecture's own buffers lie behind these
+    StepBuffers buffers_;
 };
+
+// ---- the account of work ----
+
+inline int64_t dense_bytes(const PackedMatrix& w) {
+    return packed_tile_bytes(false, w.n_out, w.n_in);
+}
+// bf16 rows in; out_bytes: of a result, read and written.
+inline Work product_work(int64_t bytes, int64_t n_rows, int64_t n_out, int64_t n_in, int out_bytes) {
+    return {bytes, n_rows * (2 * n_in + out_bytes * n_out), 2.0 * double(n_rows) * double(n_out) * double(n_in)};
+}

@@ -17,18 +17,6 @@ static_assert(kNoToken == kNotFinite, "the kernel's word is the scheduler's");
 
 namespace {
 
-void check_config(const Config& c) {
-    const auto need = [](bool ok, const char* field, const char* expected, int found) {
-        if (!ok) fail("GPU: {}: expected {}, found {}; --device cpu takes it", field, expected, found);
-    };
-    need(c.head_dim == 32 || c.head_dim == 64 || c.head_dim == 128, "head_dim", "32, 64 or 128", c.head_dim);
-    need(c.n_attn_heads / c.n_kv_heads <= 16, "query heads a KV head", "at most 16", c.n_attn_heads / c.n_kv_heads);
-    need(c.hidden_dim % 32 == 0 && c.hidden_dim <= 8192, "hidden size", "a multiple of 32 up to 8192", c.hidden_dim);
-    need(c.intermediate_dim % 32 == 0, "intermediate size", "a multiple of 32", c.intermediate_dim);
-    need(c.n_experts <= 256, "experts", "at most 256", c.n_experts);
-    need(c.experts_per_token <= 8, "experts a token", "at most 8", c.experts_per_token);
-}
-
 // Calls make(0), ..., make(n - 1), each in a thread, so that devices are loaded at the same time.
 void at_once(size_t n, const std::function<void(size_t)>& make) {
     std::vector<std::exception_ptr> failures(n);
@@ -52,9 +40,9 @@ const Batch::Seq& seq_of(const Batch& batch, size_t row) {
 
 class GpuReplica : public Replica {
   public:
-    GpuReplica(const Model& model, const EngineOptions& options, const ReplicaPlan& plan)
-        : config_(model.gpt_oss().config),
-          capacity_(plan.capacity),
+    GpuReplica(const Architecture& model, const EngineOptions& options, const ReplicaPlan& plan)
+        : capacity_(plan.capacity),
+          residual_bytes_(plan.residual_bytes),
           synchronous_(options.synchronous),
           use_graphs_(options.graphs && !options.profile && !options.synchronous && gpu::graphs_supported()),
           sampled_(int64_t(capacity_.steps_in_flight) * capacity_.max_batch_tokens * int64_t(sizeof(int))),
@@ -65,11 +53,10 @@ class GpuReplica : public Replica {
         });
         for (size_t i = 1; i < stages_.size(); i++)
             links_.push_back(std::make_unique<Link>(stages_[i - 1]->device(), stages_[i]->device(),
-                                                    residual_bytes(config_, capacity_.max_batch_tokens),
-                                                    options.peer_copies));
+                                                    capacity_.max_batch_tokens * residual_bytes_, options.peer_copies));
         gpu::set_device(stages_.back()->device());  // the last device records that a step is done
         for (int i = 0; i < capacity_.steps_in_flight; i++)
-            steps_.push_back(std::make_unique<Step>(config_, capacity_.max_batch_tokens));
+            steps_.push_back(std::make_unique<Step>(model.config(), capacity_.max_batch_tokens));
         std::string devices;
         for (const auto& stage : stages_) devices += (devices.empty() ? "" : " and ") + std::to_string(stage->device());
         description_ = fmt::format("GPU {}: {}, bf16, up to {} sequences", devices,
@@ -105,7 +92,7 @@ class GpuReplica : public Replica {
 
   private:
     struct Step {
-        Step(const Config& config, int max_tokens) : input(config, max_tokens), done(gpu::make_event()) {}
+        Step(const CommonConfig& config, int max_tokens) : input(config, max_tokens), done(gpu::make_event()) {}
         ~Step() { gpu::destroy_event(done); }
         StepInput input;
         const gpu::Event done;
@@ -172,7 +159,7 @@ class GpuReplica : public Replica {
     // few, and a copy would be an operation of its own.
     int* sampled() const { return reinterpret_cast<int*>(sampled_.data()); }
 
-    int64_t bytes_between(const StepShape& shape) const { return residual_bytes(config_, shape.n_tokens); }
+    int64_t bytes_between(const StepShape& shape) const { return shape.n_tokens * residual_bytes_; }
 
     // The first stage reads what the last one samples, in steps at least steps_apart ago.
     void wait_for_tokens() {
@@ -181,8 +168,8 @@ class GpuReplica : public Replica {
         gpu::wait_for(steps_[size_t(turn_of(ago))]->done, stages_[0]->stream());
     }
 
-    const Config config_;
     const Capacity capacity_;
+    const int64_t residual_bytes_;  // of a token
     const bool synchronous_, use_graphs_;
     const PinnedMemory sampled_;
     std::vector<std::unique_ptr<Stage>> stages_;
@@ -210,11 +197,10 @@ std::vector<int> chosen_devices(const EngineOptions& options) {
     return devices;
 }
 
-std::vector<ReplicaPlan> plan_all(const Model& model, const EngineOptions& options) {
-    check_config(model.gpt_oss().config);
+std::vector<ReplicaPlan> plan_all(const Architecture& model, const EngineOptions& options) {
     std::vector<Room> rooms;
     for (const int device : chosen_devices(options)) rooms.push_back(room_on(device, options));
-    std::vector<ReplicaPlan> plans = plan_replicas(model.gpt_oss().config, device_weight_bytes(model), options, rooms);
+    std::vector<ReplicaPlan> plans = plan_replicas(model.sizes(), options, rooms);
     for (const ReplicaPlan& plan : plans)
         for (const StagePlan& stage : plan.stages) log_line("{}", describe(stage));
     if (const size_t left = rooms.size() % plans[0].stages.size(); left > 0)
@@ -236,8 +222,10 @@ std::string gpu_trouble() {
 }
 
 std::vector<std::unique_ptr<Replica>> make_gpu_replicas(const Model& model, const EngineOptions& options) {
-    const std::vector<ReplicaPlan> plans = plan_all(model, options);
+    const std::unique_ptr<Architecture> architecture = architecture_of(model);
+    const std::vector<ReplicaPlan> plans = plan_all(*architecture, options);
     std::vector<std::unique_ptr<Replica>> replicas(plans.size());
-    at_once(plans.size(), [&](size_t i) { replicas[i] = std::make_unique<GpuReplica>(model, options, plans[i]); });
+    at_once(plans.size(),
+            [&](size_t i) { replicas[i] = std::make_unique<GpuReplica>(*architecture, options, plans[i]); });
     return replicas;
 }

@@ -10,7 +10,6 @@
 
 #include "engine/even_spans.h"
 #include "error.h"
-#include "gpu/forward.h"
 #include "gpu/runtime.h"
 #include "gpu/step_sizes.h"
 
@@ -54,7 +53,7 @@ std::string layers_of(const Span& span) {
     return fmt::format("layers {} to {}", span.first, span.end - 1);
 }
 
-int64_t pool_bytes(const Config& config, const Capacity& capacity) {
+int64_t pool_bytes(const CommonConfig& config, const Capacity& capacity) {
     return capacity.n_pages * kv_page_bytes(config, sizeof(bf16));
 }
 
@@ -67,62 +66,61 @@ Capacity common(const Capacity& a, const Capacity& b) {
 }
 
 // Whether there are pages enough for the longest request that may come.
-bool holds_a_request(const Config& config, const EngineOptions& options, const ReplicaPlan& plan) {
+bool holds_a_request(const CommonConfig& config, const EngineOptions& options, const ReplicaPlan& plan) {
     const int positions = options.max_request_positions > 0
                               ? std::min(options.max_request_positions, config.max_context)
                               : config.max_context;
     const int n_full = pages_for(positions);
-    const int n_sliding = std::min(n_full, sliding_pages_needed(config.sliding_window, kGpuPrefillChunk));
+    const bool slides = std::count(config.layer_kind.begin(), config.layer_kind.end(), LayerKind::kSliding) > 0;
+    const int n_sliding = slides ? std::min(n_full, sliding_pages_needed(config.sliding_window, kGpuPrefillChunk)) : 0;
     return options.kv_bytes > 0 || plan.capacity.n_pages >= n_full + n_sliding;
 }
 
-ReplicaPlan plan_replica(const Config& config, const WeightBytes& weights, const EngineOptions& options,
-                         const std::vector<Room>& rooms);
+ReplicaPlan plan_replica(const ModelSizes& model, const EngineOptions& options, const std::vector<Room>& rooms);
 
-std::optional<ReplicaPlan> try_plan(const Config& config, const WeightBytes& weights, const EngineOptions& options,
+std::optional<ReplicaPlan> try_plan(const ModelSizes& model, const EngineOptions& options,
                                     const std::vector<Room>& rooms) {
     try {
-        return plan_replica(config, weights, options, rooms);
+        return plan_replica(model, options, rooms);
     } catch (const Error&) {
         return {};
     }
 }
 
 // The fewest devices that hold a replica; if none do, all of them.
-int fewest_devices(const Config& config, const WeightBytes& weights, const EngineOptions& options,
-                   const std::vector<Room>& rooms) {
-    const int most = std::min(int(rooms.size()), config.n_layers);
+int fewest_devices(const ModelSizes& model, const EngineOptions& options, const std::vector<Room>& rooms) {
+    const int most = std::min(int(rooms.size()), model.config.n_layers);
     for (const bool wants_request : {true, false})
         for (int n = 1; n <= most; n++) {
-            const auto plan = try_plan(config, weights, options, {rooms.begin(), rooms.begin() + n});
-            if (plan && (!wants_request || holds_a_request(config, options, *plan))) return n;
+            const auto plan = try_plan(model, options, {rooms.begin(), rooms.begin() + n});
+            if (plan && (!wants_request || holds_a_request(model.config, options, *plan))) return n;
         }
     return most;
 }
 
 // Advice for the user: how many devices like the first would be enough.
-std::string what_would_fit(const Config& config, const WeightBytes& weights, const EngineOptions& options,
-                           const Room& room) {
-    for (int n = 1; n <= config.n_layers; n++)
-        if (try_plan(config, weights, options, std::vector<Room>(size_t(n), room)))
+std::string what_would_fit(const ModelSizes& model, const EngineOptions& options, const Room& room) {
+    for (int n = 1; n <= model.config.n_layers; n++)
+        if (try_plan(model, options, std::vector<Room>(size_t(n), room)))
             return fmt::format("; {} such GPUs hold it: --gpus-per-replica {}", n, n);
     return "; no number of such GPUs holds it";
 }
 
-ReplicaPlan plan_spans(const Config& config, const WeightBytes& weights, const EngineOptions& options,
-                       const std::vector<Room>& rooms, const std::vector<Span>& spans) {
+ReplicaPlan plan_spans(const ModelSizes& model, const EngineOptions& options, const std::vector<Room>& rooms,
+                       const std::vector<Span>& spans) {
     const int n = int(rooms.size()), max_tokens = max_step_tokens(options);
     EngineOptions of_chain = options;
     of_chain.max_sequences = int(std::min<int64_t>(int64_t(n) * options.max_sequences, INT32_MAX));
     ReplicaPlan plan;
+    plan.residual_bytes = model.residual_bytes;
     for (const Span& span : spans) {
         StagePlan stage;
         stage.span = span;
         stage.room = rooms[plan.stages.size()];
-        const Config part = config_of(config, span);
-        stage.weight_bytes = weights.of(span);
-        stage.workspace_bytes = workspace_bytes(part, span, max_tokens);
-        const int64_t between = (int(!span.embeds) + int(!span.samples)) * residual_bytes(config, max_tokens);
+        const CommonConfig part = config_of(model.config, span);
+        stage.weight_bytes = model.weights.of(span);
+        stage.workspace_bytes = model.workspace_bytes(span, max_tokens);
+        const int64_t between = (int(!span.embeds) + int(!span.samples)) * max_tokens * model.residual_bytes;
         const int64_t left = stage.room.usable_bytes - stage.weight_bytes - stage.workspace_bytes - between;
         if (left < 0)
             fail(
@@ -137,7 +135,8 @@ ReplicaPlan plan_spans(const Config& config, const WeightBytes& weights, const E
         plan.capacity = plan.stages.empty() ? capacity : common(plan.capacity, capacity);
         plan.stages.push_back(stage);
     }
-    for (StagePlan& stage : plan.stages) stage.kv_bytes = pool_bytes(config_of(config, stage.span), plan.capacity);
+    for (StagePlan& stage : plan.stages)
+        stage.kv_bytes = pool_bytes(config_of(model.config, stage.span), plan.capacity);
     plan.capacity.steps_in_flight = steps_in_flight(n);
     plan.capacity.steps_apart = n;
     plan.capacity.step_limit_s = options.step_limit_s;
@@ -147,16 +146,15 @@ ReplicaPlan plan_spans(const Config& config, const WeightBytes& weights, const E
 
 // One replica on as many devices as there are rooms. Its stages take equal time if memory allows that, else they have
 // equal weight bytes. Throws Error, with the numbers, if a device cannot hold its share and a little KV cache.
-ReplicaPlan plan_replica(const Config& config, const WeightBytes& weights, const EngineOptions& options,
-                         const std::vector<Room>& rooms) {
+ReplicaPlan plan_replica(const ModelSizes& model, const EngineOptions& options, const std::vector<Room>& rooms) {
     const int n = int(rooms.size());
     if (n > 1) {
         try {
-            return plan_spans(config, weights, options, rooms, spans_by_reads(weights, n));
+            return plan_spans(model, options, rooms, spans_by_reads(model.weights, n));
         } catch (const Error&) {  // the first device may lack room for the embedding
         }
     }
-    return plan_spans(config, weights, options, rooms, spans_by_weight(weights, n));
+    return plan_spans(model, options, rooms, spans_by_weight(model.weights, n));
 }
 
 }  // namespace
@@ -170,20 +168,19 @@ Room room_on(int device, const EngineOptions& options) {
     return room;
 }
 
-std::vector<ReplicaPlan> plan_replicas(const Config& config, const WeightBytes& weights, const EngineOptions& options,
+std::vector<ReplicaPlan> plan_replicas(const ModelSizes& model, const EngineOptions& options,
                                        const std::vector<Room>& rooms) {
-    const int n =
-        options.gpus_per_replica > 0 ? options.gpus_per_replica : fewest_devices(config, weights, options, rooms);
+    const int n = options.gpus_per_replica > 0 ? options.gpus_per_replica : fewest_devices(model, options, rooms);
     if (n > int(rooms.size())) fail("--gpus-per-replica: expected at most {}, found {}", rooms.size(), n);
-    if (n > config.n_layers)
-        fail("--gpus-per-replica: expected at most {}, a layer each, found {}", config.n_layers, n);
+    if (n > model.config.n_layers)
+        fail("--gpus-per-replica: expected at most {}, a layer each, found {}", model.config.n_layers, n);
     std::vector<ReplicaPlan> plans;
     for (size_t first = 0; first + size_t(n) <= rooms.size(); first += size_t(n)) {
         const std::vector<Room> own(rooms.begin() + long(first), rooms.begin() + long(first) + n);
         try {
-            plans.push_back(plan_replica(config, weights, options, own));
+            plans.push_back(plan_replica(model, options, own));
         } catch (const Error& e) {
-            fail("{}{}", e.what(), what_would_fit(config, weights, options, own[0]));
+            fail("{}{}", e.what(), what_would_fit(model, options, own[0]));
         }
     }
     return plans;

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "gpu/device_model.h"
+#include "gpu/architecture.h"
 #include "replica.h"
 
 struct Room {
@@ -19,6 +19,7 @@ struct StagePlan {
 struct ReplicaPlan {
     std::vector<StagePlan> stages;
     Capacity capacity;
+    int64_t residual_bytes = 0;  // of a token, from one stage to the next
 };
 
 // What `options` lets this program take of a device.
@@ -26,7 +27,7 @@ Room room_on(int device, const EngineOptions& options);
 // As many replicas as there is room for, of options.gpus_per_replica devices, or of the fewest that hold the weights
 // and a request of the longest kind. Throws Error, with the numbers and what would fit, if there is not room for one
 // with a little KV cache.
-std::vector<ReplicaPlan> plan_replicas(const Config& config, const WeightBytes& weights, const EngineOptions& options,
+std::vector<ReplicaPlan> plan_replicas(const ModelSizes& model, const EngineOptions& options,
                                        const std::vector<Room>& rooms);
 // "GPU 0, layers 0 to 17: 32.7 GB of weights, ..."
 std::string describe(const StagePlan& stage);

@@ -1,10 +1,11 @@
-// ops.h: the operations of a step as the profile names them.
+// ops.h: the operations of a step as the profile names them: those of every architecture, then each one's own.
 #pragma once
 #include <vector>
 
-enum GpuOp { kEmbed, kNorm, kQkv, kAttention, kOut, kRouter, kSort, kMoeUp, kMoeDown, kLmHead, kSample };
+enum GpuOp { kEmbed, kNorm, kQkv, kAttention, kOut, kLmHead, kSample, kOwnOps };
+enum GptOssOp { kRouter = kOwnOps, kSort, kMoeUp, kMoeDown };
 
-inline std::vector<const char*> gpu_op_names() {
-    return {"embed",    "rmsnorm", "qkv",      "attention", "o",     "router",
-            "moe sort", "moe up",  "moe down", "lm_head",   "sample"};
+inline std::vector<const char*> gpt_oss_op_names() {
+    return {"embed",  "rmsnorm", "qkv",      "attention", "o",       "lm_head",
+            "sample", "router",  "moe sort", "moe up",    "moe down"};
 }

@@ -16,24 +16,20 @@ int current(int device) {
 
 }  // namespace
 
-Stage::Stage(const Model& model, const EngineOptions& options, const StagePlan& plan, const Capacity& capacity,
+Stage::Stage(const Architecture& model, const EngineOptions& options, const StagePlan& plan, const Capacity& capacity,
              int* sampled)
-    : config_(config_of(model.gpt_oss().config, plan.span)),
+    : config_(config_of(model.config(), plan.span)),
       span_(plan.span),
       device_(current(plan.room.device)),
       timer_(options.profile, options.synchronous, options.profile ? measure_roofs(device_, nullptr) : Roofs{},
-             gpu_op_names()),
-      weights_(load_weights(model, span_, plan.weight_bytes)),
+             model.op_names()),
       stream_(gpu::make_stream()),
-      workspace_memory_(plan.workspace_bytes, "workspace"),
       step_input_(step_input_bytes(capacity.max_batch_tokens), "step's input"),
-      workspace_(lay_out_workspace(config_, span_, capacity.max_batch_tokens, workspace_memory_.data())),
       kv_(config_, capacity),
-      forward_(config_, span_, weights_, workspace_, kv_.cache(), timer_, stream_),
+      forward_(model.make_forward(
+          {span_, plan.weight_bytes, plan.workspace_bytes, capacity.max_batch_tokens, kv_.cache(), timer_, stream_})),
       timeline_(capacity.steps_in_flight),
       sampled_(sampled) {
-    gpu::fill(workspace_memory_.data(), 0, workspace_memory_.bytes(), stream_);
-    fill_workspace(config_, workspace_, stream_);
     if (span_.samples)
         logits_host_ = std::make_unique<PinnedMemory>(int64_t(config_.vocab_size) * int64_t(sizeof(float)));
 }
@@ -66,13 +62,13 @@ int64_t Stage::run(const Batch& batch, const StepShape& shape) {
 
 int64_t Stage::launch(const StepView& view, const Batch& batch) {
     const int64_t before = timer_.weight_bytes();
-    forward_.layers(view);
+    forward_->layers(view);
     for (int begin = 0; span_.samples && begin < view.n_rows; begin += kLogitRowsAtOnce) {
         const int end = std::min(begin + kLogitRowsAtOnce, view.n_rows);
-        forward_.logits(view, begin, end - begin);
+        forward_->logits(view, begin, end - begin);
         for (int r = begin; r < std::min(end, int(batch.rows.size())); r++)
             if (batch.rows[size_t(r)].want_logits) hand_out_logits(batch, r, r - begin);
-        forward_.sample(view, begin, end - begin);  // comes last, as it may change logits
+        forward_->sample(view, begin, end - begin);  // comes last, as it may change logits
     }
     return timer_.weight_bytes() - before;
 }
@@ -91,9 +87,10 @@ int64_t Stage::launch_recorded(const StepView& view) {
     return recorded.weight_bytes;
 }
 
-void Stage::hand_out_logits(const Batch& batch, int row, int in_workspace) {
+void Stage::hand_out_logits(const Batch& batch, int row, int in_buffer) {
     const int64_t v = config_.vocab_size;
-    gpu::copy_to_host(logits_host_->data(), workspace_.logits + in_workspace * v, v * int64_t(sizeof(float)), stream_);
+    gpu::copy_to_host(logits_host_->data(), forward_->buffers().logits + in_buffer * v, v * int64_t(sizeof(float)),
+                      stream_);
     gpu::synchronize(stream_);
     batch.on_logits(row, reinterpret_cast<const float*>(logits_host_->data()));
 }

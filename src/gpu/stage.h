@@ -4,7 +4,6 @@
 #include <map>
 #include <memory>
 
-#include "gpu/forward.h"
 #include "gpu/memory_plan.h"
 #include "gpu/page_tables.h"
 #include "gpu/step_input.h"
@@ -13,7 +12,7 @@
 class Stage {
   public:
     // Loads the weights. sampled: in pinned memory; tokens by their places in it. Throws Error.
-    Stage(const Model& model, const EngineOptions& options, const StagePlan& plan, const Capacity& capacity,
+    Stage(const Architecture& model, const EngineOptions& options, const StagePlan& plan, const Capacity& capacity,
           int* sampled);
     ~Stage();
     Stage(const Stage&) = delete;
@@ -21,7 +20,7 @@ class Stage {
 
     int device() const { return device_; }
     gpu::Stream stream() const { return stream_; }
-    float* residual() const { return workspace_.x; }  // (T, D): of the stage before, then this one's
+    float* residual() const { return forward_->buffers().x; }  // (T, D): of the stage before, then this one's
 
     // These make the device current, and put all their work on the stream.
     void begin(const Batch& batch, const StepInput& input, const StepShape& shape);  // pages and input
@@ -38,19 +37,17 @@ class Stage {
   private:
     int64_t launch(const StepView& view, const Batch& batch);
     int64_t launch_recorded(const StepView& view);
-    void hand_out_logits(const Batch& batch, int row, int in_workspace);
+    void hand_out_logits(const Batch& batch, int row, int in_buffer);
     int64_t key_bytes(const StepShape& shape) const;
 
-    const Config config_;  // of the span alone
+    const CommonConfig config_;  // of the span alone
     const Span span_;
     const int device_;
     OpTimer timer_;
-    DeviceModel weights_;
     const gpu::Stream stream_;
-    DeviceMemory workspace_memory_, step_input_;
-    Workspace workspace_;
+    DeviceMemory step_input_;
     PageTables kv_;
-    Forward forward_;
+    const std::unique_ptr<Forward> forward_;
     Timeline timeline_;
     int* const sampled_;
     std::unique_ptr<PinnedMemory> logits_host_;  // (V)

@@ -64,7 +64,7 @@ StepView view_step_input(const StepShape& shape, char* device) {
     return view;
 }
 
-StepInput::StepInput(const Config& config, int max_tokens)
+StepInput::StepInput(const CommonConfig& config, int max_tokens)
     : max_tokens_(max_tokens),
       tokens_per_tile_(std::max(1, 16 / (config.n_attn_heads / config.n_kv_heads))),
       window_(config.sliding_window),

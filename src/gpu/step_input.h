@@ -21,7 +21,7 @@ StepView view_step_input(const StepShape& shape, char* device);
 // and are not read.
 class StepInput {
   public:
-    StepInput(const Config& config, int max_tokens);
+    StepInput(const CommonConfig& config, int max_tokens);
 
     // graphs: steps that only decode may be recorded.
     StepShape shape_of(const Batch& batch, bool graphs) const;

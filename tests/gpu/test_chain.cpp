@@ -77,12 +77,12 @@ TEST(GpuChain, WritesSomeOfTheGoldenText) {
 }
 
 // Layers of 100 MB, an embedding of 250, a head of 160.
-WeightBytes some_weights(int n_layers) {
+ModelSizes some_model(int n_layers) {
     WeightBytes weights;
     weights.layers.assign(size_t(n_layers), 100000000);
     weights.embed = 250000000;
     weights.head = 160000000;
-    return weights;
+    return gpt_oss_sizes(small_config(n_layers), weights);
 }
 
 std::vector<Room> rooms(int n, int64_t bytes) {
@@ -93,7 +93,7 @@ std::vector<Room> rooms(int n, int64_t bytes) {
 
 std::string error_of(int n_layers, const EngineOptions& options, const std::vector<Room>& rooms) {
     try {
-        plan_replicas(small_config(n_layers), some_weights(n_layers), options, rooms);
+        plan_replicas(some_model(n_layers), options, rooms);
     } catch (const Error& e) {
         return e.what();
     }
@@ -108,7 +108,7 @@ std::vector<int> ends_of(const ReplicaPlan& plan) {
 
 TEST(MemoryPlan, LayersAreSharedOutByWhatAStepReads) {
     const EngineOptions options = chain_options(0, 3);
-    const auto plans = plan_replicas(small_config(8), some_weights(8), options, rooms(3, int64_t(4) << 30));
+    const auto plans = plan_replicas(some_model(8), options, rooms(3, int64_t(4) << 30));
     ASSERT_EQ(plans.size(), 1u);
     EXPECT_EQ(ends_of(plans[0]), (std::vector<int>{3, 6, 8})) << "300, 300 and 360 MB";
     EXPECT_TRUE(plans[0].stages[0].span.embeds);
@@ -122,9 +122,9 @@ TEST(MemoryPlan, LayersAreSharedOutByWhatAStepReads) {
 
 TEST(MemoryPlan, LayersAreSharedOutByBytesWhereMemoryIsShort) {
     const EngineOptions options = chain_options(0, 3);
-    const auto roomy = plan_replicas(small_config(8), some_weights(8), options, rooms(3, int64_t(4) << 30));
+    const auto roomy = plan_replicas(some_model(8), options, rooms(3, int64_t(4) << 30));
     const int64_t too_little = roomy[0].stages[0].weight_bytes + roomy[0].stages[0].workspace_bytes;
-    const auto plans = plan_replicas(small_config(8), some_weights(8), options, rooms(3, too_little));
+    const auto plans = plan_replicas(some_model(8), options, rooms(3, too_little));
     EXPECT_EQ(ends_of(plans[0]), (std::vector<int>{2, 6, 8})) << "450, 400 and 360 MB";
 }
 
@@ -135,8 +135,7 @@ TEST(MemoryPlan, TakesTheFewestDevicesThatHoldTheModel) {
         size_t n_replicas, n_stages;
     } kCases[] = {{1, 3000000000, 1, 1}, {4, 3000000000, 4, 1}, {4, 1000000000, 2, 2}, {5, 1000000000, 2, 2}};
     for (const auto& c : kCases) {
-        const auto plans =
-            plan_replicas(small_config(8), some_weights(8), chain_options(0, 0), rooms(c.n_devices, c.bytes));
+        const auto plans = plan_replicas(some_model(8), chain_options(0, 0), rooms(c.n_devices, c.bytes));
         EXPECT_EQ(plans.size(), c.n_replicas) << c.n_devices << " of " << c.bytes;
         EXPECT_EQ(plans[0].stages.size(), c.n_stages) << c.n_devices << " of " << c.bytes;
     }

@@ -1,7 +1,5 @@
-// device_model.cpp: which tensor goes where, in which slab order, for counting and for copying.
-#include "gpu/device_model.h"
-
-#include <numeric>
+// gpt_oss_weights.cpp: which tensor goes where, in which slab order, for counting and for copying.
+#include "gpu/gpt_oss_weights.h"
 
 #include "gpu/uploader.h"
 
@@ -27,8 +25,8 @@ std::vector<float> rotation_table(const Config& config) {
     return table;
 }
 
-DeviceLayer lay_out(const LayerWeights& from, int head_dim, Uploader& up) {
-    DeviceLayer to;
+GptOssDeviceLayer lay_out(const LayerWeights& from, int head_dim, Uploader& up) {
+    GptOssDeviceLayer to;
     to.g_attn = up.vector(from.g_attn, true);
     to.qkv.q = up.matrix(from.w_q, from.b_q, SlabRows::kRotated, head_dim);
     to.qkv.k = up.matrix(from.w_k, from.b_k, SlabRows::kRotated, head_dim);
@@ -44,7 +42,7 @@ DeviceLayer lay_out(const LayerWeights& from, int head_dim, Uploader& up) {
     return to;
 }
 
-void lay_out_head(DeviceModel& device, const Weights& w, Uploader& up) {
+void lay_out_head(GptOssDeviceModel& device, const Weights& w, Uploader& up) {
     device.g_final = up.vector(w.g_final, true);
     device.unembed = up.matrix(w.unembed, {}, SlabRows::kPlain, 0);
 }
@@ -59,46 +57,33 @@ int64_t largest_transposed(const Weights& w) {
 
 }  // namespace
 
-Config config_of(const Config& config, const Span& span) {
-    Config part = config;
-    part.n_layers = span.end - span.first;
-    part.layer_kind.assign(config.layer_kind.begin() + span.first, config.layer_kind.begin() + span.end);
-    return part;
-}
-
-int64_t WeightBytes::of(const Span& span) const {
-    const int64_t sum = std::accumulate(layers.begin() + span.first, layers.begin() + span.end, rotation);
-    return sum + (span.embeds ? embed : 0) + (span.samples ? head : 0);
-}
-
-WeightBytes device_weight_bytes(const Model& model) {
-    DeviceModel device;
-    const Config& c = model.gpt_oss().config;
+WeightBytes gpt_oss_weight_bytes(const GptOss& model) {
+    GptOssDeviceModel device;
+    const Config& c = model.config;
     const auto counted = [](auto&& lay) {
         Uploader up;
         lay(up);
         return up.used();
     };
     WeightBytes bytes;
-    bytes.embed = counted([&](Uploader& up) { up.rows(model.gpt_oss().weights.embed); });
-    for (const LayerWeights& layer : model.gpt_oss().weights.layers)
+    bytes.embed = counted([&](Uploader& up) { up.rows(model.weights.embed); });
+    for (const LayerWeights& layer : model.weights.layers)
         bytes.layers.push_back(counted([&](Uploader& up) { lay_out(layer, c.head_dim, up); }));
-    bytes.head = counted([&](Uploader& up) { lay_out_head(device, model.gpt_oss().weights, up); });
-    bytes.rotation =
+    bytes.head = counted([&](Uploader& up) { lay_out_head(device, model.weights, up); });
+    bytes.every_span =
         counted([&](Uploader& up) { up.floats(std::vector<float>(size_t(int64_t(c.max_context) * c.head_dim))); });
     return bytes;
 }
 
-DeviceModel load_weights(const Model& model, const Span& span, int64_t bytes) {
-    DeviceModel device;
+GptOssDeviceModel load_gpt_oss(const GptOss& model, const Span& span, int64_t bytes) {
+    GptOssDeviceModel device;
     device.memory = DeviceMemory(bytes, "weights");
-    Uploader up(device.memory.data(), largest_transposed(model.gpt_oss().weights));
-    if (span.embeds) device.embed = up.rows(model.gpt_oss().weights.embed);
+    Uploader up(device.memory.data(), largest_transposed(model.weights));
+    if (span.embeds) device.embed = up.rows(model.weights.embed);
     for (int l = span.first; l < span.end; l++)
-        device.layers.push_back(
-            lay_out(model.gpt_oss().weights.layers[size_t(l)], model.gpt_oss().config.head_dim, up));
-    if (span.samples) lay_out_head(device, model.gpt_oss().weights, up);
-    device.cos_sin = up.floats(rotation_table(model.gpt_oss().config));
+        device.layers.push_back(lay_out(model.weights.layers[size_t(l)], model.config.head_dim, up));
+    if (span.samples) lay_out_head(device, model.weights, up);
+    device.cos_sin = up.floats(rotation_table(model.config));
     up.finish();
     return device;
 }
