@@ -52,9 +52,9 @@ struct Options : RequestOptions {
 
 // Throws Error for a bad flag or value. --help prints the help and exits.
 Options parse_command_line(int argc, char** argv);
-// What GPT-2 changes about a run: it runs on the CPU, continues text and has no chat format; the token that ends a text
-// may be known to its tokenizer only. Throws Error if the options ask for more.
-void adapt_to_gpt2(Options& options, Model& model);
+// What GPT-2 changes about a run: it continues text and has no chat format; the token that ends a text may be known to
+// its tokenizer only. Throws Error if the options ask for more.
+void adapt_to_gpt2(const Options& options, Model& model);
 // Before a mode runs: verifies the model if asked to. On the CPU, spreads memory over NUMA nodes and reads the parts of
 // the model that are not in memory yet, with a progress line on a terminal.
 void prepare_model(const Options& options, const Model& model);

@@ -1,5 +1,4 @@
 // gpt2.cpp: what GPT-2 changes about a run.
-#include "engine.h"
 #include "error.h"
 #include "log.h"
 #include "options.h"
@@ -24,17 +23,11 @@ std::vector<int> stop_ids(const Options& options, const Model& model) {
 
 }  // namespace
 
-void adapt_to_gpt2(Options& options, Model& model) {
+void adapt_to_gpt2(const Options& options, Model& model) {
     if (options.mode == "chat")
         fail("--mode chat: GPT-2 has no chat format, it continues text: generate, getp and score take it");
     if (!options.instructions.empty())
         fail("--instructions: for models with a chat format, which GPT-2 has not: put them into the prompt");
     if (options.chat_template) fail("--chat: for models with a chat format, which GPT-2 has not");
-    if (options.device == "gpu" || options.n_gpus > 0 || !options.gpus.empty() || options.gpus_per_replica > 0)
-        fail("--device gpu, --gpus, --gpus-per-replica: GPT-2 runs on the CPU only so far");
-    if (engine_options(options, 1).gpu) {
-        log_line("GPT-2 runs on the CPU only so far");
-        options.device = "cpu";
-    }
     if (model.gpt2().config.stop_ids.empty()) model.gpt2().config.stop_ids = stop_ids(options, model);
 }

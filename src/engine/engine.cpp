@@ -151,7 +151,6 @@ Engine::Engine(const Model& model, const EngineOptions& options) : impl_(std::ma
     impl_->model = model;
     impl_->config = model.common();
     std::vector<std::unique_ptr<Replica>> replicas;
-    if (options.gpu && model.is_gpt2()) fail("GPU: GPT-2 runs on the CPU only so far");
     if (options.gpu)
         replicas = make_gpu_replicas(impl_->model, options);
     else

@@ -4,6 +4,7 @@
 #include "error.h"
 
 std::unique_ptr<Architecture> architecture_of(const Model& model) {
+    if (model.is_gpt2()) return make_gpt2(model.gpt2());
     return make_gpt_oss(model.gpt_oss());
 }
 

@@ -1,5 +1,5 @@
 // architecture.h: what the rest of this folder asks of a model's architecture: how large its parts are, and its forward
-// pass.
+// pass. gpt_oss_forward.cpp and gpt2_forward.cpp answer.
 #pragma once
 #include <functional>
 #include <memory>
@@ -26,6 +26,7 @@ class Architecture {
 std::unique_ptr<Architecture> architecture_of(const Model& model);
 
 std::unique_ptr<Architecture> make_gpt_oss(const GptOss& model);
+std::unique_ptr<Architecture> make_gpt2(const Gpt2& model);
 
 // Of a gpt-oss.
 ModelSizes gpt_oss_sizes(const Config& config, const WeightBytes& weights);

@@ -1,5 +1,5 @@
 // forward.h: one step of a span of layers on one GPU: its kernels in order, and their buffers. Here is what all
-// architectures share; gpt_oss_forward.cpp has its layers.
+// architectures share; gpt_oss_forward.cpp and gpt2_forward.cpp have the layers.
 #pragma once
 #include <vector>
 

@@ -4,8 +4,12 @@
 
 enum GpuOp { kEmbed, kNorm, kQkv, kAttention, kOut, kLmHead, kSample, kOwnOps };
 enum GptOssOp { kRouter = kOwnOps, kSort, kMoeUp, kMoeDown };
+enum Gpt2Op { kUp = kOwnOps, kDown };  // few tokens' norms are part of the products behind them
 
 inline std::vector<const char*> gpt_oss_op_names() {
     return {"embed",  "rmsnorm", "qkv",      "attention", "o",       "lm_head",
             "sample", "router",  "moe sort", "moe up",    "moe down"};
+}
+inline std::vector<const char*> gpt2_op_names() {
+    return {"embed", "layernorm", "qkv", "attention", "o", "lm_head", "sample", "up", "down"};
 }
