@@ -59,8 +59,8 @@ TEST(EmbedPositions, AreAddedInF32) {
     const std::vector<float> got = x.download("x");
     for (size_t t = 0; t < ids.size(); t++)
         for (int i = 0; i < kDim; i++)
-            ASSERT_EQ(got[t * kDim + size_t(i)], to_f32(table[size_t(rows[t] * kDim + i)]) +
-                                                     to_f32(positions[size_t(pos[t] * kDim + i)]))
+            ASSERT_EQ(got[t * kDim + size_t(i)],
+                      to_f32(table[size_t(rows[t] * kDim + i)]) + to_f32(positions[size_t(pos[t] * kDim + i)]))
                 << "token " << t << " element " << i;
 }
 
