@@ -15,9 +15,9 @@
 #include "gpu/mma.h"
 
 #if defined(GPU_EMULATE_SM80) || defined(__CUDACC__)
-#include "gpu/mxfp4_multiply.h"
+#include "gpu/mxfp4_nvidia.h"
 #else
-#include "gpu/mxfp4_permute.h"
+#include "gpu/mxfp4_amd.h"
 #endif
 
 // A code under an E8M0 scale, or zero where the weight is too small for a normal bf16: matrix cores may take it for

@@ -1,4 +1,4 @@
-// mxfp4_multiply.h: E2M1 codes to bf16 with one multiplication for two codes, on devices that multiply bf16 pairs
+// mxfp4_nvidia.h: E2M1 codes to bf16 with one multiplication for two codes, on devices that multiply bf16 pairs
 // (NVIDIA). A shift and a mask put each code's sign in the sign bit and its magnitude in the low exponent bits and the
 // top mantissa bit. Read as bf16 that is the code's value times 2^-126, subnormal for the code 0.5; one exact
 // multiplication applies the scale and makes it normal.

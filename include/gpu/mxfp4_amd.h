@@ -1,4 +1,4 @@
-// mxfp4_permute.h: E2M1 codes to bf16 by table, on devices that permute bytes (AMD: v_perm_b32). A permute looks up
+// mxfp4_amd.h: E2M1 codes to bf16 by table, on devices that permute bytes (AMD: v_perm_b32). A permute looks up
 // four codes in a table of 8 bytes: one table for the lower bytes of the 8 magnitudes, one for the upper ones, made for
 // the scale at hand. No arithmetic is done on the weights, so zero and 0.5 are entries like any other.
 #pragma once
