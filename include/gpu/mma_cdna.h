@@ -5,12 +5,7 @@
 constexpr int kWave = 64, kHolders = 64, kRuns = 1, kAcc = 4, kAccRows = 1, kFragRows = 1;
 constexpr bool kAskedInOrder = true;
 
-struct Frag {
-    Run run[kRuns];
-};
-struct Acc {
-    float v[kAcc];
-};
+#include "gpu/mma_registers.h"
 
 __device__ constexpr At frag_at(int lane, int /*r*/) {
     return {lane % 16, 8 * (lane / 16)};
@@ -28,11 +23,6 @@ __device__ constexpr int acc_row(int /*i*/) {
 // takes elements 0–3 of every lane's run, the second 4–7.
 __device__ constexpr int k_slot(int col) {
     return 8 * (col % 16 / 4) + 4 * (col / 16) + col % 4;
-}
-
-template <class T>
-__device__ inline T shfl_xor(T v, int mask) {
-    return __shfl_xor(v, mask);
 }
 
 __device__ inline float row_max(float v) {

@@ -5,12 +5,7 @@
 constexpr int kWave = 1, kHolders = 1, kRuns = 1, kAcc = 1, kAccRows = 1, kFragRows = 1;
 constexpr bool kAskedInOrder = false;
 
-struct Frag {
-    Run run[kRuns];
-};
-struct Acc {
-    float v[kAcc];
-};
+#include "gpu/mma_registers.h"
 
 __device__ constexpr At frag_at(int, int) {
     return {0, 0};
@@ -26,10 +21,6 @@ __device__ constexpr int acc_row(int) {
 }
 __device__ constexpr int k_slot(int col) {
     return col;
-}
-template <class T>
-__device__ inline T shfl_xor(T v, int) {
-    return v;
 }
 __device__ inline float row_max(float v) {
     return v;

@@ -5,12 +5,7 @@
 constexpr int kWave = 32, kHolders = 16, kRuns = 4, kAcc = 8, kAccRows = 1, kFragRows = 1;
 constexpr bool kAskedInOrder = false;
 
-struct Frag {
-    Run run[kRuns];
-};
-struct Acc {
-    float v[kAcc];
-};
+#include "gpu/mma_registers.h"
 
 __device__ constexpr At frag_at(int lane, int r) {
     return {lane % 16, 8 * r};
@@ -26,11 +21,6 @@ __device__ constexpr int acc_row(int /*i*/) {
 }
 __device__ constexpr int k_slot(int col) {
     return col;
-}
-
-template <class T>
-__device__ inline T shfl_xor(T v, int mask) {
-    return __shfl_xor(v, mask);
 }
 
 __device__ inline float row_max(float v) {

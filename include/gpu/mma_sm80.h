@@ -5,12 +5,7 @@
 constexpr int kWave = 32, kHolders = 32, kRuns = 2, kAcc = 8, kAccRows = 2, kFragRows = 2;
 constexpr bool kAskedInOrder = false;
 
-struct Frag {
-    Run run[kRuns];  // rows lane / 4 and 8 more
-};
-struct Acc {
-    float v[kAcc];
-};
+#include "gpu/mma_registers.h"
 
 __device__ constexpr At frag_at(int lane, int r) {
     return {lane / 4 + 8 * r, 8 * (lane % 4)};
@@ -28,15 +23,6 @@ __device__ constexpr int acc_row(int i) {
 // operands agree: the first instruction takes elements 0–3 of every lane's run, the second 4–7.
 __device__ constexpr int k_slot(int col) {
     return 8 * (col % 8 / 2) + 4 * (col / 16) + 2 * (col % 16 / 8) + col % 2;
-}
-
-template <class T>
-__device__ inline T shfl_xor(T v, int mask) {
-#if defined(__CUDA_ARCH__)
-    return __shfl_xor_sync(~0u, v, mask);
-#else
-    return __shfl_xor(v, mask);
-#endif
 }
 
 __device__ inline float row_max(float v) {
