@@ -1,5 +1,5 @@
 // gpt2_forward.cpp: GPT-2 as a list of launches; src/cpu/gpt2_reference.cpp says what they compute together. One token
-// takes five launches a layer: each of the two norms is part of the product behind it.
+// takes five launches a layer: each of the two norms is part of the product that follows it.
 #include "gpu/architecture.h"
 #include "gpu/gpt2_weights.h"
 #include "gpu/ops.h"

@@ -8,7 +8,7 @@
 
 namespace {
 
-// Of experts, those that n_slots choices can be at most: what is read. Fewer are if tokens agree.
+// Bytes of the experts that are read: at most as many experts as there are choices. If tokens agree, there are fewer.
 int64_t expert_bytes(const PackedMatrix& w, int n_slots) {
     const int64_t scales = w.mxfp4 ? packed_scale_bytes(w.n_out, w.n_in) : 0;
     return std::min(n_slots, w.n_experts) * (packed_tile_bytes(w.mxfp4, w.n_out, w.n_in) + scales);
@@ -19,7 +19,7 @@ struct ExpertBuffers {
     int* expert = nullptr;    // (T, A)
     float* weight = nullptr;  // (T, A)
     ExpertTiles tiles;
-    ExpertTiles one_token;  // what sorting gives for one token: its experts' order is the routing's
+    ExpertTiles one_token;  // what sorting would give for one token, whose experts are in order already
     bf16* act = nullptr;    // (T · A, Fp) in expert order
     float* down = nullptr;  // (T, A, D)
 };
@@ -42,7 +42,7 @@ ExpertBuffers lay_out_experts(const Config& config, int max_tokens, Layout& layo
     return b;
 }
 
-// What never changes.
+// Fills in the tiles of one token, which never change.
 void fill_one_token(const Config& config, const ExpertTiles& one_token, gpu::Stream stream) {
     const int n = config.experts_per_token;
     std::vector<int> ascending(static_cast<size_t>(n));
@@ -95,7 +95,7 @@ void GptOssForward::layers(const StepView& step) {
         expert_block(step, model_.layers[size_t(l)]);
     }
     if (span_.samples) return;
-    timer_.run(kNorm, norm_work(step.tokens.n, true), stream_, [&] {  // for what it adds to x; nobody reads h
+    timer_.run(kNorm, norm_work(step.tokens.n, true), stream_, [&] {  // adds to x what is needed; h is not used
         rmsnorm(buffers_.h, buffers_.x, model_.layers.back().g_mlp, experts_.down, experts_.weight, step.tokens.n,
                 config_.hidden_dim, config_.experts_per_token, config_.norm_eps, stream_);
     });
@@ -133,7 +133,7 @@ void GptOssForward::expert_block(const StepView& step, const GptOssDeviceLayer& 
     if (n_tok > 1)
         timer_.run(kSort, {0, 8 * int64_t(n_slots), 0}, stream_,
                    [&] { moe_sort(tiles, experts_.expert, n_slots, config_.n_experts, tile_rows, stream_); });
-    // A row's inputs are read once for all its experts; of each two results one is written.
+    // A row's inputs are read once for all its experts. Two results become one that is written.
     Work up = product_work(expert_bytes(w.up, n_slots), n_slots, w.up.n_out, w.up.n_in, 1);
     up.activations -= 2 * int64_t(n_slots - n_tok) * w.up.n_in;
     timer_.run(kMoeUp, up, stream_, [&] {

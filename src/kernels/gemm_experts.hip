@@ -1,4 +1,4 @@
-// gemm_experts.hip: the experts' two products, grouped: each tile of rows belongs to one expert (moe_sort.hip).
+// gemm_experts.hip: the experts' two products, with SwiGLU. Each tile of rows belongs to one expert (moe_sort.hip).
 #include "gemm.h"
 #include "gemm_group.h"
 #include "gpu/platform.h"
@@ -7,7 +7,7 @@
 
 namespace {
 
-// Spans of k: part of every result's bits. See gemm_dense.hip.
+// Spans of k, on which every result's bits depend. See gemm_dense.hip.
 constexpr int kUpSplits = 4, kDownSplits = 8;
 
 struct ExpertRows {
@@ -18,7 +18,7 @@ struct ExpertRows {
     int64_t expert_runs, expert_scales;
     int n_out, n_steps;
 
-    // tile_rows was given to moe_sort; it is max_rows.
+    // max_rows is not needed: moe_sort has cut tiles of so many rows.
     __device__ bool tile(int index, int /*max_rows*/, Rows& rows) const {
         if (index >= *sorted.n_tiles) return false;
         rows.first = sorted.first[index];
@@ -68,7 +68,7 @@ struct Up : ExpertWeights<kIsMxfp4> {
     template <int n>
     __device__ void ask(Prior (&)[n], const Place&, const int (&)[n]) const {}
     __device__ bf16 value(float gate, float linear, Nothing) const {
-        // Not fminf and fmaxf, which make a number of a NaN.
+        // Not by fminf and fmaxf, which would turn a NaN into a number.
         gate = gate > limit ? limit : gate;
         linear = linear > limit ? limit : linear;
         linear = linear < -limit ? -limit : linear;
