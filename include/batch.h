@@ -1,5 +1,5 @@
-// batch.h: a file of requests as a job: which of them have no answer yet, and where answers go. A job whose output is a
-// file outlives its process: the same command goes on where it was killed.
+// batch.h: a file of requests as a job: which requests have no answer yet, and where answers go. A job whose output is
+// a file outlives its process: if that was killed, the same command goes on where it was.
 #pragma once
 #include <functional>
 #include <memory>
@@ -10,9 +10,9 @@
 #include "options.h"
 #include "requests.h"
 
-constexpr int kSyncWithinMs = 1000;  // an answer that was written is durable after so long, if the disk keeps up
+constexpr int kSyncWithinMs = 1000;  // a written answer is durable after this time, if the disk keeps up
 
-// What stays the same however often a job is started anew.
+// What stays the same, however often a job is started again.
 struct JobRecord {
     int64_t created = 0;  // Unix time of its first start
     uint64_t seed = 0;
@@ -31,25 +31,25 @@ class BatchJob {
     virtual bool can_go_on() const = 0;
     // Whether every request has an answer.
     virtual bool is_complete() const = 0;
-    // For a job that has been stopped, where it stands and how it goes on: one line.
+    // One line for a job that has been stopped: how far it is, and how to continue it.
     virtual std::string progress() const = 0;
     // Requests without an answer at the start; -1: not known.
     virtual int64_t n_left() const = 0;
 
-    // The next of them; none at the end. One thread at a time; may wait. Throws Error if nothing that is added now
-    // would arrive.
+    // The next request without an answer; none at the end. One thread at a time; may wait. Throws Error if no answer
+    // can be written any more.
     virtual std::optional<Request> next() = 0;
     // From any thread: next() ends soon.
     virtual void interrupt() = 0;
-    // The answer to a request that next() gave, a line without its end. From any thread; a failure is remembered.
+    // Adds the answer to a request that next() gave: a line without its end. From any thread; remembers a failure.
     virtual void add(const Request& request, bool is_error, std::string line) = 0;
     virtual bool failed() const = 0;
     virtual void check() const = 0;
-    // What was added is durable now. From any thread, at any time.
+    // Makes all that was added durable. From any thread, at any time.
     virtual void sync() = 0;
 
-    // After the run, if nothing was broken off: all is in its place. `in_order` gets the lines of a text job whose
-    // output is a file of its own. Throws Error. Returns one line on what is missing; "" if nothing is.
+    // Call after a run that was not broken off: puts the output in its place. `in_order` gets the lines of a text job
+    // whose output is a file of its own. Throws Error. Returns one line on what is missing; "" if nothing is.
     virtual std::string finish(const std::function<void(std::string_view line)>& in_order) = 0;
 };
 

@@ -1,8 +1,8 @@
 // checkpoint.h: open a checkpoint of any kind, check what it holds, write it as another kind.
 //
-// Recognised by content, not by name: a Hugging Face snapshot directory, of gpt-oss or GPT-2; OpenAI's `original/`
-// directory; this project's .bin (a safetensors container); the getp family's legacy .bin; llm.c's .bin of GPT-2. All
-// are mapped and used in place.
+// The kinds are: a Hugging Face snapshot directory of gpt-oss or GPT-2; OpenAI's `original/` directory; this project's
+// .bin (a safetensors container); the getp family's legacy .bin; llm.c's .bin of GPT-2. They are recognised by content,
+// not by name, and all are mapped and used in place.
 #pragma once
 #include <functional>
 #include <optional>
@@ -17,7 +17,7 @@ struct OpenOptions {
 
 // The snapshot of a model, "openai/gpt-oss-20b", in the cache of Hugging Face's tools ($HF_HUB_CACHE, else
 // $HF_HOME/hub, else huggingface/hub in $XDG_CACHE_HOME or ~/.cache): the one that refs/main names, else the newest.
-// Nothing if it is not there; *looked_in becomes the folder that was looked for. Downloads nothing.
+// Nothing if it is not there; *looked_in becomes the folder that it should be in. Downloads nothing.
 std::optional<std::string> find_in_hub_cache(const std::string& model_id, std::string* looked_in);
 
 // `path`: a checkpoint's file or directory, or the directory above it; a file of a snapshot; a model's folder in the
@@ -45,7 +45,7 @@ enum class ExportKind {
     kLegacyF32,
     kLegacyBF16,
     kDequantised,  // a Hugging Face snapshot whose experts are bf16
-    kLlmcF32,      // these two, and kHuggingFace, are those for GPT-2
+    kLlmcF32,      // GPT-2 can be exported to these two and to kHuggingFace
     kLlmcBF16,
 };
 
@@ -54,14 +54,14 @@ struct ExportOptions {
     std::string tokenizer_path;  // "": the one that belongs to the model, if any
     bool overwrite = false;      // a file of that name is replaced
     std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;  // may be empty
-    std::function<void(const std::string& line)> note;  // what could not be taken along; may be empty
+    std::function<void(const std::string& line)> note;                      // gets what the copy lacks; may be empty
 };
 
-// Writes `model` at `out_path`, where nothing may be yet; for the directory kinds an empty directory may. Streams, so
-// memory stays small whatever the size. The final name appears only when all of it is written and synced; an
-// export that fails or is ended by a signal leaves nothing. MXFP4 experts are copied bit for bit where the kind has
-// them; dense tensors keep their dtype in a container and become bf16 in the directory kinds. Throws Error, also when
-// the kind cannot hold the model exactly (legacy has no YaRN betas, say; bf16 cannot hold every f32).
+// Writes `model` at `out_path`. There may be nothing yet, but an empty directory for the directory kinds. Streams, so
+// memory stays small whatever the size. The final name appears only when all of it is written and synced; an export
+// that fails or is ended by a signal leaves nothing. MXFP4 experts are copied bit for bit if the kind has them; dense
+// tensors keep their dtype in a container and become bf16 in the directory kinds. Throws Error, also if the kind cannot
+// hold the model exactly (legacy has no YaRN betas, say; bf16 cannot hold every f32).
 void export_model(const Model& model, const std::string& out_path, const ExportOptions& options);
 
 // Reads all of the model once, front to back, with all cores: every number must be finite, every scale below 255, and a

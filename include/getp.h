@@ -18,9 +18,9 @@ struct GetpRun {
 // Makes the engine and has it answer a request of one token, so that weights and code are in memory. Throws Error.
 GetpRun warm_up(const Model& model, const EngineOptions& options);
 
-// Runs the requests of `next` until there are no more; each gets an answer, also one with an error. `next` is called by
-// one thread at a time; an exception from it comes out here, once what runs has been answered. If all replicas fail,
-// `interrupt` is called from another thread, so that a `next` that waits can end, and EngineFailure is thrown.
+// Runs the requests of `next` until there are no more. Each gets an answer, if only an error. `next` is called by one
+// thread at a time; if it throws, the exception comes out here once all that runs has been answered. If all replicas
+// fail, `interrupt` is called from another thread so that a waiting `next` can end, and EngineFailure is thrown.
 void inference(GetpRun& run, const std::function<std::optional<Request>()>& next,
                const std::function<void()>& interrupt, const TextCodec& codec, ResultSink& sink);
 

@@ -1,6 +1,6 @@
 // harmony.h: the chat format of gpt-oss: messages to token ids, generated ids to messages.
 //
-// Rendering goes to ids, never through one big string, so that text which spells a special token stays text.
+// Messages become ids directly, never one big string first, so that text which spells a special token stays text.
 // Renders as the harmony library does, but drops from history what the format document says.
 #pragma once
 #include <memory>
@@ -17,7 +17,7 @@ enum class Effort { kLow, kMedium, kHigh };
 struct Message {
     Role role = Role::kUser;
     std::string name;          // kTool: the tool, "functions.get_weather"; else optional ("role:name")
-    std::string recipient;     // whom it is for; "" or "all": everyone. A call's tool; a tool result's "assistant"
+    std::string recipient;     // "" or "all": everyone; in a call the tool, in a tool's result "assistant"
     std::string channel;       // kAssistant: "analysis", "commentary", "final"; kTool: "commentary"
     std::string content_type;  // "json", "<|constrain|>json"
     std::string content;       // UTF-8
@@ -25,10 +25,10 @@ struct Message {
 
 // Whom a message of an answer is for.
 enum class Audience {
-    kReader,     // the user: the final channel, a preamble to calls, and all that is none of the others
+    kReader,     // the user: the final channel, a preamble to calls, and whatever is not one of the next three
     kReasoning,  // the analysis channel
     kTool,       // a call: the recipient is "functions." and the tool's name
-    kNobody,     // made up by the model in another's name: a user's question, a tool's result
+    kNobody,     // the model made it up in another's name: a user's question, a tool's result
 };
 Audience audience_of(const Message& message);
 // The name of the tool that a message for kTool calls, without "functions.".
@@ -64,7 +64,7 @@ class HarmonyRenderer {
     // Keeps a reference to the tokenizer. Throws Error if it lacks one of the special tokens that a prompt needs.
     explicit HarmonyRenderer(const Tokenizer& tokenizer);
 
-    // A whole prompt: preamble, the conversation's messages less what history drops, and `<|start|>assistant`.
+    // A whole prompt: preamble, the conversation's messages without what history drops, and `<|start|>assistant`.
     // `messages` holds user, assistant and tool messages, and developer messages that come later. Throws Error for a
     // schema that is not a JSON object, a tool message without a name, text that is not UTF-8.
     std::vector<int> render_prompt(const Preamble& preamble, const std::vector<Message>& messages) const;
@@ -91,9 +91,9 @@ struct HarmonyHeader;
 
 // Reads generated ids one by one; begins inside the header of an assistant message, where a prompt ends.
 //
-// Lenient: it never throws and loses no text. A header without its `<|message|>` becomes text, as does what stands
+// It is lenient: it never throws and loses no text. A header without its `<|message|>` becomes text, and so does text
 // outside any message. It drops only white space, words of header syntax ("to=", a repeated name or channel, a call cut
-// off in its header) and special tokens where they mean nothing.
+// off in its header), and special tokens that mean nothing where they are.
 class HarmonyParser {
   public:
     // Keeps a reference to the tokenizer. `tools` are the tools' names in the prompt, without "functions.": names in
@@ -101,7 +101,7 @@ class HarmonyParser {
     explicit HarmonyParser(const Tokenizer& tokenizer, std::vector<std::string> tools = {});
     ~HarmonyParser();
 
-    // What one more id adds. Text comes in whole UTF-8 characters; what is not UTF-8 as U+FFFD.
+    // What one more id adds. Text comes in whole UTF-8 characters; bytes that are not UTF-8 become U+FFFD.
     struct Delta {
         Audience audience = Audience::kReader;  // of the message that `text` belongs to
         std::string channel;
@@ -125,7 +125,7 @@ class HarmonyParser {
     const Tokenizer& tokenizer_;
     const HarmonyTokens tokens_;
     const std::vector<std::string> tools_;
-    std::unique_ptr<HarmonyHeader> header_;  // of the message that comes; null in content
+    std::unique_ptr<HarmonyHeader> header_;  // of the message to come; null within content
     bool header_calls_ = false;              // in a part before its last
     Utf8Stream utf8_;
     std::vector<Message> messages_;

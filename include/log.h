@@ -1,14 +1,14 @@
 // log.h: all that goes to stderr: lines, a progress line, reasoning while it streams.
 //
 // Nothing here throws, ends the process or waits for more than a moment: a terminal that has gone, a full disk, a
-// closed stream or a reader that sleeps costs log lines and no answers. Text may come from strangers, so control
-// characters are spelled out: a line stays one line, and none drives the terminal.
+// closed stream or a reader that sleeps costs log lines, but no answers. Text may come from strangers, so control
+// characters are spelled out: a line stays one line, and cannot control the terminal.
 #pragma once
 #include <fmt/core.h>
 
 #include <string_view>
 
-// First thing in main(). Fills streams that the caller closed, so that no file of ours becomes stdout or stderr;
+// Called first in main(). Opens streams that the caller has closed, so that no file of ours becomes stdout or stderr;
 // writing to them still fails. If a reader goes away, write() fails and no signal comes.
 void prepare_streams();
 
@@ -30,7 +30,7 @@ void log_repeated(const char* kind, fmt::format_string<Args...> format, Args&&..
 // At the end of a run: says how many lines of each kind were not shown, and starts counting anew.
 void log_counts() noexcept;
 
-// A line of progress, which the next one replaces; nothing unless stderr is a terminal that can do that.
+// A line of progress, which the next one replaces. Writes nothing unless stderr is a terminal that can do that.
 template <class... Args>
 void log_status(fmt::format_string<Args...> format, Args&&... args) noexcept {
     log_formatted_status(format, fmt::make_format_args(args...));

@@ -19,14 +19,14 @@
 
 enum class LayerKind { kSliding, kFull };
 
-// How a model's authors would have it sampled (generation_config.json). Empty: they do not say.
+// How to sample, by the model's authors (generation_config.json). Empty: they do not say.
 struct SamplingDefaults {
     std::optional<bool> do_sample;
     std::optional<float> temperature, top_p;
-    std::optional<int> top_k;  // 0: of all tokens
+    std::optional<int> top_k;  // 0: all tokens
 };
 
-// What the architectures have in common: all that the scheduler, the KV cache, attention and the modes know of a model.
+// What the architectures share: all that the scheduler, the KV cache, attention and the modes know of a model.
 struct CommonConfig {
     int vocab_size = 0;
     int max_context = 0;  // positions
@@ -40,7 +40,7 @@ struct CommonConfig {
     SamplingDefaults sampling;
 };
 
-// gpt-oss.
+// The numbers of a gpt-oss.
 struct Config : CommonConfig {
     int hidden_dim = 0;
     int intermediate_dim = 0;
@@ -66,7 +66,7 @@ struct Gpt2Config : CommonConfig {
     float norm_eps = 1e-5f;
 };
 
-// kF16: some fine-tunes are saved so. It becomes f32, which holds each of its values, wherever it is used.
+// kF16: some fine-tunes are saved in it. Wherever it is used it becomes f32, which holds all its values.
 enum class DType { kF32, kBF16, kF16, kMXFP4 };
 
 // (n), contiguous. Never MXFP4. data == nullptr: absent, which reads as zeros (a model without biases).
@@ -176,7 +176,7 @@ enum class CheckpointKind {
 
 // An open checkpoint. Copies share the mapping.
 struct Model {
-    std::string path;  // of its file or directory: what the user gave, or what was found by it
+    std::string path;  // the file or directory that the user gave, or that was found from it
     CheckpointKind kind = CheckpointKind::kHuggingFace;
     std::variant<GptOss, Gpt2> architecture;
     int64_t weight_bytes = 0;    // of all tensors
@@ -189,7 +189,7 @@ struct Model {
     std::vector<Mapping> mappings;
 
     bool is_gpt2() const { return std::holds_alternative<Gpt2>(architecture); }
-    // For what only one architecture has; the model must be of it.
+    // For what only one architecture has. The model must be of that architecture.
     GptOss& gpt_oss() { return std::get<GptOss>(architecture); }
     const GptOss& gpt_oss() const { return std::get<GptOss>(architecture); }
     Gpt2& gpt2() { return std::get<Gpt2>(architecture); }

@@ -1,4 +1,4 @@
-// options.h: the command line of `run`, parsed; and the modes that it selects.
+// options.h: the command line of `run`, parsed, and the modes that it selects.
 //
 // Letters and defaults are the getp family's; every letter has a long name too.
 #pragma once
@@ -12,23 +12,23 @@
 #include "model.h"
 #include "requests.h"
 
-// -i, -t, -y, -n, -T, -p and -s are RequestOptions'; generate and chat go by these too: the input is their prompt.
+// -i, -t, -y, -n, -T, -p and -s are in RequestOptions. generate and chat obey them too: the input is their prompt.
 struct Options : RequestOptions {
     std::string mode = "generate";  // -m: generate, chat, getp, score
     std::string model;              // positional or -c; "": $GETP_MODEL, else the demo model
     std::string tokenizer;          // -z; "": the model's own
     std::string output;             // -o: getp and score write here; "" is stdout for score
-    bool overwrite = false;         // getp: an output that is there is replaced
-    bool retry_failed = false;      // getp: failed requests run again
-    float grace_s = 10;             // getp: how long a signal leaves to requests that have begun
-    std::string shard;              // getp: "i/n", a name for this process of n; "": none
-    float stale_after_s = 60;       // getp: another process's claim that is not renewed for so long is taken over
-    bool seed_given = false;        // else `seed` is from the clock
+    bool overwrite = false;         // getp: replace an existing output
+    bool retry_failed = false;      // getp: run failed requests again
+    float grace_s = 10;             // getp: time that requests which have begun get after a signal
+    std::string shard;              // getp: "i/n": this is process i of n; "": not said
+    float stale_after_s = 60;       // getp: take over claims that were not renewed for this time
+    bool seed_given = false;        // false: `seed` is from the clock
     int max_in_flight = 0;          // -b; 0: 32 on the CPU, 4096 on a GPU
     bool profile = false;           // -f
     std::string report;             // --report: getp's figures go there, as JSON
     std::string verify;             // -v: getp compares its token ids with those in this file
-    int n_gpus = 0;                 // -g N: 0 is all
+    int n_gpus = 0;                 // -g N; 0: all
     std::vector<int> gpus;          // -g LIST: which ones; empty: the first n_gpus
     int gpus_per_replica = 0;       // 0: as few as can hold the model
     bool raw = false;               // generate: continue the text as it stands, no harmony
@@ -38,7 +38,7 @@ struct Options : RequestOptions {
     std::string device = "auto";         // auto, cpu, gpu
     std::string cpu_isa;                 // "": the best that this CPU has
     float gpu_memory = 0.9f;             // share of a GPU's free memory
-    int64_t gpu_memory_bytes = 0;        // or so many; 0: the share
+    int64_t gpu_memory_bytes = 0;        // bytes instead of a share; 0: the share
     bool peer_copies = true;             // false: --no-peer-copies
     int64_t kv_memory = 0;               // bytes of KV cache on a device; 0: what fits
     bool prefix_cache = true;            // false: --no-prefix-cache

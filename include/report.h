@@ -1,4 +1,4 @@
-// report.h: what a run of getp did and what it took: lines on stderr for people, JSON for programs (--report).
+// report.h: what a run of getp did and how long it took: lines on stderr for people, JSON for programs (--report).
 #pragma once
 #include <cstdint>
 #include <string>
@@ -16,7 +16,7 @@ struct Report {
     std::string error;  // what ended the run early; "" if nothing did
 };
 
-// The smallest of `values` that at least `percent` in a hundred of them do not exceed; 0 if there are none.
+// The smallest value that at least `percent` in a hundred of all `values` do not exceed; 0 if there are no values.
 double percentile(std::vector<float> values, double percent);
 
 void print_report(const Report& report);

@@ -1,11 +1,11 @@
-// stop_signals.h: what signals ask of a long job: to stop soon, to stop at once, to say where it stands.
+// stop_signals.h: what signals ask of a long job: to stop soon, to stop at once, to say how far it is.
 #pragma once
 #include <atomic>
 #include <functional>
 #include <thread>
 
-// SIGTERM, SIGINT and SIGUSR1 stop the job, SIGUSR2 asks for its status, SIGHUP does nothing: the terminal may go.
-// Signals that were ignored at the start (nohup, background jobs) stay so. One object at a time.
+// SIGTERM, SIGINT and SIGUSR1 stop the job, SIGUSR2 asks for its status. SIGHUP does nothing: a job outlives its
+// terminal. Signals that were ignored at the start (nohup, background jobs) stay so. One object at a time.
 class StopSignals {
   public:
     struct Callbacks {
@@ -19,7 +19,8 @@ class StopSignals {
     StopSignals(const StopSignals&) = delete;
     StopSignals& operator=(const StopSignals&) = delete;
 
-    // Before the first and after the second a first signal is at_once, as there is no work that could be finished.
+    // Before work_begins() and after work_ends() even a first signal is at_once: there is no work that could be
+    // finished.
     void work_begins() { has_work_ = true; }
     void work_ends() { has_work_ = false; }
     bool stopping() const { return stopping_; }

@@ -1,4 +1,4 @@
-// version.h: the program's version, which a job records: it changes whenever the same request may get another answer.
+// version.h: the program's version, which a job records. It changes whenever the same request may get another answer.
 #pragma once
 
 constexpr const char* kVersion = "2026.11";

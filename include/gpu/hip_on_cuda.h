@@ -53,7 +53,7 @@ inline cudaError_t hipGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph,
     return cudaGraphInstantiate(exec, graph, 0);
 }
 
-// HIP has nothing like it: the kernel's blocks may come in before the kernel ahead of it is done.
+// HIP has nothing like it: the kernel's blocks may start before the kernel ahead of it is done.
 template <class... Params, class... Args>
 cudaError_t launch_chained(void (*kernel)(Params...), dim3 grid, dim3 block, size_t lds_bytes, cudaStream_t stream,
                            Args... args) {

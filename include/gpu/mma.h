@@ -2,31 +2,31 @@
 // f32 out; both operands have k innermost, as activations (T, D) and weights (n_out, n_in) have.
 //
 //   kWave             lanes of a wave
-//   Run               8 consecutive k of one row: 16 bytes, what one load brings
-//   Frag              a lane's share of an operand tile of 16 × 32: kRuns runs; only the first kHolders lanes hold
-//                     different ones, the others repeat them
-//   frag_at(lane, r)  the (row, first k) of a lane's run r; a lane holds kFragRows rows, run r is in its row
+//   Run               8 consecutive k of one row: 16 bytes, one load
+//   Frag              a lane's share of an operand tile of 16 × 32: kRuns runs. The first kHolders lanes hold different
+//                     runs, the other lanes repeat them
+//   frag_at(lane, r)  the (row, first k) of a lane's run r. A lane holds kFragRows rows; run r is in its row
 //                     r % kFragRows
 //   Acc               a lane's share of the result: kAcc elements
 //   acc_at(lane, i)   the (row, col) of a lane's element i. A lane holds kAccRows rows, element i is in its row
 //                     acc_row(i)
-//   row_max, row_sum  over all columns of a lane's row: combines the lanes that hold it, in a fixed order
+//   row_max, row_sum  combine a value over the lanes that hold a row, in a fixed order
 //   mma(acc, a, b)    the instruction; every lane of the wave must call it
-//   kAskedInOrder     whether kernels should ask for loads in the order in which they need them: a wait for one is a
-//                     wait for all that the wave asked for before it, and lanes have registers to ask early
-//   frag_of(c0, c1)   results of two tiles side by side, rounded, as an operand with 32 k; column c is then found at
+//   kAskedInOrder     whether kernels should issue loads in the order in which they need them: a wait for one load is
+//                     then a wait for all that the wave issued before it, and lanes have registers to load early
+//   frag_of(c0, c1)   makes results of two tiles side by side, rounded, an operand with 32 k. Column c becomes
 //                     k = k_slot(c), so the other operand must be stored in that order
 //
-// Weights come as slabs of 32 rows, two tiles, multiplied as two operands (parts). A lane of the results has the same
+// Weights come as slabs of 32 rows: two tiles, multiplied as two operands (parts). A lane gets the results of the same
 // column of both tiles:
-//   slab_run(part, r)  the (tile, run) of the slab that stands as run r in the operand `part`
-//   WeightFrag         one of the operands; weight_frag_of makes it of a Frag of those runs. What stands in a lane's
-//                      registers is weight_pair_at(lane, part, r, j): tile, row and first k of pair j of run r
-//   mma_weights(acc[part], x, w)   as mma. Of the results pair_sum(acc, i, tile), i < kAcc, is that of column
-//                      product_at(lane, i).col of the tile, for row product_at(lane, i).row of x
+//   slab_run(part, r)  the (tile, run) of the slab that is run r of the operand `part`
+//   WeightFrag         one of the operands; weight_frag_of makes it from a Frag of those runs. A lane's registers hold
+//                      weight_pair_at(lane, part, r, j): tile, row and first k of pair j of run r
+//   mma_weights(acc[part], x, w)   like mma. pair_sum(acc, i, tile), i < kAcc, is the result for column
+//                      product_at(lane, i).col of the tile and row product_at(lane, i).row of x
 //
 // A packed tile holds 16 × 32 elements as 64 runs in the order of run_at(0..63), so that a wave reads it with the
-// fewest, widest, contiguous loads. run_index(row, k) is the inverse: where the run that begins at (row, k) stands.
+// fewest, widest, contiguous loads. run_index(row, k) is the inverse: the number of the run that begins at (row, k).
 #pragma once
 #include "gpu/convert.h"
 #include "gpu/platform.h"

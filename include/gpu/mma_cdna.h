@@ -1,5 +1,5 @@
 // mma_cdna.h: v_mfma_f32_16x16x16_bf16_1k twice, wave 64 (gfx90a, gfx942). Layout: CDNA2 ISA guide. The instruction's
-// rows are our columns and the other way round, so that a lane's results lie side by side in one row.
+// rows are our columns, and its columns our rows, so that a lane's results are side by side in one row.
 #pragma once
 
 constexpr int kWave = 64, kHolders = 64, kRuns = 1, kAcc = 4, kAccRows = 1, kFragRows = 1;
@@ -19,8 +19,8 @@ __device__ constexpr At acc_at(int lane, int i) {
 __device__ constexpr int acc_row(int /*i*/) {
     return 0;
 }
-// Each instruction takes 16 k, 4 a lane. Which k of ours they are is free, as long as both operands agree: the first
-// takes elements 0–3 of every lane's run, the second 4–7.
+// Each instruction takes 16 k, 4 from each lane. Any k will do, as long as both operands have the same: the first
+// instruction takes elements 0–3 of every lane's run, the second 4–7.
 __device__ constexpr int k_slot(int col) {
     return 8 * (col % 16 / 4) + 4 * (col / 16) + col % 4;
 }

@@ -1,5 +1,5 @@
-// mma_host_pass.h: names with which the host pass of hipcc and nvcc parses kernels that it never runs. Launchers ask
-// gpu::device_info for the size of a wave.
+// mma_host_pass.h: names with which the host pass of hipcc and nvcc can parse kernels that it never runs. Launchers get
+// the size of a wave from gpu::device_info.
 #pragma once
 
 constexpr int kWave = 1, kHolders = 1, kRuns = 1, kAcc = 1, kAccRows = 1, kFragRows = 1;

@@ -1,5 +1,5 @@
-// mma_plain_weights.h: for targets whose instruction takes weights as it takes any other operand: a slab's operands are
-// its tiles.
+// mma_plain_weights.h: for targets whose instruction takes weights like any other operand: a slab's operands are its
+// tiles.
 #pragma once
 
 using WeightFrag = Frag;

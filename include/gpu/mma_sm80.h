@@ -19,8 +19,8 @@ __device__ constexpr At acc_at(int lane, int i) {
 __device__ constexpr int acc_row(int i) {
     return i / 2 % 2;
 }
-// The instruction takes k 2q, 2q+1, 2q+8, 2q+9 from lane q of four. Which k of ours these are is free, as long as both
-// operands agree: the first instruction takes elements 0–3 of every lane's run, the second 4–7.
+// The instruction takes k 2q, 2q+1, 2q+8, 2q+9 from lane q of four. Any k of ours will do, as long as both operands
+// have the same: the first instruction takes elements 0–3 of every lane's run, the second 4–7.
 __device__ constexpr int k_slot(int col) {
     return 8 * (col % 8 / 2) + 4 * (col / 16) + 2 * (col % 16 / 8) + col % 2;
 }
@@ -71,10 +71,10 @@ __device__ inline Frag frag_of(const Acc& c0, const Acc& c1) {
 }
 
 // Weights are the 16-row operand, which alternates rows r and r + 8 over four registers. Packed weights have that
-// order; activations would need moves. Row r is one of a slab's first tile, row r + 8 the same of its second, so that a
-// lane has both results of a pair.
+// order; activations would need moves. Row r is from a slab's first tile and row r + 8 from its second, so that a lane
+// gets both results of a pair.
 struct WeightFrag {
-    Run run[kRuns];  // by half of the k: (first tile, k), (second, k), (first, k + 2), (second, k + 2), pairs all
+    Run run[kRuns];  // for each half of the k, pairs at (first tile, k), (second, k), (first, k + 2), (second, k + 2)
 };
 __device__ constexpr SlabRun slab_run(int part, int r) {
     return {r, part};

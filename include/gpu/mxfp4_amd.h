@@ -3,8 +3,8 @@
 // the scale at hand. No arithmetic is done on the weights, so zero and 0.5 are entries like any other.
 #pragma once
 
-// Byte i of the result is byte s of {high, low}, low being bytes 0 to 3, where s is byte i of the selector; 12 gives
-// zero.
+// Byte i of the result is byte s of {high, low}, where s is byte i of the selector and low has bytes 0 to 3. s = 12
+// gives zero.
 __device__ inline uint32_t permute_bytes(uint32_t high, uint32_t low, uint32_t selector) {
 #ifdef GPU_EMULATE
     return emu::v_perm_b32(high, low, selector);
@@ -15,8 +15,8 @@ __device__ inline uint32_t permute_bytes(uint32_t high, uint32_t low, uint32_t s
 
 constexpr bool kWordsShareRuns = false;
 
-// The low three bits of the word's bytes are the magnitudes of elements 0 to 3, and after a rotation by four bits those
-// of 4 to 7. The bytes' highest bits are the signs of 4 to 7, after the rotation those of 0 to 3.
+// The low three bits of the word's bytes are the magnitudes of elements 0 to 3; after a rotation by four bits, those of
+// elements 4 to 7. The bytes' highest bits are the signs of 4 to 7; after the rotation, those of 0 to 3.
 constexpr uint32_t placed_code(int /*word*/, int /*r*/, int i, uint32_t code) {
     const int byte = i % 4, sign_bit = i < 4 ? (8 * byte + 11) % 32 : 8 * byte + 7;
     return (code >> 3) << sign_bit | (code & 7) << (8 * byte + i / 4 * 4);
@@ -26,20 +26,22 @@ constexpr uint32_t placed_code(int /*word*/, int /*r*/, int i, uint32_t code) {
 // packed.
 constexpr int kScaleToPacked = 0;
 
-// What permutes look up for a scale: the lower bytes of the magnitudes 0 to 1.5 and 2 to 6, then their upper bytes.
+// The bytes that permutes look up for a scale: the lower bytes of the magnitudes 0 to 1.5 and 2 to 6, then the upper
+// ones.
 struct alignas(16) ScaleTable {
     uint32_t lower03, lower47, upper03, upper47;
 };
 __device__ inline ScaleTable scale_table(uint32_t packed_scale) {
-    // 1 and 2, scaled; then, from their bytes, 1.5's lower, 4's upper, 3's lower, 0.5's upper byte. All other bytes
-    // equal one of these, since a factor of 4 leaves the lower byte as it is.
+    // 1 and 2, scaled; then, computed from their bytes, the lower byte of 1.5, the upper of 4, the lower of 3, the
+    // upper of 0.5. Every other byte equals one of these, since a factor of 4 does not change the lower byte.
     const uint32_t one_two = packed_scale * 0x00800080u + 0x00800000u, others = one_two + 0xff400140u;
     return {permute_bytes(others, one_two, 0x0400020cu),  // 0, 0.5, 1, 1.5
             permute_bytes(others, one_two, 0x04000602u),  // 2, 3, 4, 6
             permute_bytes(others, one_two, 0x0101070cu), permute_bytes(others, one_two, 0x05050303u)};
 }
 
-// One for each packed scale. To look a table up takes a load from LDS and two vector instructions, to make it eight.
+// One table for each packed scale. To look one up takes a load from LDS and two vector instructions; to make one takes
+// eight.
 constexpr int kScaleTables = 129, kDecodeTableBytes = kScaleTables * int(sizeof(ScaleTable));
 __device__ inline void make_decode_tables(char* lds) {
     for (int scale = int(threadIdx.x); scale < kScaleTables; scale += int(blockDim.x))

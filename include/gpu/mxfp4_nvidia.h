@@ -3,17 +3,17 @@
 // top mantissa bit. Read as bf16 that is the code's value times 2^-126, subnormal for the code 0.5; one exact
 // multiplication applies the scale and makes it normal.
 //
-// A pair of codes needs 8 of a word's bits where the mask has them, so that a word has three pairs, each a shift or a
-// rotation from its place. The bits that are left in two words make two more pairs: 16 operations for 16 codes.
+// A pair of codes needs 8 bits in the places of the mask. So a word has room for three pairs, each of which a shift or
+// a rotation brings into place. The bits that are left in two words make two more pairs: 16 operations for 16 codes.
 #pragma once
 
 constexpr bool kWordsShareRuns = true;
 
-constexpr uint32_t kPairMask = 0x81c081c0u;   // of a pair of bf16: the signs and the three bits that a code needs
+constexpr uint32_t kPairMask = 0x81c081c0u;   // the signs of a pair of bf16, and the three bits that a code needs
 constexpr uint32_t kFromFirst = 0x06030603u;  // the bits of word 0 that the shared pairs take
 
-// Where bit `bit` (3 the sign, 2 to 0 the magnitude) of half `half` of pair `pair` of run r stands in two words: 0 to
-// 63.
+// The place, 0 to 63 in two words, of bit `bit` (3: the sign, 2 to 0: the magnitude) of half `half` of pair `pair` of
+// run r.
 constexpr int code_bit_place(int r, int pair, int half, int bit) {
     const int here = 16 * half, other = 16 * (1 - half);
     if (pair == 0) return 32 * r + here + (bit == 3 ? 15 : 6 + bit);
@@ -31,8 +31,8 @@ constexpr uint32_t placed_code(int word, int r, int i, uint32_t code) {
     return bits;
 }
 
-// A packed scale is the exponent field of the factor 2^(scale - 1) as bf16. Scales above 128 (weights of 4 and more)
-// have none: matrices with such scales are packed as bf16.
+// A packed scale is the exponent field of the factor 2^(scale - 1) in bf16. Scales above 128 (weights of 4 and more)
+// have no such factor: matrices with such scales are packed as bf16.
 constexpr int kScaleToPacked = 126;
 
 __device__ inline uint32_t rotated_right(uint32_t word, int n) {
@@ -54,7 +54,7 @@ __device__ inline uint32_t scaled_pair(uint32_t tiny, uint32_t packed_scale) {
 #endif
 }
 
-// A scale is one factor: no table is needed.
+// No tables are needed, as a scale is only one factor.
 constexpr int kDecodeTableBytes = 0;
 __device__ inline void make_decode_tables(char*) {}
 

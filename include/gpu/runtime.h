@@ -1,6 +1,6 @@
-// runtime.h: what host code asks of a device: memory, copies, streams, events, graphs. No vendor's type in here, so
-// that it is compiled by the host's own compiler. What fails throws DeviceError, but for allocation, where the caller
-// knows what to tell the user, and for what destructors call: a broken device fails at everything, and is let go.
+// runtime.h: what host code asks of a device: memory, copies, streams, events, graphs. It has no vendor's types, so
+// that the host's own compiler can compile it. Functions throw DeviceError, with two exceptions: after an allocation
+// the caller knows better what to tell the user; and destructors must not throw when a device is broken.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +13,7 @@ using Stream = void*;  // nullptr: the default stream
 using Event = void*;
 using Graph = void*;
 
-// From then on nothing works on that device, as far as this process goes; others are as they were.
+// From then on this process cannot use that device. Other devices still work.
 struct DeviceError : std::runtime_error {
     DeviceError(int device_id, const std::string& what_failed)
         : std::runtime_error("GPU " + std::to_string(device_id) + ": " + what_failed),
@@ -22,7 +22,7 @@ struct DeviceError : std::runtime_error {
     int device;
     std::string why;
 };
-// Of the current device. what: the call. status: the runtime's word for what is wrong.
+// Throws DeviceError for the current device. what: the call. status: the runtime's word for what is wrong.
 [[noreturn]] void device_failed(const char* what, const char* status);
 
 struct DeviceInfo {
@@ -43,13 +43,13 @@ std::string unusable(int device);
 
 void* try_allocate(int64_t bytes);  // device memory, 256-byte aligned; nullptr if there is not enough
 void release(void* device_memory) noexcept;
-void* allocate_pinned(int64_t bytes);  // host memory that copies need not stage, and that all devices reach
+void* allocate_pinned(int64_t bytes);  // host memory that all devices can reach, and copy without an extra step
 void release_pinned(void* host_memory) noexcept;
 
-// Ordered on the stream; host memory must stay as it is until synchronize().
+// In the order of the stream. Host memory must stay unchanged until synchronize().
 void copy_to_device(void* device_to, const void* host_from, int64_t bytes, Stream stream);
 void copy_to_host(void* host_to, const void* device_from, int64_t bytes, Stream stream);
-// Whether copies go from one device's memory straight to another's; lets them, if so.
+// Enables copies straight from one device's memory to the other's. False: they are not possible.
 bool open_peers(int from_device, int to_device);
 void copy_to_peer(void* to, int to_device, const void* from, int from_device, int64_t bytes, Stream stream);
 void copy_on_device(void* device_to, const void* device_from, int64_t bytes, Stream stream);
@@ -58,16 +58,16 @@ void fill(void* device_memory, int byte, int64_t bytes, Stream stream);
 Stream make_stream();
 void destroy_stream(Stream stream) noexcept;
 void synchronize(Stream stream);
-void leave(Stream stream) noexcept;  // for destructors: waits for what can still be done
+void leave(Stream stream) noexcept;  // for destructors: waits for the work that the device still does
 
 Event make_event();
 void destroy_event(Event event) noexcept;
 void record(Event event, Stream stream);
-void wait_for(Event event);                 // the host does, for what was recorded last
-void wait_for(Event event, Stream stream);  // what comes on the stream does; nothing, if it never was recorded
-float elapsed_ms(Event from, Event to);     // both recorded, the stream synchronized
+void wait_for(Event event);                 // the host waits for the event as it was last recorded
+void wait_for(Event event, Stream stream);  // later work on the stream waits; not if the event was never recorded
+float elapsed_ms(Event from, Event to);     // both must be recorded, and the stream synchronized
 
-// All that is launched on `stream` between the two is recorded, not run. The emulation has no graphs.
+// What is launched on `stream` between these two calls is recorded, not run. The emulation has no graphs.
 bool graphs_supported();
 void begin_capture(Stream stream);
 Graph end_capture(Stream stream);

@@ -5,8 +5,8 @@
 __device__ inline int lane_id() {
     return int(threadIdx.x) % kWave;
 }
-// On CDNA in a scalar register: what follows from it, addresses above all, is then computed once for the wave. (On
-// RDNA3 clang 19 then spills a register of gemm_few.)
+// On CDNA it is put into a scalar register, so that what depends on it, above all addresses, is computed once for the
+// wave. (On RDNA3, clang 19 would then spill a register of gemm_few.)
 __device__ inline int wave_id() {
 #if defined(__gfx90a__) || defined(__gfx942__)
     return __builtin_amdgcn_readfirstlane(int(threadIdx.x) / kWave);
@@ -18,7 +18,7 @@ __device__ inline int n_waves() {
     return int(blockDim.x) / kWave;
 }
 
-// Another lane's value. Every lane of the wave must call these, as all below.
+// The value of another lane. Every lane of the wave must call this, and all functions below.
 template <class T>
 __device__ inline T shfl(T v, int lane) {
 #if defined(__CUDA_ARCH__)
@@ -43,17 +43,17 @@ __device__ inline float wave_sum(float v) {
     return v;
 }
 
-// Compilers for AMD move no instruction across it: on these devices a wait for a load is a wait for all that the wave
-// asked for before it, so that their order matters.
+// Compilers for AMD move no instruction across it. On these devices a wait for a load is a wait for all loads that the
+// wave issued before it, so their order matters.
 __device__ inline void fix_order() {
 #if defined(__AMDGCN__)
     __builtin_amdgcn_sched_barrier(0);
 #endif
 }
 
-// Blocks of a kernel launched by GPU_LAUNCH_CHAINED may start while the kernel before it still runs. It must call
-// wait_for_previous() before it touches what that kernel may write or read; let_next_begin() lets the next kernel's
-// blocks start. On devices without this, kernels follow each other.
+// Blocks of a kernel that GPU_LAUNCH_CHAINED launches may start while the kernel before it still runs. They must call
+// wait_for_previous() before they touch what that kernel may write or read. let_next_begin() lets the next kernel's
+// blocks start. On devices that cannot do this, a kernel starts when the one before is done.
 __device__ inline void let_next_begin() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.launch_dependents;");
@@ -69,8 +69,8 @@ __device__ inline void block_sync() {
     __syncthreads();
 }
 
-// Sum over the block, the same bits in every thread; scratch (n_waves()) in LDS, free again when the last thread
-// returns.
+// The sum over the block, with the same bits in every thread. scratch: (n_waves()) in LDS, free again when the last
+// thread returns.
 __device__ inline float block_sum(float v, float* scratch) {
     v = wave_sum(v);
     block_sync();

@@ -47,7 +47,7 @@ __device__ void wgmma_k16(float* d, const uint32_t* a, uint64_t b, int add);
 #define GPU_D_192 GPU_D_160, GPU_D8(80), GPU_D8(88)
 #define GPU_D_224 GPU_D_192, GPU_D8(96), GPU_D8(104)
 #define GPU_D_256 GPU_D_224, GPU_D8(112), GPU_D8(120)
-// The operands behind the N / 2 sums: a0 to a3, b, add.
+// The operands that follow the N / 2 sums: a0 to a3, b, add.
 #define GPU_WGMMA(N, A0, A1, A2, A3, B, ADD)                                                                    \
     template <>                                                                                                 \
     __device__ inline void wgmma_k16<N>(float* d, const uint32_t* a, uint64_t b, int add) {                     \

@@ -1,4 +1,4 @@
-// answer.h: one answer as generate and chat show it: streamed text, reasoning apart, then its speed.
+// answer.h: one answer as generate and chat show it: text as it comes, reasoning apart, then the speed.
 #pragma once
 #include <atomic>
 #include <vector>
@@ -15,10 +15,10 @@ class AnswerSink {
     virtual ~AnswerSink() = default;
     virtual void token(int id) = 0;
     virtual void finish() = 0;
-    virtual bool failed() const = 0;  // what comes now is lost
+    virtual bool failed() const = 0;  // nothing more can be shown
 };
 
-// The text as it stands, on stdout; `stop_ids` are not shown.
+// Writes the text as it stands to stdout, without `stop_ids`.
 class RawAnswer : public AnswerSink {
   public:
     RawAnswer(AnswerText& out, const Tokenizer& tokenizer, std::vector<int> stop_ids);
@@ -33,7 +33,8 @@ class RawAnswer : public AnswerSink {
     Utf8Stream utf8_;
 };
 
-// Harmony: what is for the reader on stdout, as in getp's content; everything else dimmed on stderr, or hidden.
+// Writes an answer in harmony: what is for the reader to stdout, as getp's content; the rest dimmed to stderr, or
+// nowhere.
 class HarmonyAnswer : public AnswerSink {
   public:
     HarmonyAnswer(AnswerText& out, const Tokenizer& tokenizer, bool show_reasoning);
@@ -51,7 +52,7 @@ class HarmonyAnswer : public AnswerSink {
     bool says_anything_ = false, new_message_ = false;
 };
 
-// What one answer took.
+// How long one answer took, and how long it is.
 struct AnswerStats {
     int n_prompt = 0, n_new = 0;
     int n_reused = 0;  // of the prompt, found in the KV cache
@@ -65,7 +66,7 @@ struct AnswerStats {
 AnswerStats run_answer(Engine& engine, std::vector<int> prompt, int max_new_tokens, const Sampling& sampling,
                        std::vector<int> stop_ids, AnswerSink& sink, const std::atomic<bool>* stop = nullptr);
 
-// How answers are drawn: as the flags say, else as the model's authors do (a line on stderr says so), else greedily.
+// How to sample: by the flags, else as the model's authors say (then a line on stderr says so), else greedily.
 Sampling sampling_for(const Options& options, const CommonConfig& config);
 
 // "prefill 71 tokens at 24.1 tok/s, decode ..." on stderr.

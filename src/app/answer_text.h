@@ -5,11 +5,11 @@
 
 class KeptFiles;
 
-// Remembers a failure instead of throwing: tokens come from a replica's thread.
+// Remembers a failure, and does not throw it: tokens come from a replica's thread.
 class AnswerText {
   public:
     explicit AnswerText(const KeptFiles& kept);  // throws Error if stdout is one of these
-    void write(std::string_view text);           // at once, all of it; on a terminal control characters are spelled out
+    void write(std::string_view text);  // writes all of it at once; on a terminal, spells control characters out
     bool failed() const { return errno_ != 0; }
     void check() const;  // throws Error if a write has failed
 

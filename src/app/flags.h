@@ -5,7 +5,7 @@
 
 #include "error.h"
 
-// Parses what stands after the program's name; throws Error. --help prints the help and exits.
+// Parses the words after the program's name; throws Error. --help prints the help and exits.
 void parse_flags(CLI::App& app, std::vector<std::string> args);
 
 // How much of a model has been read or written, as a line that the next one replaces.

@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <string>
 
-// Memory that the strictest of this process's groups still allows, page cache counted as free; INT64_MAX: no limit.
-// `root` stands before /proc and /sys.
+// Memory that the strictest of this process's groups still allows. Page cache counts as free. INT64_MAX: no limit.
+// `root` is put before /proc and /sys.
 int64_t cgroup_memory_left(const std::string& root = "");
 
-// CPUs' worth of time that may be used; 0: no limit.
+// How many CPUs' time this process may use; 0: no limit.
 double cgroup_cpus(const std::string& root = "");

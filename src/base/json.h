@@ -22,15 +22,15 @@ class Json {
     bool is_object() const { return text_[0] == '{'; }
 
     std::string_view text() const { return text_; }  // the value as it was written
-    // Only for values of the type that each is named after.
+    // Each of these is only for values of the type that it is named after.
     bool boolean() const { return text_[0] == 't'; }
     double number() const;
-    // Of a number; none if it is not whole (64.0 and 6.4e1 are) or too large.
+    // A number as an integer; none if it is not whole (64.0 and 6.4e1 are whole) or too large.
     std::optional<int64_t> integer() const;
     std::string string() const;
-    int64_t size() const;  // of an array or object: counted anew each time
+    int64_t size() const;  // elements of an array or members of an object; counts them at every call
     bool empty() const { return size() == 0; }
-    // Members in the order in which they stand, equal keys included.
+    // Calls `use` for each member in the order of the text, equal keys included.
     void each_member(const std::function<void(std::string key, const Json& value)>& use) const;
 
     // Elements of an array.
@@ -55,19 +55,19 @@ class Json {
     std::string_view text_ = "null";
 };
 
-// Above any tool schema, and shallow enough for code that recurses.
+// Deeper than any tool schema, and shallow enough for code that recurses.
 constexpr int kMaxJsonDepth = 64;
 
-// All of `text` as one value, RFC 8259 to the letter. Throws Error, which names `name` and the byte: not UTF-8, not
-// JSON, nested deeper than `max_depth`, a number too large for a double. Equal keys are left to the reader of an
-// object.
+// Reads all of `text` as one value, strictly by RFC 8259. Throws Error, with `name` and the byte, if it is not UTF-8,
+// not JSON, nested deeper than `max_depth`, or has a number too large for a double. It accepts equal keys; whoever
+// reads an object may refuse them.
 Json parse_json(std::string_view text, const std::string& name, int max_depth = kMaxJsonDepth);
 Json parse_json(std::string&&, const std::string&, int = 0) = delete;  // the values would outlive their text
 inline Json parse_json(const char* text, const std::string& name, int max_depth = kMaxJsonDepth) {
     return parse_json(std::string_view(text), name, max_depth);
 }
 
-// For a message, in one short line: "3", "\"abc\"", "an array of 5".
+// The value as messages show it, in one short line: "3", "\"abc\"", "an array of 5".
 std::string shown(const Json& value);
-// Likewise of text that was no JSON: in quotes, escaped where a line would break.
+// The same for text that is not from JSON: in quotes, with line breaks escaped.
 std::string shown(std::string_view text);

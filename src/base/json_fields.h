@@ -11,8 +11,8 @@
 // absent. All functions throw Error if a field is not as expected.
 class JsonFields {
   public:
-    // Throws Error unless it is an object of at most 1000 keys, each there once. `separator` stands between `where` and
-    // a field's name in messages: ": " after the name of a file.
+    // Throws Error unless it is an object of at most 1000 keys, with no key twice. Messages put `separator` between
+    // `where` and a field's name: ": " after the name of a file.
     JsonFields(const Json& object, std::string where, const char* separator = ".");
 
     std::string path(const std::string& key) const { return where_.empty() ? key : where_ + separator_ + key; }

@@ -16,18 +16,17 @@ class LineReader {
     LineReader& operator=(const LineReader&) = delete;
 
     // The next line without its '\n', valid until the next call; false at the end. The last line needs no '\n'. A byte
-    // order mark at the start of the file is not part of the line. Of a line that is too long only the start is given.
-    // Throws Error.
+    // order mark at the start of the file is not part of the line. A line that is too long is cut. Throws Error.
     bool next(std::string_view& line);
-    bool too_long() const { return too_long_; }  // the line that next() gave
+    bool too_long() const { return too_long_; }  // whether the line that next() gave was cut
     size_t max_line_bytes() const { return max_line_bytes_; }
     void again() { again_ = true; }  // next() gives the same line once more
-    // From any thread: once the buffer is used up, next() gives no more and does not wait for a pipe. A line that has
-    // only begun is dropped.
+    // From any thread: next() gives no more lines once the buffer is used up, and does not wait for a pipe. A line that
+    // is incomplete by then is dropped.
     void interrupt();
     int64_t line_number() const { return line_number_; }  // of the line that next() gave, from 1
     int64_t offset() const { return line_offset_; }       // of its first byte in the file
-    // Of a file: next() gives the line that begins at this byte, the number line_number (from 1).
+    // For a file: next() gives the line that begins at this byte, whose number (from 1) is line_number.
     void seek(int64_t offset, int64_t line_number);
 
   private:
@@ -40,7 +39,7 @@ class LineReader {
     int interrupt_fd_ = -1;  // an eventfd: readable once interrupt() was called
     bool at_end_ = false, interrupted_ = false;
     std::string buffer_;
-    size_t begin_ = 0;  // of what next() has not given yet
+    size_t begin_ = 0;  // where the text that next() has not given yet begins
     std::string_view line_;
     bool too_long_ = false, again_ = false;
     int64_t line_number_ = 0, line_offset_ = 0;

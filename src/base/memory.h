@@ -7,7 +7,7 @@
 // files, in memory or not. `root` stands before /proc and /sys.
 int64_t available_memory_bytes(const std::string& root = "");
 
-// What ulimit -v and -d let this process still map; INT64_MAX: no limit. Files mapped already are no part of it.
+// How many more bytes ulimit -v and -d let this process map, beside all that it has mapped; INT64_MAX: no limit.
 int64_t address_space_left_bytes();
 
 // How many of the `n_bytes` mapped at `data` are not in memory.

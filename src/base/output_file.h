@@ -11,11 +11,12 @@
 #include <string_view>
 #include <utility>
 
-// Files that no output may be. They are known by device and inode, so that hard and symbolic links to them count too.
+// Files that no output may overwrite. They are known by device and inode, so that hard and symbolic links to them
+// count.
 class KeptFiles {
   public:
-    // The file at `path`, or all files in that directory and in the directories in it; nothing, if nothing is there.
-    // `whose` says in an error what they are: "the model's".
+    // Adds the file at `path`, or all files in and below that directory; nothing if nothing is there. In errors,
+    // `whose` says what they are: "the model's".
     void add(const std::string& path, const std::string& whose);
     void add_open(int fd, const std::string& whose);
     // Throws Error if `file`, which `flag` names as `path`, is one of them.
@@ -31,9 +32,9 @@ class KeptFiles {
 // Whether a path stands for a descriptor that is open already: "-", "/dev/stdout", "/dev/fd/N", or a link to such.
 bool names_descriptor(const std::string& path);
 
-// A file, a pipe or a device for answers. The first write replaces a file's old content, or finish() does if there was
-// none, so a run that cannot start loses nothing. No two outputs, of this or another process, can share a file.
-// Replicas' threads write, so a failure is remembered instead of thrown.
+// A file, a pipe or a device for answers. The old content of a file goes at the first write, or at finish() if there
+// was none: a run that cannot start loses nothing. No two outputs, of this or another process, can share a file.
+// Replicas' threads write, so a failure is remembered, not thrown.
 class OutputFile {
   public:
     enum class Use {
@@ -41,14 +42,14 @@ class OutputFile {
         kContinue,  // the same, after those that are there
         kPlaced,    // bytes at their places, in any order: no pipe
     };
-    // "" and "-" are stdout. "/dev/stdout", "/dev/fd/N" and links to them mean what is open there, as it is: with
-    // ">> file" it is appended to. Throws Error, which names `flag` or the path.
+    // "" and "-" are stdout. "/dev/stdout", "/dev/fd/N" and links to them mean the file that is open there, in its
+    // state: after ">> file" it is appended to. Throws Error, which names `flag` or the path.
     OutputFile(const std::string& flag, const std::string& path, const KeptFiles& kept, Use use);
-    ~OutputFile();  // without finish(): a file that this made and wrote nothing to goes again
+    ~OutputFile();  // without finish(), removes a file that this object made and wrote nothing to
     OutputFile(const OutputFile&) = delete;
     OutputFile& operator=(const OutputFile&) = delete;
 
-    // After what was written before; one thread at a time. If it fails half-way, a file ends before `text` again.
+    // Writes after what was written before; one thread at a time. If it fails half-way, a file is cut to its old end.
     void append(std::string_view text);
     void write_at(int64_t offset, const void* data, int64_t n_bytes);  // from any thread
     void set_size(int64_t n_bytes);                                    // of a kPlaced file
@@ -57,8 +58,8 @@ class OutputFile {
 
     bool failed() const { return error_ != 0; }
     void check() const;  // throws Error if something has failed
-    // Makes sure that all of it has arrived: synced, closed, still under its name, and nobody else's bytes in it.
-    // Throws Error.
+    // Syncs and closes. Throws Error unless everything has arrived in the file, which still has its name and holds no
+    // other program's bytes.
     void finish();
 
     int fd() const { return fd_; }
@@ -76,10 +77,10 @@ class OutputFile {
     const Use use_;
     int fd_ = -1;
     bool is_file_ = false;    // a regular one
-    bool is_shared_ = false;  // opened by who started the program: its content and size are not ours
+    bool is_shared_ = false;  // opened by whoever started the program: its old content stays
     bool made_ = false;       // it did not exist
     std::once_flag begun_;
-    std::mutex closing_;  // held by sync() and where finish() closes
+    std::mutex closing_;  // held by sync(), and by finish() while it closes
     std::atomic<bool> has_begun_{false};
     std::atomic<int> error_{0};  // errno, or kRemoved
     int64_t size_ = 0;           // in bytes, as it must be at the end

@@ -16,12 +16,12 @@ enum class Existing {
 // Makes durable which names are in the directory that `path` is in.
 void sync_directory_of(const std::string& path);
 
-// Throws Error if something is at `path` that a new file must not, or cannot, take the place of.
+// Throws Error if there is something at `path` that a new file must not replace, or cannot.
 void check_free(const std::string& path, Existing existing);
 // The same for a directory: there may be an empty one.
 void check_free_directory(const std::string& path);
 
-// A path that is removed with this object, or when one of the three signals ends the process.
+// Removes its path when it is destroyed, or when one of the three signals ends the process.
 class TemporaryPath {
   public:
     explicit TemporaryPath(const std::string& path);  // need not exist yet
@@ -30,7 +30,7 @@ class TemporaryPath {
     TemporaryPath& operator=(const TemporaryPath&) = delete;
 
     const std::string& path() const { return path_; }
-    void release();  // what was there has its final name
+    void release();  // forgets the path: the file has its final name
 
   private:
     std::string path_;

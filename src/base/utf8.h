@@ -8,9 +8,9 @@ constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
 
 enum class Utf8 { kWhole, kCut, kBad };
 
-// Looks at the character at the start of `text`, which is not empty. kWhole: it has `length` bytes. kCut: a prefix of a
-// character, and the text ends there. kBad: the first `length` bytes can begin no character (overlong forms, surrogates
-// and values above U+10FFFF included); Unicode's "maximal subpart", which one U+FFFD replaces.
+// Looks at the character at the start of `text`, which is not empty. kWhole: it has `length` bytes. kCut: the text ends
+// within a character. kBad: no character begins with these bytes (overlong forms, surrogates and values above U+10FFFF
+// included); one U+FFFD replaces `length` bytes, Unicode's "maximal subpart".
 Utf8 utf8_next(std::string_view text, size_t* length);
 
 // Byte offset of the first byte that is not part of valid UTF-8, or text.size().

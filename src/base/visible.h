@@ -4,10 +4,10 @@
 #include <string_view>
 
 enum class LineBreaks {
-    kEscape,  // the text is to stay one line
-    kKeep,    // and tabs
+    kEscape,  // keeps the text in one line
+    kKeep,    // keeps tabs, too
 };
 
-// Control characters, those that turn the direction of writing, and bytes that are not UTF-8, shown as \n, \x1b,
-// \u202e.
+// `text` with control characters, characters that change the direction of writing, and bytes that are not UTF-8 spelled
+// out: \n, \x1b, \u202e.
 std::string visible(std::string_view text, LineBreaks breaks);

@@ -1,5 +1,5 @@
-// cpu_step.h: what the batched forward passes of all architectures have in common on the CPU: the KV cache, the input
-// and output of a step, products in the precision of the run, the time of each operation.
+// cpu_step.h: what the CPU's batched forward passes share, whatever the architecture: the KV cache, the input and
+// output of a step, products in the precision of the run, the time of each operation.
 #pragma once
 #include <chrono>
 
@@ -7,7 +7,7 @@
 #include "cpu/kv_store.h"
 #include "cpu/linear.h"
 
-// f32 (as in legacy files) or f16, whose fractions are longer than bf16's: not for packed products.
+// Whether it is in f32 (as in legacy files) or f16, whose fractions are longer than bf16's: not for packed products.
 inline bool exceeds_bf16(const Matrix& m) {
     return m.dtype == DType::kF32 || m.dtype == DType::kF16;
 }
@@ -21,8 +21,8 @@ class CpuStep : public Replica {
     void collect(StepResult& result) override;
 
   protected:
-    // products: null, or what multiplies in bf16 mode. weight_bytes: what the KV cache must leave room for. op_names:
-    // of run()'s operations.
+    // products: the products of bf16 mode, or null. weight_bytes: memory that the KV cache must leave to the weights.
+    // op_names: the names of run()'s operations.
     CpuStep(const CommonConfig& config, int64_t hidden_dim, const EngineOptions& options, const Kernels& kernels,
             const PackedKernels* products, Precision precision, int64_t weight_bytes,
             const std::vector<const char*>& op_names);
@@ -41,23 +41,23 @@ class CpuStep : public Replica {
     }
 
     void round(F32Rows& x) const;  // to bf16
-    // Makes x the input of the next products: in bf16 mode it is rounded here.
+    // Makes x the input of the next products; in bf16 mode it rounds x.
     void enter(F32Rows& x);
-    // Products of x, which entered last.
+    // Multiplies x, for which enter() was called last.
     void multiply(const F32Rows& x, Products products);
     static void add(F32Rows& x, const F32Rows& y);
 
-    // Zeroes the pages that begin with this step; before anything is written to the store.
+    // Zeroes the pages that begin with this step. Must come before anything is written to the store.
     void begin_pages(const Batch& batch, int layer) const;
-    // att_ from q_, which is ready for products afterwards. Times it as `op`.
+    // Computes att_ from q_ and enters it. Times that as `op`.
     void attend(const Batch& batch, int layer, const Vector* sinks, int op);
 
     // Operations of finish_rows().
     struct HeadOps {
         int head, sample;
     };
-    // Logits of the rows that want them, some at a time: norm(h_, y_) of the residual, times w_head; samples, and hands
-    // logits out.
+    // Computes the logits of the rows that need them, some at a time, as norm(h_, y_) of the residual times w_head;
+    // samples, and hands logits out.
     template <class Norm>
     void finish_rows(const Batch& batch, const Matrix& w_head, HeadOps op, std::vector<int>& sampled, Norm&& norm) {
         const auto n_rows = int64_t(batch.rows.size());
@@ -86,7 +86,7 @@ class CpuStep : public Replica {
     F32Rows att_;        // (T, H·P)
     F32Rows y_;          // (T, D)
     F32Rows logits_;     // (rows, V)
-    PackedRows packed_;  // what enters the next products, if products_
+    PackedRows packed_;  // the input of the next products, packed, if there are products_
 
   private:
     // Rows of logits computed at once, with one reading of lm_head: 64 × 201088 floats are 51 MB.

@@ -26,10 +26,10 @@ constexpr int64_t padded(int64_t n) {
 
 // Rows per panel of packed tokens; the last panel of a product may hold fewer.
 constexpr int kPanelRows = 16;
-// Packed tokens of one product: 128 × 2880 in bf16 are 0.7 MB, which stay in L2 while the weights pass.
+// Most packed tokens in one product: 128 × 2880 in bf16 are 0.7 MB, which stay in L2 while the weights pass.
 constexpr int64_t kPackedRowsAtOnce = 128;
 
-// Up to kPanelRows queries of one KV head and one sequence: the work of one PackedKernels::attend.
+// The work of one PackedKernels::attend: up to kPanelRows queries of one KV head and one sequence.
 struct AttentionTile {
     int n = 0;                   // queries
     const float* q[kPanelRows];  // (P) each, rotated
@@ -41,17 +41,17 @@ struct AttentionTile {
     int first_pos = 0;                                        // of the first page
     std::vector<const bf16*> keys;                            // pages: (kPagePositions, padded(P))
     std::vector<const bf16*> values;                          // pages: (padded(P), kPagePositions), transposed
-    const bf16 *next_keys = nullptr, *next_values = nullptr;  // pages to fetch: what the next tile begins with
+    const bf16 *next_keys = nullptr, *next_values = nullptr;  // the next tile's first pages, to be prefetched
 };
 
-// Products of packed tokens, for sets with instructions for them: what --precision bf16 runs on. Tokens are rounded
-// once, to bf16 or finer; sums are f32, in an order that the shape of one row fixes. (Sets differ from each other in
-// last bits.) What a panel holds is the set's own affair: pairs of bf16, whole numbers with scales, or floats.
+// Products of packed tokens, for --precision bf16 on sets that have instructions for them. Tokens are rounded once, to
+// bf16 or finer; sums are f32, in an order that the shape of one row fixes. (Sets differ from each other in last bits.)
+// Each set chooses what its panels hold: pairs of bf16, whole numbers with scales, or floats.
 struct PackedKernels {
     // Rounds columns [first, first + n_columns) of n <= kPanelRows rows, which begin at x[i], and stores them in a
     // panel of width · padded(n_in) / kBlock · block_bytes bytes, in the order in which `dot` reads them with weights
-    // of that type. first is a multiple of kBlock; the last columns bring the padding. width: n for a panel that is
-    // alone, else kPanelRows.
+    // of that type. first is a multiple of kBlock; with the last columns comes the padding. width: n if there is only
+    // one panel, else kPanelRows.
     void (*pack)(std::byte* panel, const float* const* x, int n, int width, int64_t n_in, int64_t first,
                  int64_t n_columns, DType weights);
 
@@ -63,18 +63,19 @@ struct PackedKernels {
     // out[f] = clamped SwiGLU of gate up[2f] and linear half up[2f + 1], f in [0, n).
     void (*swiglu)(float* out, const float* up, int64_t n, float limit, float alpha);
 
-    // Softmax over the keys that each query sees and the sink, times the values. Null: attention.cpp's own is used, and
+    // Softmax over the sink and the keys that each query sees, times the values. Null: attention.cpp computes it, and
     // values are stored as keys are.
     void (*attend)(const AttentionTile& tile);
 
-    int block_bytes;  // what kBlock columns of a row take in a panel
+    int block_bytes;  // bytes that kBlock columns of a row take in a panel
 };
 
 struct Kernels {
     const char* name;
     const char* flag;  // --cpu-isa
 
-    // x (n) → (n) in the order in which `dot` reads it with weights of that type: each MXFP4 block of 32 has its own.
+    // Puts x (n) into the order in which `dot` reads it with weights of that type. For MXFP4, each block of 32 is
+    // re-ordered.
     void (*arrange)(float* out, const float* x, int64_t n, DType weights);
 
     // y[t][o - o0] = Σ_k x[t][k] w[o][k] for o in [o0, o1), t in [0, n_tok). x rows are padded to kBlock with zeros.
@@ -89,7 +90,7 @@ struct Kernels {
     const PackedKernels* packed;  // null: --precision bf16 rounds tokens and multiplies them as f32
 };
 
-// The sets this program has and this CPU can run, best first. The last is portable C++.
+// The sets of this program that this CPU can run, the best first. The last is portable C++.
 const std::vector<const Kernels*>& available_kernels();
 // The one that --cpu-isa names; "": the best. Throws Error if this CPU does not have it.
 const Kernels& kernels_for(const std::string& flag);

@@ -1,4 +1,4 @@
-// kv_store.h: the memory behind the CPU replica's KV pages. Which page belongs to whom is the scheduler's business.
+// kv_store.h: the memory behind the CPU replica's KV pages. The scheduler decides which page belongs to whom.
 #pragma once
 #include "model.h"
 #include "replica.h"
@@ -6,13 +6,13 @@
 constexpr int64_t kv_element_bytes(Precision precision) {
     return precision == Precision::kF32 ? 4 : 2;
 }
-// What the KV cache may take. Pages cost memory only once they are used, so a generous limit is harmless: nine tenths
-// of what the weights leave.
+// Bytes that the KV cache may take: nine tenths of what the weights leave. Such a generous limit is harmless, as pages
+// cost memory only once they are used.
 int64_t kv_memory_bytes(const EngineOptions& options, int64_t weight_bytes);
 
 class KvStore {
   public:
-    // tiled: for PackedKernels::attend. Values are transposed within a page, and heads padded to kBlock with zeros.
+    // tiled: values are transposed within a page and heads padded to kBlock with zeros, as PackedKernels::attend needs.
     KvStore(const CommonConfig& config, const Capacity& capacity, Precision precision, bool tiled);
     ~KvStore();
     KvStore(const KvStore&) = delete;

@@ -13,7 +13,7 @@
 class F32Rows {
   public:
     explicit F32Rows(int64_t dim) : dim_(dim), stride_(padded(dim)) {}
-    // What the rows hold afterwards is undefined, but for the padding.
+    // Afterwards only the padding is defined.
     void resize(int64_t n) {
         n_ = n;
         if (int64_t(data_.size()) < n * stride_) data_.resize(size_t(n * stride_));
@@ -29,15 +29,15 @@ class F32Rows {
     AlignedVector<float> data_;
 };
 
-// (n, dim), rounded and packed for PackedKernels::dot. Rows come in groups that are multiplied by one matrix each: all
-// in one, or one an expert. Of a group, a span of up to kPackedRowsAtOnce is multiplied at once.
+// (n, dim), rounded and packed for PackedKernels::dot. Rows come in groups, each multiplied by a matrix of its own: one
+// group of all rows, or one for each expert. A span of up to kPackedRowsAtOnce of a group's rows is multiplied at once.
 class PackedRows {
   public:
     struct Span {
         int group;
         int64_t begin, n;    // rows
         int64_t first_row;   // where they are stored
-        size_t first_panel;  // of those that hold them
+        size_t first_panel;  // the first of the panels that hold them
     };
     struct Panel {
         int64_t begin;  // rows
@@ -66,10 +66,10 @@ class PackedRows {
 // Packs all rows of x as one group.
 void pack(const PackedKernels& kernels, PackedRows& out, const F32Rows& x, DType weights);
 
-// Output features a task: few enough to balance the cores, enough that starting a task costs little.
+// Output features of a task: few enough to balance the cores, enough that starting a task costs little.
 constexpr int64_t kRowsPerTask = 64;
 
-// Kernels::dot, for a transposed w too.
+// Kernels::dot, but w may be transposed.
 void multiply(const Kernels& kernels, float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok,
               const Matrix& w, int64_t o0, int64_t o1);
 
@@ -78,8 +78,8 @@ void multiply(const Kernels& kernels, float* y, int64_t y_stride, const float* x
 void linear_task(const Kernels& kernels, F32Rows& y, const F32Rows& x, int64_t t0, int64_t n_tok, const Matrix& w,
                  const Vector& b, int64_t first_bias, int64_t o0, int64_t o1);
 
-// y (T, n_out) = x (T, n_in) Wᵀ + b, for some matrices and one x, in one loop, so that threads wait for each other
-// once.
+// y (T, n_out) = x (T, n_in) Wᵀ + b. Several products of one x run in one loop, so that threads wait for each other
+// only once.
 struct Product {
     F32Rows& y;
     const Matrix& w;
@@ -88,8 +88,8 @@ struct Product {
 using Products = std::initializer_list<Product>;
 void linear(const Kernels& kernels, const F32Rows& x, Products products);
 
-// Calls work(task) for each in [0, n_tasks), on all threads. A free thread takes a run of up to 8 neighbours, because a
-// task prefetches what the next one reads. Runs are short enough that all threads end at about the same time.
+// Calls work(task) for each task in [0, n_tasks), on all threads. A free thread takes a run of up to 8 neighbours,
+// because a task prefetches what the next one reads. Runs are short, so that all threads end at about the same time.
 template <class F>
 void for_each_in_runs(int64_t n_tasks, F&& work) {
     constexpr int64_t kLongestRun = 8, kFewestRuns = 4;  // a thread
@@ -102,7 +102,7 @@ void for_each_in_runs(int64_t n_tasks, F&& work) {
         for (int64_t task = n_tasks * run / n_runs; task < n_tasks * (run + 1) / n_runs; task++) work(task);
 }
 
-// The same. With few tokens a task memory is the limit, and each thread gets one long stream of it.
+// The same for few tokens: memory is the limit then, so each thread gets one long stream of it.
 template <class F>
 void for_each_task(int64_t n_tasks, int64_t n_tok, F&& work) {
     if (n_tok > kPanelRows) return for_each_in_runs(n_tasks, work);

@@ -2,15 +2,14 @@
 #pragma once
 #include "cpu/linear.h"
 
-// Which experts each token goes to. A token's experts stand in ascending order of id: the order in which they are
-// added.
+// Which experts each token goes to. A token's experts are in ascending order of id, in which their results are added.
 struct Routing {
     int n_experts_per_token = 0;
     std::vector<int> expert;    // (T, A)
     std::vector<float> weight;  // (T, A)
 };
 
-// Top A of the router's logits (T, E), ties to the smaller id; softmax over the chosen.
+// Chooses the largest A of the router's logits (T, E), ties to the smaller id, and weighs them by their softmax.
 Routing route(const F32Rows& logits, int n_experts_per_token);
 
 // Token slots (t·A + a) in order of expert: those of expert e are slot[begin[e] .. begin[e + 1]).
@@ -33,7 +32,7 @@ void swiglu(const Kernels& kernels, F32Rows& out, const F32Rows& up, const Confi
 // x (T, D) += Σ_a weight · y of that expert.
 void combine(F32Rows& x, const F32Rows& y, const Routing& routing, const ExpertGroups& groups);
 
-// The same on packed activations. swiglu is one with the products before it, whose results never leave L2.
+// The same on packed activations. SwiGLU is part of the products before it, whose results never leave L2.
 void gather(const PackedKernels& kernels, PackedRows& out, const F32Rows& x, const ExpertGroups& groups,
             int n_experts_per_token, DType weights);
 void expert_up(const PackedKernels& kernels, PackedRows& act, const PackedRows& x, const ExpertMatrices& w,

@@ -1,4 +1,4 @@
-// reference.h: the definition of right: a model one token at a time, f32 throughout, in the order of the equations.
+// reference.h: the definition of right: a model computed one token at a time, in f32, in the order of the equations.
 //
 // Read reference.cpp to learn gpt-oss, gpt2_reference.cpp to learn GPT-2. Each is a Replica, so that every mode can run
 // on it (--reference) and every other implementation can be compared with it.
@@ -25,7 +25,7 @@ class Reference : public Replica {
 
     virtual std::vector<float> forward(Sequence& sequence, int token, int pos) const = 0;  // logits (V)
 
-    // y = W x + b. (n_out, n_in) · (n_in) + (n_out) → (n_out). `first_bias` is where b begins in a longer vector.
+    // y = W x + b. (n_out, n_in) · (n_in) + (n_out) → (n_out). `b` may be longer; the bias begins at `first_bias`.
     static std::vector<float> linear(const Matrix& w, const std::vector<float>& x, const Vector& b = {},
                                      int64_t first_bias = 0);
 

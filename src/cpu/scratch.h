@@ -1,7 +1,7 @@
 // scratch.h: working memory of the inner loops.
 //
-// In an anonymous namespace: of a template that files for several instruction sets share, the linker would keep one
-// copy, and run it on any CPU (tools/check_isa_objects.sh looks). For the same reason these files use no std::vector.
+// It is in an anonymous namespace. If files for several instruction sets shared a template, the linker would keep one
+// copy and run it on any CPU (tools/check_isa_objects.sh looks for that). For the same reason they use no std::vector.
 #pragma once
 #include <cstdint>
 #include <memory>

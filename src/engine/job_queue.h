@@ -9,7 +9,7 @@
 
 #include "engine.h"
 
-// A job that waits for a replica; and how far it was, if the replica that ran it has failed.
+// A job that waits for a replica; and how far it has come, if the replica that ran it has failed.
 struct QueuedJob {
     std::unique_ptr<Job> job;
     std::vector<int> answer;  // tokens that the job has been given
@@ -18,32 +18,31 @@ struct QueuedJob {
 
 enum class Supply {
     kJob,
-    kNothingNow,  // later, perhaps
-    kClosed,      // never again
+    kNothingNow,  // perhaps later
+    kClosed,      // there will be none
 };
 
 class JobQueue {
   public:
-    // At most `bound` jobs wait here, those put back not counted. Replicas are numbers in [0, n_replicas), each of them
-    // busy at first.
+    // At most `bound` jobs wait here, not counting those that were put back. Replicas are numbers in [0, n_replicas);
+    // at first, all count as busy.
     JobQueue(int bound, int n_replicas)
         : bound_(size_t(bound)), in_flight_(size_t(n_replicas)), n_busy_(n_replicas), n_live_(n_replicas) {}
 
-    // Waits for room. False: nobody will take the job any more, and it is gone.
+    // Waits for room. False: no replica is left to take the job, and it is gone.
     bool push(std::unique_ptr<Job> job);
     void close();  // no job will be pushed any more
 
     // The next job for a replica that has work already; waits no longer than `patience`. The longest job comes first,
-    // so that a batch does not end with one long answer alone; but no job lets more than `bound` others pass. There is
-    // none for a replica that has its share of all jobs, those that wait and those that run: few requests are spread
-    // over all replicas.
+    // so that a batch does not end with one long answer alone; but at most `bound` others may overtake a job. A replica
+    // that has its share of all jobs, waiting and running, gets none: few requests are spread over all replicas.
     Supply take(int replica, QueuedJob& job, std::chrono::milliseconds patience = std::chrono::milliseconds(0));
-    // For a replica that has none: waits for a job. Closed only once no other replica is busy, because the jobs of one
-    // that fails come back here.
+    // For a replica that has no job: waits for one. It is kClosed only once no other replica is busy, because the jobs
+    // of a replica that fails come back here.
     Supply take_idle(int replica, QueuedJob& job);
-    // How many of the jobs that the replica took are not done.
+    // Says how many of the jobs that the replica took are not done.
     void set_in_flight(int replica, int n);
-    // Jobs of a replica that has failed, to the front; it takes no more.
+    // Puts the jobs of a replica that has failed to the front. It takes no more jobs.
     void put_back(int replica, std::vector<QueuedJob> jobs);
     // Ends the jobs that are cancelled while they wait.
     void end_cancelled();
@@ -58,7 +57,7 @@ class JobQueue {
     std::mutex mutex_;  // guards what follows
     std::condition_variable changed_;
     std::deque<QueuedJob> jobs_;
-    size_t n_passed_ = 0;         // jobs that the first of them has let pass
+    size_t n_passed_ = 0;         // how many jobs have overtaken the first
     std::vector<int> in_flight_;  // jobs of each replica
     int n_busy_;                  // replicas with jobs that may come back
     int n_live_;                  // replicas that have not failed

@@ -8,11 +8,11 @@
 
 #include "replica.h"
 
-// Pages are counted by reference. A page that nobody holds is free. If it was indexed, it can still be found by its
-// contents until it is taken for something else, the least recently used first.
+// Holders of a page are counted; a page that nobody holds is free. If it is indexed, it can still be found by its
+// contents until it is taken for something else. The least recently used is taken first.
 class PagePool {
   public:
-    // Of kPagePositions ids and the number of the block before them. Blocks whose hashes are equal are told apart.
+    // A hash of kPagePositions ids and the number of the block before them. Blocks with equal hashes are told apart.
     using Hash = uint64_t (*)(int64_t before, const int* ids);
     explicit PagePool(int n_pages, Hash hash = hash_of);
     static uint64_t hash_of(int64_t before, const int* ids);
@@ -20,17 +20,17 @@ class PagePool {
     int n_pages() const { return int(pages_.size()); }
     int n_free() const { return int(free_.size() + left_.size()); }
     int take();  // there must be a free one
-    // soon: if it is indexed, it is among the first to go.
+    // soon: if it is indexed, it is among the first to be taken for something else.
     void release(int page, bool soon = false);
 
-    // Indexes the pages of the first n_blocks runs of kPagePositions of `ids`, as far as `table` has them.
+    // Indexes the pages of the first n_blocks blocks (of kPagePositions) of `ids`, as far as `table` has them.
     void keep(const std::vector<int>& ids, int n_blocks, const PageTable& table);
-    // Shares the pages of the longest run of at most `most` blocks that are all there, sliding ones as far as the next
-    // token sees; window 0: no layer slides.
+    // Finds the longest beginning of `ids`, of at most `most` blocks, whose pages are all there, and shares these. Of
+    // the sliding pages, only those are needed that the next token sees. window 0: no layer slides.
     PageTable find(const std::vector<int>& ids, int most, int window);
 
   private:
-    // kPagePositions ids after those of the block before: the same ids elsewhere are another block.
+    // kPagePositions ids that follow the block `before`: the same ids after another block are another block.
     struct Block {
         int64_t number, before;
         std::array<int, kPagePositions> ids;
@@ -52,7 +52,7 @@ class PagePool {
     const Hash hash_;
     std::vector<Page> pages_;
     std::vector<int> free_;
-    std::list<int> left_;  // indexed and held by nobody, the first to go first
+    std::list<int> left_;  // indexed pages that nobody holds, in the order in which they will be taken
     Blocks blocks_;
     int64_t n_blocks_ = 0;
 };

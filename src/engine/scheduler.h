@@ -1,9 +1,10 @@
-// scheduler.h: which tokens run in the next step of one replica. Continuous batching: a request joins when there is
-// room for what it is expected to need and leaves when it is done; every sequence that generates has one token in every
-// step, and prompts fill what is left, in chunks that end at fixed positions. Pages are taken as answers grow; if they
-// run out, the youngest requests are put back and computed again later, to the same bits. Steps are planned before it
-// is known what those ahead of them sampled: sequences count positions, and an id may be "what you sampled last". No
-// device word in here: it deals in ids, positions and pages.
+// scheduler.h: which tokens run in the next step of one replica (continuous batching).
+//
+// A request joins when there is room for what it is expected to need, and leaves when it is done. Every sequence that
+// generates has one token in every step; prompts fill the rest, in chunks that end at fixed positions. Sequences take
+// pages as answers grow. If pages run out, the youngest requests are put back and computed again later, to the same
+// bits. Steps are planned before it is known what the steps ahead of them sample, so sequences count positions, and an
+// id may be "what you sampled last". The scheduler knows only ids, positions and pages, and nothing of devices.
 #pragma once
 #include <deque>
 #include <functional>
@@ -20,24 +21,25 @@ class Scheduler {
   public:
     Scheduler(const CommonConfig& config, const Capacity& capacity);
 
-    // Ends cancelled jobs, then takes jobs from `next` until there is no room or it has none; a job that can never run
-    // gets its on_error.
+    // Ends cancelled jobs, then takes jobs from `next` until there is no room, or no job. For a job that can never run
+    // it calls on_error.
     void admit(const std::function<bool(QueuedJob&)>& next);
     bool idle() const { return active_.empty() && waiting_.empty(); }
-    // The next step, which is then in flight until its result is applied; it stays where it is until then. Null:
-    // nothing can run before that of another step is known, or at all.
+    // The next step. It is in flight, and stays where it is, until its result is applied. Null: nothing can run, or not
+    // before the result of another step is applied.
     const Batch* plan();
     int steps_in_flight() const { return int(steps_.size()); }
-    // What the oldest step in flight sampled (rows). Finished jobs get on_done; their pages are free as soon as no step
-    // in flight holds tokens of theirs.
+    // Applies what the oldest step in flight sampled (rows). Calls on_done for jobs that are done; their pages are free
+    // once no step in flight has tokens of theirs.
     void apply(const std::vector<int>& sampled);
-    // Everything that is not done, after a step that failed or while one does not end; the scheduler is of no use any
-    // more. What of plan() is under way stays where it is, and hands nothing out.
+    // Hands out all jobs that are not done, after a step failed or while one does not end. The scheduler cannot be used
+    // any more. Steps from plan() stay where they are, and no longer call jobs.
     std::vector<QueuedJob> give_up();
 
     int in_flight() const { return int(active_.size()); }  // requests
     int pages_in_use() const { return pool_.n_pages() - pool_.n_free(); }
-    // Of the step of the last apply(): its tokens, those of prompts among them, and the sequences that got a token.
+    // About the step of the last apply(): its tokens, how many of them were prompts', and how many sequences got a
+    // token.
     int rows() const { return rows_; }
     int prompt_tokens() const { return prompt_tokens_; }
     int new_tokens() const { return new_tokens_; }
@@ -58,18 +60,18 @@ class Scheduler {
         int n_given = 0;            // ids that were there when it was admitted: they are read in chunks
         int fed = 0;                // positions in the cache, or on their way there
         int stored = 0;             // positions in the cache
-        bool found_before = false;  // and its job has been told
+        bool found_before = false;  // blocks were found in the cache before, and its job was told
         int n_found = 0;            // blocks of the prompt that were found in the cache when it was admitted
-        int n_shared = 0;           // blocks that it can have from an older request that is being read,
-        int64_t shared_with = 0;    // whose number this is
-        std::vector<int> parts;     // numbers of blocks after which other prompts part from this one
+        int n_shared = 0;           // blocks that it can have from an older request whose prompt is being read
+        int64_t shared_with = 0;    // the number of that request
+        std::vector<int> parts;     // after how many blocks other prompts part from this one
         bool begun = false;         // has been in a step since it was admitted
-        bool put_back = false;      // will wait, once no step in flight holds tokens of it
-        int n_awaited = 0;          // tokens that steps in flight sample
-        int n_steps = 0;            // in flight that hold tokens of it
-        int64_t last_step = 0;      // the number of the last one that samples
-        int logits_given = 0;       // positions of the prompt
-        int not_finite_at = -1;     // the first position with such logits, if there is one
+        bool put_back = false;      // will wait again, once no step in flight has tokens of it
+        int n_awaited = 0;          // tokens that steps in flight will sample for it
+        int n_steps = 0;            // steps in flight that have tokens of it
+        int64_t last_step = 0;      // the number of the last step that samples for it
+        int logits_given = 0;       // positions of the prompt whose logits the job has got
+        int not_finite_at = -1;     // the first position whose logits are not finite; -1: none
         bool in_prompt() const { return fed < n_given; }
         int length() const { return int(ids.size()) + n_awaited; }
         bool reads() const { return job && !put_back && in_prompt(); }
@@ -108,20 +110,20 @@ class Scheduler {
 
     const CommonConfig& config_;
     const Capacity capacity_;
-    const bool slides_;  // some layers do
+    const bool slides_;  // some layers slide
     PagePool pool_;
     std::vector<int> free_slots_;
     std::vector<std::unique_ptr<Sequence>> active_;  // the oldest first
     // Those put back, the oldest first; and at most one that has not run yet.
     std::deque<std::unique_ptr<Sequence>> waiting_;
-    bool full_ = false;       // nothing was freed since there was no room for the first of them
+    bool full_ = false;       // there was no room for the first of them, and nothing was freed since
     std::deque<Step> steps_;  // in flight, oldest first
-    // Held where jobs may be touched while a step runs: it hands out logits in the replica's thread, and jobs are given
-    // up in another.
+    // Held to touch jobs while a step runs: the replica's thread hands out logits to them, and another may give them
+    // up.
     mutable std::mutex running_;
     int64_t n_planned_ = 0;
     int rows_ = 0, prompt_tokens_ = 0, new_tokens_ = 0;
     int64_t n_accepted_ = 0, n_put_back_ = 0, n_reused_ = 0;
-    int n_ended_ = 0;           // answers of which nobody knew how long they would be
-    double answer_length_ = 0;  // the mean of the last of them, in tokens
+    int n_ended_ = 0;           // answers, up to a number, whose length nobody knew beforehand
+    double answer_length_ = 0;  // the mean length of the last of them, in tokens
 };

@@ -1,5 +1,5 @@
-// architecture.h: what the rest of this folder asks of a model's architecture: how large its parts are, and its forward
-// pass. gpt_oss_forward.cpp and gpt2_forward.cpp answer.
+// architecture.h: what the rest of this folder needs from a model's architecture: the sizes of its parts, and its
+// forward pass. gpt_oss_forward.cpp and gpt2_forward.cpp have these.
 #pragma once
 #include <functional>
 #include <memory>
@@ -31,5 +31,5 @@ std::unique_ptr<Architecture> make_gpt2(const Gpt2& model);
 // Of a gpt-oss.
 ModelSizes gpt_oss_sizes(const Config& config, const WeightBytes& weights);
 
-// For what no kernel was written for: throws Error unless ok.
+// Throws Error unless ok: no kernel was written for this.
 void need(bool ok, const char* field, const char* expected, int found);

@@ -8,7 +8,7 @@
 class DeviceMemory {
   public:
     DeviceMemory() = default;
-    // `what` stands in the message if there is not enough.
+    // `what`: what the error says the memory is for, if there is not enough.
     DeviceMemory(int64_t bytes, const char* what)
         : bytes_(bytes), data_(bytes > 0 ? gpu::try_allocate(bytes) : nullptr) {
         if (bytes > 0 && !data_) fail("GPU memory: cannot allocate {} MB for the {}", bytes / 1000000 + 1, what);
@@ -47,8 +47,8 @@ class PinnedMemory {
     void* data_;
 };
 
-// Hands out pieces of a block, 256-byte aligned. Without a block it only counts, so that the same code that lays out
-// memory says beforehand how much that is.
+// Hands out pieces of a block, 256-byte aligned. Without a block it only counts bytes, so that the code that lays out
+// memory can also say beforehand how much it needs.
 class Layout {
   public:
     Layout() = default;

@@ -25,5 +25,6 @@ struct Gpt2DeviceModel {
 
 // What load_gpt2() will allocate.
 WeightBytes gpt2_weight_bytes(const Gpt2& model);
-// Copies and packs; the current device's. bytes: WeightBytes::of(span). Throws Error if memory runs out.
+// Copies and packs the weights of a span for the current device. bytes: WeightBytes::of(span). Throws Error if memory
+// runs out.
 Gpt2DeviceModel load_gpt2(const Gpt2& model, const Span& span, int64_t bytes);

@@ -30,5 +30,6 @@ struct GptOssDeviceModel {
 
 // What load_gpt_oss() will allocate.
 WeightBytes gpt_oss_weight_bytes(const GptOss& model);
-// Copies and packs; the current device's. bytes: WeightBytes::of(span). Throws Error if memory runs out.
+// Copies and packs the weights of a span for the current device. bytes: WeightBytes::of(span). Throws Error if memory
+// runs out.
 GptOssDeviceModel load_gpt_oss(const GptOss& model, const Span& span, int64_t bytes);

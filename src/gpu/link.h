@@ -4,8 +4,8 @@
 
 #include "gpu/device_memory.h"
 
-// A buffer on either side, so that neither stage waits while a copy is under way on a stream of its own: straight where
-// the devices are peers, else through pinned host memory.
+// There is a buffer on either side, so that neither stage waits for the copy, which has a stream of its own. The copy
+// goes straight from device to device if they are peers, else through pinned host memory.
 class Link {
   public:
     // For up to `bytes`.
@@ -14,9 +14,10 @@ class Link {
     Link(const Link&) = delete;
     Link& operator=(const Link&) = delete;
 
-    // From `x` as it will be on the sending device's `stream`. The caller makes the right device current for both.
+    // Sends `x` as it will be when the sending device's `stream` comes to this point. For this and for receive(), the
+    // caller makes the right device current.
     void send(const void* x, int64_t bytes, gpu::Stream stream);
-    // Into `x`, before all that comes on the receiving device's `stream`: what was sent last.
+    // Puts what was sent last into `x`, before all that follows on the receiving device's `stream`.
     void receive(void* x, int64_t bytes, gpu::Stream stream);
 
   private:
@@ -26,8 +27,8 @@ class Link {
         const int device;
         DeviceMemory buffer;
         gpu::Stream stream;
-        gpu::Event copied;  // on `stream`: away from here, or to here
-        gpu::Event ready;   // the stage has filled the buffer for that, or emptied it
+        gpu::Event copied;  // on `stream`: the copy from this buffer, or to it, is done
+        gpu::Event ready;   // the stage has filled the buffer, or emptied it
     };
     Side from_, to_;
     std::unique_ptr<PinnedMemory> host_;  // null: peers

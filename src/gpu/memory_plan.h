@@ -24,9 +24,9 @@ struct ReplicaPlan {
 
 // What `options` lets this program take of a device.
 Room room_on(int device, const EngineOptions& options);
-// As many replicas as there is room for, of options.gpus_per_replica devices, or of the fewest that hold the weights
-// and a request of the longest kind. Throws Error, with the numbers and what would fit, if there is not room for one
-// with a little KV cache.
+// As many replicas as there is room for. Each has options.gpus_per_replica devices, or the fewest that hold the weights
+// and the longest request. Throws Error, with the numbers and what would fit, if there is no room for one replica with
+// a little KV cache.
 std::vector<ReplicaPlan> plan_replicas(const ModelSizes& model, const EngineOptions& options,
                                        const std::vector<Room>& rooms);
 // "GPU 0, layers 0 to 17: 32.7 GB of weights, ..."

@@ -7,7 +7,7 @@
 #include "engine.h"
 #include "gpu/roofs.h"
 
-// What an operation takes at least.
+// The least work that an operation can do.
 struct Work {
     int64_t bytes = 0;        // of weights, read
     int64_t activations = 0;  // bytes of all else, read and written
@@ -16,13 +16,13 @@ struct Work {
 
 class OpTimer {
   public:
-    // roofs: zeros if nobody asks how near they are.
+    // roofs: zeros if nobody wants to know how near the operations come.
     OpTimer(bool enabled, bool synchronous, const Roofs& roofs, const std::vector<const char*>& names);
     ~OpTimer();
     OpTimer(const OpTimer&) = delete;
     OpTimer& operator=(const OpTimer&) = delete;
 
-    // Launches what is counted as operation `op`.
+    // Calls a function that launches kernels, which are counted as operation `op`.
     template <class F>
     void run(int op, const Work& work, gpu::Stream stream, F&& launch) {
         ops_[size_t(op)].bytes += work.bytes;
@@ -34,9 +34,10 @@ class OpTimer {
         if (synchronous_) wait(op, stream);
         running_ = "";
     }
-    // The operation that is being launched, or that an exception has left; "" if there is none.
+    // The operation that is being launched, or during which an exception was thrown; "" if there is none.
     const char* running() const { return running_; }
-    // A step is launched. collect(): the oldest such one is done on the device; adds up what it took.
+    // Call end_step() when all of a step is launched; and collect(), which adds up its times, when the oldest step that
+    // was ended is done on the device.
     void end_step() { steps_.push_back(pending_.size()); }
     void collect();
     const std::vector<EngineStats::Op>& ops() const { return ops_; }
@@ -54,7 +55,7 @@ class OpTimer {
         int op;
         gpu::Event begin, end;
     };
-    std::deque<Pending> pending_;   // launched and not added up, oldest first
-    std::deque<size_t> steps_;      // up to which of pending_ each step goes
+    std::deque<Pending> pending_;   // operations launched and not added up yet, oldest first
+    std::deque<size_t> steps_;      // the index into pending_ where each step ends
     std::vector<gpu::Event> free_;  // events to be used again
 };

@@ -11,9 +11,9 @@ class PageTables {
   public:
     PageTables(const CommonConfig& config, const Capacity& capacity);
 
-    // Tells the device of pages that are new to their sequences with this batch, and clears those that no sequence
-    // wrote: attention multiplies unseen values by zero, so none may be a NaN. At most capacity.steps_in_flight batches
-    // may not have run yet.
+    // Tells the device which pages sequences get with this batch, and clears those that no sequence has written:
+    // attention multiplies values that a token does not see by zero, so none may be a NaN. At most
+    // capacity.steps_in_flight batches may wait to run.
     void update(const Batch& batch, gpu::Stream stream);
     const KvCache& cache() const { return cache_; }
     int64_t bytes() const { return pool_.bytes(); }
@@ -22,17 +22,17 @@ class PageTables {
     void add_page(const Batch::Seq& seq, int n);
     void add_all(const Batch::Seq& seq);
 
-    const int full_stride_, sliding_stride_;  // pages that a sequence has at once, at most
+    const int full_stride_, sliding_stride_;  // most pages that a sequence has at once
     const int max_sequences_;
     const int64_t page_bytes_;
     const bool slides_;
     DeviceMemory pool_;
-    // (max_sequences, full_stride), then (max_sequences, sliding_stride), where a sequence's page n is entry n %
-    // sliding_stride: what the window has passed is overwritten.
+    // (max_sequences, full_stride), then (max_sequences, sliding_stride). In the latter, page n of a sequence is entry
+    // n % sliding_stride, so that pages which the window has passed are overwritten.
     DeviceMemory tables_;
     std::vector<PageEntry> entries_;  // of this batch
     std::vector<int> begun_;
-    // What is on its way to the device, in turns.
+    // Entries on their way to the device; these buffers are used in turn.
     struct Sent {
         std::unique_ptr<PinnedMemory> memory;
         int64_t bytes = 0;

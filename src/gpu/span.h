@@ -4,13 +4,13 @@
 #include <numeric>
 #include <vector>
 
-// Layers [first, end), with the embedding before them and the head behind if these are theirs.
+// Layers [first, end), with the embedding before them and the head after them if they are the first or the last.
 struct Span {
     int first = 0, end = 0;
     bool embeds = false, samples = false;
 };
 
-// A model's config, of any architecture, as it is for the layers of a span alone.
+// A model's config, of any architecture, for the layers of a span alone.
 template <class AnyConfig>
 AnyConfig config_of(const AnyConfig& config, const Span& span) {
     AnyConfig part = config;

@@ -11,7 +11,7 @@
 
 class Stage {
   public:
-    // Loads the weights. sampled: in pinned memory; tokens by their places in it. Throws Error.
+    // Loads the weights. sampled: in pinned memory; where the sampled tokens go. Throws Error.
     Stage(const Architecture& model, const EngineOptions& options, const StagePlan& plan, const Capacity& capacity,
           int* sampled);
     ~Stage();
@@ -24,14 +24,14 @@ class Stage {
 
     // These make the device current, and put all their work on the stream.
     void begin(const Batch& batch, const StepInput& input, const StepShape& shape);  // pages and input
-    // All launches of the step, which has begun. A stage that samples hands out logits, and waits for them. Returns
-    // bytes of weights and KV cache that are read.
+    // Launches all kernels of a step that has begun. If the stage samples and rows want logits, waits for these and
+    // hands them out. Returns bytes of weights and KV cache that are read.
     int64_t run(const Batch& batch, const StepShape& shape);
 
-    // The oldest step not collected is done.
+    // Call it when the oldest step that is not collected is done.
     Timeline::Share collect();
     std::vector<EngineStats::Op> ops() const;
-    // Where an exception has left run(): the operation; "" anywhere else.
+    // The operation during which run() has thrown; "" if there is none.
     const char* running() const { return timer_.running(); }
 
   private:

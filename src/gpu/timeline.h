@@ -1,4 +1,4 @@
-// timeline.h: when a device begins and ends its part of each step: how long it is busy, and idle in between.
+// timeline.h: when a device begins and ends its part of each step, and so how long it is busy, and idle in between.
 #pragma once
 #include <array>
 #include <vector>
@@ -24,7 +24,7 @@ class Timeline {
     struct Share {
         double busy_s = 0, idle_s = 0;  // idle: since the step before
     };
-    // Of the oldest step not collected, which is done.
+    // The share of the oldest step that is not collected. That step must be done.
     Share collect() {
         const Step& step = at(n_collected_);
         Share share;
@@ -36,7 +36,7 @@ class Timeline {
 
   private:
     using Step = std::array<gpu::Event, 2>;
-    // Those in flight, and the one before them: they take turns.
+    // The steps in flight and the one before them share these entries in turn.
     Step& at(int64_t step) { return steps_[size_t(step) % steps_.size()]; }
 
     std::vector<Step> steps_;

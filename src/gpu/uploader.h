@@ -8,7 +8,7 @@
 #include "kernels/kernels.h"
 #include "model.h"
 
-// What a matrix takes on its way: as much as in the file, or twice that for f16, which is sent as f32.
+// Bytes of a matrix as it is sent: as many as in the file, or twice that for f16, which is sent as f32.
 int64_t uploaded_bytes(const Matrix& m);
 
 // Lays out and fills one block of device memory. Without a block (the first constructor) it counts bytes only, and the
@@ -21,8 +21,8 @@ class Uploader {
     ~Uploader();
 
     const float* vector(const Vector& v, bool zeros_if_absent);  // (n) as f32; nullptr if absent
-    const bf16* rows(const Matrix& m);                           // (n_out, n_in) as it stands, rounded to bf16
-    const void* router(const Matrix& m);                         // (n_out, n_in) bf16 as it is, else f32
+    const bf16* rows(const Matrix& m);                           // (n_out, n_in) unpacked, rounded to bf16
+    const void* router(const Matrix& m);                         // (n_out, n_in), in bf16 if m is, else in f32
     PackedMatrix matrix(const Matrix& m, const Vector& bias, SlabRows rows, int head_dim);
     PackedMatrix experts(const ExpertMatrices& m, const Vector& bias, SlabRows rows);
     const float* floats(const std::vector<float>& values);
@@ -40,7 +40,7 @@ class Uploader {
     };
     bool counting() const { return !buffers_[0]; }
     Buffer& next_buffer();
-    // Fills pinned memory by `fill`, sends it, and calls then(device copy, stream).
+    // Lets `fill` write to pinned memory, sends that, and calls then(device copy, stream).
     void send(int64_t bytes, const std::function<void(char*)>& fill,
               const std::function<void(const char*, gpu::Stream)>& then);
     void copy_bytes(void* to, const void* from, int64_t bytes);

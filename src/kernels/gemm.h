@@ -3,9 +3,9 @@
 #include "gemm_few.h"
 #include "gemm_many.h"
 
-// tile_rows: at most that many rows a block, 16, 32, 64 or 128; n_tiles of them. At 64 rows eight slabs of an expert
-// share staged activations; otherwise activations would cost more reads than weights. Other matrices have too few slabs
-// for that.
+// tile_rows: most rows of a block: 16, 32, 64 or 128. n_tiles: tiles of so many rows. At 64 rows, eight slabs of an
+// expert share staged activations; otherwise activations would cost more reads than weights. Other matrices have too
+// few slabs for that.
 template <class Problem>
 void launch_waves(const Problem& problem, const GemmShape& shape, int tile_rows, int n_tiles, gpu::Stream stream) {
     if (tile_rows == 16) return launch_few<Problem, 1>(problem, shape, n_tiles, stream);

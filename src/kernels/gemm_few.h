@@ -1,5 +1,5 @@
-// gemm_few.h: the matrix product for few tokens. A block is one slab and 16 · kTiles rows; each span of k has a wave of
-// its own, so that enough loads are under way. gemm_problem.h says in what order sums are made.
+// gemm_few.h: the matrix product for few tokens. A block has one slab and 16 · kTiles rows. Each span of k has a wave
+// of its own, so that enough loads are under way. gemm_problem.h says in what order sums are made.
 #pragma once
 #include <algorithm>
 #include <type_traits>
@@ -11,12 +11,12 @@
 #include "layernorm.h"
 #include "weights.h"
 
-// Depth steps of weights that a wave has under way: 4 KB of MXFP4, 8 of bf16. Some waves a unit then cover memory's
-// latency.
+// Depth steps of weights that a wave has under way: 4 KB of MXFP4, or 8 of bf16. With some waves on each unit, that
+// covers memory's latency.
 constexpr int kFewInFlight = 2;
 
-// Rows that a block norms for itself lie in LDS behind the norm's gain and bias. 16 bytes more than a row has bring the
-// runs that a wave reads of eight rows into different banks.
+// Rows that a block norms for itself are in LDS, after the norm's gain and bias. A row takes 16 bytes more than it has,
+// so that the runs which a wave reads from eight rows are in different banks.
 constexpr int normed_stride(int hidden_dim) {
     return round_up(hidden_dim, kDepthStep) + 8;
 }
@@ -24,7 +24,7 @@ constexpr int normed_bytes(int hidden_dim) {
     return StagedNorm::bytes(hidden_dim) + kTile * normed_stride(hidden_dim) * int(sizeof(bf16));
 }
 
-// Waits for the kernel ahead, if that has not been done, and makes the rows if the block does: then they are returned.
+// Waits for the kernel ahead, if that has not been done. If the block norms its rows itself, does so and returns them.
 template <class Problem>
 __device__ const bf16* wait_for_rows(const Problem& problem, const Rows& rows, char* lds) {
     if (!Problem::kNorms && Problem::kFixedTiles) wait_for_previous();
@@ -53,7 +53,8 @@ __device__ const bf16* few_row(const Problem& problem, const Rows& rows, const b
         return problem.x(rows, m);
 }
 
-// A lane's rows of activations. They are few and were just written: they come from near by when they are needed.
+// A lane's rows of activations. They are few and were just written, so they are in a near cache and are loaded only
+// when they are needed.
 template <class Problem, int kTiles>
 struct FewRowsIn {
     const bf16* x[kTiles][kFragRows];
@@ -67,7 +68,7 @@ struct FewRowsIn {
                 x[t][r] = few_row(problem, rows, normed, m < rows.n ? m : rows.n - 1);
             }
     }
-    // Both tiles of k of a depth step.
+    // Loads both tiles of k of a depth step.
     __device__ void load(Frag (&in)[kTiles][2], int step, int lane) const {
 #pragma unroll
         for (int t = 0; t < kTiles; t++)
@@ -98,7 +99,7 @@ __device__ void add_step(Acc (&acc)[kTiles][2], const Frag (&in)[kTiles][2], con
         }
 }
 
-// What a wave sums: depth steps begin to end of a slab. tables: see make_decode_tables. normed: see wait_for_rows.
+// A wave sums depth steps [begin, end) of a slab. tables: see make_decode_tables. normed: see wait_for_rows.
 struct FewSpan {
     const Run* tiles;
     const uint32_t* scales;
@@ -107,7 +108,7 @@ struct FewSpan {
     const bf16* normed;
 };
 
-// For kAskedInOrder: activations are asked for before weights that are needed later, so that these stay under way.
+// For kAskedInOrder: loads activations before weights that are needed later, so that these stay under way.
 template <class Problem, int kTiles>
 __device__ void sum_span_in_order(Acc (&acc)[kTiles][2], const Problem& problem, const Rows& rows,
                                   const FewSpan& span) {
@@ -128,7 +129,8 @@ __device__ void sum_span_in_order(Acc (&acc)[kTiles][2], const Problem& problem,
 #pragma unroll
     for (int i = 1; i < kFewInFlight; i++)
         if (span.begin + i < span.end) load_weights(i, span.begin + i);
-    // A whole turn makes all its loads. Where one may be skipped, the compiler assumes it was and waits for more.
+    // A whole turn makes all its loads. If a load might be skipped, the compiler would assume that it was, and wait for
+    // more loads than needed.
     const auto turn = [&](auto whole, int step) {
         constexpr bool kWhole = decltype(whole)::value;
 #pragma unroll
@@ -145,18 +147,18 @@ __device__ void sum_span_in_order(Acc (&acc)[kTiles][2], const Problem& problem,
     for (; step < span.end; step += kFewInFlight) turn(std::false_type(), step);
 }
 
-// Tiles of rows whose sums are in LDS at once: where a unit has little, half of them, so that it has room for more
-// blocks.
+// Tiles of rows whose sums are in LDS at the same time: only half of them if a unit has little LDS, so that it has room
+// for more blocks.
 template <int kTiles>
 constexpr int kTilesStored = kUnitLdsBytes >= 128 << 10 ? kTiles : (kTiles + 1) / 2;
-constexpr int kTileSumBytes = kTile * kSlabRows * 4;  // of one wave
+constexpr int kTileSumBytes = kTile * kSlabRows * 4;  // for one wave
 
 // Adds the waves' sums, spans in ascending order, and stores the results. partial: (n_splits, kTilesStored · kAcc, 2,
 // kWave).
 template <class Problem, int kTiles>
 __device__ void store_few(const Problem& problem, const Rows& rows, int slab, const Acc (&acc)[kTiles][2], float bias,
                           float* partial, int split, int lane) {
-    constexpr int kSums = kTilesStored<kTiles> * kAcc;  // a lane's, in each of the two tiles
+    constexpr int kSums = kTilesStored<kTiles> * kAcc;  // of a lane, in each of the two tiles
 #pragma unroll
     for (int tile0 = 0; tile0 < kTiles; tile0 += kTilesStored<kTiles>) {
         if (tile0 > 0) block_sync();
@@ -183,8 +185,8 @@ template <class Problem, int kTiles>
 __global__ __launch_bounds__(kMostSplits* kWave) void gemm_few_kernel(Problem problem, GemmShape shape) {
     GPU_LDS(lds);  // tables to decode by, or normed rows; then sums
     const int lane = lane_id(), slab = int(blockIdx.x);
-    // The last span may be short. With waves of 64 lanes a wave's number decides which of a unit's 4 SIMDs has it, so
-    // from block to block another wave takes that span, and no SIMD has less to do than the others.
+    // The last span may be short. With waves of 64 lanes, a wave's number decides which of a unit's 4 SIMDs runs it. So
+    // the wave that takes the short span changes from block to block, and no SIMD has less to do than the others.
     const int split = kWave == 64 ? (wave_id() + slab / 4) % n_waves() : wave_id();
     let_next_begin();
     if (kFewTables<Problem>) make_decode_tables(lds);
@@ -202,7 +204,7 @@ __global__ __launch_bounds__(kMostSplits* kWave) void gemm_few_kernel(Problem pr
         const bf16* const normed = wait_for_rows(problem, rows, lds);
         sum_span_in_order<Problem, kTiles>(acc, problem, rows, {tiles, scales, begin, end, lane, lds, normed});
     } else {
-        // Here and not in a function of its own, where clang 19 spills 198 registers on gfx1100.
+        // Not in a function of its own: there clang 19 spills 198 registers on gfx1100.
         SlabStep<Problem::kMxfp4> w[kFewInFlight];
 #pragma unroll
         for (int i = 0; i < kFewInFlight; i++)

@@ -1,6 +1,6 @@
-// gemm_many.h: the matrix product for many tokens, where waves multiply for themselves. A block is kRowWaves ·
-// kManyTiles tiles of rows and kSlabWaves slabs, a wave kManyTiles tiles and one slab: it walks through all spans of k.
-// gemm_problem.h says in what order sums are made.
+// gemm_many.h: the matrix product for many tokens, where waves multiply for themselves. A block has kRowWaves ·
+// kManyTiles tiles of rows and kSlabWaves slabs. A wave has kManyTiles of the tiles and one slab, and walks through all
+// spans of k. gemm_problem.h says in what order sums are made.
 #pragma once
 #include "gemm_problem.h"
 #include "gpu/wave.h"
@@ -8,9 +8,10 @@
 #include "launch.h"
 #include "weights.h"
 
-constexpr int kManyTiles = 4;  // tiles of rows a wave
+constexpr int kManyTiles = 4;  // tiles of rows of a wave
 
-// The block's activations for one depth step, which all waves bring into LDS: from where, and in registers.
+// The block's activations for one depth step, which all waves copy into LDS together: where they come from, and a
+// lane's share in registers.
 template <class Problem, int kRowWaves, int kSlabWaves>
 struct ManyRowsIn {
     static constexpr int kBlockTiles = kRowWaves * kManyTiles, kStageRuns = 2 * kBlockTiles * kTileRuns;
@@ -18,7 +19,7 @@ struct ManyRowsIn {
     const bf16* from[kEach];
     Run arriving[kEach];
 
-    // Also stages the first step. staged: (2 buffers, 2 tiles of k, kBlockTiles, kTileRuns).
+    // Also stages the first step. staged: (2 buffers, 2 tiles of k, kBlockTiles, kTileRuns) in LDS.
     __device__ void begin(const Problem& problem, const Rows& rows, Run* staged) {
 #pragma unroll
         for (int i = 0; i < kEach; i++) {
@@ -39,7 +40,7 @@ struct ManyRowsIn {
     }
 };
 
-// total += acc, which begins again from nothing.
+// total += acc; acc = 0.
 inline __device__ void end_span(Acc (&total)[kManyTiles][2], Acc (&acc)[kManyTiles][2]) {
 #pragma unroll
     for (int t = 0; t < kManyTiles; t++)
@@ -81,7 +82,7 @@ __global__ __launch_bounds__(kRowWaves* kSlabWaves* kWave) void gemm_many_kernel
     Rows rows;
     if (!problem.tile(int(blockIdx.y), kTile * RowsIn::kBlockTiles, rows)) return;
     const int slab = int(blockIdx.x) * kSlabWaves + wave % kSlabWaves, tile0 = wave / kSlabWaves * kManyTiles;
-    // A wave past the last slab helps with staging and computes what nobody stores.
+    // A wave past the last slab helps with staging; what it computes is not stored.
     const int own_slab = slab < shape.n_slabs ? slab : shape.n_slabs - 1;
     const Run* tiles = problem.tiles(rows, own_slab);
     const uint32_t* scales = problem.scales(rows, own_slab);

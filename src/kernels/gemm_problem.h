@@ -1,12 +1,12 @@
-// gemm_problem.h: what the matrix-product kernels (gemm_few.h, gemm_many.h, gemm_group.h) are asked: shapes, rows, and
+// gemm_problem.h: the input of the matrix-product kernels (gemm_few.h, gemm_many.h, gemm_group.h): shapes, rows, and
 // what a Problem is.
 //
-// All sum the same way, so that a token's result does not depend on how many others there are: k is cut into n_splits
-// spans, fixed by the shape alone; within a span the matrix core adds 32 k at a time in ascending order; the spans'
-// sums are added in ascending order.
+// All of them sum in the same order, so that a token's result does not depend on how many other tokens there are. k is
+// cut into n_splits spans, which the shape alone fixes. Within a span, the matrix core adds 32 k at a time in ascending
+// order; then the spans' sums are added in ascending order.
 //
 // A Problem says what is multiplied:
-//   kMxfp4                                  of the weights
+//   kMxfp4                                  whether the weights are MXFP4
 //   kFixedTiles                             whether tile() and weights are known before the kernel ahead is done
 //   kSpans                                  whether k is cut into spans
 //   kNorms                                  whether the block itself makes the activations, of rows of f32: then there
@@ -19,7 +19,7 @@
 //   Place place(const Rows&, int slab, int col)   where the results of row `col` of the slab's two tiles belong; made
 //                                           once for all m
 //   void ask<n>(Prior (&)[n], const Place&, const int (&m)[n])   reads what is needed to store the results of n rows
-//   Value value(float first, float second, const Prior&)     what is stored: of the two results, bias added
+//   Value value(float first, float second, const Prior&)     what to store for the two results, which include the bias
 //   void put(const Place&, int m, const Value&, const Prior&)   stores it
 #pragma once
 #include "gpu/mma.h"
@@ -45,8 +45,8 @@ __device__ void store(const Problem& problem, const Rows& rows, int slab, int m,
     problem.put(place, m, problem.value(first, second, prior[0]), prior[0]);
 }
 
-// The bias of one of the slab's 32 rows a lane; lanes past 31 repeat them. It is loaded with the first weights: loaded
-// after the last sum, it would have to be waited for.
+// Each lane's bias, that of one of the slab's 32 rows; lanes past 31 repeat them. It is loaded with the first weights:
+// after the last sum, the wave would have to wait for it.
 template <class Problem>
 __device__ float slab_bias(const Problem& problem, const Rows& rows, int slab, int lane) {
     return problem.bias(rows, slab, lane % kSlabRows / kTile, lane % kTile);
@@ -55,7 +55,7 @@ __device__ float slab_bias(const Problem& problem, const Rows& rows, int slab, i
 struct GemmShape {
     int n_slabs;
     int n_steps;          // depth steps of 64 k
-    int steps_per_split;  // spans are this long, the last may be shorter
+    int steps_per_split;  // the length of spans; the last may be shorter
     int n_splits;
 };
 

@@ -1,4 +1,4 @@
-// launch.h: what launchers know of the device. kWave is a fact of compiled device code; on the host it has no meaning.
+// launch.h: what launchers know of the device. Host code cannot use kWave, which only device code has right.
 #pragma once
 #include "gpu/runtime.h"
 
@@ -8,13 +8,13 @@ inline int device_wave() {
     return wave;
 }
 
-// Whether matrix instructions of groups of waves are there: gpu/group_mma.h.
+// Whether the device has matrix instructions of groups of waves: gpu/group_mma.h.
 inline bool device_has_groups() {
     static const bool groups = gpu::device_info(0).wave_groups;
     return groups;
 }
 
-// Compute units: blocks of a kernel whose blocks stay until all is done.
+// Compute units: how many blocks to launch for a kernel whose blocks take work until none is left.
 inline int device_units() {
     static const int n_units = gpu::device_info(0).n_units;
     return n_units;

@@ -16,7 +16,7 @@ __device__ inline PairQuad narrow_quad(const Quad& q) {
     return {{narrow_pair(q.v[0], q.v[1]), narrow_pair(q.v[2], q.v[3])}};
 }
 
-// Where element k of a row stands.
+// The place of element k in a row.
 __device__ inline int place_of(int k, bool grouped) {
     return kGroupWaves > 0 && grouped ? int(unsigned(k) / 32 * 32) + group_place(int(unsigned(k) % 32)) : k;
 }
@@ -41,7 +41,7 @@ __device__ inline float norm_scale(float squares, int hidden_dim, float eps) {
     return 1.0f / sqrtf(squares / float(hidden_dim) + eps);
 }
 
-// Products only: there is no sum that a compiler might fuse.
+// It has products only, so there is no sum that a compiler could fuse with one.
 __device__ inline Quad normed(const Quad& x, float scale, const Quad& gain) {
     Quad h;
     for (int i = 0; i < 4; i++) h.v[i] = x.v[i] * scale * gain.v[i];

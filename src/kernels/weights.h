@@ -16,7 +16,7 @@ struct SlabStep<false> {
 #pragma unroll
         for (int i = 0; i < 4 * kRuns; i++) run[i] = from[i * kHolders];
     }
-    // Tile of k (0, 1) and part (0, 1).
+    // The operand of tile_k (0, 1) and part (0, 1).
     template <bool kFromTables = false>
     __device__ WeightFrag frag(int tile_k, int part, const char* /*tables*/ = nullptr) const {
         WeightFrag f;
@@ -53,7 +53,7 @@ struct SlabStep<true> {
     }
 };
 
-// Runs of 16 bytes that a slab of n_steps depth steps takes, and scales.
+// How many runs of 16 bytes, and how many scales, a slab of n_steps depth steps has.
 template <bool kMxfp4>
 __device__ constexpr int64_t slab_runs(int n_steps) {
     return int64_t(n_steps) * (kMxfp4 ? 64 : 4 * kTileRuns);

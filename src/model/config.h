@@ -6,7 +6,7 @@
 
 #include "model.h"
 
-// Bounds of what is taken from a file. Within them no tensor's dimensions · layers · 4 bytes exceed 2^62.
+// Bounds of numbers that are read from a file. Within them, no tensor's dimensions · layers · 4 bytes exceed 2^62.
 constexpr int kMaxVocab = 1 << 24;
 constexpr int kMaxDim = 1 << 17;  // hidden and intermediate
 constexpr int kMaxLayers = 1 << 10;
@@ -14,7 +14,7 @@ constexpr int kMaxHeads = 1 << 14;
 constexpr int kMaxHeadDim = 1 << 10;
 constexpr int kMaxExperts = 1 << 14;
 constexpr int kMaxContext = 1 << 30;
-constexpr double kMinFloat = 1e-6, kMaxFloat = 1e30;   // of numbers that must be positive
+constexpr double kMinFloat = 1e-6, kMaxFloat = 1e30;   // bounds of numbers that must be positive
 constexpr double kMinTheta = 1.001;                    // RoPE divides by its logarithm
 constexpr double kMinEps = 1e-12, kMaxEps = 1;         // the norm divides by its root where a row is all zeros
 constexpr double kMinSwiglu = 1e-3, kMaxSwiglu = 1e9;  // limit and alpha; products of two stay far from infinity
@@ -36,7 +36,8 @@ HuggingFaceConfig read_huggingface_config(std::string_view text, const std::stri
 Config read_original_config(std::string_view text, const std::string& file);
 // The fields that both name alike; all others have their defaults.
 Config read_dimensions(const JsonFields& config);
-// Positions that a model's RoPE can do: an original config says no more than that, a legacy header means at least that.
+// Positions that a model's RoPE can do. An original config has no field for more; a legacy header means at least as
+// many.
 int original_context(const Config& config);
 // The ids in generation_config.json, if it has any, replace those of config.json; its sampling becomes
 // config.sampling.
@@ -44,7 +45,7 @@ void read_generation_config(std::string_view text, const std::string& file, Comm
 // One id, a list of ids, or none: then nothing changes. Leaves out ids outside the vocabulary, which can never come.
 void read_stop_ids(const JsonFields& fields, CommonConfig& config);
 
-// A context that original_context() does not give, in the generation_config.json of an original directory.
+// The field for a context other than original_context(), in the generation_config.json of an original directory.
 constexpr const char* kOriginalContextKey = "max_position_embeddings";
 void read_original_generation_config(std::string_view text, const std::string& file, Config& config);
 

@@ -6,7 +6,7 @@
 #include "model/safetensors.h"
 #include "model/tensor_stream.h"
 
-// Counts bytes and reports them.
+// Counts the bytes that are written, and reports them.
 class Progress {
   public:
     Progress(const ExportOptions& options, int64_t total_bytes) : options_(options), total_(total_bytes) {}
@@ -28,8 +28,8 @@ struct OutputTensor {
     int64_t bytes = 0;
     std::function<void(const ByteSink&)> stream;
 };
-// Every tensor of `layout`, dense ones in the dtype they have, or as bf16 unless they are f16. `layout` must outlive
-// the result.
+// Every tensor of `layout`. Dense tensors keep their dtype or, with as_bf16, become bf16 unless they are f16. `layout`
+// must outlive the result.
 std::vector<OutputTensor> output_tensors(const std::vector<NamedTensor>& layout, bool as_bf16);
 void write_tensors(AtomicFile& file, const std::vector<OutputTensor>& tensors, Progress& progress);
 // Writes them as the model.safetensors of a snapshot.
@@ -38,7 +38,7 @@ void write_snapshot_tensors(StagedDirectory& directory, const std::vector<Output
 void write_text(const std::string& path, const std::string& text);  // a new file
 // Copies a tokenizer.json and what belongs to it; writes a tokenizer of another form as a tokenizer.json.
 void put_tokenizer(const Model& model, StagedDirectory& directory, const ExportOptions& options);
-// What a Hugging Face layout of these weights has.
+// Which optional tensors these weights have.
 TensorOptions tensor_options(const Weights& weights);
 
 void export_directory(const Model& model, const std::string& out_path, const ExportOptions& options);

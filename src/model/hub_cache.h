@@ -8,10 +8,10 @@
 
 #include "checkpoint.h"  // find_in_hub_cache()
 
-// The snapshot in a model's folder of the cache: the one of refs/main, else the newest that has a config.json. Nothing
-// if it is no such folder, or holds no snapshot.
+// The snapshot in a model's folder of the cache: the one that refs/main names, else the newest with a config.json.
+// Nothing if it is no such folder, or holds no snapshot.
 std::optional<std::string> snapshot_in(const std::string& model_folder);
 
-// The file NAME.incomplete of a download that has not ended, beside the blobs of this snapshot or where
-// `hf download --local-dir` keeps its notes. "" if there is none.
+// The file NAME.incomplete of a download that has not ended: beside the blobs of this snapshot, or in the folder that
+// `hf download --local-dir` uses. "" if there is none.
 std::string incomplete_download(const std::string& snapshot);

@@ -25,7 +25,7 @@ struct LegacyPart {
 };
 std::vector<LegacyPart> legacy_parts(Weights& weights);
 
-// Bytes of the whole file; `config` within the bounds of model/config.h.
+// Bytes of the whole file. `config` must be within the bounds of model/config.h.
 int64_t legacy_bytes(const Config& config, DType dtype);
 
 // Throws Error if the header cannot say all that the config does.

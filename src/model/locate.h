@@ -2,7 +2,8 @@
 #pragma once
 #include <string>
 
-// As open_model() says. Throws Error, which says what is there instead, if `given` names no checkpoint.
+// The path that `given` means by the rules of open_model(). Throws Error, which says what is there instead, if it is no
+// checkpoint.
 std::string locate_checkpoint(const std::string& given);
 
 // Throws Error for a directory with a config.json and no weights, and says what it has instead.

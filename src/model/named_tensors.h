@@ -7,10 +7,10 @@
 
 struct NamedTensor {
     enum class Holds {
-        kVectors,   // BF16, F16 or F32; several stand one after the other
-        kMatrices,  // same
-        kConv1d,    // same, one matrix, transposed: (n_in, n_out), as GPT-2 has it
-        kExperts,   // dense experts, transposed: (E, n_in, n_out), likewise
+        kVectors,   // BF16, F16 or F32; there may be several, one after the other
+        kMatrices,  // the same
+        kConv1d,    // one matrix of the same types, transposed: (n_in, n_out), as GPT-2 has it
+        kExperts,   // dense experts of the same types, transposed: (E, n_in, n_out)
         kBlocks,    // MXFP4 codes: (E, n_out, n_in/32, 16) U8
         kScales,    // MXFP4 scales: (E, n_out, n_in/32) U8
     };
@@ -22,7 +22,7 @@ struct NamedTensor {
     ExpertMatrices* experts = nullptr;
 };
 
-// What decides which tensors there are, beside Config.
+// What decides, together with Config, which tensors there are.
 struct TensorOptions {
     bool mxfp4 = true;             // how the experts are stored
     bool attention_bias = true;    // q, k, v and o have biases

@@ -4,7 +4,7 @@
 #include "model/config.h"
 #include "model/tensor_files.h"
 
-// The text of a config.json or its like. Throws Error for what is often saved in place of one.
+// The text of a config.json or a similar file. Throws Error if it is what people often save in place of one.
 std::string read_config_file(const std::string& path);
 
 Model open_huggingface(const std::string& directory);

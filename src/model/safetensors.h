@@ -19,12 +19,12 @@ struct SafetensorsHeader {
 
 constexpr int64_t kMaxSafetensorsHeader = 100'000'000;  // the format's limit, in bytes
 
-// Reads the header of a whole file and checks it against itself and the file's size: every tensor's bytes are those of
-// its shape, lie in the file and in no other tensor, and the file ends with the last one. Throws Error.
+// Reads the header of a whole file. Throws Error unless every tensor has the bytes that its shape needs, all of them
+// lie in the file and in no other tensor, and the file ends with the last tensor.
 SafetensorsHeader parse_safetensors(std::string_view file, const std::string& path);
 
-// The length field and the header of a file that holds `tensors`, in this order, one after the other; begin and end are
-// ignored. Padded with spaces to a multiple of `alignment`, so that the data starts at one.
+// The length field and the header of a file that holds `tensors` one after the other; ignores begin and end. The header
+// is padded with spaces, so that the data starts at a multiple of `alignment`.
 struct NamedTensorInfo {
     std::string name, dtype;
     std::vector<int64_t> shape;

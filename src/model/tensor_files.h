@@ -14,7 +14,7 @@ class TensorFiles {
     // One file. `path` is kept for errors.
     explicit TensorFiles(const std::string& path);
     // The shards that model.safetensors.index.json names, else model.safetensors alone, else, if `numbered`, the files
-    // model--00001-of-0000N.safetensors, ... of OpenAI's layout, which has no index. Never whatever else lies there.
+    // model--00001-of-0000N.safetensors, ... of OpenAI's layout, which has no index. Other files there are ignored.
     static TensorFiles in_directory(const std::string& directory, bool numbered);
 
     bool has(const std::string& name) const { return file_of_.count(name) > 0; }

@@ -1,11 +1,11 @@
-// input_scan.h: the pass over a file of requests that finds how many there are, what they are, and where.
+// input_scan.h: a pass over a file of requests that finds how many there are, their hashes, and where they are.
 #pragma once
 #include <memory>
 #include <string>
 
 #include "requests.h"
 
-// A longer line is no blank one, whatever is in it.
+// A longer line does not count as blank, whatever is in it.
 constexpr size_t kMaxBlankBytes = size_t(1) << 20;
 
 // `is_text`: the first line is the count, and at most `max_requests` lines after it are requests; else every line that

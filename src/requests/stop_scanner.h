@@ -4,15 +4,15 @@
 #include <string_view>
 #include <vector>
 
-// Collects text up to the first stop string: the one complete at the earliest byte, of several the longest. So it does
-// not matter how the text was cut into tokens.
+// Collects text up to the first stop string: the one that is complete at the earliest byte, and of several such, the
+// longest. So it does not matter how the text was cut into tokens.
 class StopScanner {
   public:
     explicit StopScanner(std::vector<std::string> stops) : stops_(std::move(stops)) {}
 
     // Appends `piece`. True once a stop string is there; what comes after is dropped.
     bool feed(std::string_view piece);
-    // Appends `piece`, in which no stop string is looked for; one may begin in it and end in the next.
+    // Appends `piece` without looking for stop strings. One may begin in it and end in the next piece.
     void pass(std::string_view piece) { text_ += piece; }
     bool found() const { return found_; }
     const std::string& text() const { return text_; }              // without the stop string

@@ -1,9 +1,9 @@
 // loops.h: the inner loops of Kernels (kernels.h), written once over a vector type `V` of kLanes floats, 4 to 16. Each
 // file beside this one defines such a type with the instructions of one set, and instantiates MakeKernels<V>.
 //
-// V has: zero, set1, load and store of kLanes floats, load_bf16, load_f16, fma, sum (a fixed tree), mxfp4 (16 bytes of
-// codes and a scale → a block, in the order of columns kMxfp4Column), and the tile sizes kRows × kToks: as many partial
-// sums as its registers hold beside a column of the tile's weights or tokens.
+// V has: zero, set1, load and store of kLanes floats, load_bf16, load_f16, fma, sum (a fixed tree), mxfp4 (makes a
+// block of 16 bytes of codes and a scale, columns in the order of kMxfp4Column), and the tile size kRows × kToks: as
+// many partial sums as fit its registers beside a column of the tile's weights or tokens.
 //
 // For the anonymous namespace see scratch.h.
 #pragma once
@@ -29,7 +29,8 @@ V load_all(const f16* p) {
     return V::load_f16(p);
 }
 
-// The first n elements (clamped to 0 to kLanes), zeros after them. Slow, as rows rarely end inside a vector.
+// The first n elements (n is clamped to 0 to kLanes) with zeros after them. It may be slow: rows rarely end inside a
+// vector.
 template <class V, class T>
 V load_n(const T* p, int64_t n) {
     T part[V::kLanes] = {};
@@ -44,12 +45,12 @@ void store_n(float* p, V a, int64_t n) {
 }
 
 template <class V>
-struct Block {  // of a row
+struct Block {  // kBlock elements of a row
     static constexpr int kVectors = kBlock / V::kLanes;
     V part[kVectors];
 };
 
-// load_part(i) for every vector of a block.
+// A block made of load_part(i), a vector each.
 template <class V, class F>
 Block<V> make_block(F&& load_part) {
     Block<V> block;
@@ -76,7 +77,7 @@ struct DenseRows {
     Row row(int64_t o) const { return {w + o * stride}; }
 };
 
-// 2^(s - 127) for every scale byte; 2^-127 is subnormal in f32, and exact.
+// 2^(s - 127) for every scale byte s. 2^-127 is subnormal in f32, but exact.
 struct ScaleTable {
     float value[256] = {0x1p-127f};
     constexpr ScaleTable() {
@@ -103,7 +104,7 @@ struct MXFP4Rows {
     struct Row {
         const uint8_t *blocks, *scales;
         Block<V> load(int64_t k) const {  // even elements, odd elements
-            // A row, shorter than a page, ends before the hardware has learned where the next one lies.
+            // A row is shorter than a page: it ends before the hardware has learned where the next one lies.
             __builtin_prefetch(blocks + k / 2 + kPrefetchBytes);
             Block<V> block;
             V::mxfp4(blocks + k / 2, scales[k / 32], block.part);
@@ -115,14 +116,14 @@ struct MXFP4Rows {
     Row row(int64_t o) const { return {blocks + 16 * o * n_blocks, scales + o * n_blocks}; }
 };
 
-// Rows that have been decoded, and padded to whole blocks.
+// Rows that are decoded already, and padded to whole blocks.
 template <class V>
 struct DecodedRows {
     const float* w;
     int64_t stride;
 };
 
-// The end of a tile. y points at [first token][first row].
+// Adds up and stores a tile's sums. y points at [first token][first row].
 template <class V, int R, int N>
 void write_sums(float* y, int64_t y_stride, const V (&sum)[R][N]) {
 #pragma GCC unroll 8
@@ -131,7 +132,7 @@ void write_sums(float* y, int64_t y_stride, const V (&sum)[R][N]) {
         for (int t = 0; t < N; t++) y[t * y_stride + r] = V::sum(sum[r][t]);
 }
 
-// One tile: R weight rows from row o, N tokens. Decoding is most of the work: row by row.
+// One tile: R weight rows from row o on, N tokens. It goes row by row, as decoding is most of the work.
 template <class V, int R, int N, class Rows>
 void dot_tile(float* y, int64_t y_stride, const float* x, int64_t x_stride, const Rows& w, int64_t o, int64_t n_in) {
     typename Rows::Row row[R];
@@ -159,7 +160,7 @@ void dot_tile(float* y, int64_t y_stride, const float* x, int64_t x_stride, cons
     write_sums(y, y_stride, sum);
 }
 
-// The same for decoded rows. Multiplying is all the work: R + N loads for R · N products.
+// The same for decoded rows, where multiplying is all the work: R + N loads for R · N products.
 template <class V, int R, int N>
 void dot_tile(float* y, int64_t y_stride, const float* x, int64_t x_stride, const DecodedRows<V>& w, int64_t o,
               int64_t n_in) {
@@ -204,7 +205,8 @@ void dot_few(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64
     for (; t < n_tok; t++) dot_rows<V, 1>(y + t * y_stride, y_stride, x + t * x_stride, x_stride, w, o0, o1, n_in);
 }
 
-// Many tokens: decode a group of rows once, then run the tokens over it. The group and the tokens' x stay in cache.
+// For many tokens: decodes a group of rows once, and then multiplies all tokens by it. The group and the tokens' x stay
+// in cache.
 template <class V, class Rows>
 void dot_many(float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t n_tok, const Rows& w, int64_t o0,
               int64_t o1, int64_t n_in) {

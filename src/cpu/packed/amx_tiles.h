@@ -1,13 +1,15 @@
-// amx_tiles.h: AMX registers as our products use them: weights are 16 rows × 32 columns, as they lie in memory,
-// activations 16 pairs of columns × up to 16 tokens, a pair's elements side by side, sums 16 rows × up to 16 tokens.
+// amx_tiles.h: AMX registers as our products use them. Weights are 16 rows × 32 columns, as they lie in memory;
+// activations are 16 pairs of columns × up to 16 tokens, a pair's elements side by side; sums are 16 rows × up to 16
+// tokens.
 //
-// For each row and token TDPBF16PS adds the even and the odd products of a tile in two chains, k ascending, subnormals
-// as zeros, then both to the sum. Tokens do not mix, so a token's bits are its own.
+// For each row and token, TDPBF16PS adds the even and the odd products of a tile in two chains, k ascending, and then
+// both to the sum. Subnormals count as zeros. Tokens do not mix, so a token's bits depend on that token alone.
 #pragma once
 #include "cpu/packed/avx512_weights.h"
 
-// Tokens in this thread's tiles; 0: shapes are not set. They stay set, because setting them takes 60 ns and a task of
-// one token 6,000. So nothing else in the process may set or release them, and a forked child has to begin at 0.
+// Tokens that this thread's tiles are shaped for; 0: no shapes are set. Shapes stay set from task to task: setting them
+// takes 60 ns, a task of one token 6,000. So nothing else in the process may set or release them, and a forked child
+// has to start with 0.
 extern thread_local int tile_tokens;  // amx.cpp
 
 // PackedKernels::attend; amx_attention.cpp.
@@ -15,12 +17,12 @@ void attend_amx(const AttentionTile& tile);
 
 namespace {
 
-// GCC 12 does not know that tile loads read memory, nor how much of it a configuration is.
+// Needed because GCC 12 does not know that tile loads read memory, nor how much memory a configuration has.
 inline void finish_stores(const void* what) {
     asm volatile("" ::"r"(what) : "memory");
 }
 
-// Tile 6 has the shape of weights, the others those of `tokens` tokens; of 16, all shapes are the same.
+// Tile 6 gets the shape of weights, the others the shapes of `tokens` tokens. For 16 tokens all shapes are the same.
 inline void configure_tiles(int tokens) {
     if (tile_tokens == tokens) return;
     tile_tokens = tokens;

@@ -30,8 +30,9 @@ inline __mmask32 first_words(int64_t n) {
     return n <= 0 ? 0u : n >= 32 ? ~0u : (1u << n) - 1;
 }
 
-// Every E2M1 value under every E8M0 scale, in bf16: exact but for overflow, and underflow below 2^-133. The 16 codes
-// stand twice, because the look-up reads 5 bits and the fifth may be anything. Few of its lines are in use at a time.
+// Every E2M1 value under every E8M0 scale, in bf16: exact except for overflow, and for underflow below 2^-133. The 16
+// codes are there twice, because the look-up reads 5 bits and the fifth may be anything. Only few lines of the table
+// are in use at a time.
 struct Mxfp4Table {
     alignas(64) uint16_t value[256][32] = {};
     constexpr Mxfp4Table() {
@@ -58,10 +59,10 @@ inline __m512i decode_mxfp4(const uint8_t* codes, uint8_t scale) {
                                     _mm512_load_si512(kMxfp4.value[scale]));
 }
 
-// Decoders of a matrix's rows, one for each way of storing them. at() is the place of a step in row o, columns() the
-// kStep columns there r rows further on; kBytes and kScaleBytes are what a row's step takes.
+// Decoders of a matrix's rows, one for each way of storing them. at() finds a step's place in row o; columns() decodes
+// the kStep columns at such a place, r rows further on. A step of a row takes kBytes and kScaleBytes.
 
-// kSteps: steps of a row; 0: known only at run time. Distances that the compiler knows save up to 8 %.
+// kSteps: steps of a row; 0: known only at run time. If the compiler knows the distance of rows, that saves up to 8 %.
 template <int64_t kSteps>
 struct Mxfp4Decoder {
     const uint8_t *codes, *scales;
@@ -79,7 +80,7 @@ struct Mxfp4Decoder {
     };
     Place at(int64_t o, int64_t step) const {
         Place place{codes + 16 * (o * row_steps() + step), scales + o * row_steps() + step};
-        // Without it GCC 12 keeps the rows' distances in vector registers: 15 % slower.
+        // Without this, GCC 12 keeps the rows' distances in vector registers, which is 15 % slower.
         asm("" : "+r"(place.code), "+r"(place.scale));
         return place;
     }
@@ -131,7 +132,7 @@ struct TransposedDecoder {  // (n_in, n_out)
     }
 };
 
-// Calls work(decoder) with the one for w.
+// Calls work(decoder) with the decoder for w.
 template <class F>
 void with_decoder(const Matrix& w, F&& work) {
     constexpr int64_t kWidth = 2880;  // of all gpt-oss models' experts, in and out
@@ -145,8 +146,8 @@ void with_decoder(const Matrix& w, F&& work) {
         work(Bf16Decoder(w));
 }
 
-// Rows [o, o + n_rows) of a step, zeros from row `end` on. Rare, so not inlined. Takes values: variables whose address
-// is taken would stay in memory.
+// Decodes rows [o, o + n_rows) of a step, with zeros from row `end` on. It is rarely called, so it is not inlined. It
+// takes values, because variables whose address is taken would stay in memory.
 template <class Decoder>
 __attribute__((noinline)) void decode_last(bf16* out, Decoder decoder, int64_t o, int64_t n_rows, int64_t end,
                                            int64_t step) {
@@ -155,25 +156,25 @@ __attribute__((noinline)) void decode_last(bf16* out, Decoder decoder, int64_t o
                            o + r < end ? decoder.columns(decoder.at(o + r, step), 0) : _mm512_setzero_si512());
 }
 
-// Decodes the rows of a matrix up to row `end`, slab by slab of kSlabRows, prefetching an equal share of the next slab
-// into L2 with each row. A line from memory holds one of the core's 16 fill buffers for 150 ns, unless the hardware has
-// fetched it already. The hardware runs some lines ahead of reads in order: prefetching from four places of the next
-// slab in turn gives it four times as long.
+// Decodes the rows of a matrix up to row `end`, slab by slab of kSlabRows. With each row it prefetches an equal share
+// of the next slab into L2. A line from memory holds one of the core's 16 fill buffers for 150 ns, unless the hardware
+// has fetched it already. The hardware runs some lines ahead of reads that come in order; prefetching from four places
+// of the next slab in turn gives it four times as long.
 template <class Decoder, int kSlabRows>
 class WeightReader {
   public:
-    // Rows of a step: where they are, where they go, and what is fetched beside them.
+    // Rows of a step: where they are, where they go, and what is prefetched along with them.
     struct Rows {
         typename Decoder::Place from;
         bf16* to;
         const char* fetch;
         int64_t o, n, step;
-        bool whole;  // at least one row, and all before the matrix's end
+        bool whole;  // there is a row, and all rows come before the matrix's end
     };
 
     WeightReader(const Decoder& decoder, int64_t end)
         : decoder_(decoder), end_(end), place_bytes_((decoder.row(kSlabRows) - decoder.row(0)) / kPlaces) {}
-    // Begins the slab from row o on. Past the matrix's end mostly lies the next expert.
+    // Begins the slab at row o. What lies past the matrix's end is mostly the next expert.
     void start(int64_t o) {
         o_ = o;
         fetch_ = decoder_.row(o + kSlabRows);
@@ -187,7 +188,7 @@ class WeightReader {
         const int64_t o = o_ + first, line = step * kLines + first * Decoder::kBytes / 64;
         return {decoder_.at(o, step), out, fetch_ + line / kPlaces * 64, o, n, step, n > 0 && o + n <= end_};
     }
-    // Reads kRows of them, from their row `first` on.
+    // Decodes kRows of these rows, from number `first` on.
     template <int kRows>
     __attribute__((always_inline)) void read(const Rows& rows, int first) const {
         if (!rows.whole) {
@@ -213,21 +214,21 @@ class WeightReader {
     const char *fetch_ = nullptr, *fetch_scales_ = nullptr;
 };
 
-// 32 floats of a row from column k on, rounded to nearest even, as 16 pairs; zeros from n_in on.
+// 32 floats of a row from column k on, rounded to nearest even, as 16 pairs, with zeros from n_in on.
 inline __m512i round_pairs(const float* row, int64_t k, int64_t n_in) {
     const __m512 low = _mm512_maskz_loadu_ps(first_lanes(n_in - k), row + k);
     const __m512 high = _mm512_maskz_loadu_ps(first_lanes(n_in - k - 16), row + k + 16);
     return __m512i(_mm512_cvtne2ps_pbh(high, low));
 }
 
-// The same in the order that weights of a type are decoded into.
+// The same in the order into which weights of that type are decoded.
 inline __m512i round_step(const float* row, int64_t k, int64_t n_in, DType weights) {
     const __m512i pairs = round_pairs(row, k, n_in);
     return weights == DType::kMXFP4 ? mxfp4_order(pairs) : pairs;
 }
 
-// row[i] lane j → row[j] lane i, for 16 registers of 16 lanes: 2 × 2 blocks within, then between the registers'
-// quarters.
+// Exchanges row[i] lane j and row[j] lane i of 16 registers with 16 lanes: first 2 × 2 blocks within quarters of the
+// registers, then the quarters.
 inline void transpose(__m512i (&row)[16]) {
     __m512i pairs[16], fours[16];
 #pragma GCC unroll 8

@@ -13,10 +13,10 @@ struct Tokenizer::Impl {
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;
 
-    // Null where there is none.
+    // Null if there is none.
     const Special* special_of(int id) const;
     const Special* special_named(std::string_view name) const;
-    const Special* special_at(std::string_view text) const;  // the longest that `text`, not empty, begins with
+    const Special* special_at(std::string_view text) const;  // the longest with which `text` (not empty) begins
 
     // Appends the ids of `text`, taken as plain text.
     void encode(std::string_view text, std::vector<int>& ids) const;

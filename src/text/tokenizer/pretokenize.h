@@ -17,9 +17,9 @@ class Pretokenizer {
     // `source`: the file that the pattern is from. Throws Error if it is no regular expression.
     Pretokenizer(const std::string& pattern, const std::string& source);
 
-    // Calls `piece` with the matches of the pattern and with what lies between them, in order: together they are
-    // `text`, which is valid UTF-8. Throws Error if the pattern needs too much backtracking. Safe to call from several
-    // threads.
+    // Calls `piece` with each match of the pattern and with the text between matches, in order: together they are
+    // `text`, which is valid UTF-8. Throws Error if the pattern needs too much backtracking. Several threads may call
+    // it.
     void split(std::string_view text, const std::function<void(std::string_view)>& piece) const;
 
   private:
@@ -27,6 +27,7 @@ class Pretokenizer {
     std::shared_ptr<const pcre2_real_code_8> code_;
 };
 
-// `text` as PCRE2 should see it: a character that it would put into another category than Unicode 16 is replaced by one
-// of the right category and the same number of bytes. `text` itself if there is none, else a view of `storage`.
+// `text` as PCRE2 should see it: characters for which it has another category than Unicode 16 are replaced by
+// characters of the right category and the same number of bytes. Returns `text` itself if there are none, else a view
+// of `storage`.
 std::string_view with_stand_ins(std::string_view text, std::string& storage);

@@ -1,7 +1,7 @@
 // table.h: byte strings and their ids, looked up both ways: the hot data structure of encode().
 //
-// All bytes lie in one arena. The hash table is open addressing with linear probing, at most half full; a slot holds 32
-// bits of the hash, so a probe touches the arena only when it is almost surely a hit.
+// All bytes are in one arena. The hash table uses open addressing with linear probing and is at most half full. A slot
+// holds 32 bits of the hash, so a probe touches the arena only if it is almost certainly a hit.
 #pragma once
 #include <cstdint>
 #include <string>
