@@ -10,10 +10,11 @@
 
 namespace {
 
-// Spans of k, by matrix: as many waves as keep the memory busy with one token. Part of every result's bits.
+// Spans of k for each matrix: as many as it takes waves to keep the memory busy with one token. Every result's bits
+// depend on them.
 constexpr int kQkvSplits = 8, kOutSplits = 8, kLogitSplits = 1, kGeluSplits = 8;
 
-// Rows are tokens, in order.
+// For products whose rows are tokens, in order.
 struct DenseRows {
     static constexpr bool kMxfp4 = false, kFixedTiles = true, kNorms = false;
     const bf16* h;  // (n_rows, stride)
@@ -61,7 +62,8 @@ struct Qkv : DenseRows {
         return slab < q_slabs + k_slabs ? Slab{kK, slab - q_slabs} : Slab{kV, slab - q_slabs - k_slabs};
     }
     __device__ const Run* tiles(const Rows&, int slab) const {
-        // Three pointers, not one of a chosen matrix: compilers would not know that it is one to global memory.
+        // Three pointers, not a pointer to one of three matrices: of that, compilers would not know that it leads to
+        // global memory.
         const Slab at = slab_at(slab);
         if (at.what == kQ) return w_q.slab(at.of_matrix);
         return at.what == kK ? w_k.slab(at.of_matrix) : w_v.slab(at.of_matrix);
@@ -81,7 +83,7 @@ struct Qkv : DenseRows {
         const bool turns = at.what != kV && cos_sin;
         return {at.what, rows.first, at.of_matrix / slabs_per_head, (turns ? kTile : kSlabRows) * of_head + col, turns};
     }
-    // From the first tile's row to the second's.
+    // The distance from the first tile's row to the second's.
     __device__ int step(const Place& place) const { return place.turns ? head_dim / 2 : kTile; }
 
     __device__ float bias(const Rows& rows, int slab, int tile, int col) const {
@@ -108,7 +110,7 @@ struct Qkv : DenseRows {
         bool turns;
         float cos, sin;
     };
-    // Branches around the loops, not in them: what is read for several rows is under way together.
+    // The branches are around the loops, so that what is read for several rows is under way at the same time.
     template <int n>
     __device__ void ask(Prior (&prior)[n], const Place& place, const int (&m)[n]) const {
         int position[n];
@@ -165,7 +167,7 @@ struct OneMatrix : DenseRows {
     }
 };
 
-// f32 results.
+// Products with f32 results.
 struct DenseProduct : OneMatrix {
     float* out;
 
@@ -250,8 +252,8 @@ struct Normed : Product {
     RowsToNorm input;
 };
 
-// Rows that the fastest tiles have: blocks take as many tiles each, and a tile's beginning and end cost as much as some
-// rows.
+// How many rows the fastest tiles have. All blocks take about as many tiles; the beginning and end of a tile cost as
+// much as some rows.
 int group_tile_rows(int n_rows, int n_slabs, int most_rows) {
     const int slab_blocks = (n_slabs + kGroupBlockSlabs - 1) / kGroupBlockSlabs;
     int best = 0, best_cost = 0;
@@ -263,7 +265,7 @@ int group_tile_rows(int n_rows, int n_slabs, int most_rows) {
     return best;
 }
 
-// Rows a block takes: the fewest that hold all, while k is spread over waves.
+// How many rows a block takes: while k is spread over waves, the smallest number that holds all rows.
 int wave_tile_rows(int n_rows, int n_slabs) {
     if (n_rows <= 32) return n_rows <= 16 ? 16 : 32;
     const Tuning& tuned = tuning();

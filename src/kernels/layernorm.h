@@ -1,4 +1,4 @@
-// layernorm.h: GPT-2's norm of a row by one wave: for layernorm.hip, and for products that norm what they multiply.
+// layernorm.h: GPT-2's norm of a row by one wave, for layernorm.hip and for products that norm their input.
 //
 // Both sums are in f32: a lane's quads in order, then pairwise over the wave, so that a row's bits depend on the row
 // alone. A lane adds at most 13 quads of 1600 values, so that the mean is wrong by at most (13 + 2 + 5) · 2^-24 of the
@@ -8,14 +8,14 @@
 #include "kernels.h"
 #include "quad.h"
 
-// Gain and bias in LDS: all waves of the block need them, and they are asked for while the kernel ahead still runs.
+// Gain and bias in LDS, for all waves of the block. They are loaded while the kernel ahead still runs.
 struct StagedNorm {
     const Quad *gain, *bias;
     int n_quads;  // of a row
     float eps;
 
     static constexpr int bytes(int hidden_dim) { return 2 * hidden_dim * int(sizeof(float)); }
-    // By all threads of the block. Before the first row there must be a block_sync().
+    // Called by all threads of the block, and followed by a block_sync() before the first row.
     __device__ StagedNorm(char* lds, const LayerNormParams& norm)
         : gain(reinterpret_cast<Quad*>(lds)),
           bias(gain + norm.hidden_dim / 4),
@@ -29,7 +29,7 @@ struct StagedNorm {
     }
 };
 
-// h (Dp) = (x - mean) / sqrt(variance + eps) · gain + bias, with zeros behind.
+// h (Dp) = (x - mean) / sqrt(variance + eps) · gain + bias, padded with zeros.
 __device__ inline void layernorm_row(bf16* h, bool grouped, const float* x, const StagedNorm& norm, int lane) {
     const auto* const row = reinterpret_cast<const Quad*>(x);
     const float n = float(4 * norm.n_quads);
