@@ -18,6 +18,8 @@ struct Sampling {
     uint64_t seed = 0;      // the request's own random stream: same seed, same draws
     int n_ruled_out = 0;    // tokens that cannot be drawn, in [0, V)
     int ruled_out[kMaxRuledOut] = {};
+    int top_k = 0;                 // sample from so many most likely tokens, ties to the smaller id; 0: from all
+    float repetition_penalty = 1;  // logits of tokens that the text has: those above 0 divided by it, others multiplied
 };
 
 enum class Finish {

@@ -39,6 +39,7 @@ struct Batch {
         bool sample;
         bool want_logits;  // hand them to on_logits
         Sampling sampling;
+        const int* context = nullptr;  // (token's position + 1) ids of the sequence so far, for a repetition penalty
     };
     std::vector<Token> tokens;
     std::vector<Seq> seqs;
@@ -72,6 +73,7 @@ struct Capacity {
     // sequence; over a chain of n devices, n sets of sequences take turns.
     int steps_apart = 1;
     double step_limit_s = 0;  // a call that takes longer will never end; 0: that cannot happen
+    bool penalises = true;    // applies a repetition penalty
 };
 
 class Replica {

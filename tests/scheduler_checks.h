@@ -108,6 +108,7 @@ class Device {
     int n_steps = 0, most_tokens = 0, most_sequences = 0;
     std::vector<int> batch_sizes;
     std::vector<int> ruled_out;  // how many tokens, for each that was sampled
+    std::vector<std::vector<int>> contexts;
 
   private:
     std::vector<int> step(const Batch& batch) {
@@ -119,6 +120,7 @@ class Device {
             const std::vector<float> logits(100, bad ? NAN : 1.0f);
             if (r.want_logits) batch.on_logits(int(row), logits.data());
             if (r.sample) ruled_out.push_back(r.sampling.n_ruled_out);
+            if (r.context) contexts.emplace_back(r.context, r.context + pos + 1);
             sampled.push_back(!r.sample ? -1 : bad ? kNotFinite : pos % 90);
         }
         return sampled;

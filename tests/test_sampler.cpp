@@ -114,6 +114,83 @@ TEST(Sampler, TopPKeepsTheSmallestSetThatHoldsIt) {
     EXPECT_NEAR(got[0], 0.15 / 0.95, bound(0.15 / 0.95, kDraws));
 }
 
+Sampling top_k(int k, float top_p = 1, uint64_t seed = 3) {
+    Sampling sampling{1, top_p, seed};
+    sampling.top_k = k;
+    return sampling;
+}
+
+TEST(Sampler, TopKKeepsTheLikeliest) {
+    // Probabilities 0.5, 0.3, 0.15, 0.05, in an order that is not theirs.
+    const std::vector<float> logits{std::log(0.15f), std::log(0.5f), std::log(0.05f), std::log(0.3f)};
+    auto got = frequencies(logits, top_k(2), kDraws);
+    EXPECT_EQ(got[0] + got[2], 0);
+    EXPECT_NEAR(got[1], 0.5 / 0.8, bound(0.5 / 0.8, kDraws));
+    got = frequencies(logits, top_k(3), kDraws);
+    EXPECT_EQ(got[2], 0);
+    EXPECT_NEAR(got[0], 0.15 / 0.95, bound(0.15 / 0.95, kDraws));
+    EXPECT_NEAR(frequencies(logits, top_k(1), 100)[1], 1, 1e-9);
+    // top_p is of what top_k leaves: 0.5 / 0.8 is 0.625 of it.
+    EXPECT_NEAR(frequencies(logits, top_k(2, 0.62f), 100)[1], 1, 1e-9);
+    EXPECT_GT(frequencies(logits, top_k(2, 0.63f), kDraws)[3], 0);
+}
+
+TEST(Sampler, TiesAtTopKGoToTheSmallerId) {
+    const std::vector<float> logits{1, 2, 2, 2, 3, 2};
+    const auto got = frequencies(logits, top_k(3), 1000);
+    EXPECT_NEAR(got[1] + got[2] + got[4], 1, 1e-9);
+}
+
+// Nor does a row that does not ask for it.
+TEST(Sampler, ATopKOfAllTokensChangesNoDraw) {
+    std::vector<float> logits(500);
+    for (size_t i = 0; i < logits.size(); i++) logits[i] = float(i * 37 % 101) * 0.05f;
+    for (uint64_t pos = 0; pos < 300; pos++)
+        for (const float top_p : {0.5f, 1.0f})
+            for (const int k : {500, 501, 1 << 30})
+                EXPECT_EQ(sample_token(logits.data(), 500, top_k(k, top_p), pos),
+                          sample_token(logits.data(), 500, {1, top_p, 3}, pos));
+}
+
+TEST(Sampler, APenaltyMakesWhatTheTextHasLessLikely) {
+    const std::vector<float> logits{-1, 3, 2.5f, 2};
+    const int context[] = {1, 0, 1, 2};
+    Sampling sampling;
+    const auto greedy = [&](float penalty, uint64_t pos) {
+        sampling.repetition_penalty = penalty;
+        return sample_token(logits.data(), 4, sampling, pos, context);
+    };
+    EXPECT_EQ(greedy(1, 3), 1);
+    EXPECT_EQ(greedy(1.1f, 0), 1) << "3 / 1.1 is above 2.5";
+    EXPECT_EQ(greedy(1.3f, 0), 2);
+    EXPECT_EQ(greedy(1.3f, 2), 2) << "once, although it is there twice";
+    EXPECT_EQ(greedy(1.3f, 3), 1) << "as 3 / 1.3 is above 2";
+    EXPECT_EQ(greedy(1.6f, 3), 3);
+    EXPECT_EQ(greedy(0.5f, 1), 1) << "below 1 it is the other way";
+    // One below 0 is multiplied: softmax of -2 beside 0.
+    const std::vector<float> two{-1, 0};
+    const int first[] = {0};
+    sampling = {1, 1, 7};
+    sampling.repetition_penalty = 2;
+    double n = 0;
+    for (int seed = 0; seed < kDraws; seed++) {
+        sampling.seed = uint64_t(seed);
+        n += sample_token(two.data(), 2, sampling, 0, first) == 0;
+    }
+    const double want = std::exp(-2.0) / (1 + std::exp(-2.0));
+    EXPECT_NEAR(n / kDraws, want, bound(want, kDraws));
+}
+
+TEST(Sampler, APenaltyWithWhatIsRuledOutAndNoNumber) {
+    const int context[] = {3, 1};
+    Sampling sampling{0, 1, 1, 1, {1}};
+    sampling.repetition_penalty = 2;
+    EXPECT_EQ(sample_token(std::vector<float>{1, NAN, 2, 3}.data(), 4, sampling, 1, context), 2);
+    sampling.n_ruled_out = 0;
+    EXPECT_EQ(sample_token(std::vector<float>{1, NAN, 2, 3}.data(), 4, sampling, 1, context), kNotFinite);
+    EXPECT_EQ(sample_token(std::vector<float>{1, -INFINITY, 2, 3}.data(), 4, sampling, 1, context), 2);
+}
+
 TEST(Sampler, TinyTopPIsGreedy) {
     const std::vector<float> logits{0.1f, 0.2f, 0.15f};
     for (uint64_t pos = 0; pos < 100; pos++) EXPECT_EQ(sample_token(logits.data(), 3, {1, 1e-6f, 5}, pos), 1);

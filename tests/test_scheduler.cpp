@@ -36,6 +36,40 @@ TEST(Scheduler, StopIdsAreRuledOutUntilTheLeastHasCome) {
     }
 }
 
+// A row with a repetition penalty has all tokens up to it, so it waits for the last one; others run ahead as ever.
+TEST(Scheduler, APenaltyComesWithTheTextSoFar) {
+    for (const Depth& depth : kDepths) {
+        Log log, other;
+        std::vector<std::unique_ptr<Job>> jobs;
+        jobs.push_back(std::make_unique<LoggingJob>(log, 10, 4));
+        jobs.back()->sampling.repetition_penalty = 1.5f;
+        jobs.push_back(std::make_unique<LoggingJob>(other, 70, 30));
+        Device device(small_config(), small_capacity(4, 200, depth));
+        device.run(std::move(jobs));
+        std::vector<int> text = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+        ASSERT_EQ(device.contexts.size(), 4u);
+        for (int i = 0; i < 4; i++) {
+            EXPECT_EQ(device.contexts[size_t(i)], text) << i;
+            text.push_back(9 + i);
+        }
+        EXPECT_EQ(log.tokens.size(), 4u);
+        EXPECT_EQ(other.tokens.size(), 30u);
+        if (depth.steps_apart > 1) continue;  // two sequences may be too few to run ahead over a chain
+        EXPECT_EQ(device.n_run_ahead > 0, depth.steps_in_flight > 1);
+    }
+}
+
+TEST(Scheduler, APenaltyIsRefusedWhereNobodyAppliesIt) {
+    Log log;
+    auto job = std::make_unique<LoggingJob>(log, 10, 4);
+    job->sampling.repetition_penalty = 1.1f;
+    Capacity capacity = small_capacity();
+    capacity.penalises = false;
+    Device(small_config(), capacity).run(one(std::move(job)));
+    EXPECT_NE(log.error.find("repetition_penalty"), std::string::npos);
+    EXPECT_TRUE(log.tokens.empty());
+}
+
 TEST(Scheduler, TheJobMayEndItself) {
     Log log;
     auto job = std::make_unique<LoggingJob>(log, 3, 50);

@@ -124,7 +124,7 @@ void CpuStep::sample(const Batch& batch, int64_t first, int64_t n, std::vector<i
         const Batch::Row& row = batch.rows[size_t(first + i)];
         if (!row.sample) continue;
         const auto pos = uint64_t(batch.tokens[size_t(row.token)].pos);
-        sampled[size_t(first + i)] = sample_token(logits_.row(i), common_.vocab_size, row.sampling, pos);
+        sampled[size_t(first + i)] = sample_token(logits_.row(i), common_.vocab_size, row.sampling, pos, row.context);
     }
     for (int64_t i = 0; i < n; i++)
         if (batch.rows[size_t(first + i)].want_logits) batch.on_logits(int(first + i), logits_.row(i));

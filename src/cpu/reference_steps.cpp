@@ -45,7 +45,8 @@ void Reference::collect(StepResult& result) {
             const Batch::Row& r = batch.rows[row];
             if (r.want_logits) batch.on_logits(int(row), logits.data());
             if (r.sample)
-                result.sampled[row] = sample_token(logits.data(), common_.vocab_size, r.sampling, uint64_t(token.pos));
+                result.sampled[row] =
+                    sample_token(logits.data(), common_.vocab_size, r.sampling, uint64_t(token.pos), r.context);
         }
     }
 }

@@ -1,4 +1,4 @@
-// sampler.cpp: greedy, temperature and top-p sampling, with sums in a fixed order and in double.
+// sampler.cpp: greedy, temperature, top-k and top-p sampling, with sums in a fixed order and in double.
 #include "sampler.h"
 
 #include <algorithm>
@@ -23,6 +23,34 @@ int pick(const std::vector<Candidate>& candidates, double target) {
         if (sum > target) return c.id;
     }
     return candidates.back().id;  // rounding has put the target above the whole sum
+}
+
+bool is_likelier(const Candidate& a, const Candidate& b) {
+    return a.weight != b.weight ? a.weight > b.weight : a.id < b.id;
+}
+
+// Leaves the k likeliest, in order of id. Returns their weight.
+double keep_likeliest(std::vector<Candidate>& candidates, size_t k) {
+    std::nth_element(candidates.begin(), candidates.begin() + int64_t(k), candidates.end(), is_likelier);
+    candidates.resize(k);
+    std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
+    double total = 0;
+    for (const Candidate& c : candidates) total += c.weight;
+    return total;
+}
+
+// The logits with what the penalty and the ruling out make of them.
+std::vector<float> changed_logits(const float* logits, int vocab_size, const Sampling& sampling, uint64_t pos,
+                                  const int* context) {
+    std::vector<float> changed(logits, logits + vocab_size);
+    const float penalty = sampling.repetition_penalty;
+    for (uint64_t i = 0; penalty != 1 && i <= pos; i++) {
+        const float logit = logits[context[i]];
+        changed[size_t(context[i])] = logit > 0 ? logit / penalty : logit * penalty;
+    }
+    for (int i = 0; i < sampling.n_ruled_out; i++)
+        changed[size_t(sampling.ruled_out[i])] = -std::numeric_limits<float>::infinity();
+    return changed;
 }
 
 }  // namespace
@@ -59,13 +87,12 @@ int most_likely(const float* logits, int n) {
     return found;
 }
 
-int sample_token(const float* logits, int vocab_size, const Sampling& sampling, uint64_t pos) {
-    if (sampling.n_ruled_out > 0) {
-        std::vector<float> left(logits, logits + vocab_size);
-        for (int i = 0; i < sampling.n_ruled_out; i++)
-            left[size_t(sampling.ruled_out[i])] = -std::numeric_limits<float>::infinity();
-        const Sampling of_those_left{sampling.temperature, sampling.top_p, sampling.seed};
-        return sample_token(left.data(), vocab_size, of_those_left, pos);
+int sample_token(const float* logits, int vocab_size, const Sampling& sampling, uint64_t pos, const int* context) {
+    if (sampling.n_ruled_out > 0 || sampling.repetition_penalty != 1) {
+        const std::vector<float> changed = changed_logits(logits, vocab_size, sampling, pos, context);
+        Sampling of_changed{sampling.temperature, sampling.top_p, sampling.seed};
+        of_changed.top_k = sampling.top_k;
+        return sample_token(changed.data(), vocab_size, of_changed, pos);
     }
     const int top = most_likely(logits, vocab_size);
     if (sampling.temperature == 0 || top == kNotFinite) return top;
@@ -79,6 +106,8 @@ int sample_token(const float* logits, int vocab_size, const Sampling& sampling, 
         candidates.push_back({weight, i});
         total += weight;
     }
+    if (sampling.top_k > 0 && size_t(sampling.top_k) < candidates.size())
+        total = keep_likeliest(candidates, size_t(sampling.top_k));
     const double u = random_uniform(sampling.seed, pos);
     if (sampling.top_p >= 1) return pick(candidates, u * total);
 
@@ -88,9 +117,7 @@ int sample_token(const float* logits, int vocab_size, const Sampling& sampling, 
     candidates.erase(std::remove_if(candidates.begin(), candidates.end(),
                                     [&](const Candidate& c) { return c.id != top && c.weight < cut; }),
                      candidates.end());
-    std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
-        return a.weight != b.weight ? a.weight > b.weight : a.id < b.id;
-    });
+    std::sort(candidates.begin(), candidates.end(), is_likelier);
     double kept = 0;
     size_t n = 0;
     while (n < candidates.size() && kept < sampling.top_p * total) kept += candidates[n++].weight;

@@ -45,6 +45,8 @@ std::unique_ptr<Scheduler::Sequence> Scheduler::accept(QueuedJob queued) const {
     };
     const int length = int(job.prompt.size());
     if (length == 0) return refuse("the prompt is empty");
+    if (job.sampling.repetition_penalty != 1 && !capacity_.penalises)
+        return refuse("repetition_penalty: expected 1 on a GPU, which applies none yet; --device cpu does");
     if (length > config_.max_context)
         return refuse(fmt::format("the prompt has {} tokens, the model's context {}", length, config_.max_context));
     for (size_t i = 0; i < job.prompt.size(); i++)
@@ -194,6 +196,7 @@ void Scheduler::add_tokens(Step& step, Sequence& sequence, int n) const {
         const bool known = pos < int(sequence.ids.size());
         if (sample || want_logits)
             batch.rows.push_back({int(batch.tokens.size()), sample, want_logits, sequence.job->sampling});
+        if (sample && sequence.job->sampling.repetition_penalty != 1) batch.rows.back().context = sequence.ids.data();
         if (sample && pos + 1 - sequence.n_prompt < sequence.job->min_new_tokens)
             rule_out(batch.rows.back().sampling, sequence.job->stop_ids);
         batch.tokens.push_back({known ? sequence.ids[size_t(pos)] : kOwnSample, pos, seq});
@@ -210,6 +213,8 @@ void Scheduler::add_decoding(Step& step) {
     for (const auto& sequence : active_) {
         if (!sequence->decodes() || int64_t(step.batch.seqs.size()) >= share) continue;
         const bool known = sequence->n_awaited == 0;
+        // A penalty is for tokens that the host knows.
+        if (!known && sequence->job && sequence->job->sampling.repetition_penalty != 1) continue;
         if (!known && n_planned_ - sequence->last_step < capacity_.steps_apart) continue;
         if (grow(*sequence, 1)) add_tokens(step, *sequence, 1);
     }

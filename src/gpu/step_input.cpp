@@ -133,5 +133,6 @@ void StepInput::fill(const Batch& batch, const StepShape& shape, int first_place
         host.sampling[r] = {row.sampling.temperature,      row.sampling.top_p, row.sampling.seed,
                             uint64_t(host.pos[row.token]), first_place + r,    row.sampling.n_ruled_out};
         std::copy_n(row.sampling.ruled_out, row.sampling.n_ruled_out, host.sampling[r].ruled_out);
+        host.sampling[r].top_k = row.sampling.top_k;
     }
 }

@@ -212,11 +212,12 @@ struct RowSampling {
     int place = 0;  // of the row's token
     int n_ruled_out = 0;
     int ruled_out[kMostRuledOut] = {};
+    int top_k = 0;  // 0: all
 };
 constexpr int kNoToken = -2;  // logits with a NaN or +infinity, or without any number
 // token[place of each row]: as sample_token (sampler.h): temperature 0 the largest, ties to the smaller id; else a draw
-// from the softmax cut to top_p with the number random_uniform(seed, pos). Or kNoToken. Logits of tokens that are ruled
-// out become -infinity.
+// from the softmax, cut to top_k and top_p, with the number random_uniform(seed, pos). Or kNoToken. Logits of tokens
+// that are ruled out become -infinity.
 void sample(int* token, float* logits, const RowSampling* sampling, int n_rows, int vocab_size, gpu::Stream stream);
 
 // Lanes of a wave as the kernels were compiled for; tests compare them with the device's.

@@ -29,20 +29,27 @@ struct Scratch {
     uint64_t found_sum;
 };
 
+// Logits in (low, high].
+struct Interval {
+    float low, high;
+};
+
 struct Row {
     const float* logits;  // (n)
     int n;
     float largest, temperature;
+    // With a top_k, the last token that is left. Of the tokens with its logit, those with larger ids are not.
+    float last_logit = 0;
+    int last_id = kMaxVocab;
+    bool counts = false;  // every token weighs 1
 
-    // The weight of a logit that is at most `largest`.
-    __device__ uint64_t weight(float logit) const { return uint64_t(expf((logit - largest) / temperature) * kOne); }
-};
-
-// Logits in (low, high].
-struct Interval {
-    float low, high;
-
-    __device__ bool has(float logit) const { return logit > low && logit <= high; }
+    // `logit` is at most `largest`.
+    __device__ uint64_t weight(float logit) const {
+        return counts ? 1 : uint64_t(expf((logit - largest) / temperature) * kOne);
+    }
+    __device__ bool has(const Interval& interval, float logit, int id) const {
+        return logit > interval.low && logit <= interval.high && !(id > last_id && logit == last_logit);
+    }
 };
 
 __device__ uint64_t wave_total(uint64_t v) {
@@ -87,8 +94,8 @@ struct Total {
 };
 __device__ Total total_in(const Row& row, const Interval& interval, Scratch& scratch) {
     uint64_t weight = 0, n = 0;
-    each_logit(row, [&](float logit, int) {
-        if (!interval.has(logit)) return;
+    each_logit(row, [&](float logit, int id) {
+        if (!row.has(interval, logit, id)) return;
         weight += row.weight(logit);
         n++;
     });
@@ -154,8 +161,8 @@ __device__ Found find_by_id(const Row& row, const Interval& interval, uint64_t s
         const int part = (end - begin + n_waves() - 1) / n_waves(), my_begin = begin + wave_id() * part;
         const int my_end = min(my_begin + part, end);
         uint64_t mine = 0;
-        each_logit(row.logits, my_begin + lane_id(), my_end, kWave, [&](float logit, int) {
-            if (interval.has(logit)) mine += row.weight(logit);
+        each_logit(row.logits, my_begin + lane_id(), my_end, kWave, [&](float logit, int id) {
+            if (row.has(interval, logit, id)) mine += row.weight(logit);
         });
         wave_totals(mine, scratch);
         int w = 0;
@@ -173,7 +180,7 @@ __device__ Found find_in_lds(const Row& row, const Interval& interval, uint64_t 
     if (threadIdx.x == 0) scratch.n_candidates = 0;
     block_sync();
     each_logit(row, [&](float logit, int id) {
-        if (!interval.has(logit)) return;
+        if (!row.has(interval, logit, id)) return;
         const int i = atomicAdd(&scratch.n_candidates, 1);  // any order will do
         scratch.likelihood[i] = likelihood(logit, id);
         scratch.weight[i] = row.weight(logit);
@@ -221,11 +228,25 @@ __device__ uint64_t fraction_of(double u, uint64_t sum) {
     return target < sum ? target : sum - 1;
 }
 
-__device__ int draw(const Row& row, const RowSampling& sampling, Scratch& scratch) {
+// Leaves the top_k most likely of the interval's n tokens.
+__device__ void keep_likeliest(Row& row, Interval& all, int n, int top_k, Scratch& scratch) {
+    Row counting = row;
+    counting.counts = true;
+    counting.temperature = 0;  // no two logits are near enough to count as equal
+    row.last_id = find_by_likelihood(counting, all, n, uint64_t(top_k) - 1, scratch).id;
+    row.last_logit = row.logits[row.last_id];
+    all.low = nextafterf(row.last_logit, -INFINITY);
+}
+
+__device__ int draw(Row row, const RowSampling& sampling, Scratch& scratch) {
     // The interval of all tokens with a weight. With a tiny temperature it holds only the largest logit.
     Interval all = {row.largest - kDeepest * row.temperature, row.largest};
     if (!(all.low < all.high)) all.low = nextafterf(all.high, -INFINITY);
-    const Total total = total_in(row, all, scratch);
+    Total total = total_in(row, all, scratch);
+    if (sampling.top_k > 0 && sampling.top_k < total.n) {
+        keep_likeliest(row, all, total.n, sampling.top_k, scratch);
+        total = total_in(row, all, scratch);
+    }
     const double u = random_uniform(sampling.seed, sampling.pos);
     if (sampling.top_p >= 1) return find_by_id(row, all, 0, fraction_of(u, total.weight), scratch).id;
     // The last token to keep is the first with which the sum reaches top_p · total.

@@ -29,12 +29,15 @@ std::vector<int> run(const std::vector<float>& logits, std::vector<RowSampling> 
     return tokens;
 }
 
-// How near a draw is to another token, as a fraction of all weight: from the drawn number to the ends of its token, and
-// from top_p to the ends of the last token that is kept.
+// How near a draw is to another token, as a fraction of all weight that top_k leaves: from the drawn number to the ends
+// of its token, and from top_p to the ends of the last token that is kept.
 double margin(const float* logits, int n, const RowSampling& s) {
     std::vector<int> order(static_cast<size_t>(n));
     std::iota(order.begin(), order.end(), 0);
-    if (s.top_p < 1) std::stable_sort(order.begin(), order.end(), [&](int i, int j) { return logits[i] > logits[j]; });
+    if (s.top_p < 1 || s.top_k > 0)
+        std::stable_sort(order.begin(), order.end(), [&](int i, int j) { return logits[i] > logits[j]; });
+    if (s.top_k > 0) order.resize(size_t(std::min(s.top_k, n)));
+    if (s.top_p >= 1) std::sort(order.begin(), order.end());
     const double largest = *std::max_element(logits, logits + n);
     std::vector<double> sum{0};
     for (const int id : order) sum.push_back(sum.back() + std::exp((logits[id] - largest) / s.temperature));
@@ -64,6 +67,7 @@ void expect_as_on_cpu(const std::vector<float>& logits, const std::vector<RowSam
         const float* row = logits.data() + r * size_t(n);
         Sampling sampled{s.temperature, s.top_p, s.seed, s.n_ruled_out};
         std::copy_n(s.ruled_out, s.n_ruled_out, sampled.ruled_out);
+        sampled.top_k = s.top_k;
         const int want = sample_token(row, n, sampled, s.pos);
         if (got[r] == want) continue;
         ASSERT_TRUE(got[r] >= 0 && got[r] < n) << "row " << r;
@@ -122,6 +126,40 @@ TEST(Sample, WhatIsRuledOutIsNotDrawn) {
         for (int i = 0; i < s.n_ruled_out; i++) logits[r * size_t(kVocab) + size_t(s.ruled_out[i])] = -kInf;
     }
     expect_as_on_cpu(logits, sampling);
+}
+// One, some, more than LDS has room for, nearly all, all, and more than there are.
+TEST(Sample, TopK) {
+    for (const float range : {20.0f, 5.0f, 0.5f})
+        for (const int k : {1, 2, 40, 511, 512, 513, 1000, 2048, 2049, 1 << 30}) {
+            auto sampling = samplings(2);
+            for (RowSampling& s : sampling) s.top_k = k;
+            expect_as_on_cpu(random_logits(sampling.size() * 2049, range, uint64_t(k)), sampling);
+        }
+}
+// Where the last that is kept has equals, those of smaller ids are kept.
+TEST(Sample, TiesAtTopKGoToTheSmallerId) {
+    for (const float step : {0.25f, 2.0f, 100.0f})
+        for (const int k : {1, 3, 100, 700, 1500}) {
+            auto sampling = samplings(2);
+            for (RowSampling& s : sampling) s.top_k = k;
+            auto logits = random_logits(sampling.size() * 2049, 3, 5);
+            for (float& l : logits) l = std::floor(l / step) * step;
+            expect_as_on_cpu(logits, sampling);
+        }
+    for (uint64_t pos = 0; pos < 20; pos++) {
+        RowSampling s{1, 1, 1, pos};
+        s.top_k = 2;
+        EXPECT_LT(run({-0.0f, 0.0f, 0.0f, -0.0f}, {s})[0], 2) << "zeros of both signs are equal";
+    }
+}
+TEST(Sample, ARowWithoutTopKDoesNotNoticeAnothers) {
+    constexpr size_t kVocab = 2049;
+    auto sampling = samplings(2);
+    const auto logits = random_logits(sampling.size() * kVocab, 5, 11);
+    const std::vector<int> alone = run(logits, sampling);
+    for (size_t r = 0; r < sampling.size(); r += 2) sampling[r].top_k = 1;
+    const std::vector<int> got = run(logits, sampling);
+    for (size_t r = 1; r < sampling.size(); r += 2) EXPECT_EQ(got[r], alone[r]) << r;
 }
 TEST(Sample, FewTokens) {
     for (const int n : {1, 2, 3, 31}) {
