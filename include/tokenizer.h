@@ -24,6 +24,10 @@ class Tokenizer {
     std::string serialize() const;
     // The same as a tokenizer.json, for other programs.
     std::string to_json() const;
+    // As vocab.json, as merges.txt, as llm.c's gpt2_tokenizer.bin. Throw Error if it has no place there.
+    std::string to_vocab_json() const;
+    std::string to_merges() const;
+    std::string to_llmc() const;
     static Tokenizer parse(std::string_view serialized, const std::string& name);
 
     Tokenizer(Tokenizer&&) noexcept;

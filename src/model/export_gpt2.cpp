@@ -1,6 +1,8 @@
 // export_gpt2.cpp: writes GPT-2 as a Hugging Face snapshot or as llm.c's file.
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "error.h"
 #include "model/config.h"
 #include "model/export.h"
@@ -20,6 +22,17 @@ std::vector<int> stop_ids_of(const Model& model, const ExportOptions& options) {
     }
 }
 
+// The tokenizer that the model has, in GPT-2's own forms; "why not" is a note. `write` gets it.
+void put_forms_of_gpt2(const Model& model, const ExportOptions& options,
+                       const std::function<void(const Tokenizer& tokenizer)>& write) {
+    try {
+        write(Tokenizer::for_model(model, options.tokenizer_path));
+    } catch (const Error& e) {
+        if (!options.tokenizer_path.empty()) throw;
+        if (options.note) options.note(e.what());
+    }
+}
+
 void write_snapshot(const Model& model, const std::string& out_path, const ExportOptions& options) {
     Gpt2 gpt2 = model.gpt2();
     const std::vector<NamedTensor> named = gpt2_tensors(gpt2.config, gpt2.weights, "");
@@ -28,10 +41,28 @@ void write_snapshot(const Model& model, const std::string& out_path, const Expor
 
     StagedDirectory directory(out_path);
     put_tokenizer(model, directory, options);
+    put_forms_of_gpt2(model, options, [&](const Tokenizer& tokenizer) {
+        const std::string vocab = tokenizer.to_vocab_json(), merges = tokenizer.to_merges();
+        write_text(directory.file("vocab.json"), vocab);
+        write_text(directory.file("merges.txt"), merges);
+    });
     write_text(directory.file("config.json"), gpt2_config_json(gpt2.config).dump(2));
     write_text(directory.file("generation_config.json"), generation_config_json(gpt2.config).dump(2));
     write_snapshot_tensors(directory, tensors, options);
     directory.commit();
+}
+
+// Beside the model, where llm.c looks for it. One that is there stays, unless files may be replaced.
+void put_llmc_tokenizer(const Tokenizer& tokenizer, const std::string& model_path, const ExportOptions& options) {
+    const std::string path = std::filesystem::path(model_path).parent_path() / "gpt2_tokenizer.bin";
+    const std::string bytes = tokenizer.to_llmc();
+    if (!is_file(path) || options.overwrite) {
+        AtomicFile file(path, existing(options));
+        file.write(bytes);
+        file.commit();
+    } else if (read_file(path) != bytes && options.note) {
+        options.note(fmt::format("{}: another tokenizer is there, and stays", path));
+    }
 }
 
 LlmcHeader header_of(const Gpt2Config& c, int padded_vocab, bool f32) {
@@ -78,6 +109,8 @@ void write_llmc(const Model& model, const std::string& out_path, const ExportOpt
         if (!zeros.empty()) sink(zeros.data(), int64_t(zeros.size()));
     }
     file.commit();
+    put_forms_of_gpt2(model, options,
+                      [&](const Tokenizer& tokenizer) { put_llmc_tokenizer(tokenizer, out_path, options); });
 }
 
 }  // namespace

@@ -20,3 +20,4 @@ constexpr std::array<int, 0x144> kByteOf = byte_level_alphabet();
 
 // Text in this alphabet, which is UTF-8, as the bytes that it stands for. False if it has another character.
 bool decode_byte_level(std::string_view text, std::string& bytes);
+std::string encode_byte_level(std::string_view bytes);

@@ -1,6 +1,5 @@
 // llmc.cpp: reads llm.c's gpt2_tokenizer.bin: 256 little-endian integers, then for each token its length and its bytes.
 // The file holds no merges, and none are needed: the rank of a pair is the id of the token that the pair spells.
-#include <array>
 #include <cstring>
 
 #include "error.h"
@@ -9,21 +8,18 @@
 
 namespace {
 
-constexpr int32_t kMagic = 20240328;
 constexpr int kOpenAiVocab = 50257;  // always the size in version 1; the last token ends a text
-
-using Header = std::array<int32_t, 256>;  // [1] version, [2] tokens, [3] the id that ends a text
 
 }  // namespace
 
 bool looks_like_llmc_tokenizer(std::string_view data) {
     int32_t magic = 0;
     if (data.size() >= sizeof magic) std::memcpy(&magic, data.data(), sizeof magic);
-    return magic == kMagic;
+    return magic == kLlmcTokenizerMagic;
 }
 
 Vocabulary read_llmc_tokenizer(std::string_view data, const std::string& source) {
-    Header header;
+    LlmcTokenizerHeader header;
     if (data.size() < sizeof header)
         fail("{}: expected a header of {} bytes, found a file of {}", source, sizeof header, data.size());
     std::memcpy(&header, data.data(), sizeof header);

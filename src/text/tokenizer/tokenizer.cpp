@@ -121,6 +121,18 @@ std::string Tokenizer::to_json() const {
     return write_tokenizer_json(impl_->vocabulary);
 }
 
+std::string Tokenizer::to_vocab_json() const {
+    return write_vocab_json(impl_->vocabulary);
+}
+
+std::string Tokenizer::to_merges() const {
+    return write_merges(impl_->vocabulary);
+}
+
+std::string Tokenizer::to_llmc() const {
+    return write_llmc_tokenizer(impl_->vocabulary);
+}
+
 std::string Tokenizer::serialize() const {
     return serialize_vocabulary(impl_->vocabulary);
 }

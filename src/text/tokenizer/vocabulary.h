@@ -1,5 +1,6 @@
 // vocabulary.h: what a tokenizer file says, whichever kind it is, and the readers of each kind.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -48,6 +49,14 @@ Vocabulary read_serialized(std::string_view data, const std::string& source);
 std::string serialize_vocabulary(const Vocabulary& vocabulary);
 // As a tokenizer.json. Of the names of one special token, only the first has a place there.
 std::string write_tokenizer_json(const Vocabulary& vocabulary);
+// These throw Error if the form cannot hold the vocabulary.
+std::string write_vocab_json(const Vocabulary& vocabulary);
+std::string write_merges(const Vocabulary& vocabulary);
+std::string write_llmc_tokenizer(const Vocabulary& vocabulary);
+
+constexpr int32_t kLlmcTokenizerMagic = 20240328;
+using LlmcTokenizerHeader =
+    std::array<int32_t, 256>;  // [0] magic, [1] version, [2] tokens, [3] the id that ends a text
 
 bool looks_like_json(std::string_view data);
 bool looks_like_rank_file(std::string_view data);

@@ -2,25 +2,12 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "base/utf8.h"
 #include "text/tokenizer/byte_level.h"
 #include "text/tokenizer/vocabulary.h"
 
 namespace {
 
 using Json = nlohmann::json;
-
-std::string byte_level(std::string_view bytes) {
-    static const std::array<std::string, 256> letters = [] {
-        std::array<std::string, 256> all;
-        for (size_t c = 0; c < kByteOf.size(); c++)
-            if (kByteOf[c] >= 0) append_utf8(all[size_t(kByteOf[c])], uint32_t(c));
-        return all;
-    }();
-    std::string text;
-    for (const char c : bytes) text += letters[static_cast<unsigned char>(c)];
-    return text;
-}
 
 // Here ranks say which tokens merge; this format lists pairs, and the first in the list merges first. So the list gets
 // every pair that makes a token, in the order of the tokens; pairs of one token are in the order of their parts.
@@ -34,7 +21,7 @@ Json merges_of(const TokenTable& tokens) {
             if (left >= 0 && right >= 0) pairs.emplace(left, right);
         }
         for (const auto& [left, right] : pairs)
-            merges.push_back({byte_level(tokens.bytes(left)), byte_level(tokens.bytes(right))});
+            merges.push_back({encode_byte_level(tokens.bytes(left)), encode_byte_level(tokens.bytes(right))});
     }
     return merges;
 }
@@ -63,7 +50,8 @@ std::string write_tokenizer_json(const Vocabulary& vocabulary) {
         {"type", "Split"}, {"pattern", {{"Regex", vocabulary.pattern}}}, {"behavior", "Isolated"}, {"invert", false}};
     Json vocab = Json::object();
     for (int id = 0; id < vocabulary.tokens.id_limit(); id++)
-        if (const std::string_view token = vocabulary.tokens.bytes(id); !token.empty()) vocab[byte_level(token)] = id;
+        if (const std::string_view token = vocabulary.tokens.bytes(id); !token.empty())
+            vocab[encode_byte_level(token)] = id;
     return Json{{"version", "1.0"},
                 {"truncation", nullptr},
                 {"padding", nullptr},
