@@ -85,8 +85,11 @@ struct RequestOptions {
     bool chat_template = false;  // text format: each line is a user message
     std::string instructions;    // developer message
     Effort effort = Effort::kMedium;
-    std::optional<int> steps;  // prompt + generated tokens at most; 0, or absent: the model's context
+    std::optional<int> steps;    // prompt + generated tokens at most; 0, or absent: the model's context
+    std::optional<int> max_new;  // generated tokens at most; a JSON line may say another number
     std::optional<float> temperature, top_p;
+    std::optional<int> top_k;  // 0: all
+    std::optional<float> repetition_penalty;
     uint64_t seed = 0;  // of the run; a request's own follows from it and from its index
 };
 
@@ -100,6 +103,7 @@ int answer_limit(const CommonConfig& config, std::optional<int> steps);
 const char* limit_name(const CommonConfig& config, std::optional<int> steps);
 // How many tokens may follow a prompt. Throws Error if none may.
 int room_for_answer(const CommonConfig& config, std::optional<int> steps, size_t n_prompt);
+constexpr double kLeastPenalty = 0.01, kMostPenalty = 100;  // of repetition
 
 class LineReader;
 

@@ -1,6 +1,7 @@
 // test_gpt2_modes.cpp: GPT-2 as a user runs it.
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -9,6 +10,7 @@
 #include "support/random_gpt2.h"
 #include "temp_folder.h"
 #include "text_checks.h"
+#include "tokenizer.h"
 
 namespace {
 
@@ -31,6 +33,29 @@ TEST_F(Gpt2Modes, GenerateContinuesText) {
     EXPECT_EQ(run({"-i", "the king ", "-n", "20", "-T", "0", "--reference"}).out, r.out);
     EXPECT_EQ(run({"-i", "-", "-n", "20", "-T", "0"}, "the king ").out, r.out);
     EXPECT_EQ(run({"--prompt", "the king ", "-n", "20", "--temp=0", "--top_p", "0.5"}).out, r.out);
+}
+
+// HipGPT's and ggml's users know these.
+TEST_F(Gpt2Modes, OthersFlagsOfSampling) {
+    const auto said = [&](std::vector<std::string> more) {
+        more.insert(more.end(), {"-i", "the king ", "-s", "7", "-n", "60"});
+        const ProgramResult r = run(more);
+        EXPECT_EQ(r.code, 0) << r.err;
+        return r.out;
+    };
+    const std::string greedy = said({"-T", "0"});
+    EXPECT_EQ(said({"-T", "1", "--top-k", "1"}), greedy);
+    EXPECT_EQ(said({"--temp", "1", "--top_k=1"}), greedy);
+    EXPECT_NE(said({"-T", "1", "--top-k", "40"}), greedy);
+    EXPECT_NE(said({"-T", "0", "--repetition-penalty", "1.5"}), greedy);
+    EXPECT_EQ(said({"-T", "0", "--rep-penalty", "1.5"}), said({"-T", "0", "--repetition-penalty", "1.5"}));
+    EXPECT_EQ(said({"-T", "0", "--rep-penalty", "1.5", "--reference"}), said({"-T", "0", "--rep-penalty", "1.5"}));
+    const std::string five = said({"-T", "0", "--num_tokens", "5"});
+    EXPECT_FALSE(five.empty());
+    EXPECT_EQ(five, said({"-T", "0", "--num-tokens", "5"}));
+    EXPECT_LT(five.size(), greedy.size());
+    EXPECT_EQ(run({"-i", "x", "--top-k", "-1"}).code, 2);
+    EXPECT_EQ(run({"-i", "x", "--repetition-penalty", "0"}).code, 2);
 }
 
 TEST_F(Gpt2Modes, WithoutAPromptItBeginsATextAnew) {
@@ -102,6 +127,76 @@ TEST_F(Gpt2Modes, ScoreWritesTheLogits) {
     std::vector<float> last(641);
     std::memcpy(last.data(), raw.data() + raw.size() - 641 * sizeof(float), 641 * sizeof(float));
     EXPECT_LE(largest_difference(last, right), 5e-5);
+}
+
+// The forms of tokenizers that others read, too: encoding gives the same ids from each.
+TEST_F(Gpt2Modes, ExportTakesTheTokenizerAlong) {
+    const auto export_to = [&](const std::string& from, const std::string& to, const std::string& kind) {
+        const ProgramResult r = run_program({built("run"), "export", folder.path(from), folder.path(to), "--to", kind});
+        EXPECT_EQ(r.code, 0) << r.err;
+        return r.err;
+    };
+    export_to("model.bin", "hf", "hf");
+    std::filesystem::create_directory(folder.path("pair"));
+    for (const char* name : {"vocab.json", "merges.txt"}) {
+        ASSERT_TRUE(std::filesystem::exists(folder.path("hf/" + std::string(name)))) << name;
+        std::filesystem::copy(folder.path("hf/" + std::string(name)), folder.path("pair"));
+    }
+    const Tokenizer pair = Tokenizer::open(folder.path("pair"));
+    const Tokenizer original = Tokenizer::open(folder.path("gpt2_tokenizer.bin"));
+    const std::string text = "winging it's the 12 \xc3\xa9 in\n\n a<|endoftext|>00";
+    EXPECT_EQ(pair.encode_with_special(text), original.encode_with_special(text));
+
+    std::filesystem::create_directory(folder.path("back"));
+    export_to("hf", "back/model.bin", "llmc-f32");
+    EXPECT_TRUE(folder.read("back/gpt2_tokenizer.bin") == folder.read("gpt2_tokenizer.bin"));
+    EXPECT_EQ(export_to("hf", "back/again.bin", "llmc-f32").find("stays"), std::string::npos) << "it is the same";
+    folder.write("back/gpt2_tokenizer.bin", "somebody's");
+    EXPECT_NE(export_to("hf", "back/third.bin", "llmc-f32").find("another tokenizer is there, and stays"),
+              std::string::npos);
+    EXPECT_EQ(folder.read("back/gpt2_tokenizer.bin"), "somebody's");
+}
+
+// With a small model in the place of the published one.
+TEST_F(Gpt2Modes, CommandsOfTheDocumentsRun) {
+    std::filesystem::copy(folder.path("model.bin"), folder.path("gpt2_124M.bin"));
+    write_gpt2_snapshot(folder.path("DIR"), gpt2_preset("gpt2-tiny"), {});
+    std::filesystem::copy(folder.path("gpt2_tokenizer.bin"), folder.path("DIR"));
+    int n = 0;
+    for (const char* document : {"README.md", "docs/gpt2.md"}) {
+        std::ifstream file(document);
+        for (std::string line; std::getline(file, line);) {
+            const bool is_command = line.rfind("    ./run", 0) == 0;
+            if (!is_command ||
+                (line.find("gpt2_124M.bin") == std::string::npos && line.find(" DIR ") == std::string::npos))
+                continue;
+            SCOPED_TRACE(line);
+            const std::string arguments = line.substr(line.find_first_of(" ", line.find("/run")));
+            const std::string words = arguments.rfind(" run ", 0) == 0 ? arguments.substr(4) : arguments;
+            const ProgramResult r = run_program(
+                {"bash", "-c",
+                 "cd " + folder.path("") + "; " + std::filesystem::absolute(built("run")).string() + words});
+            EXPECT_EQ(r.code, 0) << r.err;
+            EXPECT_FALSE(r.out.empty());
+            n++;
+        }
+    }
+    EXPECT_EQ(n, 3);
+}
+
+TEST_F(Gpt2Modes, TheCheckOfPublishedWeights) {
+    const std::string text = run({"-T", "0", "-n", "21"}).out;
+    const auto check = [&](const std::string& expected) {
+        std::vector<std::string> args = {"env", "RUN=" + built("run"), "tools/check_gpt2.sh", folder.path("model.bin")};
+        if (!expected.empty()) args.push_back(expected);
+        return run_program(args);
+    };
+    const ProgramResult good = check(text.substr(0, 10));
+    EXPECT_EQ(good.code, 0) << good.err;
+    EXPECT_TRUE(has(good.out, {"as expected"}));
+    const ProgramResult bad = check("");
+    EXPECT_EQ(bad.code, 1);
+    EXPECT_TRUE(has(bad.err, {"The first time I saw the new version of the game", "found"}));
 }
 
 TEST_F(Gpt2Modes, ExportGoesBothWays) {

@@ -68,8 +68,9 @@ TEST(RequestLine, ValuesAtTheirLimits) {
     EXPECT_EQ(read(completion(R"("top_p": 0, "temperature": 1)")).temperature, 0.0) << "nothing but the likeliest";
     EXPECT_EQ(read(completion(R"("top_k": 1, "temperature": 1)")).temperature, 0.0);
     for (const char* none : {R"("top_k": 0)", R"("top_k": -1)", R"("top_k": null)"})
-        EXPECT_FALSE(read(completion(none)).top_k || read(completion(none)).temperature) << none;
-    EXPECT_EQ(read(completion(R"("top_k": 2)")).top_k, 2) << "if it matters is for who knows the vocabulary";
+        EXPECT_TRUE(read(completion(none)).top_k.value_or(0) == 0 && !read(completion(none)).temperature) << none;
+    EXPECT_EQ(read(completion(R"("top_k": 2)")).top_k, 2);
+    EXPECT_EQ(read(completion(R"("repetition_penalty": 100)")).repetition_penalty, 100);
     EXPECT_EQ(read(completion(R"("max_tokens": 64.0)")).max_tokens, 64);
     EXPECT_EQ(read(completion(R"("max_tokens": -1)")).max_tokens, std::nullopt) << "no limit";
     for (const char* name : {"max_completion_tokens", "max_new_tokens", "n_predict", "max_output_tokens"})
@@ -290,6 +291,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"suffix", completion(R"("suffix": "x")"), {"suffix"}},
         {"echo", completion(R"("echo": true)"), {"echo"}},
         {"stream", completion(R"("stream": true)"), {"stream"}},
+        {"repetition_penalty", completion(R"("repetition_penalty": 0)"), {"repetition_penalty", "0.01 to 100"}},
         {"presence_penalty", completion(R"("presence_penalty": 0.5)"), {"presence_penalty", "0.5"}},
         {"frequency_penalty", completion(R"("frequency_penalty": -1)"), {"frequency_penalty"}},
         {"tool_choice_required", chat(R"("tool_choice": "required")"), {"tool_choice", "\"auto\" or \"none\""}},

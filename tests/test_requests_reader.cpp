@@ -57,13 +57,32 @@ TEST_F(RequestFile, AbsentTemperatureAndTopPAreTheApisInJsonAndTheFamilysInText)
     EXPECT_EQ(read_line(R"({"prompt": "abc"})").sampling.temperature, 0) << "a flag's 0 is given too";
 }
 
-TEST_F(RequestFile, TopKIsGoodWhereItChangesNothing) {
-    EXPECT_EQ(read_line(R"({"prompt": "abc", "top_k": 300})").error, "") << "the whole vocabulary";
-    EXPECT_EQ(read_line(R"({"prompt": "abc", "top_k": 40, "temperature": 0})").error, "");
+TEST_F(RequestFile, TopKAndRepetitionPenalty) {
+    EXPECT_EQ(read_line(R"({"prompt": "abc"})").sampling.top_k, 0);
+    EXPECT_EQ(read_line(R"({"prompt": "abc"})").sampling.repetition_penalty, 1);
+    const Request r = read_line(R"({"prompt": "abc", "top_k": 40, "repetition_penalty": 1.25})");
+    EXPECT_EQ(r.error, "");
+    EXPECT_EQ(r.sampling.top_k, 40);
+    EXPECT_EQ(r.sampling.repetition_penalty, 1.25f);
     EXPECT_EQ(read_line(R"({"prompt": "abc", "top_k": 1})").sampling.temperature, 0);
-    EXPECT_NE(read_line(R"({"prompt": "abc", "top_k": 299})").error.find("top_k"), std::string::npos);
-    options.temperature = 0;
-    EXPECT_EQ(read_line(R"({"prompt": "abc", "top_k": 40})").error, "");
+    options.top_k = 5;
+    options.repetition_penalty = 1.5f;
+    EXPECT_EQ(read_line(R"({"prompt": "abc"})").sampling.top_k, 5);
+    EXPECT_EQ(read_line(R"({"prompt": "abc", "top_k": -1})").sampling.top_k, 0) << "the line wins";
+    EXPECT_EQ(read_line(R"({"prompt": "abc", "repetition_penalty": 1})").sampling.repetition_penalty, 1);
+    const Request text = read("1\nabc\n")[0];
+    EXPECT_EQ(text.sampling.top_k, 5);
+    EXPECT_EQ(text.sampling.repetition_penalty, 1.5f);
+}
+
+TEST_F(RequestFile, NumTokensLimitsTheAnswerAlone) {
+    options.max_new = 7;
+    options.steps = 100;
+    EXPECT_EQ(read_line(R"({"prompt": "abc"})").max_new_tokens, 7);
+    EXPECT_EQ(read_line(R"({"prompt": "abc", "max_tokens": 9})").max_new_tokens, 9) << "the line wins";
+    EXPECT_EQ(read("1\nabc\n")[0].max_new_tokens, 7);
+    options.steps = 5;
+    EXPECT_EQ(read("1\nabc\n")[0].max_new_tokens, 2);
 }
 
 TEST_F(RequestFile, StopIdsAndWhatBelongsToThem) {

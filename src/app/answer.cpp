@@ -99,12 +99,15 @@ Sampling sampling_for(const Options& options, const CommonConfig& config) {
     const bool draws = authors.do_sample.value_or(false);  // without do_sample, transformers ignores the others
     Sampling sampling{draws ? authors.temperature.value_or(1) : kFamilyTemperature,
                       draws ? authors.top_p.value_or(1) : kFamilyTopP, options.seed};
-    const bool follows = draws && (!options.temperature || (!options.top_p && *options.temperature > 0));
+    const bool has_top_k = draws && authors.top_k.value_or(0) > 0 && !options.top_k;
+    const bool follows = draws && (!options.temperature || (*options.temperature > 0 && (!options.top_p || has_top_k)));
     sampling.temperature = options.temperature.value_or(sampling.temperature);
     sampling.top_p = options.top_p.value_or(sampling.top_p);
+    sampling.top_k = has_top_k ? *authors.top_k : options.top_k.value_or(0);
+    sampling.repetition_penalty = options.repetition_penalty.value_or(1);
     if (follows)
         log_line("sampling as generation_config.json says: temperature {}, top_p {}{}, seed {}; -T 0 does not sample",
-                 sampling.temperature, sampling.top_p, authors.top_k.value_or(0) > 0 ? " (top_k is not applied)" : "",
+                 sampling.temperature, sampling.top_p, has_top_k ? fmt::format(", top_k {}", sampling.top_k) : "",
                  sampling.seed);
     return sampling;
 }

@@ -44,7 +44,8 @@ class ChatSession {
         std::vector<Message> messages = messages_;
         messages.push_back(user_message(text));
         std::vector<int> prompt = fit(messages);
-        const int max_new = room_for_answer(config_, options_.steps, prompt.size());
+        const int room = room_for_answer(config_, options_.steps, prompt.size());
+        const int max_new = std::min(room, options_.max_new.value_or(room));
 
         // Every turn has a random stream of its own, so that asking again may give another answer.
         Sampling sampling = sampling_;
@@ -57,7 +58,9 @@ class ChatSession {
             log_line("(stopped)");
         else if (stats.finish == Finish::kLength)
             log_line("(the answer ended at {} tokens, the limit of {})", stats.n_prompt + stats.n_new,
-                     stats.n_new == max_new ? limit_name(config_, options_.steps) : "the memory for the KV cache");
+                     stats.n_new < max_new ? "the memory for the KV cache"
+                     : max_new < room      ? "--num-tokens"
+                                           : limit_name(config_, options_.steps));
         print_speed(stats);
         for (const Message& message : answer.messages())
             if (!message.content.empty() && audience_of(message) != Audience::kNobody) messages.push_back(message);

@@ -143,6 +143,9 @@ constexpr struct {
     {"--steps", kGenerate | kChat | kGetp, ""},
     {"--temperature", kGenerate | kChat | kGetp, ""},
     {"--top-p", kGenerate | kChat | kGetp, ""},
+    {"--top-k", kGenerate | kChat | kGetp, ""},
+    {"--repetition-penalty", kGenerate | kChat | kGetp, ""},
+    {"--num-tokens", kGenerate | kChat | kGetp, ""},
     {"--seed", kGenerate | kChat | kGetp, ""},
     {"--requests", kGetp | kScore, "; -T is the temperature"},
     {"--in-flight", kGetp | kScore, ""},
@@ -181,7 +184,8 @@ void check_no_path_is_empty(const CLI::App& app) {
 
 // How HipGPT spells some flags.
 const std::map<std::string, std::string> kOtherSpellings{
-    {"--prompt", "--input"}, {"--temp", "--temperature"}, {"--top_p", "--top-p"}};
+    {"--prompt", "--input"}, {"--num_tokens", "--num-tokens"}, {"--temp", "--temperature"},
+    {"--top_p", "--top-p"},  {"--top_k", "--top-k"},           {"--rep-penalty", "--repetition-penalty"}};
 
 // The arguments in this program's spelling. -f without 0 or 1 becomes -f 1.
 std::vector<std::string> arguments(int argc, char** argv) {
@@ -222,12 +226,21 @@ void add_flags_of_files(CLI::App& app, Options& o, std::string& checkpoint) {
 void add_flags_of_requests(CLI::App& app, Options& o, bool& no_reasoning) {
     add_number(app, "-n,--steps", "--steps", o.steps, 0, kMaxInt, "an integer of at least 0",
                "Prompt and answer together, in tokens; 0: the model's context (default; 1024 in getp's text format)");
+    add_number(
+        app, "--num-tokens", "--num-tokens", o.max_new, 1, kMaxInt, "an integer of at least 1",
+        "The answer alone, in tokens, at most (default: --steps sets the limit; max_tokens in a JSON line wins)");
     add_number(app, "-T,--temperature", "--temperature", o.temperature, 0.0f, 100.0f, "a number from 0 to 100",
                "0: always the most likely token (default; 1 in getp's JSON lines; generate and chat do as\n"
                "the model's generation_config.json says)");
     add_number(app, "-p,--top-p", "--top-p", o.top_p, 1e-6f, 1.0f, "a number above 0 and at most 1",
                "Sample from the likeliest tokens that together have this probability (default 0.9; 1 in getp's\n"
                "JSON lines)");
+    add_number(app, "--top-k", "--top-k", o.top_k, 0, kMaxInt, "an integer of at least 0",
+               "Sample from the N likeliest tokens; 0: from all (default)");
+    add_number(app, "--repetition-penalty", "--repetition-penalty", o.repetition_penalty, float(kLeastPenalty),
+               float(kMostPenalty), "a number from 0.01 to 100",
+               "Tokens that prompt or answer have already: logits above 0 are divided by N, others multiplied;\n"
+               "1: not (default). On the CPU");
     add_number(app, "-s,--seed", "--seed", o.seed, uint64_t(0), UINT64_MAX, "an integer of at least 0",
                "Seed of the random numbers; 0: from the clock (default)");
     add_number(app, "-t,--requests", "--requests", o.max_requests, 0, kMaxInt, "an integer of at least 0",

@@ -1,4 +1,6 @@
 // generate.cpp: one prompt, one answer, streamed.
+#include <algorithm>
+
 #include "app/answer.h"
 #include "app/interrupt.h"
 #include "app/turn_input.h"
@@ -37,7 +39,8 @@ int generate(const Options& options, const Model& model) {
         for (const int id : renderer.stop_ids()) stop_ids.push_back(id);
         sink = std::make_unique<HarmonyAnswer>(out, tokenizer, options.show_reasoning);
     }
-    const int max_new = room_for_answer(model.common(), options.steps, prompt.size());
+    const int room = room_for_answer(model.common(), options.steps, prompt.size());
+    const int max_new = std::min(room, options.max_new.value_or(room));
 
     Engine engine(model, engine_options(options, /*max_sequences=*/1));
     catch_interrupts();
@@ -47,7 +50,9 @@ int generate(const Options& options, const Model& model) {
     const auto* harmony = dynamic_cast<const HarmonyAnswer*>(sink.get());
     if (harmony && !harmony->says_anything() && !interrupted())
         log_line("no final answer in {} tokens{}", stats.n_new,
-                 stats.finish == Finish::kLength ? ", all that fit; --steps sets the limit" : "");
+                 stats.finish != Finish::kLength ? ""
+                 : max_new < room                ? ", the limit of --num-tokens"
+                                                 : ", all that fit; --steps sets the limit");
     print_speed(stats);
     if (options.profile) print_profile(engine.stats());
     if (interrupted()) end_by_interrupt();

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "error.h"
+#include "requests.h"
 #include "requests/request_fields.h"
 
 namespace {
@@ -85,7 +86,8 @@ void read_sampling(const JsonFields& body, RequestLine& request) {
         request.temperature = 0;
         request.top_p.reset();
     }
-    if (request.top_k && *request.top_k < 2) request.top_k.reset();
+    if (request.top_k) request.top_k = std::max(*request.top_k, 0);  // -1 is all, too
+    request.repetition_penalty = read_number(body, "repetition_penalty", kLeastPenalty, kMostPenalty);
 }
 
 std::vector<int> read_ids(const std::string& path, const Json& list) {

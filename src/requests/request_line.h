@@ -22,8 +22,8 @@ struct RequestLine {
     std::string model;
     std::optional<int> max_tokens;
     int min_tokens = 0;
-    std::optional<double> temperature, top_p;
-    std::optional<int> top_k;  // 2 or more; others are a matter of temperature
+    std::optional<double> temperature, top_p, repetition_penalty;
+    std::optional<int> top_k;  // 0: all
     std::optional<uint64_t> seed;
     std::vector<std::string> stop;
     std::vector<int> stop_token_ids;  // not negative

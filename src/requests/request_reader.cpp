@@ -226,6 +226,8 @@ void RequestReader::read_text(Request& request, std::string_view line) const {
     request.max_new_tokens = max_new_tokens(request.prompt.size(), {});
     request.sampling = {options_.temperature.value_or(kFamilyTemperature), options_.top_p.value_or(kFamilyTopP),
                         request_seed(options_.seed, request.index)};
+    request.sampling.top_k = options_.top_k.value_or(0);
+    request.sampling.repetition_penalty = options_.repetition_penalty.value_or(1);
 }
 
 // Warns once of each unknown field; with --strict-fields it is an error.
@@ -282,8 +284,9 @@ void RequestReader::read_json(Request& request, std::string_view line) {
     request.max_new_tokens = max_new_tokens(request.prompt.size(), wanted.max_tokens);
     request.sampling.temperature = float(wanted.temperature.value_or(options_.temperature.value_or(kApiTemperature)));
     request.sampling.top_p = float(wanted.top_p.value_or(options_.top_p.value_or(kApiTopP)));
-    if (wanted.top_k && *wanted.top_k < config_.vocab_size && request.sampling.temperature > 0)
-        fail("top_k: expected 0, -1, 1 or the size of the vocabulary, all that is supported, found {}", *wanted.top_k);
+    request.sampling.top_k = wanted.top_k.value_or(options_.top_k.value_or(0));
+    request.sampling.repetition_penalty =
+        float(wanted.repetition_penalty.value_or(double(options_.repetition_penalty.value_or(1))));
     request.sampling.seed = wanted.seed.value_or(request_seed(options_.seed, request.index));
     request.stop_texts = std::move(wanted.stop);
     for (const int id : wanted.stop_token_ids) {
@@ -312,8 +315,8 @@ void RequestReader::set_least(Request& request, int min_tokens) const {
     request.min_new_tokens = min_tokens;
 }
 
-// Only the context limits max_tokens. Without max_tokens, prompt and answer together obey --steps, which has a default
-// only in the text format.
+// Only the context limits max_tokens. Without max_tokens, the answer obeys --num-tokens, and prompt and answer together
+// --steps, which has a default only in the text format.
 int RequestReader::max_new_tokens(size_t n_prompt, std::optional<int> max_tokens) const {
     const int context = config_.max_context;
     if (purpose_ == Purpose::kScore) {
@@ -323,7 +326,7 @@ int RequestReader::max_new_tokens(size_t n_prompt, std::optional<int> max_tokens
     try {
         const int steps = max_tokens ? 0 : options_.steps.value_or(is_text_ ? kFamilySteps : 0);
         const int room = room_for_answer(config_, steps, n_prompt);
-        return std::min(room, max_tokens.value_or(room));
+        return std::min(room, max_tokens.value_or(options_.max_new.value_or(room)));
     } catch (const Error& e) {
         throw CodedError("context_length_exceeded", e.what());
     }
