@@ -1,4 +1,4 @@
-// engine.h: runs requests on a model: one queue, n replicas, continuous batching. The modes see no more of it.
+// engine.h: runs requests on a model: one queue, n replicas, continuous batching. The modes need no other header of it.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -15,7 +15,7 @@ constexpr int kMaxRuledOut = 8;
 struct Sampling {
     float temperature = 0;  // 0: the most likely token, ties to the smaller id
     float top_p = 1;        // (0, 1]: sample from the smallest set of tokens that holds this much probability
-    uint64_t seed = 0;      // the request's own random stream: same seed, same draws
+    uint64_t seed = 0;      // of the request's own random stream: the same seed gives the same draws
     int n_ruled_out = 0;    // tokens that cannot be drawn, in [0, V)
     int ruled_out[kMaxRuledOut] = {};
     int top_k = 0;                 // sample from so many most likely tokens, ties to the smaller id; 0: from all
@@ -28,32 +28,32 @@ enum class Finish {
     kCancelled,  // nobody wants the rest
 };
 
-// One request, from the moment it is made to its last token. The on_ functions are called from replicas' threads, those
-// of one job never at the same time; they must not throw. If a replica fails, another goes on with its jobs, each where
-// it was: a job sees every token and every row of logits once.
+// One request, from the moment it is made to its last token. Replicas' threads call the on_ functions, for one job
+// never two at the same time; they must not throw. If a replica fails, another continues its jobs: a job sees every
+// token and every row of logits once.
 class Job {
   public:
     virtual ~Job() = default;
 
     std::vector<int> prompt;    // ids in [0, V); at least one
     int max_new_tokens = 0;     // 0 is allowed with want_logits
-    Sampling sampling;          // what it rules out comes from the next two
+    Sampling sampling;          // the engine fills in what it rules out, from the next two
     std::vector<int> stop_ids;  // end the answer and are part of it
-    int min_new_tokens = 0;     // before so many no stop id is drawn; only with at most kMaxRuledOut of them
+    int min_new_tokens = 0;     // no stop id is drawn before this many; needs at most kMaxRuledOut stop ids
     bool want_logits = false;   // call on_logits for every position of the prompt
 
     // One more token of the answer, a stop id included. False ends the answer here.
     virtual bool on_token(int /*id*/) { return true; }
     // Logits (V) after prompt position `pos`, positions in ascending order. Valid only during the call.
     virtual void on_logits(int /*pos*/, const float* /*logits*/) {}
-    // Asked before every step, from any thread: true ends the job there, with kCancelled, be it waiting, in its prompt
-    // or decoding.
+    // Asked before every step, from any thread. True ends the job with kCancelled, whether it waits, reads its prompt
+    // or decodes.
     virtual bool cancelled() const { return false; }
-    // Before the first token: so many tokens of the prompt were found in the KV cache, and are not computed again.
+    // Called before the first token if n tokens of the prompt were found in the KV cache and are not computed again.
     virtual void on_reused(int /*n*/) {}
     virtual void on_done(Finish finish) = 0;
-    // Instead of on_done, and of what has not come yet: the request cannot run (an id outside the vocabulary, longer
-    // than the context, more KV cache than there is), or not go on. One line.
+    // Called instead of on_done and of all other calls that would still come: the request cannot run (an id outside the
+    // vocabulary, longer than the context, more KV cache than there is), or cannot go on. `why` is one line.
     virtual void on_error(const std::string& why) = 0;
 };
 
@@ -63,19 +63,19 @@ enum class Precision {
 };
 
 struct EngineOptions {
-    std::optional<Precision> precision;  // absent: bf16 where that is faster: GPUs, CPUs with products of it
+    std::optional<Precision> precision;  // absent: bf16 where that is faster: on GPUs, and CPUs with bf16 products
     int max_sequences = 32;              // requests in flight on a device of a replica, at most
     int max_request_positions = 0;       // prompt + answer of the longest request; 0: the model's context
     bool prefix_cache = true;            // look for the beginning of a prompt in the KV cache
-    int64_t kv_bytes = 0;    // KV cache a replica; 0: what that many full-length requests need, or what fits
+    int64_t kv_bytes = 0;    // KV cache of a replica; 0: for max_sequences requests of full length, or what fits
     std::string cpu_isa;     // amx, avx512-bf16, avx512, avx2, neon, portable; "": the best that this CPU has
-    bool reference = false;  // the plain f32 path of src/cpu/reference.cpp: slow, the definition of right
+    bool reference = false;  // the plain f32 path of src/cpu/reference.cpp: slow, but the definition of right
 
     bool gpu = false;              // on GPUs, in bf16; needs usable_gpus() > 0
-    int n_gpus = 0;                // that many of them; 0: all
+    int n_gpus = 0;                // how many GPUs; 0: all
     std::vector<int> gpus;         // which ones; empty: the first n_gpus
     int gpus_per_replica = 0;      // a chain of so many holds the model; 0: as few as can
-    bool peer_copies = true;       // straight from GPU to GPU where these can, else through host memory
+    bool peer_copies = true;       // copy straight from GPU to GPU if they can; else, or if false, through host memory
     double gpu_memory = 0.9;       // share of a GPU's free memory for weights, KV cache and workspace
     int64_t gpu_memory_bytes = 0;  // instead of a share; 0: the share
     bool graphs = true;            // decode steps as recorded graphs
@@ -95,17 +95,17 @@ struct EngineStats {
     int64_t prefill_rows = 0, decode_rows = 0;  // tokens that went through the model
     double prefill_s = 0, decode_s = 0;
     int64_t reused_tokens = 0;       // of prompts, found in the KV cache; not among prompt_tokens
-    int64_t put_back = 0;            // requests, for want of KV pages; what they had so far was computed again
-    int64_t prefill_new_tokens = 0;  // of new_tokens, those sampled in prefill steps
+    int64_t put_back = 0;            // requests that gave their KV pages to older ones, and were computed again
+    int64_t prefill_new_tokens = 0;  // those of new_tokens that prefill steps sampled
     int64_t prefill_bytes = 0, decode_bytes = 0;  // of weights and KV cache read
-    // Where replicas' time went while they had jobs: the host's at work and waiting for a step; devices' at work and
+    // Time of replicas that had jobs: the host working, the host waiting for a step, the device working, the device
     // idle between two steps.
     double host_s = 0, host_wait_s = 0, device_s = 0, device_idle_s = 0;
     struct Op {
         std::string name;
         double seconds = 0;
         int64_t bytes = 0;
-        double roof_seconds = 0;  // the least that the device's memory and matrix cores allow; 0: not known
+        double roof_seconds = 0;  // the least time that the device's memory and matrix cores allow; 0: not known
     };
     std::vector<Op> ops;  // where the steps' time went; empty if the replica does not say
 
@@ -113,10 +113,10 @@ struct EngineStats {
     EngineStats& operator-=(const EngineStats& before);  // leaves what came after `before`, of the same engine
 };
 
-// Adds what others say of the same operations, in the same order.
+// Adds the seconds and bytes of `more`, which has the same operations in the same order.
 void add_ops(std::vector<EngineStats::Op>& sum, const std::vector<EngineStats::Op>& more);
 
-// One replica's.
+// The stats of one replica.
 struct DeviceStats {
     std::string name;  // as it describes itself
     EngineStats stats;
@@ -134,23 +134,23 @@ class Replica;
 struct EngineFailure : Error {
     using Error::Error;
 };
-// Whether a device has stopped answering, and a thread waits for it: what std::exit() does might wait too, so that the
+// Whether a device has stopped answering, so that a thread still waits for it. std::exit() might then wait too, so the
 // process must end by std::_Exit().
 bool thread_left_behind();
 
 class Engine {
   public:
-    // Takes a share of the model's mapping; allocates the KV cache. Throws Error.
+    // Shares the model's mapping; allocates the KV cache. Throws Error.
     Engine(const Model& model, const EngineOptions& options);
     // Runs jobs on replicas made elsewhere, at least one.
     Engine(const CommonConfig& config, std::vector<std::unique_ptr<Replica>> replicas);
     ~Engine();
 
     // Runs the jobs that `next` makes, until it returns null, and returns when all are done. `next` is called in this
-    // thread, ahead of need by as many jobs as run at once, and may wait: what runs goes on meanwhile. An exception
-    // from it comes out here, once all jobs made before are done. A replica that fails, or whose device does not come
-    // back from a step, leaves its jobs to the others. If none is left, jobs end with kCancelled, `interrupt` is called
-    // from another thread, so that a `next` that waits can end, and EngineFailure is thrown.
+    // thread, ahead of need by as many jobs as run at once. It may wait; running jobs go on meanwhile. If it throws,
+    // the exception comes out here once all earlier jobs are done. If a replica fails, or its device does not end a
+    // step, the others take over its jobs. If no replica is left, jobs end with kCancelled, `interrupt` is called from
+    // another thread so that a waiting `next` can end, and EngineFailure is thrown.
     void run(const std::function<std::unique_ptr<Job>()>& next, const std::function<void()>& interrupt = {});
 
     EngineStats stats() const;

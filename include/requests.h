@@ -1,12 +1,12 @@
 // requests.h: files of requests in, answers out: what getp and score share.
 //
 // Two formats of requests, told apart by content:
-//   text        line 1 the number of requests, then a raw prompt a line: no quotes, no trimming. If line 1 ends in
-//               CR LF, every line does. More lines than that are ignored with a warning; fewer are an error.
+//   text        line 1 is the number of requests; each line after it is a raw prompt: no quotes, no trimming. If line 1
+//               ends in CR LF, every line does. More lines are ignored with a warning; fewer are an error.
 //   JSON lines  the OpenAI batch format, {"custom_id", "method", "url", "body"} a line, for /v1/chat/completions and
 //               /v1/completions; or the body alone. Blank lines are skipped.
-// Requests are read one at a time, when the engine has room. One that cannot run gets an error as its answer; the
-// others go on.
+// Requests are read one at a time, when the engine has room. A request that cannot run gets an error as its answer, and
+// the others go on.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -22,10 +22,10 @@
 #include "harmony.h"
 #include "tokenizer.h"
 
-// The tokenizer and the chat format, or why there is none: requests made of token ids need none.
+// The tokenizer and the chat format, or why there is none. Requests made of token ids need none.
 class TextCodec {
   public:
-    // A tokenizer asked for by `path` must be good, and Error is thrown if not; the model's own may be missing.
+    // Throws Error if `path` names a tokenizer and that cannot be used. The model's own may be missing.
     TextCodec(const Model& model, const std::string& path);
     explicit TextCodec(Tokenizer tokenizer);
     explicit TextCodec(std::string why_none) : no_tokenizer_(std::move(why_none)), no_renderer_(no_tokenizer_) {}
@@ -56,12 +56,12 @@ struct Request {
     int64_t line = 0;   // of the file, from 1
     uint64_t hash = 0;  // of the line
     std::optional<std::string> custom_id;
-    std::string error;       // not empty: it cannot run, and what follows means nothing
+    std::string error;       // not empty: it cannot run, and the fields below mean nothing
     std::string error_code;  // the API's name for the error; may be empty
     AnswerKind kind = AnswerKind::kTokens;
     std::string model;  // as the request names it; may be empty
     std::vector<int> prompt;
-    std::vector<std::string> tool_names;  // kChat: those that the prompt gives, for what the model makes of them
+    std::vector<std::string> tool_names;  // kChat: those in the prompt, to recognise them in the answer
     int max_new_tokens = 0, min_new_tokens = 0;
     Sampling sampling;
     std::vector<int> stop_ids;
@@ -77,7 +77,7 @@ enum class Purpose {
     kScore,  // max_new_tokens stays 0, and a prompt may fill the context
 };
 
-// Where requests come from, and what holds for those that do not say it themselves.
+// Where requests come from, and the defaults for what they do not say.
 struct RequestOptions {
     std::string input;           // the file; "-": stdin
     int max_requests = -1;       // only the first so many; -1: all
@@ -90,14 +90,14 @@ struct RequestOptions {
     std::optional<float> temperature, top_p;
     std::optional<int> top_k;  // 0: all
     std::optional<float> repetition_penalty;
-    uint64_t seed = 0;  // of the run; a request's own follows from it and from its index
+    uint64_t seed = 0;  // of the run; with a request's index it gives the request's seed
 };
 
 // What the text format takes for absent steps, temperature and top_p.
 constexpr int kFamilySteps = 1024;
 constexpr float kFamilyTemperature = 0, kFamilyTopP = 0.9f;
 
-// How many tokens prompt and answer may have together under --steps (0 or absent: the context), and what sets the
+// How many tokens prompt and answer may have together under --steps (0 or absent: the context), and the name of that
 // limit.
 int answer_limit(const CommonConfig& config, std::optional<int> steps);
 const char* limit_name(const CommonConfig& config, std::optional<int> steps);
@@ -107,9 +107,9 @@ constexpr double kLeastPenalty = 0.01, kMostPenalty = 100;  // of repetition
 
 class LineReader;
 
-// What one pass over a file of requests, before the first is read, has found. A few bytes a request are kept.
+// What a first pass over a file of requests has found. Keeps a few bytes for each request.
 struct InputScan {
-    // A request that reading can begin at.
+    // A request at which reading can begin.
     struct Place {
         int64_t offset, line;
     };
@@ -122,8 +122,8 @@ struct InputScan {
 };
 constexpr int64_t kMaxPlaces = 8192;
 
-// Reads a file of requests. Throws Error if it is neither format, or a text file with fewer lines than it says. What
-// it is given outlives it.
+// Reads a file of requests. Throws Error if it is in neither format, or is a text file with fewer lines than it says.
+// The arguments must outlive the reader.
 class RequestReader {
   public:
     RequestReader(const RequestOptions& options, const CommonConfig& config, const TextCodec& codec, Purpose purpose);
@@ -136,7 +136,7 @@ class RequestReader {
     const InputScan* scan() const { return scan_.get(); }
     // The number of the line in the file that a request stands in. Not for a pipe.
     int64_t line_of(int64_t index) const;
-    // From here on next() leaves out requests that this is true for.
+    // From here on, next() leaves out requests for which `done` is true.
     void leave_out(std::function<bool(int64_t index)> done) { done_ = std::move(done); }
     // Makes next() give requests [begin, end), and then none. Not for a pipe.
     void read_only(int64_t begin, int64_t end);
@@ -146,8 +146,8 @@ class RequestReader {
     std::optional<Request> next();
     // From any thread: next() ends soon, even while it waits for a pipe.
     void interrupt();
-    // Positions that the longest request may take, for EngineOptions; 0: the context. Text keeps to --steps, JSON may
-    // ask for more.
+    // Positions that the longest request may take, for EngineOptions; 0: the context. Text obeys --steps; JSON may ask
+    // for more.
     int max_request_positions() const;
 
   private:
@@ -170,10 +170,10 @@ class RequestReader {
     int64_t total_ = -1;
     int64_t n_read_ = 0;  // the index of the next request
     std::atomic<bool> interrupted_{false};
-    int64_t end_ = -1;                 // of the requests that next() gives; -1: of all
+    int64_t end_ = -1;                 // next() gives requests before this one; -1: all
     std::unique_ptr<InputScan> scan_;  // null: a pipe
     std::function<bool(int64_t)> done_;
-    std::unordered_set<uint64_t> custom_ids_;         // of a pipe: hashes of those seen so far
+    std::unordered_set<uint64_t> custom_ids_;         // hashes of those seen so far; only for a pipe
     std::unordered_set<std::string> unknown_fields_;  // that a warning named
 };
 
@@ -182,9 +182,9 @@ class RequestIntake {
   public:
     explicit RequestIntake(RequestReader& reader) : reader_(reader) {}
 
-    // The next request; none at the end, or where the file cannot be read on: what has been read is answered first.
+    // The next request; none at the end, or if the file cannot be read on: then the requests so far are answered first.
     std::optional<Request> next();
-    // One line on what is missing where `n_written` answers were written; "" if nothing is.
+    // One line on what is missing if `n_written` answers were written; "" if nothing is.
     std::string missing(const std::string& input, int64_t n_written) const;
 
   private:
@@ -201,22 +201,22 @@ struct ToolCall {
 struct Answer {
     std::string error;  // not empty: the request failed, and the rest is empty
     int n_prompt = 0;
-    int n_reasoning = 0;   // kChat: ids of the analysis, without its header
+    int n_reasoning = 0;   // kChat: how many ids the analysis has, without its header
     std::vector<int> ids;  // all that was generated, a stop id included
     Finish finish = Finish::kStop;
-    double first_token_s = 0, request_s = 0;  // since the request was read: its first token, all of it
-    // Text ends before a stop string or stop id. Other special tokens stand in a completion by name.
+    double first_token_s = 0, request_s = 0;  // from reading the request to its first token, and to its end
+    // Text ends before a stop string or stop id. A completion spells other special tokens by name.
     std::string content;    // kCompletion: the text; kChat: what is for the user to read
     std::string reasoning;  // kChat: the analysis
     std::vector<ToolCall> tool_calls;
 };
 
-// Takes what jobs produce. Called from replicas' threads, also at the same time; must not throw.
+// Takes what jobs produce. Several replicas' threads may call it at the same time; it must not throw.
 class ResultSink {
   public:
     virtual ~ResultSink() = default;
     virtual void on_token() {}  // one more token, of any request
-    // Asked before every step: true ends a request there, without an answer. has_begun: it has a token.
+    // Asked before every step. True ends a request without an answer. has_begun: the request has a token.
     virtual bool cancelled(bool /*has_begun*/) const { return false; }
     virtual void on_answer(const Request& request, Answer answer) = 0;
 };
@@ -226,24 +226,25 @@ std::unique_ptr<Job> make_job(Request request, const TextCodec& codec, ResultSin
 
 // An answer in the text format: ids separated by single spaces; empty for a failed request.
 std::string token_line(const std::vector<int>& ids);
-// An answer as a line of the OpenAI batch output. `model` stands in for the request's, `created` is a Unix time.
+// An answer as a line of the OpenAI batch output. `model` is for requests that name none; `created` is a Unix time.
 std::string answer_line(const Request& request, const Answer& answer, const std::string& model, int64_t created);
-// What a finished line says of its request, so that a later run knows it.
+// What a line of answers says about its request, so that a later run recognises it.
 struct AnswerMark {
     int64_t index = 0;
     uint64_t hash = 0;  // Request::hash
     bool is_error = false;
     std::string_view ids;  // of a text_record: the answer's line
 };
-// Of a line of answer_line()'s; none if it is not whole.
+// The mark in a line that answer_line() wrote; none if the line is not whole.
 std::optional<AnswerMark> mark_of_answer_line(std::string_view line);
-// The text format's answers as they are kept until all are there: with their mark, in any order.
+// An answer in the text format with its mark: the form in which answers are kept, in any order, until all are there.
 std::string text_record(const Request& request, bool is_error, const std::string& ids);
 std::optional<AnswerMark> mark_of_text_record(std::string_view line);
-// Of one answer's ids. Their sum over a run, modulo 2^64, is a hash of the run that no order of completion changes.
+// A hash of one answer's ids. The sum over a run, modulo 2^64, is a hash of the run that does not depend on the order
+// in which answers come.
 uint64_t answer_hash(int64_t index, const std::vector<int>& ids);
 
-// Passes values on in order of index, each once all before it have come.
+// Passes values on in order of index: each as soon as all before it have come.
 template <class T>
 class InOrder {
   public:
@@ -260,7 +261,7 @@ class InOrder {
     int64_t next_ = 0;
 };
 
-// Compares answers, line by line, with a file of token ids: what the text format's answers are.
+// Compares answers, line by line, with a file of token ids, the text format of answers.
 class Verifier {
   public:
     explicit Verifier(const std::string& path);  // throws Error if a line is not token ids
@@ -269,7 +270,7 @@ class Verifier {
     // Compares the next answer with the next line. Returns the first difference; "" if they are equal.
     std::string compare(const std::vector<int>& ids);
     std::string compare_line(std::string_view line);  // the answer as a line of ids
-    void skip();                                      // the next answer is not at hand, and not compared
+    void skip();                                      // leaves the next answer out
     int64_t n_compared() const { return n_compared_; }
     int64_t n_equal() const { return n_equal_; }
     int64_t n_skipped() const { return n_skipped_; }

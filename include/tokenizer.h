@@ -1,7 +1,7 @@
 // tokenizer.h: text to ids and back, as tiktoken's o200k_harmony does it.
 //
-// Byte-level BPE over pieces split by the o200k pattern; a token's rank is its id. Special tokens stand beside the BPE
-// vocabulary and are matched only where the caller allows it: text that spells one stays text.
+// Byte-level BPE over pieces split by the o200k pattern; a token's rank is its id. Special tokens are not part of the
+// BPE vocabulary and are matched only if the caller allows it: else text that spells one stays text.
 #pragma once
 #include <memory>
 #include <optional>
@@ -20,7 +20,7 @@ class Tokenizer {
     // beside the checkpoint. Throws Error if there is none, or if its ids do not fit the model's vocabulary.
     static Tokenizer for_model(const Model& model, const std::string& path = "");
 
-    // A compact form of the vocabulary, pattern and special tokens: what a container carries. parse() reads it back.
+    // The vocabulary, pattern and special tokens in the compact form that a container carries. parse() reads it back.
     std::string serialize() const;
     // The same as a tokenizer.json, for other programs.
     std::string to_json() const;
@@ -38,7 +38,7 @@ class Tokenizer {
     std::vector<int> encode(std::string_view text) const;               // special tokens spelled in it are text
     std::vector<int> encode_with_special(std::string_view text) const;  // special tokens spelled in it are special
 
-    // The bytes of a token, for a special token its name; "" for an id that names none. Not always UTF-8 by itself.
+    // The bytes of a token, or the name of a special token; "" for an id without a token. May be part of a character.
     std::string_view bytes(int id) const;
     std::string decode(const std::vector<int>& ids) const;  // the bytes of all of them
 

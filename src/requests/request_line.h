@@ -1,4 +1,4 @@
-// request_line.h: what a line of JSON asks for: no defaults filled in, nothing encoded.
+// request_line.h: what a line of JSON asks for, without defaults and before it is encoded.
 #pragma once
 #include <optional>
 #include <string>
@@ -35,15 +35,15 @@ struct RequestLine {
     std::vector<std::string> unknown_fields;  // see check_request_fields
 };
 
-// A line in two steps, so that a request can be answered under its id whatever else is wrong with it. Both throw Error.
+// Lines are read in two steps, so that an answer can have the request's id whatever else is wrong. Both throw Error.
 std::optional<std::string> read_custom_id(const Json& line);
 RequestLine read_request_line(const Json& line);
 // The first custom_id in a line that may be no JSON, as far as one can be found.
 std::optional<std::string> find_custom_id(std::string_view line);
 
-// How much a chat's body asks the model to think, in any spelling; none if it does not say. Asking for no reasoning
-// gets the least, as gpt-oss has no mode without. Throws Error if two spellings differ.
+// How much a chat's body asks the model to think, in any spelling; none if it does not say. No reasoning becomes the
+// lowest effort, as gpt-oss has no mode without. Throws Error if two spellings differ.
 std::optional<Effort> read_effort(const JsonFields& body);
 
-// Of a chat's body: "messages", "tools", "tool_choice". Throws Error.
+// Reads "messages", "tools" and "tool_choice" of a chat's body. Throws Error.
 Conversation read_conversation(const JsonFields& body);

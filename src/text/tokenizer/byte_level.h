@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
-// By code point: the byte that it stands for; -1: none. Printable Latin-1 stands for itself, the other 68 bytes, in
-// order, are U+0100 and on.
+// For each code point, the byte that it stands for; -1: none. Printable Latin-1 stands for itself; the other 68 bytes
+// are, in order, U+0100 and those after it.
 constexpr std::array<int, 0x144> byte_level_alphabet() {
     std::array<int, 0x144> byte_of{};
     for (int& byte : byte_of) byte = -1;
@@ -18,6 +18,6 @@ constexpr std::array<int, 0x144> byte_level_alphabet() {
 }
 constexpr std::array<int, 0x144> kByteOf = byte_level_alphabet();
 
-// Text in this alphabet, which is UTF-8, as the bytes that it stands for. False if it has another character.
+// Turns text in this alphabet, in UTF-8, into the bytes that it stands for. False if it has another character.
 bool decode_byte_level(std::string_view text, std::string& bytes);
 std::string encode_byte_level(std::string_view bytes);

@@ -18,18 +18,18 @@ struct Vocabulary {
 
     std::string source;             // the file, for messages
     std::string pattern;            // splits text into pieces; kO200kPattern unless the file has its own
-    TokenTable tokens;              // those that BPE makes; a token's id is its rank
-    std::vector<Special> specials;  // several may share an id: the first is the one to show
+    TokenTable tokens;              // the tokens that BPE makes; an id is also the rank
+    std::vector<Special> specials;  // several may share an id; the first is shown
 
-    // Both throw Error for an id or a text that cannot be; add_token also for one that another token has.
+    // Both throw Error for an impossible id or text; add_token also if another token has it.
     void add_token(int64_t id, std::string_view bytes);
     void add_special(int64_t id, std::string_view name);
     int id_limit() const;  // every id is below
-    // After all are added: throws Error unless every text can be encoded, and every id and name means one thing.
+    // Call it when all are added. Throws Error unless every text can be encoded, and every id and name is unambiguous.
     void check() const;
 };
 
-// Reads the bytes of file `source` as one of the kinds below that are one file, by content. All throw Error.
+// Reads the bytes of file `source`, which is of one of the one-file kinds below, known by its content. All throw Error.
 Vocabulary read_vocabulary(std::string_view data, const std::string& source);
 
 // Hugging Face's tokenizer.json.
@@ -47,7 +47,7 @@ Vocabulary read_vocab_and_merges(std::string_view vocab, const std::string& voca
 // This project's own form, ASCII throughout: see serialized.cpp.
 Vocabulary read_serialized(std::string_view data, const std::string& source);
 std::string serialize_vocabulary(const Vocabulary& vocabulary);
-// As a tokenizer.json. Of the names of one special token, only the first has a place there.
+// The vocabulary as a tokenizer.json, which has room for only the first name of a special token.
 std::string write_tokenizer_json(const Vocabulary& vocabulary);
 // These throw Error if the form cannot hold the vocabulary.
 std::string write_vocab_json(const Vocabulary& vocabulary);
