@@ -53,7 +53,8 @@ LIB := $(OBJ)/libgptoss.a
 LIB_OBJS := $(LIB_SRCS:%.cpp=$(OBJ)/%.o)
 # What tests, and the tools that make models for them, share.
 SUPPORT := $(OBJ)/libsupport.a
-SUPPORT_OBJS := $(patsubst %.cpp,$(OBJ)/%.o,$(sort $(wildcard tests/support/*.cpp)))
+SUPPORT_SRCS ?= $(sort $(wildcard tests/support/*.cpp))
+SUPPORT_OBJS := $(SUPPORT_SRCS:%.cpp=$(OBJ)/%.o)
 TEST_OBJS := $(TESTS:%.cpp=$(OBJ)/%.o)
 TOOL_EXES := $(TOOLS:tools/%.cpp=$(BUILD)/%)
 FUZZ_EXES := $(FUZZ:tests/fuzz/%.cpp=$(BUILD)/%)
@@ -114,7 +115,7 @@ $(BUILD)/%.so: tests/preload/%.cpp
 $(TOOL_EXES): $(BUILD)/%: $(OBJ)/tools/%.o $(SUPPORT) $(LIB)
 	$(CXX) $(CXXFLAGS) -o $@ $^ $(LDLIBS)
 
-$(FUZZ_EXES): $(BUILD)/%: $(OBJ)/tests/fuzz/%.o $(LIB)
+$(FUZZ_EXES): $(BUILD)/%: $(OBJ)/tests/fuzz/%.o $(SUPPORT) $(LIB)
 	$(CXX) $(CXXFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
 $(LIB): $(LIB_OBJS) $(OBJ)/sources
@@ -132,9 +133,12 @@ $(OBJ)/src/cpu/%/avx512bf16.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -ma
 $(OBJ)/src/cpu/packed/amx.o $(OBJ)/src/cpu/packed/amx_attention.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl \
     -mavx512dq -mavx512bf16 -mfma -mprfchw -mamx-tile -mamx-bf16
 endif
-# Tests spend their time in the library: optimising them takes longer than it saves.
-TEST_FLAGS := $(if $(filter asan,$(MODE)),-O0,-O1)
+# Tests spend their time in the library: optimising them takes longer than it saves, but for those that compute
+# themselves: made-up devices, sums in double, random models.
+TEST_FLAGS := $(if $(filter fuzz,$(MODE)),-O1,-O0)
 $(OBJ)/tests/%.o: FILE_FLAGS := $(TEST_FLAGS)
+COMPUTING := gpu/* support/random_* test_engine* test_scheduler* test_packed_* test_kernels* test_attention_*
+$(patsubst %.cpp,$(OBJ)/%.o,$(wildcard $(COMPUTING:%=tests/%.cpp))): FILE_FLAGS := $(if $(filter asan,$(MODE)),-O0,-O1)
 ifneq ($(MODE),fuzz)
 $(OBJ)/tests/fuzz/%.o: FILE_FLAGS = $(TEST_FLAGS) -DLLVMFuzzerTestOneInput=$(*F)
 endif

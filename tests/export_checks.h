@@ -2,7 +2,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
-#include "checkpoint_checks.h"
+#include "support/checkpoint_checks.h"
 
 inline constexpr ExportKind kKinds[] = {ExportKind::kHuggingFace, ExportKind::kOriginal, ExportKind::kContainer,
                                         ExportKind::kLegacyF32,

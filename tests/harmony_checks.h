@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "byte_tokenizer.h"
 #include "harmony.h"
+#include "support/byte_tokenizer.h"
 
 // Special tokens by name; a "<|" that is text is written "<\|".
 inline std::string marked(const std::vector<int>& ids) {

@@ -2,8 +2,8 @@
 #pragma once
 #include <gtest/gtest.h>
 
-#include "byte_tokenizer.h"
 #include "options.h"
+#include "support/byte_tokenizer.h"
 #include "text_checks.h"
 #include "tiny_model.h"
 

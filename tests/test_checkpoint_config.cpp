@@ -3,9 +3,10 @@
 
 #include <cmath>
 
-#include "checkpoint_checks.h"
 #include "model/config.h"
 #include "model/legacy.h"
+#include "support/checkpoint_checks.h"
+#include "support/json.h"
 
 using nlohmann::json;
 
@@ -13,7 +14,7 @@ namespace {
 
 // As published with 20b, but small.
 json huggingface() {
-    return json::parse(R"({
+    return json_of(R"({
         "architectures": ["GptOssForCausalLM"], "model_type": "gpt_oss", "attention_bias": true, "eos_token_id": 900,
         "experts_per_token": 3, "head_dim": 16, "hidden_size": 96, "initial_context_length": 4096,
         "intermediate_size": 64, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],

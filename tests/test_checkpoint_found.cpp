@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <optional>
 
-#include "checkpoint_checks.h"
+#include "support/checkpoint_checks.h"
 #include "tokenizer.h"
 
 namespace fs = std::filesystem;

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "checkpoint_checks.h"
+#include "support/checkpoint_checks.h"
 
 namespace {
 

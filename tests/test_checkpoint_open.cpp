@@ -4,7 +4,10 @@
 
 #include <cmath>
 
-#include "checkpoint_checks.h"
+#include "base/file.h"
+#include "support/checkpoint_checks.h"
+#include "support/json.h"
+#include "support/safetensors_parts.h"
 
 namespace fs = std::filesystem;
 

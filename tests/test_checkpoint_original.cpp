@@ -1,7 +1,9 @@
 // test_checkpoint_original.cpp: OpenAI's `original/` layout, from directories put together here by its table of names.
 #include <gtest/gtest.h>
 
-#include "checkpoint_checks.h"
+#include "base/file.h"
+#include "support/checkpoint_checks.h"
+#include "support/safetensors_parts.h"
 
 namespace fs = std::filesystem;
 
@@ -85,7 +87,7 @@ TEST(OriginalLayout, HoldsWhatTheSnapshotHolds) {
         EXPECT_TRUE(written.data.substr(other["data_offsets"][0], n) == tensors.data.substr(info["data_offsets"][0], n))
             << name;
     }
-    EXPECT_EQ(nlohmann::json::parse(read_file(directory.path("written/config.json"))), config);
+    EXPECT_EQ(json_of(read_file(directory.path("written/config.json"))), config);
 }
 
 TEST(OriginalLayout, ShardsAreNumbered) {

@@ -1,7 +1,9 @@
 // test_checkpoint_quantization.cpp: how the experts are stored, and config.json, which may say otherwise.
 #include <gtest/gtest.h>
 
-#include "checkpoint_checks.h"
+#include "support/checkpoint_checks.h"
+#include "support/json.h"
+#include "support/safetensors_parts.h"
 
 namespace {
 

@@ -1,9 +1,11 @@
 // test_checkpoint_snapshot.cpp: the random snapshots that all other tests stand on: the same numbers as numpy makes.
 #include <gtest/gtest.h>
 
-#include "checkpoint_checks.h"
+#include "support/checkpoint_checks.h"
+#include "support/json.h"
 #include "support/numpy_random.h"
 #include "support/random_snapshot.h"
+#include "support/safetensors_parts.h"
 
 namespace {
 

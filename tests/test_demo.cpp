@@ -1,11 +1,14 @@
 // test_demo.cpp: the demo model's answers, letter by letter, on every path of the CPU this one has. (GPUs:
 // tests/gpu/test_model.cpp.)
+#include <gtest/gtest.h>
+
 #include <algorithm>
 
 #include "cpu/kernels.h"
-#include "demo_golden.h"
 #include "harmony.h"
 #include "subprocess.h"
+#include "support/demo_golden.h"
+#include "support/json.h"
 
 using nlohmann::json;
 

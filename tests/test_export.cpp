@@ -6,6 +6,8 @@
 #include "base/checksum.h"
 #include "base/file.h"
 #include "export_checks.h"
+#include "support/json.h"
+#include "support/safetensors_parts.h"
 #include "tokenizer.h"
 
 namespace fs = std::filesystem;
@@ -61,7 +63,7 @@ TEST_F(Export, HuggingFaceAndContainerSayEverything) {
                          {"num_hidden_layers=2", "rms_norm_eps=0.003", "swiglu_alpha=1.5", "rope_scaling.truncate=true",
                           "rope_scaling.beta_fast=16", "rope_scaling.beta_slow=2", "rope_scaling.attention_factor=1.1",
                           "max_position_embeddings=5000", "eos_token_id=[5,6,7]"});
-    nlohmann::json config = nlohmann::json::parse(read_file(tiny.path() + "/config.json"));
+    nlohmann::json config = json_of(read_file(tiny.path() + "/config.json"));
     config["layer_types"] = {"full_attention", "sliding_attention"};
     write_bytes(tiny.path() + "/config.json", config.dump());
     const Model model = open_model(tiny.path());

@@ -7,6 +7,7 @@
 
 #include <csignal>
 
+#include "base/file.h"
 #include "export_checks.h"
 #include "subprocess.h"
 

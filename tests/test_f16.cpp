@@ -4,9 +4,13 @@
 
 #include <limits>
 
+#include "base/file.h"
 #include "cpu/kernels.h"
-#include "f16_twin.h"
-#include "forward_checks.h"
+#include "support/checkpoint_checks.h"
+#include "support/f16_twin.h"
+#include "support/forward_checks.h"
+#include "support/json.h"
+#include "support/safetensors_parts.h"
 
 namespace {
 
@@ -129,7 +133,7 @@ TEST_P(F16Model, IsExportedAsItIs) {
         expect_same_weights(back, model);
         EXPECT_EQ(back.gpt_oss().weights.embed.dtype, kind == ExportKind::kLegacyF32 ? DType::kF32 : DType::kF16);
     }
-    EXPECT_EQ(nlohmann::json::parse(directory.read("hf/config.json"))["torch_dtype"], "float16");
+    EXPECT_EQ(json_of(directory.read("hf/config.json"))["torch_dtype"], "float16");
     for (const auto& [kind, words] : {std::pair(ExportKind::kLegacyBF16, std::vector<std::string>{"bf16", "exactly"}),
                                       std::pair(ExportKind::kOriginal, std::vector<std::string>{"original"})}) {
         const std::string out = directory.path("no");

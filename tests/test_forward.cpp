@@ -9,7 +9,7 @@
 #include "checkpoint.h"
 #include "cpu/cpu_replica.h"
 #include "cpu/kernels.h"
-#include "forward_checks.h"
+#include "support/forward_checks.h"
 #include "text_checks.h"
 #include "tiny_model.h"
 

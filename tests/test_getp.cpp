@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "mode_test.h"
+#include "support/json.h"
 
 namespace {
 
@@ -74,7 +74,7 @@ class Getp : public ModeTest {
     static std::map<std::string, Json> token_ids(const std::string& out) {
         std::map<std::string, Json> ids;
         for (const std::string& line : lines(out)) {
-            const Json answer = Json::parse(line);
+            const Json answer = json_of(line);
             const std::string id = answer["custom_id"];
             EXPECT_EQ(ids.count(id), 0u) << "one answer a request";
             ids[id] = answer["response"]["body"]["choices"][0]["token_ids"];
@@ -126,7 +126,7 @@ TEST_F(Getp, TextFormatIsALineARequestInOrder) {
         const GetpResult one =
             run(Json{{"prompt", std::vector<int>(prompt.begin(), prompt.end())}, {"return_token_ids", true}}.dump());
         std::string expected;
-        const Json answer = Json::parse(one.out);
+        const Json answer = json_of(one.out);
         for (const Json& id : answer["response"]["body"]["choices"][0]["token_ids"])
             expected += (expected.empty() ? "" : " ") + id.dump();
         EXPECT_EQ(answers[i], expected) << prompt;
@@ -164,7 +164,7 @@ TEST_F(Getp, SampledAnswersDependOnNothingElseInTheBatch) {
             "{\"prompt\": [65], \"return_token_ids\": true, \"seed\": 1}\n");
     std::map<std::string, Json> by_id;
     for (const std::string& line : lines(twins.out)) {
-        const Json answer = Json::parse(line);
+        const Json answer = json_of(line);
         by_id[answer["id"]] = answer["response"]["body"]["choices"][0]["token_ids"];
     }
     EXPECT_NE(by_id.at("batch_req_0"), by_id.at("batch_req_1")) << "a stream each";
@@ -198,7 +198,7 @@ TEST_F(Getp, BadRequestsFailAndTheOthersGoOn) {
     EXPECT_EQ(r.code, kExitRequestFailed);
     std::map<Json, Json> by_id;
     for (const std::string& line : lines(r.out)) {
-        const Json answer = Json::parse(line);
+        const Json answer = json_of(line);
         by_id[answer["custom_id"]] = answer;
     }
     ASSERT_EQ(by_id.size(), 3u);
@@ -213,7 +213,7 @@ TEST_F(Getp, BadRequestsFailAndTheOthersGoOn) {
 TEST_F(Getp, StopStringsEndAnAnswer) {
     // The greedy text, cut before a character from its middle.
     const std::string request = R"({"prompt": "Once upon", "max_tokens": 40, "ignore_eos": true)";
-    const std::string whole = Json::parse(run(request + "}").out)["response"]["body"]["choices"][0]["text"];
+    const std::string whole = json_of(run(request + "}").out)["response"]["body"]["choices"][0]["text"];
     size_t begin = whole.size() / 2;
     while (begin > 0 && (whole[begin] & 0xc0) == 0x80) begin--;
     size_t end = begin + 1;
@@ -221,7 +221,7 @@ TEST_F(Getp, StopStringsEndAnAnswer) {
     const std::string stop = whole.substr(begin, end - begin);
     ASSERT_LT(end, whole.size());
 
-    const Json answer = Json::parse(run(request + ", \"stop\": " + Json(stop).dump() + "}").out);
+    const Json answer = json_of(run(request + ", \"stop\": " + Json(stop).dump() + "}").out);
     const Json& choice = answer["response"]["body"]["choices"][0];
     EXPECT_EQ(choice["text"], whole.substr(0, whole.find(stop)));
     EXPECT_EQ(choice["finish_reason"], "stop");

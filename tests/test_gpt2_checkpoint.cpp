@@ -1,10 +1,10 @@
 // test_gpt2_checkpoint.cpp: GPT-2's files: what is refused and how, and that exporting loses nothing.
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "checkpoint_checks.h"
 #include "gpt2_model.h"
+#include "support/checkpoint_checks.h"
+#include "support/json.h"
 #include "text_checks.h"
 
 namespace {
@@ -97,12 +97,12 @@ TEST_F(Gpt2Files, SnapshotsThatComputeOtherwiseAreRefused) {
                            {"n_layer", 3, {"h.2.ln_1.weight"}},
                            {"vocab_size", 640, {"wte.weight", "[640, 128]"}}}) {
         SCOPED_TRACE(c.key);
-        nlohmann::json changed = nlohmann::json::parse(config);
+        nlohmann::json changed = json_of(config);
         changed[c.key] = c.value;
         std::ofstream(path + "/config.json") << changed.dump();
         EXPECT_TRUE(has(error_of([&] { open_model(path); }), c.words));
     }
-    nlohmann::json same = nlohmann::json::parse(config);
+    nlohmann::json same = json_of(config);
     same["n_inner"] = nullptr;
     same["activation_function"] = "gelu_pytorch_tanh";  // another name of the same
     std::ofstream(path + "/config.json") << same.dump();

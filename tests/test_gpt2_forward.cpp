@@ -3,8 +3,8 @@
 #include <omp.h>
 
 #include "cpu/kernels.h"
-#include "forward_checks.h"
 #include "gpt2_model.h"
+#include "support/forward_checks.h"
 #include "text_checks.h"
 
 namespace {

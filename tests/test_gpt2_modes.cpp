@@ -3,10 +3,10 @@
 
 #include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 
-#include "forward_checks.h"
 #include "subprocess.h"
+#include "support/forward_checks.h"
+#include "support/json.h"
 #include "support/random_gpt2.h"
 #include "temp_folder.h"
 #include "text_checks.h"
@@ -95,12 +95,12 @@ TEST_F(Gpt2Modes, GetpAnswersAsFloat64Does) {
     EXPECT_EQ(r.code, 1) << r.err;
     std::map<std::string, std::string> answers;  // by custom_id
     std::istringstream lines(folder.read("out.jsonl"));
-    for (std::string line; std::getline(lines, line);) answers[nlohmann::json::parse(line)["custom_id"]] = line;
+    for (std::string line; std::getline(lines, line);) answers[json_of(line)["custom_id"]] = line;
     ASSERT_EQ(answers.size(), n + 1);
     for (size_t i = 0; i < n; i++)
         EXPECT_TRUE(has(answers[std::to_string(i)], {nlohmann::json(oracle.greedy[i]).dump()})) << i;
     EXPECT_TRUE(has(answers["chat"], {"chat needs a tokenizer for harmony"}));
-    EXPECT_EQ(nlohmann::json::parse(folder.read("report.json"))["model"]["hidden"], 128);
+    EXPECT_EQ(json_of(folder.read("report.json"))["model"]["hidden"], 128);
 }
 
 TEST_F(Gpt2Modes, GetpsTextFormatWritesALineForEachRequest) {

@@ -2,10 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <nlohmann/json.hpp>
 
-#include "byte_tokenizer.h"
 #include "error.h"
+#include "support/byte_tokenizer.h"
+#include "support/json.h"
 #include "support/random_gpt2.h"
 #include "temp_folder.h"
 #include "text_checks.h"

@@ -2,11 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/checksum.h"
 #include "error.h"
 #include "mode_test.h"
+#include "support/json.h"
 
 namespace fs = std::filesystem;
 
@@ -183,7 +183,7 @@ TEST_F(JobResume, ALineThatHasChangedIsRefused) {
     folder.write("answers", whole);
     // An input that had not been seen to its end when it changed: the line is named.
     const std::string job = folder.read("answers.job");
-    Json identity = Json::parse(job.substr(0, job.find('\n')));
+    Json identity = json_of(job.substr(0, job.find('\n')));
     Checksum none;
     identity["requests"] = 0;
     identity["requests_hash"] = none.hex();
@@ -252,7 +252,7 @@ TEST_F(JobResume, RetryFailedRunsTheFailedAlone) {
     std::string others;
     std::istringstream lines(whole);
     for (std::string line; std::getline(lines, line);) {
-        const Json answer = Json::parse(line);
+        const Json answer = json_of(line);
         if (answer["custom_id"] == "1")
             failed = answer;
         else

@@ -1,10 +1,9 @@
 // test_malformed_answers.cpp: what the program makes of answers that break the chat format, from weights to output.
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "harmony.h"
 #include "subprocess.h"
+#include "support/json.h"
 #include "support/scripted_model.h"
 #include "temp_folder.h"
 

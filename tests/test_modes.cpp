@@ -5,10 +5,11 @@
 #include <cmath>
 #include <cstring>
 #include <map>
-#include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "cpu/kernels.h"
 #include "subprocess.h"
+#include "support/json.h"
 #include "support/random_snapshot.h"
 #include "temp_folder.h"
 
@@ -31,7 +32,7 @@ class Modes : public testing::Test {
         SnapshotSpec talker;
         talker.preset = "demo";
         write_random_snapshot(folder->path("talker"), talker);
-        golden = json::parse(std::ifstream("tests/golden/tiny/reference.json"));
+        golden = json_of(read_file("tests/golden/tiny/reference.json"));
     }
     static void TearDownTestSuite() { folder.reset(); }
 
@@ -61,7 +62,7 @@ json Modes::golden;
 std::vector<json> json_lines(const std::string& text) {
     std::vector<json> lines;
     std::istringstream stream(text);
-    for (std::string line; std::getline(stream, line);) lines.push_back(json::parse(line));
+    for (std::string line; std::getline(stream, line);) lines.push_back(json_of(line));
     return lines;
 }
 

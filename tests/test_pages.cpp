@@ -2,8 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "bf16.h"
-#include "demo_golden.h"
+#include "checkpoint.h"
 #include "replica.h"
+#include "support/demo_golden.h"
 
 namespace {
 
@@ -16,7 +17,7 @@ struct Result {
 class WildJob : public Job {
   public:
     WildJob(Result& result, int i, const Model& model) : result_(result), vocab_size_(model.common().vocab_size) {
-        prompt = golden()[size_t(i)]["prompt"].get<std::vector<int>>();
+        prompt = golden_prompt(size_t(i));
         max_new_tokens = 50 + 15 * i;
         stop_ids = {model.common().vocab_size - 1};  // nobody knows that it never comes
         want_logits = i % 4 == 0;

@@ -9,10 +9,10 @@
 #include <new>
 
 #include "base/json.h"
-#include "byte_tokenizer.h"
 #include "model/safetensors.h"
 #include "requests.h"
 #include "requests/request_line.h"
+#include "support/byte_tokenizer.h"
 #include "temp_folder.h"
 
 namespace {

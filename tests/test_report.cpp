@@ -1,10 +1,9 @@
 // test_report.cpp: rates, shares and percentiles from known sums; the file that --report names.
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "mode_test.h"
 #include "report.h"
+#include "support/json.h"
 
 namespace {
 
@@ -64,7 +63,7 @@ TEST(Report, RatesAndSharesFromSums) {
         "some/\xff"
         "model";  // not UTF-8, as a path may be
     model.gpt_oss().config.n_layers = 24;
-    const Json json = Json::parse(report_json(some_report(), model));
+    const Json json = json_of(report_json(some_report(), model));
     EXPECT_TRUE(json["error"].is_null());
     EXPECT_EQ(json["requests"], (Json{{"ok", 3}, {"failed", 1}}));
     EXPECT_EQ(json["tokens"], (Json{{"prompt", 60}, {"generated", 90}}));
@@ -94,7 +93,7 @@ TEST(Report, RatesAndSharesFromSums) {
 
 TEST(Report, WithoutRequestsNothingIsDividedByZero) {
     const std::string text = report_json(Report{}, Model{});
-    const Json json = Json::parse(text);
+    const Json json = json_of(text);
     EXPECT_EQ(json["tokens_per_s"], 0);
     EXPECT_EQ(json["request_s"]["p99"], 0);
     EXPECT_EQ(json["total"]["prefill"]["mean_rows"], 0);
@@ -120,7 +119,7 @@ TEST_F(ReportFile, SaysWhatTheRunDid) {
         std::string requests = std::to_string(n) + "\n";
         for (int i = 0; i < n; i++) requests += "abc\n";
         ASSERT_EQ(run_mode(getp, requests), kExitOk) << error << report;
-        const Json json = Json::parse(folder.read("report.json"));
+        const Json json = json_of(folder.read("report.json"));
         EXPECT_EQ(json["requests"], (Json{{"ok", n}, {"failed", 0}}));
         EXPECT_EQ(json["tokens"], (Json{{"prompt", 3 * n}, {"generated", json["total"]["tokens_generated"]}}));
         EXPECT_EQ(json["devices"].size(), 1u);

@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "request_file.h"
+#include "support/json.h"
 
 namespace {
 
@@ -179,7 +179,7 @@ TEST(AnswerLine, Completion) {
     request.index = 3;
     request.custom_id = "id \"3\"";
     const Collected c = run(request, ids_of("Hi<|return|>"));
-    EXPECT_EQ(Json::parse(answer_line(c.request, c.answer, "gpt-oss", 1234)), Json::parse(R"({
+    EXPECT_EQ(json_of(answer_line(c.request, c.answer, "gpt-oss", 1234)), json_of(R"({
         "id": "batch_req_3", "custom_id": "id \"3\"", "error": null,
         "response": {"status_code": 200, "request_id": "req_3_0000000000000000", "body": {
             "id": "cmpl-3", "object": "text_completion", "created": 1234, "model": "gpt-oss",
@@ -194,14 +194,14 @@ TEST(AnswerLine, Chat) {
     const std::vector<int> ids =
         ids_of("<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>y");
     const Collected c = run(request, ids);
-    const Json line = Json::parse(answer_line(c.request, c.answer, "gpt-oss", 1));
+    const Json line = json_of(answer_line(c.request, c.answer, "gpt-oss", 1));
     EXPECT_EQ(line["custom_id"], nullptr);
     const Json& body = line["response"]["body"];
     EXPECT_EQ(body["object"], "chat.completion");
     EXPECT_EQ(body["model"], "mine");
     const Json& choice = body["choices"][0];
     EXPECT_EQ(choice["message"],
-              Json::parse(R"({"role": "assistant", "content": "y", "refusal": null, "reasoning_content": "x"})"));
+              json_of(R"({"role": "assistant", "content": "y", "refusal": null, "reasoning_content": "x"})"));
     EXPECT_EQ(choice["finish_reason"], "length");
     EXPECT_EQ(choice["token_ids"], Json(ids));
     EXPECT_EQ(body["usage"]["completion_tokens"], ids.size());
@@ -209,7 +209,7 @@ TEST(AnswerLine, Chat) {
 
     Request hiding = request;
     hiding.include_reasoning = false;
-    const Json hidden = Json::parse(answer_line(hiding, c.answer, "gpt-oss", 1))["response"]["body"]["choices"][0];
+    const Json hidden = json_of(answer_line(hiding, c.answer, "gpt-oss", 1))["response"]["body"]["choices"][0];
     EXPECT_FALSE(hidden["message"].contains("reasoning_content"));
 }
 
@@ -269,14 +269,14 @@ TEST(AnswerLine, ToolCalls) {
     request.index = 2;
     Answer answer;
     answer.tool_calls = {{"f", "{}"}, {"g", "{\"a\": \"b\"}"}};
-    Json choice = Json::parse(answer_line(request, answer, "m", 0))["response"]["body"]["choices"][0];
+    Json choice = json_of(answer_line(request, answer, "m", 0))["response"]["body"]["choices"][0];
     EXPECT_EQ(choice["finish_reason"], "tool_calls");
-    EXPECT_EQ(choice["message"], Json::parse(R"({"role": "assistant", "content": null, "refusal": null,
+    EXPECT_EQ(choice["message"], json_of(R"({"role": "assistant", "content": null, "refusal": null,
         "reasoning_content": null, "tool_calls": [{"id": "call_2_0", "type": "function", "function":
             {"name": "f", "arguments": "{}"}},
             {"id": "call_2_1", "type": "function", "function": {"name": "g", "arguments": "{\"a\": \"b\"}"}}]})"));
     answer.finish = Finish::kLength;
-    choice = Json::parse(answer_line(request, answer, "m", 0))["response"]["body"]["choices"][0];
+    choice = json_of(answer_line(request, answer, "m", 0))["response"]["body"]["choices"][0];
     EXPECT_EQ(choice["finish_reason"], "length") << "a call that was cut";
 }
 
@@ -285,7 +285,7 @@ TEST(AnswerLine, Errors) {
     Answer answer;
     request.line = 7;
     request.error = answer.error = "body.prompt: expected text, found \"\n\"";
-    const auto line = [&] { return Json::parse(answer_line(request, answer, "m", 0)); };
+    const auto line = [&] { return json_of(answer_line(request, answer, "m", 0)); };
     const Json error = {{"message", "line 7: " + answer.error},
                         {"type", "invalid_request_error"},
                         {"param", "prompt"},

@@ -2,12 +2,12 @@
 // included.
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
 #include <random>
 
 #include "harmony_checks.h"
 #include "requests.h"
 #include "requests/request_line.h"
+#include "support/json.h"
 #include "text_checks.h"
 
 namespace {
@@ -250,7 +250,7 @@ std::string answer_message(const TextCodec& codec, const std::vector<int>& ids, 
         if (!more || std::count(job->stop_ids.begin(), job->stop_ids.end(), id)) break;
     }
     job->on_done(Finish::kStop);
-    const auto line = nlohmann::ordered_json::parse(answer_line(request, collected.answer, "m", 0));
+    const auto line = ordered_json_of(answer_line(request, collected.answer, "m", 0));
     return line["response"]["body"]["choices"][0]["message"].dump();
 }
 
@@ -274,7 +274,7 @@ TEST(History, NoAnswerIsRefused) {
         for (uint32_t length = random() % 14; length > 0; length--) stream += pieces[random() % pieces.size()];
         stream += "<|call|>";
         const std::string message = answer_message(codec, ids_of(stream), {"f", "bash"});
-        const auto json = nlohmann::ordered_json::parse(message);
+        const auto json = ordered_json_of(message);
         Conversation back;
         try {
             back = conversation(kUser + ", " + message + ", " + kUser);

@@ -1,8 +1,10 @@
 // test_safetensors.cpp: the header of a safetensors file: what is read from a sound one, and every way to be damaged.
 #include <gtest/gtest.h>
 
-#include "checkpoint_checks.h"
 #include "model/safetensors.h"
+#include "support/checkpoint_checks.h"
+#include "support/json.h"
+#include "support/safetensors_parts.h"
 
 namespace {
 

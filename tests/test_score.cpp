@@ -4,9 +4,9 @@
 
 #include <cmath>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "mode_test.h"
+#include "support/json.h"
 
 namespace {
 
@@ -21,7 +21,7 @@ class Score : public ModeTest {
         EXPECT_EQ(code, expected_code) << error << report;
         std::vector<Json> scores;
         std::istringstream stream(folder.read("answers"));
-        for (std::string line; std::getline(stream, line);) scores.push_back(Json::parse(line));
+        for (std::string line; std::getline(stream, line);) scores.push_back(json_of(line));
         return scores;
     }
 

@@ -6,9 +6,10 @@
 #include <random>
 
 #include "base/utf8.h"
+#include "support/tokenizer_vocab.h"
 #include "text/tokenizer/bpe.h"
 #include "text/tokenizer/pretokenize.h"
-#include "tokenizer_vocab.h"
+#include "text_checks.h"
 #include "utf8_stream.h"
 
 namespace {
@@ -17,7 +18,7 @@ using Ids = std::vector<int>;
 using Pieces = std::vector<std::string>;
 
 Tokenizer tokenizer_of(const TestVocab& vocab) {
-    return open_bytes(tokenizer_json(vocab).dump());
+    return open_bytes(tokenizer_json(vocab));
 }
 
 TokenTable table_of(const std::vector<std::string>& tokens) {

@@ -5,8 +5,12 @@
 #include <functional>
 
 #include "base/base64.h"
+#include "base/file.h"
 #include "model.h"
-#include "tokenizer_vocab.h"
+#include "support/json.h"
+#include "support/tokenizer_vocab.h"
+#include "temp_folder.h"
+#include "text_checks.h"
 
 namespace {
 
@@ -28,13 +32,13 @@ void expect_error(const std::string& bytes, const std::string& expected) {
 }
 
 std::string serialized(const TestVocab& vocab) {
-    return open_bytes(tokenizer_json(vocab).dump()).serialize();
+    return open_bytes(tokenizer_json(vocab)).serialize();
 }
 
 // The demo's file was written by another program (tools/demo/bpe.py), in the way of transformers.
 TEST(TokenizerFiles, WrittenAsTransformersReadsThem) {
-    std::ifstream file("demo/tokenizer.json");
-    EXPECT_TRUE(nlohmann::json::parse(Tokenizer::open("demo/tokenizer.json").to_json()) == nlohmann::json::parse(file));
+    const std::string path = "demo/tokenizer.json";
+    EXPECT_TRUE(json_of(Tokenizer::open(path).to_json()) == json_of(read_file(path)));
     for (const TestVocab& vocab : {kVocab, kPlain}) {
         const std::string json = open_bytes(serialized(vocab)).to_json();
         EXPECT_EQ(open_bytes(json).serialize(), serialized(vocab));
@@ -43,9 +47,8 @@ TEST(TokenizerFiles, WrittenAsTransformersReadsThem) {
 
 TEST(TokenizerFiles, EveryKindHoldsTheSame) {
     const std::string text = "abababé  x <|a|> \t";
-    const std::string sources[] = {tokenizer_json(kVocab).dump(), tokenizer_json(kVocab).dump(2),
-                                   "\xef\xbb\xbf\n " + tokenizer_json(kVocab).dump(), legacy_file(kVocab),
-                                   serialized(kVocab)};
+    const std::string sources[] = {tokenizer_json(kVocab), ordered_json_of(tokenizer_json(kVocab)).dump(2),
+                                   "\xef\xbb\xbf\n " + tokenizer_json(kVocab), legacy_file(kVocab), serialized(kVocab)};
     const std::string want = open_bytes(sources[0]).serialize();
     for (const std::string& source : sources) {
         const Tokenizer tokenizer = open_bytes(source);
@@ -125,7 +128,7 @@ TEST(TokenizerFiles, LegacyFile) {
 
 // tokenizer.json with one change.
 std::string changed(const std::function<void(Json&)>& change) {
-    Json json = tokenizer_json(kVocab);
+    Json json = ordered_json_of(tokenizer_json(kVocab));
     change(json);
     return json.dump();
 }
@@ -227,7 +230,7 @@ TEST(TokenizerFiles, SplitsThatThisProgramLacks) {
 }
 
 TEST(TokenizerFiles, NotJson) {
-    const std::string good = tokenizer_json(kVocab).dump();
+    const std::string good = tokenizer_json(kVocab);
     expect_error(good.substr(0, good.size() / 2), "expected JSON, found the end of the text at byte ");
     expect_error(good + "x", "expected JSON, found something after its end at byte ");
     expect_error("{\"model\": \"\xff\"}", "expected JSON, found invalid UTF-8 at byte 12");
@@ -245,7 +248,7 @@ TEST(TokenizerFiles, SerializedFormKeepsGapsNamesAndPattern) {
     // An id without a token, a special token among the others, two names, lengths of more than one LEB128 byte.
     TestVocab vocab = byte_vocab({"ab", "", std::string(127, 'x'), std::string(128, 'x'), std::string(20000, 'x')},
                                  {{257, "<|\n é\"|>"}, {257, "<|other|>"}});
-    Json json = tokenizer_json(vocab, "a|b|x+");
+    Json json = ordered_json_of(tokenizer_json(vocab, "a|b|x+"));
     json["model"]["vocab"].erase("");
     const Tokenizer tokenizer = open_bytes(json.dump());
     const Tokenizer again = Tokenizer::parse(tokenizer.serialize(), "model.bin");
@@ -302,7 +305,7 @@ TestVocab vocab_of(int n_more) {
 
 TEST(TokenizerForModel, ThePathGivenThenItsOwnThenTheOneBeside) {
     const TempFolder folder;
-    folder.write("tokenizer.json", tokenizer_json(vocab_of(1)).dump());
+    folder.write("tokenizer.json", tokenizer_json(vocab_of(1)));
     const std::string given = folder.write("given", rank_file(vocab_of(3)));
     Model model = model_at(folder.path(""));
     EXPECT_EQ(Tokenizer::for_model(model).id_limit(), 257);
@@ -328,7 +331,7 @@ TEST(TokenizerForModel, InADirectory) {
     folder.write("other.tiktoken", rank_file(vocab_of(2)));
     const std::string two = error_of([&] { Tokenizer::for_model(model); });
     EXPECT_NE(two.find("expected one .tiktoken file, found 2"), std::string::npos) << two;
-    folder.write("tokenizer.json", tokenizer_json(vocab_of(3)).dump());
+    folder.write("tokenizer.json", tokenizer_json(vocab_of(3)));
     EXPECT_EQ(Tokenizer::for_model(model).id_limit(), 259);
     EXPECT_EQ(Tokenizer::open(folder.path(".")).id_limit(), 259);
 }
@@ -336,7 +339,7 @@ TEST(TokenizerForModel, InADirectory) {
 TEST(TokenizerForModel, AnOriginalDirectoryHasItOneAbove) {
     const TempFolder folder;
     std::filesystem::create_directory(folder.path("original"));
-    folder.write("tokenizer.json", tokenizer_json(vocab_of(1)).dump());
+    folder.write("tokenizer.json", tokenizer_json(vocab_of(1)));
     EXPECT_EQ(Tokenizer::for_model(model_at(folder.path("original"), CheckpointKind::kOriginal)).id_limit(), 257);
     EXPECT_NE(error_of([&] { Tokenizer::for_model(model_at(folder.path("original"))); }), "");
 }
@@ -346,7 +349,7 @@ TEST(TokenizerForModel, BesideAFile) {
     const Model model = model_at(folder.write("model.bin", ""), CheckpointKind::kLegacy);
     folder.write("tokenizer.bin", legacy_file(vocab_of(1)));
     EXPECT_EQ(Tokenizer::for_model(model).id_limit(), 257);
-    folder.write("tokenizer.json", tokenizer_json(vocab_of(2)).dump());
+    folder.write("tokenizer.json", tokenizer_json(vocab_of(2)));
     EXPECT_EQ(Tokenizer::for_model(model).id_limit(), 258);
 }
 
@@ -354,7 +357,7 @@ TEST(TokenizerForModel, IdsFitTheVocabulary) {
     const TempFolder folder;
     TestVocab vocab = vocab_of(1);
     vocab.specials = {{257, "<|start|>"}, {258, "<|reserved_258|>"}, {259, "<|reserved_259|>"}};
-    const std::string file = folder.write("tokenizer.json", tokenizer_json(vocab).dump());
+    const std::string file = folder.write("tokenizer.json", tokenizer_json(vocab));
     const auto limit = [&](int vocab_size) {
         return Tokenizer::for_model(model_at(folder.path("."), CheckpointKind::kHuggingFace, vocab_size)).id_limit();
     };

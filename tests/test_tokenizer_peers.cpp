@@ -2,14 +2,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <thread>
 
 #include "base/file.h"
+#include "support/tokenizer_vocab.h"
 #include "text/tokenizer/bpe.h"
 #include "text/tokenizer/vocabulary.h"
-#include "tokenizer_vocab.h"
 
 namespace {
 
@@ -182,7 +183,7 @@ TEST_F(TokenizerPeers, EverySourceGivesTheSameIds) {
     TestVocab vocab;
     for (int id = 0; id < 199998; id++) vocab.tokens.emplace_back(o200k().bytes(id));
     for (int id = 199998; id < 201088; id++) vocab.specials.emplace_back(id, o200k().bytes(id));
-    const Tokenizer from_json = open_bytes(tokenizer_json(vocab).dump());
+    const Tokenizer from_json = open_bytes(tokenizer_json(vocab));
     const Tokenizer from_legacy = open_bytes(legacy_file(vocab));
     const Tokenizer from_serialized = Tokenizer::parse(o200k().serialize(), "model.bin");
     // One vocabulary writes one form, but only the rank file has the second name of 200018.

@@ -4,10 +4,12 @@
 #include <map>
 
 #include "base/file.h"
-#include "byte_tokenizer.h"
 #include "export_checks.h"
-#include "f16_twin.h"
 #include "subprocess.h"
+#include "support/byte_tokenizer.h"
+#include "support/f16_twin.h"
+#include "support/json.h"
+#include "support/safetensors_parts.h"
 
 namespace {
 

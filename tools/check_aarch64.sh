@@ -17,7 +17,7 @@ done
 ar rcs $BUILD/lib/libgtest.a $BUILD/lib/gtest-all.o
 ar rcs $BUILD/lib/libgtest_main.a $BUILD/lib/gtest_main.o
 
-make --no-print-directory "$@" BUILD=$BUILD TESTS=tests/test_kernels.cpp \
+make --no-print-directory "$@" BUILD=$BUILD TESTS=tests/test_kernels.cpp SUPPORT_SRCS= \
     SRCS='src/cpu/kernels.cpp src/cpu/f32/neon.cpp src/cpu/f32/portable.cpp src/model/tensor.cpp' \
     CXX="$CXX -isystem $BUILD/include -DFMT_HEADER_ONLY" LDLIBS="-L$BUILD/lib -lpthread" $BUILD/tests
 qemu-aarch64 -L /usr/aarch64-linux-gnu $BUILD/tests

@@ -1,12 +1,12 @@
 // fuzz_config.cpp: any bytes as each configuration of a checkpoint. What was read must be written as JSON that can be
 // read.
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "error.h"
 #include "model/config.h"
 #include "model/gpt2.h"
+#include "support/json.h"
 
 namespace {
 

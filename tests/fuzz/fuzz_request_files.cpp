@@ -3,10 +3,10 @@
 #include <cstdint>
 #include <optional>
 
-#include "byte_tokenizer.h"
 #include "error.h"
 #include "fuzz_file.h"
 #include "requests.h"
+#include "support/byte_tokenizer.h"
 
 namespace {
 

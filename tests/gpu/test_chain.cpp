@@ -3,13 +3,13 @@
 #include <cstdlib>
 
 #include "checkpoint.h"
-#include "demo_golden.h"
 #include "emulated_devices.h"
-#include "forward_checks.h"
 #include "gpu/memory_plan.h"
 #include "gpu/runtime.h"
 #include "short_model.h"
 #include "small_config.h"
+#include "support/demo_golden.h"
+#include "support/forward_checks.h"
 
 namespace {
 

@@ -4,10 +4,10 @@
 
 #include "emulated_devices.h"
 #include "error.h"
-#include "forward_checks.h"
 #include "gpu/runtime.h"
 #include "mode_test.h"
 #include "short_model.h"
+#include "support/forward_checks.h"
 
 namespace {
 

@@ -4,9 +4,9 @@
 
 #include "cpu/kernels.h"
 #include "emulated_devices.h"
-#include "forward_checks.h"
 #include "gpt2_model.h"
 #include "gpu/runtime.h"
+#include "support/forward_checks.h"
 #include "text_checks.h"
 
 namespace {

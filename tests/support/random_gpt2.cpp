@@ -6,12 +6,12 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <nlohmann/json.hpp>
 
 #include "error.h"
 #include "model/gpt2.h"
 #include "model/safetensors.h"
 #include "noise.h"
+#include "support/json.h"
 
 namespace {
 

@@ -4,14 +4,14 @@
 #include <cmath>
 #include <filesystem>
 #include <functional>
-#include <nlohmann/json.hpp>
 
 #include "base/staged_output.h"
-#include "byte_tokenizer.h"
 #include "error.h"
 #include "model.h"
 #include "model/safetensors.h"
 #include "model/tensor.h"
+#include "support/byte_tokenizer.h"
+#include "support/json.h"
 #include "support/numpy_random.h"
 
 namespace {
@@ -149,7 +149,7 @@ class RandomSnapshot {
             if (!Json::accept(text)) fail("setting: {}: expected JSON, found {}", key, text);
             const size_t dot = key.find('.');
             (dot == std::string::npos ? config[key] : config[key.substr(0, dot)][key.substr(dot + 1)]) =
-                Json::parse(text);
+                ordered_json_of(text);
         }
         config["experts_per_token"] = config["num_experts_per_tok"];
         Json layer_types = Json::array();

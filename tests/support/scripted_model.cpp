@@ -9,13 +9,13 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <random>
 #include <stdexcept>
 
 #include "bf16.h"
 #include "harmony.h"
 #include "model/safetensors.h"
+#include "support/json.h"
 
 namespace {
 

@@ -1,31 +1,10 @@
-// byte_tokenizer.h: the smallest tokenizer.json that reads any text: a token a byte, and the special tokens of gpt-oss.
-//
-// A byte's id is its value and a special token's is 256 and up, so that ids in tests can be read, and an expected
-// prompt can be written down as a string.
-#pragma once
-#include <iterator>
-#include <nlohmann/json.hpp>
-#include <stdexcept>
-#include <string>
+// byte_tokenizer.cpp: that tokenizer.json, written by JSON's own rules.
+#include "support/byte_tokenizer.h"
 
+#include "support/json.h"
 #include "temp_folder.h"
-#include "tokenizer.h"
 
-// In the order of their ids, from kFirstSpecial on.
-constexpr const char* kByteSpecials[] = {"<|startoftext|>", "<|endoftext|>", "<|return|>",     "<|constrain|>",
-                                         "<|channel|>",     "<|start|>",     "<|end|>",        "<|message|>",
-                                         "<|call|>",        "<|reserved|>",  "<|endofprompt|>"};
-constexpr int kFirstSpecial = 256;
-constexpr int kByteVocab = kFirstSpecial + int(std::size(kByteSpecials));
-
-inline int byte_special(const std::string& name) {
-    for (size_t i = 0; i < std::size(kByteSpecials); i++)
-        if (name == kByteSpecials[i]) return kFirstSpecial + int(i);
-    throw std::logic_error("no special token " + name);
-}
-
-// The ByteLevel alphabet: printable bytes stand for themselves, the others for U+0100 and up, in order.
-inline std::string byte_level_letter(int byte) {
+std::string byte_level_letter(int byte) {
     const auto is_printable = [](int b) { return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b != 0xad); };
     int code_point = byte;
     if (!is_printable(byte)) {
@@ -36,8 +15,7 @@ inline std::string byte_level_letter(int byte) {
     return {char(0xc0 | code_point >> 6), char(0x80 | (code_point & 0x3f))};
 }
 
-// The text of that tokenizer.json.
-inline std::string byte_tokenizer_json() {
+std::string byte_tokenizer_json() {
     using Ordered = nlohmann::ordered_json;
     const std::string contraction = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?";
     const std::string pattern = R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)" +
@@ -76,11 +54,11 @@ inline std::string byte_tokenizer_json() {
     return json.dump(1);
 }
 
-inline Tokenizer tokenizer_from_json(const std::string& json) {
+Tokenizer tokenizer_from_json(const std::string& json) {
     const TempFolder folder;
     return Tokenizer::open(folder.write("tokenizer.json", json));
 }
 
-inline Tokenizer byte_tokenizer() {
+Tokenizer byte_tokenizer() {
     return tokenizer_from_json(byte_tokenizer_json());
 }

@@ -1,58 +1,26 @@
-// checkpoint_checks.h: what tests of checkpoints share: files to damage, comparison of models.
-#pragma once
-#include <gtest/gtest.h>
+// checkpoint_checks.cpp: files to damage, comparison of models.
+#include "support/checkpoint_checks.h"
 
-#include <cstring>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "text_checks.h"
-#include "tiny_model.h"
+#include "support/json.h"
 
-inline void write_bytes(const std::string& path, const std::string& bytes) {
+void write_bytes(const std::string& path, const std::string& bytes) {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
-// One layer, so that a test may open it once for each of its tensors.
-inline const std::vector<std::string> kOneLayer = {"num_hidden_layers=1"};
-
-inline void edit_json(const std::string& path, const std::function<void(nlohmann::json&)>& edit) {
-    nlohmann::json json = nlohmann::json::parse(read_file(path));
+void edit_json(const std::string& path, const std::function<void(nlohmann::json&)>& edit) {
+    nlohmann::json json = json_of(read_file(path));
     edit(json);
     write_bytes(path, json.dump());
 }
 
-inline std::string open_error(const std::string& path, const OpenOptions& options = {}) {
+std::string open_error(const std::string& path, const OpenOptions& options) {
     return error_of([&] { open_model(path, options); });
 }
 
-// A safetensors file taken apart without the code under test.
-struct SafetensorsParts {
-    nlohmann::ordered_json header;
-    std::string data;
-
-    explicit SafetensorsParts(const std::string& path) {
-        const std::string bytes = read_file(path);
-        uint64_t length;
-        std::memcpy(&length, bytes.data(), sizeof length);
-        header = nlohmann::ordered_json::parse(bytes.substr(sizeof length, length));
-        data = bytes.substr(sizeof length + length);
-    }
-    static std::string join(const std::string& header, const std::string& data) {
-        const uint64_t length = header.size();
-        return std::string(reinterpret_cast<const char*>(&length), sizeof length) + header + data;
-    }
-    // Spaces after the header keep the data aligned, as in all files of the format.
-    void write(const std::string& path) const {
-        std::string text = header.dump();
-        text.append(7 - (text.size() + 7) % 8, ' ');
-        write_bytes(path, join(text, data));
-    }
-};
-
-// Every number of two configs is the same.
-inline void expect_same_config(const Config& a, const Config& b) {
+void expect_same_config(const Config& a, const Config& b) {
     EXPECT_EQ(a.vocab_size, b.vocab_size);
     EXPECT_EQ(a.hidden_dim, b.hidden_dim);
     EXPECT_EQ(a.intermediate_dim, b.intermediate_dim);
@@ -78,8 +46,7 @@ inline void expect_same_config(const Config& a, const Config& b) {
     EXPECT_EQ(a.stop_ids, b.stop_ids);
 }
 
-// Every element of every tensor, compared as floats.
-inline void expect_same_weights(const Model& a, const Model& b) {
+void expect_same_weights(const Model& a, const Model& b) {
     const auto vectors = [](const Vector& x, const Vector& y) {
         ASSERT_EQ(x.n, y.n);
         for (int64_t i = 0; i < x.n; i++) ASSERT_EQ(x[i], y[i]) << i;
@@ -110,7 +77,7 @@ inline void expect_same_weights(const Model& a, const Model& b) {
     }
 }
 
-inline void export_to(const Model& model, const std::string& path, ExportKind kind) {
+void export_to(const Model& model, const std::string& path, ExportKind kind) {
     ExportOptions options;
     options.kind = kind;
     export_model(model, path, options);

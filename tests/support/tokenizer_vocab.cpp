@@ -1,23 +1,14 @@
-// tokenizer_vocab.h: one vocabulary, written as each kind of tokenizer file without the code under test.
-#pragma once
+// tokenizer_vocab.cpp: the kinds of tokenizer files.
+#include "support/tokenizer_vocab.h"
+
+#include <algorithm>
 #include <cstring>
-#include <string>
-#include <utility>
-#include <vector>
 
-#include "byte_tokenizer.h"
+#include "support/byte_tokenizer.h"
+#include "support/json.h"
 #include "temp_folder.h"
-#include "text_checks.h"
-#include "tokenizer.h"
 
-struct TestVocab {
-    std::vector<std::string> tokens;  // by id
-    std::vector<std::pair<int, std::string>> specials;
-};
-
-// A token a byte, its id the byte's value, then `more` from id 256 up.
-inline TestVocab byte_vocab(const std::vector<std::string>& more = {},
-                            const std::vector<std::pair<int, std::string>>& specials = {}) {
+TestVocab byte_vocab(const std::vector<std::string>& more, const std::vector<std::pair<int, std::string>>& specials) {
     TestVocab vocab;
     for (int b = 0; b < 256; b++) vocab.tokens.push_back({static_cast<char>(b)});
     vocab.tokens.insert(vocab.tokens.end(), more.begin(), more.end());
@@ -25,7 +16,7 @@ inline TestVocab byte_vocab(const std::vector<std::string>& more = {},
     return vocab;
 }
 
-inline std::string base64(const std::string& bytes) {
+static std::string base64(const std::string& bytes) {
     const char* digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     std::string out, bits;
     for (const char c : bytes)
@@ -36,14 +27,14 @@ inline std::string base64(const std::string& bytes) {
     return out;
 }
 
-inline std::string rank_file(const TestVocab& vocab) {
+std::string rank_file(const TestVocab& vocab) {
     std::string out;
     for (size_t id = 0; id < vocab.tokens.size(); id++)
         out += base64(vocab.tokens[id]) + " " + std::to_string(id) + "\n";
     return out;
 }
 
-inline std::string legacy_record(float score, const std::string& bytes) {
+std::string legacy_record(float score, const std::string& bytes) {
     const int32_t n_bytes = int32_t(bytes.size());
     std::string out(8, '\0');
     std::memcpy(&out[0], &score, 4);
@@ -51,8 +42,7 @@ inline std::string legacy_record(float score, const std::string& bytes) {
     return out + bytes;
 }
 
-// The NUL byte's token is written <0x00>; special tokens must follow the others without a gap.
-inline std::string legacy_file(const TestVocab& vocab) {
+std::string legacy_file(const TestVocab& vocab) {
     size_t longest = 6;
     std::string records;
     for (size_t id = 0; id < vocab.tokens.size(); id++) {
@@ -70,15 +60,14 @@ inline std::string legacy_file(const TestVocab& vocab) {
     return out + records;
 }
 
-inline std::string byte_level(const std::string& bytes) {
+static std::string byte_level(const std::string& bytes) {
     std::string out;
     for (const char c : bytes) out += byte_level_letter(static_cast<unsigned char>(c));
     return out;
 }
 
-// The o200k pattern unless another is given.
-inline nlohmann::ordered_json tokenizer_json(const TestVocab& vocab, const std::string& pattern = "") {
-    nlohmann::ordered_json json = nlohmann::ordered_json::parse(byte_tokenizer_json());
+std::string tokenizer_json(const TestVocab& vocab, const std::string& pattern) {
+    nlohmann::ordered_json json = ordered_json_of(byte_tokenizer_json());
     if (!pattern.empty()) json["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = pattern;
     json["added_tokens"].clear();
     for (const auto& [id, name] : vocab.specials)
@@ -90,10 +79,10 @@ inline nlohmann::ordered_json tokenizer_json(const TestVocab& vocab, const std::
         object.std::vector<std::pair<const std::string, nlohmann::ordered_json>>::emplace_back(
             byte_level(vocab.tokens[id]), id);
     json["model"]["vocab"] = std::move(entries);
-    return json;
+    return json.dump();
 }
 
-inline Tokenizer open_bytes(const std::string& bytes) {
+Tokenizer open_bytes(const std::string& bytes) {
     const TempFolder folder;
     return Tokenizer::open(folder.write("some file", bytes));
 }

@@ -1,19 +1,23 @@
-// demo_golden.h: what Hugging Face transformers answered with the demo model (tools/demo/golden.py), and whether a
-// backend answers the same, letter by letter: a trained model's greedy choices have clear margins.
-#pragma once
+// demo_golden.cpp: the golden answers, and the jobs that repeat them.
+#include "support/demo_golden.h"
+
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
+#include "base/file.h"
 #include "checkpoint.h"
-#include "engine.h"
+#include "support/json.h"
 #include "tokenizer.h"
 
-inline const nlohmann::json& golden() {
-    static const auto file = nlohmann::json::parse(std::ifstream("tests/golden/demo/golden.json"));
+const nlohmann::json& golden() {
+    static const nlohmann::json file = json_of(read_file("tests/golden/demo/golden.json"));
     return file["cases"];
 }
+
+std::vector<int> golden_prompt(size_t i) {
+    return golden()[i]["prompt"].get<std::vector<int>>();
+}
+
+namespace {
 
 class GreedyJob : public Job {
   public:
@@ -33,8 +37,9 @@ class GreedyJob : public Job {
     std::vector<int>& ids_;
 };
 
-// Every `step`th case; 5 leaves 8 of 40, 10 leaves 4, of different kinds.
-inline void expect_golden_text(EngineOptions options, size_t step = 1) {
+}  // namespace
+
+void expect_golden_text(EngineOptions options, size_t step) {
     const Model model = open_model("demo");
     const Tokenizer tokenizer = Tokenizer::for_model(model);
     options.max_request_positions = 1536;

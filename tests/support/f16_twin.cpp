@@ -1,11 +1,13 @@
-// f16_twin.h: a snapshot saved in f16, and the same values in f32, of which all results must be equal.
-#pragma once
+// f16_twin.cpp: rewrites a snapshot's tensors.
+#include "support/f16_twin.h"
+
 #include <cmath>
+#include <cstring>
 
-#include "checkpoint_checks.h"
+#include "bf16.h"
+#include "support/safetensors_parts.h"
 
-// Towards zero; for numbers that are not too large for f16.
-inline f16 narrowed(float f) {
+f16 narrowed(float f) {
     const int sign = std::signbit(f) ? 0x8000 : 0;
     const float magnitude = std::fabs(f);
     if (magnitude < 0x1p-14f) return {uint16_t(sign | int(magnitude * 0x1p24f))};
@@ -14,9 +16,7 @@ inline f16 narrowed(float f) {
     return {uint16_t(sign | (exponent + 14) << 10 | int((2 * fraction - 1) * 1024))};
 }
 
-// Rewrites every bf16 tensor of a snapshot's only file as `dtype`, F16 or F32, with the values that f16 holds. To make
-// the last bits matter, a third of a bf16's is added to each.
-inline void rewrite_dense(const std::string& snapshot, const std::string& dtype) {
+void rewrite_dense(const std::string& snapshot, const std::string& dtype) {
     const std::string path = snapshot + "/model.safetensors";
     const SafetensorsParts parts(path);
     SafetensorsParts out = parts;
