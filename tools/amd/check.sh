@@ -15,14 +15,17 @@ elif (($#)); then
     exit 2
 fi
 
+# The host's part is the same for every target. It is compiled with gfx90a's compiler and, for gfx942, with the other's.
 status=0 objects=()
 for target in gfx90a gfx942 gfx1100 gfx1151; do
+    build=build device_only=''
+    [[ $target != gfx11* ]] || build=build/device_only device_only=1
     made=()
     for file in src/kernels/*.hip src/gpu/*.hip; do
-        made+=("build/$target/obj/${file%.hip}.o")
+        made+=("$build/$target/obj/${file%.hip}.o")
     done
     echo "== $target" >&2
-    make -s -k -j "$jobs" "GPU=$target" "${made[@]}" >&2 || status=1
+    make -s -k -j "$jobs" "BUILD=$build" "GPU=$target" "DEVICE_ONLY=$device_only" "${made[@]}" >&2 || status=1
     for object in "${made[@]}"; do
         [[ ! -e $object ]] || objects+=("$object")
     done

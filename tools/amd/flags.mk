@@ -13,6 +13,8 @@ GPU_LDLIBS := -lamdhip64
 GPU_CXXFLAGS := -O3 -std=c++17 -ffp-contract=off -mcode-object-version=4 -Iinclude -Isrc
 # Obeys #pragma unroll whatever the size: arrays that such a loop indexes have to be in registers.
 GPU_CXXFLAGS += -mllvm -pragma-unroll-threshold=65536
+# For check.sh: objects that nothing links.
+GPU_CXXFLAGS += $(if $(DEVICE_ONLY),--cuda-device-only)
 # -MMD writes what the pass for the host includes; what the device's pass includes is named here.
 GPU_NEEDS := $(wildcard include/gpu/*.h)
 
