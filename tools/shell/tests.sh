@@ -32,6 +32,25 @@ check() {
     fi
 }
 
+# beside COMMAND...: runs it, and the checks in it, beside what follows; finish_beside waits for it, shows what it said
+# and counts. For what mostly waits. Not beside run_gtest, which fills the cores itself.
+beside() {
+    rm -f "$LOGS/beside.counts"
+    {
+        PASSED=0 FAILED=0
+        "$@" || FAILED=$((FAILED + 1))
+        echo "$PASSED $FAILED" > "$LOGS/beside.counts"
+    } &> "$LOGS/beside" &
+}
+
+finish_beside() {
+    local passed=0 failed=1
+    wait
+    cat "$LOGS/beside" >&2
+    [[ ! -e $LOGS/beside.counts ]] || read -r passed failed < "$LOGS/beside.counts"
+    PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed))
+}
+
 # Reads the output of a GoogleTest process; shows failed tests with what they printed, then "passed failed skipped
 # chosen" on stdout. If the process died, the test in which it died has failed.
 count_tests() {
@@ -138,11 +157,14 @@ run_all_tests() {
     check "style: the checker itself" python3 tools/check_style.py --self-test
     check "include rules, style, format" make check
     check "what kernels cost: the reader of code objects itself" python3 tools/isa_report.py --self-test
-    stage "build" "(the first time about 8 minutes on 2 cores)"
+    stage "build" "(the first time 6 to 8 minutes on 2 cores; beside it, npm asks other tokenizers)"
+    beside check "tokenizer peers" make peers
     make -j"$JOBS" MODE="$mode" BUILD="$build" GPU= tests >&2 || {
+        finish_beside
         echo "$PASSED passed, $((FAILED + 1)) failed"
         exit 1
     }
+    finish_beside
     check "rates of getp: the script that measures them" \
         tools/measure_getp.py demo --run "$build/run" --scale 256 --runs 1
     if [[ $mode == default && $(uname -m) == x86_64 ]]; then
@@ -153,8 +175,6 @@ run_all_tests() {
             "[[ \$(qemu-x86_64 -cpu Westmere $build/run -i 'What is 347 + 586?') == '347 + 586 = 933' ]]"
         check "kernels for aarch64" tools/check_aarch64.sh -j "$JOBS"
     fi
-    stage "other tokenizers, asked about our test text" "(npm; the first time 1 to 2 minutes)"
-    check "tokenizer peers" make peers
     stage "tests of the CPU"
     run_gtest "$build/tests"
     run_gpu_tests "$mode" "$build"
@@ -162,14 +182,25 @@ run_all_tests() {
         stage "many requests" "(half a minute)"
         OMP_NUM_THREADS=1 check "20,000 requests in one process: memory, descriptors, threads" \
             tests/load/load.py "$build/run" demo -n 20000
-        ((EUID != 0)) || run_slurm_test "$build"
     fi
     [[ $mode != default ]] || check "functions that no other file calls" python3 tools/check_style.py --exports "$build"
-    if [[ $mode == default && $(uname -m) == x86_64 ]]; then
-        stage "kernels compiled for gfx90a, gfx942, gfx1100 and gfx1151" "(1 to 3 minutes on 2 cores)"
+    if [[ $mode == default ]]; then
+        run_last_tests "$build"
+    fi
+}
+
+# run_last_tests BUILD: jobs under Slurm mostly wait, so kernels are compiled beside them.
+run_last_tests() {
+    stage "kernels compiled for four AMD devices; beside them, for root, jobs under a real Slurm" "(3 to 4 minutes)"
+    if ((EUID == 0)); then
+        need "${NEEDED_FOR_SLURM[@]}"
+        beside run_slurm_test "$1"
+    fi
+    if [[ $(uname -m) == x86_64 ]]; then
         need "${NEEDED_FOR_AMD[@]}"
         check "kernels for AMD devices: no spills, matrix instructions where they belong" tools/amd/check.sh -j "$JOBS"
     fi
+    ((EUID != 0)) || finish_beside
 }
 
 # run_ci_checks: another compiler, and the CPU's tests under the sanitizers.
@@ -189,8 +220,6 @@ run_ci_checks() {
 
 # run_slurm_test BUILD: getp on four nodes of a real Slurm, all on this machine.
 run_slurm_test() {
-    stage "jobs under a real Slurm" "(3 to 4 minutes)"
-    need "${NEEDED_FOR_SLURM[@]}"
     PATH=$PATH:/usr/sbin check "four ranks under Slurm write what one process does" \
         tests/slurm/test_slurm.sh "$1/run" demo
     PATH=$PATH:/usr/sbin check "the batch scripts of examples/slurm go on after what stops them" \
@@ -207,6 +236,8 @@ run_tests() {
         need "${NEEDED_TO_BUILD[@]}"
         stage build
         make -j"$JOBS" GPU= build/run >&2
+        need "${NEEDED_FOR_SLURM[@]}"
+        stage "jobs under a real Slurm" "(3 to 4 minutes)"
         run_slurm_test build
         finish_tests
         return
