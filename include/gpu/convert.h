@@ -1,4 +1,4 @@
-// convert.h: bf16 on a device, rounded as bf16.h does: to nearest, ties to even; and quotients.
+// convert.h: bf16 on a device, rounded as bf16.h does: to nearest, ties to even; quotients and powers of two.
 #pragma once
 #include "bf16.h"
 #include "gpu/platform.h"
@@ -48,6 +48,24 @@ __device__ inline float quotient(float a, float b) {
     return a * __builtin_amdgcn_rcpf(b);
 #else
     return a / b;
+#endif
+}
+
+// 2^x but for some units in the last place; 0 where that is no normal number. One instruction, as exp2f() is not: that
+// keeps subnormals.
+__device__ inline float exp2_flushed(float x) {
+#if defined(__CUDA_ARCH__)
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+    return power;
+#elif defined(__HIP_DEVICE_COMPILE__) && __has_builtin(__builtin_amdgcn_exp2f)
+    return __builtin_amdgcn_exp2f(x);
+#elif defined(__HIP_DEVICE_COMPILE__)  // gfx90a's older compiler, where no wait belongs behind it
+    float power;
+    asm("v_exp_f32 %0, %1" : "=v"(power) : "v"(x));
+    return power;
+#else
+    return x < -126 ? 0 : exp2f(x);
 #endif
 }
 

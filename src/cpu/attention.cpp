@@ -9,20 +9,18 @@
 namespace {
 
 // Turns the scores of n keys, the first at position `first`, into weights exp(score - largest). Rounds them as a GPU
-// does for its matrix cores: page by page, relative to the largest score so far in the span of kSpanPositions. Returns
-// the sum of the unrounded weights.
+// does for its matrix cores: relative to the largest score in their span of kSpanPositions. Returns the sum of the
+// unrounded weights.
 double rounded_weights(float* score, int first, int64_t n, float largest) {
     double sum = 0;
-    float so_far = 0;
     for (int64_t j = 0; j < n;) {
         const int pos = first + int(j);
-        const int64_t end = std::min(n, j + kPagePositions - pos % kPagePositions);
-        const float of_page = *std::max_element(score + j, score + end);
-        so_far = j == 0 || pos % kSpanPositions == 0 ? of_page : std::max(so_far, of_page);
-        const float factor = std::exp(so_far - largest);
+        const int64_t end = std::min(n, j + kSpanPositions - pos % kSpanPositions);
+        const float of_span = *std::max_element(score + j, score + end);
+        const float factor = std::exp(of_span - largest);
         for (; j < end; j++) {
             sum += std::exp(score[j] - largest);
-            score[j] = to_f32(to_bf16(std::exp(score[j] - so_far))) * factor;
+            score[j] = to_f32(to_bf16(std::exp(score[j] - of_span))) * factor;
         }
     }
     return sum;

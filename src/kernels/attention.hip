@@ -1,22 +1,22 @@
-// attention.hip: softmax over the cached keys and a sink, times the values; keys are seen once, page by page.
+// attention.hip: softmax over the cached keys and a sink, times the values; keys are seen once, span by span.
 //
 // A wave has a unit: one query tile, one KV head and 32 or 64 dims of the result. Its 16 rows are (token of the tile,
 // head of the KV head's group), so that keys and values, which the heads of a group share, are read once for all. They
 // come from global memory straight into operands: the cache holds packed tiles.
 //
-// A row's sums depend on that row alone. Keys are taken a page (32 absolute positions) at a time; pages are summed up
-// in spans of kSpanPositions, each from nothing, and spans are merged in ascending order. A page or span of which a row
-// sees nothing leaves its sums as they are, to the bit: other rows of the tile may need it. With few units a wave does
-// one span, and the waves of a block merge theirs, or another kernel does if they are more than a block has; with many
-// units a wave walks through all spans and keeps the sums in registers.
+// A row's sums depend on that row alone. Keys are summed up in spans of kSpanPositions absolute positions, each by
+// itself, and spans are merged in ascending order. A page of which a row sees nothing adds zeros to its sums, and such
+// a span leaves them as they are, to the bit: other rows of the tile may need it. With few units a wave does one span,
+// and the waves of a block merge theirs, or another kernel does if they are more than a block has; with many units a
+// wave walks through all spans and keeps the sums in registers.
 //
 // The cache's values must be finite where nothing was stored yet: they are multiplied by weights of zero.
 #include "attention.h"
 
 #include "attention_sums.h"
+#include "attention_unit.h"
 #include "gpu/wave.h"
 #include "launch.h"
-#include "quad.h"
 #include "tuning.h"
 
 namespace {
@@ -26,178 +26,197 @@ constexpr int kMaxPartials = 16384;
 constexpr int kWideThreads = 256, kNarrowThreads = 64, kMergeThreads = 256;
 constexpr int kMergeBatch = 16;  // spans that a thread asks for at once
 
-constexpr int kSpanPages = kSpanPositions / kPagePositions;
-
-struct Problem {
-    bf16* att;      // (T, H·P rounded up to kDepthStep)
-    bool grouped;   // its rows
-    const bf16* q;  // (T, H·P)
-    KvLayer kv;
-    const float* sinks;      // (H) or nullptr
-    const QueryTile* tiles;  // (n_tiles)
-    int n_tiles;
-    const int *pos, *slot;  // (T)
-    int n_heads, n_kv_heads;
-
-    __device__ float sink(int head) const { return sinks ? sinks[head] : kNothing; }
-};
+using Problem = AttentionProblem;
+using Unit = AttentionUnit;
 
 template <int P>
 int n_units(const Problem& p) {
     return p.n_tiles * p.n_kv_heads * (P / kDims<P>);
 }
 
-struct Unit {
-    QueryTile tile;
-    int kv_head, dim0;
-    int group, n_rows;
-    int slot;
-    int first_key, end_key;        // what any row sees; for padding end_key is 0
-    int first_common, end_common;  // what all rows see
-
-    // Neighbours have the same KV head: waves of a block then read the same pages.
-    __device__ Unit(const Problem& p, int idx, int dims) {
-        const int part = idx / p.n_tiles;
-        tile = p.tiles[idx % p.n_tiles];
-        kv_head = part % p.n_kv_heads;
-        dim0 = part / p.n_kv_heads * dims;
-        group = p.n_heads / p.n_kv_heads;
-        n_rows = tile.n_tok * group;
-        slot = p.slot[tile.first_token];
-        const int first_pos = p.pos[tile.first_token], last_pos = p.pos[tile.first_token + tile.n_tok - 1];
-        first_key = first_seen(first_pos, p.kv.window);
-        end_key = slot < 0 ? 0 : last_pos + 1;
-        first_common = first_seen(last_pos, p.kv.window);
-        end_common = first_pos + 1;
-    }
-    __device__ static int first_seen(int pos, int window) { return window > 0 && pos >= window ? pos - window + 1 : 0; }
-
-    __device__ int first_span() const { return first_key / kSpanPositions; }
-    __device__ int end_span() const { return (end_key + kSpanPositions - 1) / kSpanPositions; }
-    __device__ int token(int row) const { return tile.first_token + row / group; }
-    __device__ int head(int row) const { return kv_head * group + row % group; }
-};
-
-// What a wave keeps of its queries.
 template <int P>
+constexpr int kKeyTiles = kPagePositions / kTile* P / kTileDepth;
+template <int P>
+constexpr int kMostTiles = kKeyTiles<P> > kValueTiles<P> ? kKeyTiles<P> : kValueTiles<P>;
+// Whether a lane's registers have room for keys or values of two pages, so that what is needed next but one is on its
+// way; else each tile is loaded where it is multiplied.
+template <int P>
+constexpr bool kAhead = kMostTiles<P>* kRuns <= 8 && kRuns <= 2;
+
+// A wave's queries: what it keeps in registers, if kKept; else each span reads them again.
+template <int P, bool kKept>
 struct Queries {
     static constexpr int kDepthTiles = P / kTileDepth;
-    Frag q[kDepthTiles];
-    int first_key[kAccRows], end_key[kAccRows];  // that a lane's row sees
+    const Problem& p;
+    const Unit& unit;
+    const int lane;
+    const bf16* const q;
+    Frag kept[kKept ? kDepthTiles : 1];
+    int pos[kAccRows];  // of a lane's rows
 
+    __device__ Queries(const Problem& problem, const Unit& of_unit, int of_wave)
+        : p(problem), unit(of_unit), lane(of_wave), q(problem.q) {
+#pragma unroll
+        for (int r = 0; r < kAccRows; r++) pos[r] = p.pos[unit.token(clamped(own_row(lane, r)))];
+#pragma unroll
+        for (int t = 0; kKept && t < kDepthTiles; t++) kept[t] = read(t);
+    }
     // Rows past the last repeat it; nobody stores them.
-    __device__ Queries(const Problem& p, const Unit& unit, int lane) {
-        const auto clamped = [&](int row) { return row < unit.n_rows ? row : unit.n_rows - 1; };
+    __device__ int clamped(int row) const {
+        return row < unit.n_rows ? row : unit.n_rows - 1;
+    }
+
+    __device__ Frag read(int t) const {
+        Frag rows;
 #pragma unroll
         for (int r = 0; r < kRuns; r++) {
             const At at = frag_at(lane, r);
             const int row = clamped(at.row);
-            const bf16* const from = p.q + (int64_t(unit.token(row)) * p.n_heads + unit.head(row)) * P + at.col;
-#pragma unroll
-            for (int t = 0; t < kDepthTiles; t++) q[t].run[r] = *reinterpret_cast<const Run*>(from + t * kTileDepth);
+            const bf16* const from = q + (int64_t(unit.token(row)) * p.n_heads + unit.head(row)) * P + at.col;
+            rows.run[r] = *reinterpret_cast<const Run*>(from + t * kTileDepth);
         }
-#pragma unroll
-        for (int r = 0; r < kAccRows; r++) {
-            const int pos = p.pos[unit.token(clamped(own_row(lane, r)))];
-            first_key[r] = Unit::first_seen(pos, p.kv.window);
-            end_key[r] = pos + 1;
-        }
+        return rows;
+    }
+    __device__ Frag tile(int t) const {
+        return kKept ? kept[kKept ? t : 0] : read(t);
+    }
+    __device__ bool sees(int r, int key) const {
+        return key <= pos[r] && key >= Unit::first_seen(pos[r], p.kv.window);
     }
 };
 
-// A page's tiles of one KV head: (2, P / 32) of keys, then P / 16 of values.
+// A wave's way through the pages of its unit.
 template <int P>
-__device__ inline const Run* page_tiles(const KvLayer& kv, const Unit& unit, int page) {
-    const int at = unit.slot * kv.table_stride + (kv.ring_pages ? page % kv.ring_pages : page);
-    return reinterpret_cast<const Run*>(kv.base + int64_t(kv.table[at]) * kv.page_stride +
-                                        int64_t(unit.kv_head) * 2 * kPagePositions * P);
-}
+struct Walk {
+    const Problem& p;
+    const Unit& unit;
+    const int lane;
+    const Queries<P, kAhead<P>> queries;
+    const int first_page, end_page;
+    const int* const table;                         // the sequence's pages
+    const Run* const pool;                          // page 0 of the KV head
+    int pages[kSpanPages], next_pages[kSpanPages];  // of the pool: this span's and the next one's
+    Frag held[2][kAhead<P> ? kMostTiles<P> : 1];
+    Acc scores[kSpanPages][2];
 
-template <int kTiles>
-__device__ inline void load_frags(Frag (&to)[kTiles], const Run* tiles, int lane) {
-#pragma unroll
-    for (int t = 0; t < kTiles; t++) to[t] = load_frag(tiles + t * kTileRuns, lane);
-}
+    __device__ Walk(const Problem& problem, const Unit& of_unit, int of_wave)
+        : p(problem),
+          unit(of_unit),
+          lane(of_wave),
+          queries(problem, of_unit, of_wave),
+          first_page(of_unit.first_key / kPagePositions),
+          end_page((of_unit.end_key + kPagePositions - 1) / kPagePositions),
+          table(problem.kv.table + int64_t(of_unit.slot) * problem.kv.table_stride),
+          pool(reinterpret_cast<const Run*>(problem.kv.base + int64_t(of_unit.kv_head) * 2 * kPagePositions * P)) {}
 
-template <int P>
-constexpr int kKeyTiles = kPagePositions / kTile* P / kTileDepth;
-// What a lane's registers have room for: the keys, then the values of a page; all of them, so that the next page's keys
-// can be on their way while this one is summed.
-template <int P>
-constexpr int kPageRegisters = (kKeyTiles<P> + kValueTiles<P>)*kRuns * 4;
-template <int P>
-constexpr bool kHold = kPageRegisters<P> <= 128;
-template <int P>
-constexpr bool kAhead = kPageRegisters<P> <= 64;
+    __device__ bool has(int page) const { return page >= first_page && page < end_page; }
 
-// Scores of a page, 16 positions each, not yet scaled; kNothing where a row does not see.
-template <int P, class KeyTile>
-__device__ inline void page_scores(Acc (&scores)[2], const Queries<P>& queries, const Unit& unit, int page, int lane,
-                                   KeyTile&& key_tile) {
-    constexpr int kDepthTiles = Queries<P>::kDepthTiles;
-    const int page_key = page * kPagePositions;
-    const bool all_see = page_key >= unit.first_common && page_key + kPagePositions <= unit.end_common;
+    __device__ void look_up(int span) {
 #pragma unroll
-    for (int n = 0; n < 2; n++) {
-        scores[n] = {};
-#pragma unroll
-        for (int t = 0; t < kDepthTiles; t++) mma(scores[n], queries.q[t], key_tile(n * kDepthTiles + t));
-        if (all_see) continue;
-#pragma unroll
-        for (int i = 0; i < kAcc; i++) {
-            const int key = page_key + n * kTile + acc_at(lane, i).col, r = acc_row(i);
-            if (key < queries.first_key[r] || key >= queries.end_key[r]) scores[n].v[i] = kNothing;
+        for (int i = 0; i < kSpanPages; i++) {
+            const int page = min(max(span * kSpanPages + i, first_page), end_page - 1);  // others are not there
+            const int of_ring = p.kv.ring_pages ? page % p.kv.ring_pages : page;
+            next_pages[i] = table[of_ring];
         }
     }
-}
+    __device__ void turn_pages() {
+#pragma unroll
+        for (int i = 0; i < kSpanPages; i++) pages[i] = next_pages[i];
+    }
+    // (2, P / 32) of keys, then P / 16 of values.
+    __device__ const Run* tiles(int i) const {
+        return pool + int64_t(pages[i]) * (p.kv.page_stride / 8);
+    }
 
-// Calls span_done(sums) for each of the spans, in order. Loads are asked for as early as registers allow.
-template <int P, class F>
-__device__ inline void each_span(const Problem& p, const Unit& unit, int span0, int n_spans, int lane, F&& span_done) {
-    const Queries<P> queries(p, unit, lane);
-    const int first_page = unit.first_key / kPagePositions;
-    const int end_page = (unit.end_key + kPagePositions - 1) / kPagePositions;
-    const int begin = max(span0 * kSpanPages, first_page), end = min((span0 + n_spans) * kSpanPages, end_page);
+    template <int kTiles>
+    __device__ void load(int buffer, const Run* from) {
+#pragma unroll
+        for (int t = 0; t < kTiles; t++) held[buffer][t] = load_frag(from + t * kTileRuns, lane);
+    }
+    __device__ const Run* values_of(int i) const {
+        return tiles(i) + (kKeyTiles<P> + unit.dim0 / kTile) * kTileRuns;
+    }
+    __device__ void load_keys(int buffer, int span, int i) {
+        if (has(span * kSpanPages + i)) load<kKeyTiles<P>>(buffer, tiles(i));
+    }
+    __device__ void load_values(int buffer, int span, int i) {
+        if (has(span * kSpanPages + i)) load<kValueTiles<P>>(buffer, values_of(i));
+    }
 
-    const int value_run0 = (kKeyTiles<P> + unit.dim0 / kTile) * kTileRuns;
-    Frag keys[kKeyTiles<P>] = {}, values[kValueTiles<P>] = {};
-    const Run *key_tiles = page_tiles<P>(p.kv, unit, begin), *value_tiles = nullptr;
-    const auto key = [&](int t) { return kHold<P> ? keys[t] : load_frag(key_tiles + t * kTileRuns, lane); };
-    const auto value = [&](int t) { return kHold<P> ? values[t] : load_frag(value_tiles + t * kTileRuns, lane); };
-    if (kAhead<P>) load_frags(keys, key_tiles, lane);
-    Sums<P> sums;
+    // Tile t of a page's keys or values, which stand at `from`.
+    __device__ Frag tile(const Run* from, int i, int t) const {
+        return kAhead<P> ? held[i % 2][kAhead<P> ? t : 0] : load_frag(from + t * kTileRuns, lane);
+    }
+    // Not yet scaled; kNothing where a row does not see.
+    __device__ void score(int span, int i) {
+        constexpr int kDepthTiles = P / kTileDepth;
+        const int page = span * kSpanPages + i, page_key = page * kPagePositions;
+        const bool all_see = page_key >= unit.first_common && page_key + kPagePositions <= unit.end_common;
+#pragma unroll
+        for (int n = 0; n < 2; n++) {
+            Acc& acc = scores[i][n];
+            acc = {};
+            if (has(page))
+#pragma unroll
+                for (int t = 0; t < kDepthTiles; t++) mma(acc, queries.tile(t), tile(tiles(i), i, n * kDepthTiles + t));
+            if (!kAhead<P>) fix_order();  // registers have no room for more tiles at once
+            if (all_see) continue;
+#pragma unroll
+            for (int v = 0; v < kAcc; v++) {
+                const int key = page_key + n * kTile + acc_at(lane, v).col;
+                if (!queries.sees(acc_row(v), key)) acc.v[v] = kNothing;
+            }
+        }
+    }
+    __device__ Frag weights(int i) const {
+        return frag_of(scores[i][0], scores[i][1]);
+    }
+    __device__ void add_values(Sums<P>& sums, const Frag& weights, int span, int i) {
+        if (!has(span * kSpanPages + i)) return;
+#pragma unroll
+        for (int t = 0; t < kValueTiles<P>; t++) {
+            mma(sums.o[t], weights, tile(values_of(i), i, t));
+            if (!kAhead<P> && t % 2 == 1) fix_order();
+        }
+    }
+
+    // Calls span_done(sums) for each of the spans, in order. Where there is room, keys and values are asked for two
+    // pages before they are needed: the keys of a span's four, then their values, then the next span's keys.
+    template <class F>
+    __device__ void spans(int begin, int end, F&& span_done) {
+        static_assert(kSpanPages == 4);
+        if (end_page == 0) return;  // padding
+        look_up(begin);
+        turn_pages();
+        for (int i = 0; kAhead<P> && i < 2; i++) load_keys(i, begin, i);
 #pragma unroll 1
-    for (int page = begin; page < end; page++) {
-        const Run* const next_tiles = page + 1 < end ? page_tiles<P>(p.kv, unit, page + 1) : key_tiles;
-        value_tiles = key_tiles + value_run0;
-        if (kAhead<P>)
-            load_frags(values, value_tiles, lane);
-        else if (kHold<P>)
-            load_frags(keys, key_tiles, lane);
-        Acc scores[2];
-        page_scores(scores, queries, unit, page, lane, key);
-        if (kAhead<P> && page + 1 < end)
-            load_frags(keys, next_tiles, lane);
-        else if (kHold<P> && !kAhead<P>)
-            load_frags(values, value_tiles, lane);
-        add_page(sums, scores, value);
-        key_tiles = next_tiles;
-        if (page + 1 == end || (page + 1) % kSpanPages == 0) {
+        for (int span = begin; span < end; span++) {
+            const bool more = span + 1 < end;
+            if (more) look_up(span + 1);
 #pragma unroll
-            for (int r = 0; r < kAccRows; r++) sums.l[r] = row_sum(sums.l[r]);
+            for (int i = 0; i < kSpanPages; i++) {
+                score(span, i);
+                if (kAhead<P> && i < 2) load_keys(i, span, i + 2);
+                if (kAhead<P> && i >= 2) load_values(i - 2, span, i - 2);
+            }
+            Sums<P> sums;
+            Frag packed[kAhead<P> ? kSpanPages : 1];  // half the registers of scores, for what is asked for next
+            weigh_span(sums, scores, [&](int i) {
+                if (kAhead<P>) packed[kAhead<P> ? i : 0] = weights(i);
+            });
+            if (!kAhead<P>) fix_order();
+#pragma unroll
+            for (int i = 0; i < kSpanPages; i++) {
+                add_values(sums, kAhead<P> ? packed[kAhead<P> ? i : 0] : weights(i), span, i);
+                if (!kAhead<P>) fix_order();
+                if (kAhead<P> && i < 2) load_values(i, span, i + 2);
+                if (i == (kAhead<P> ? 1 : kSpanPages - 1) && more) turn_pages();  // this span's are asked for
+                if (kAhead<P> && i >= 2 && more) load_keys(i - 2, span + 1, i - 2);
+            }
             span_done(sums);
-            sums = {};
         }
     }
-}
-
-// If H·P is an odd multiple of 32, a row of att ends with 32 zeros, which the last head writes along.
-template <int P>
-__device__ inline void store(const Problem& p, int token, int head, int d, float v) {
-    bf16* const row = p.att + int64_t(token) * round_up(p.n_heads * P, kDepthStep);
-    row[place_of(head * P + d, p.grouped)] = narrow(v);
-    if (P % kDepthStep != 0 && head + 1 == p.n_heads && p.n_heads % 2 != 0) row[p.n_heads * P + d] = {};
-}
+};
 
 // ---- many units: a wave walks through all spans of its unit ----
 
@@ -210,8 +229,9 @@ __global__ __launch_bounds__(kWideThreads) void attention_kernel(Problem p, int 
     const Unit unit(p, idx, kDims<P>);
     Sums<P> sums;
     if (unit.slot >= 0)
-        each_span<P>(p, unit, unit.first_span(), unit.end_span() - unit.first_span(), lane,
-                     [&](const Sums<P>& span) { sums.merge(span); });
+        Walk<P>(p, unit, lane).spans(unit.first_span(), unit.end_span(), [&](const Sums<P>& span) {
+            sums.merge(span);
+        });
 
     float scale[kAccRows];
 #pragma unroll
@@ -225,8 +245,8 @@ __global__ __launch_bounds__(kWideThreads) void attention_kernel(Problem p, int 
         for (int i = 0; i < kAcc; i++) {
             const At at = acc_at(lane, i);
             if (at.row < unit.n_rows)
-                store<P>(p, unit.token(at.row), unit.head(at.row), unit.dim0 + t * kTile + at.col,
-                         sums.o[t].v[i] * scale[acc_row(i)]);
+                store_attended<P>(p, unit.token(at.row), unit.head(at.row), unit.dim0 + t * kTile + at.col,
+                                  sums.o[t].v[i] * scale[acc_row(i)]);
         }
 }
 
@@ -241,7 +261,7 @@ constexpr int kPartialFloats = kElements<P> + 2 * kTile;
 template <int P>
 __device__ inline void sum_span(float* partial, const Problem& p, const Unit& unit, int span, int lane) {
     float *const o = partial, *const m = o + kElements<P>, *const l = m + kTile;
-    each_span<P>(p, unit, span, 1, lane, [&](const Sums<P>& sums) {
+    Walk<P>(p, unit, lane).spans(span, span + 1, [&](const Sums<P>& sums) {
 #pragma unroll
         for (int t = 0; t < kValueTiles<P>; t++)
 #pragma unroll
@@ -280,7 +300,7 @@ __device__ inline void merge_element(const Problem& p, const Unit& unit, const f
     }
     const float scale = final_scale(m, l, p.sink(unit.head(at.row)));
     const int d = unit.dim0 + element / (kWave * kAcc) * kTile + at.col;
-    store<P>(p, unit.token(at.row), unit.head(at.row), d, o * scale);
+    store_attended<P>(p, unit.token(at.row), unit.head(at.row), d, o * scale);
 }
 
 template <int P>

@@ -1,7 +1,8 @@
-// attention_sums.h: a row's sums over some of its keys, how a page of keys adds to them, and how the sums of two parts
-// are merged. fmaf is written wherever a compiler might fuse a product and a sum in one kernel and not in another.
+// attention_sums.h: a row's sums over a span of keys, and how the sums of two parts are merged. fmaf is written where a
+// compiler might fuse a product and a sum in one kernel and not in another.
 #pragma once
 #include "gpu/wave.h"
+#include "kv_page.h"
 
 constexpr float kLog2e = 1.44269504f;
 constexpr float kNothing = -INFINITY;  // the largest of no scores
@@ -22,7 +23,7 @@ struct Blend {
 
     __device__ static Blend of(float m_old, float m_other) {
         const float m = fmaxf(m_old, m_other);
-        return {m, exp2f(m_old - m), exp2f(m_other - m)};
+        return {m, exp2_flushed(m_old - m), exp2_flushed(m_other - m)};
     }
     // If the other part is nothing, add is 0, or NaN if both are. Adding a zero would still turn -0 into 0.
     __device__ float operator()(float old, float other) const { return add > 0 ? fmaf(old, keep, other * add) : old; }
@@ -30,9 +31,9 @@ struct Blend {
 
 // The factor of o in the end; 0 for a row that sees nothing, not even a sink. sink: kNothing if there is none.
 __device__ inline float final_scale(float m, float l, float sink) {
-    const float base = fmaxf(m, sink * kLog2e), scale = exp2f(m - base);
+    const float base = fmaxf(m, sink * kLog2e), scale = exp2_flushed(m - base);
     if (base == kNothing) return 0;
-    return scale / fmaf(l, scale, exp2f(fmaf(sink, kLog2e, -base)));
+    return scale / fmaf(l, scale, exp2_flushed(fmaf(sink, kLog2e, -base)));
 }
 
 template <int P>
@@ -68,46 +69,39 @@ __device__ inline int own_row(int lane, int r) {
     return row;
 }
 
-// Adds a page to the sums. l is each lane's own part until the span is done. A row that sees nothing of the page may
-// compute NaN but keeps its sums.
-template <int P, class ValueTile>
-__device__ inline void add_page(Sums<P>& sums, Acc (&scores)[2], ValueTile&& value_tile) {
+constexpr int kSpanPages = kSpanPositions / kPagePositions;
+
+// Scores of a span, 16 positions in each and kNothing where a row does not see, become weights, and m and l are set.
+// What is left is to add the values, each times its weight. A row that sees nothing of the span gets m = kNothing, and
+// NaN for the rest, which no merge() takes. Calls page_done(page) when a page's weights are there.
+template <int P, class F>
+__device__ inline void weigh_span(Sums<P>& sums, Acc (&scores)[kSpanPages][2], F&& page_done) {
     const float scale = kLog2e / sqrtf(float(P));
-    float keep[kAccRows], part[kAccRows];
-    bool seen[kAccRows];
 #pragma unroll
     for (int r = 0; r < kAccRows; r++) {
         float largest = kNothing;
 #pragma unroll
-        for (int i = 0; i < kAcc; i++)
-            if (acc_row(i) == r) largest = fmaxf(largest, fmaxf(scores[0].v[i], scores[1].v[i]));
-        largest = row_max(largest);
-        seen[r] = largest != kNothing;
-        const float m = fmaxf(sums.m[r], largest * scale);
-        keep[r] = exp2f(sums.m[r] - m);
-        sums.m[r] = m;
-        part[r] = 0;
+        for (int page = 0; page < kSpanPages; page++)
+#pragma unroll
+            for (int i = 0; i < kAcc; i++)
+                if (acc_row(i) == r) largest = fmaxf(largest, fmaxf(scores[page][0].v[i], scores[page][1].v[i]));
+        sums.m[r] = row_max(largest) * scale;
     }
 #pragma unroll
-    for (int n = 0; n < 2; n++)
+    for (int page = 0; page < kSpanPages; page++) {
+        float part[kAccRows] = {};
 #pragma unroll
-        for (int i = 0; i < kAcc; i++) {
-            const float p = exp2f(fmaf(scores[n].v[i], scale, -sums.m[acc_row(i)]));
-            part[acc_row(i)] += p;
-            scores[n].v[i] = p;
-        }
+        for (int n = 0; n < 2; n++)
 #pragma unroll
-    for (int r = 0; r < kAccRows; r++)
-        if (seen[r]) sums.l[r] = fmaf(sums.l[r], keep[r], part[r]);
-    const Frag p = frag_of(scores[0], scores[1]);
+            for (int i = 0; i < kAcc; i++) {
+                float& score = scores[page][n].v[i];
+                score = exp2_flushed(fmaf(score, scale, -sums.m[acc_row(i)]));
+                part[acc_row(i)] += score;
+            }
 #pragma unroll
-    for (int t = 0; t < kValueTiles<P>; t++) {
-        Acc page_o = {};
-        mma(page_o, p, value_tile(t));
-#pragma unroll
-        for (int i = 0; i < kAcc; i++) {
-            const int r = acc_row(i);
-            if (seen[r]) sums.o[t].v[i] = fmaf(sums.o[t].v[i], keep[r], page_o.v[i]);
-        }
+        for (int r = 0; r < kAccRows; r++) sums.l[r] = page == 0 ? part[r] : sums.l[r] + part[r];
+        page_done(page);
     }
+#pragma unroll
+    for (int r = 0; r < kAccRows; r++) sums.l[r] = row_sum(sums.l[r]);
 }
