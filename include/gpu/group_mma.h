@@ -4,18 +4,22 @@
 //   kGroupWaves       waves of a group; the first one's number is a multiple of it. 0: no such instructions here
 //   group_place(k)    where k of 32 stands in a row of activations for these instructions: in its first 16 elements the
 //                     k of the first one
-//   group_stage_bytes(n)      LDS for the activations of one depth step, n rows × 64 k, aligned to kStageAlign
+//   group_stage_bytes(n)      LDS for the activations of one depth step, n rows × 64 k, aligned to kStageAlign, as what
+//                             GPU_LDS names is
 //   stage_unit(stage, row, u) where the row's elements 8 u to 8 u + 7 belong
-//   GroupMma<N>       products with N rows of activations, a multiple of 32 up to 256. Each wave multiplies its own
-//                     operand of 16 rows of weights; group_pair says which results a lane has
+//   StageRef          a stage as multiply() takes it; ref.after(bytes) is a stage behind it
+//   GroupMma          products with N rows of activations, a multiple of 32 up to 256. Each wave multiplies its own
+//                     operand of 16 rows of weights; group_pair says which N / 2 results a lane has
 //     .begin()        before the first multiply() of a batch: the registers are ready
-//     .multiply(acc, w, half, stage, k16, add)   acc = (add ? acc : 0) + the products of 16 of the stage's k;
+//     .multiply<N>(acc, w, half, stage, k16, add)   acc = (add ? acc : 0) + the products of 16 of the stage's k;
 //                     w.run[half] holds the weights, k16 = 2 · (which 32 k) + half
 //     .commit()       ends a batch
-//     .wait<n>(acc)   waits for all batches but the last n. Their weights' registers and their stage are free then; for
-//                     n = 0, acc too
+//     .wait<n, N>(acc)   waits for all batches but the last n. Their weights' registers and their stage are free then;
+//                     acc is one of theirs, to be read next
 //   group_pair(lane, i)  of N / 4 pairs of results pair i, acc[group_sum(i, tile)], is that of row .row of the
 //                     activations and column .col + 8 · part of the slab's two tiles
+//   group_weights(acc, first)  the results of pairs first to first + 7, of 32 rows of activations, rounded, as an
+//                     operand of 32 k in the order of those rows
 #pragma once
 #include "gpu/mma.h"
 
@@ -55,46 +59,82 @@ __device__ constexpr int group_sum(int i, int tile) {
     return i / 2 * 4 + 2 * tile + i % 2;
 }
 
+#if defined(GPU_EMULATE_SM80) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+__device__ inline WeightFrag group_weights(const float* acc, int first) {
+    WeightFrag w;
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            const int i = first + 4 * half + 2 * (j / 2);
+            w.run[half].pair[j] = narrow_pair(acc[group_sum(i, j % 2)], acc[group_sum(i + 1, j % 2)]);
+        }
+    return w;
+}
+#else
+__device__ inline WeightFrag group_weights(const float*, int) {
+    return {};
+}
+#endif
+
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #include "gpu/wgmma.h"
 
-template <int N>
+// PTX ISA, "Matrix descriptor": 128-byte swizzle, 8 rows are 1024 bytes; offsets in units of 16 bytes.
+struct StageRef {
+    uint64_t descriptor;
+
+    __device__ StageRef(const char* stage)
+        : descriptor((__cvta_generic_to_shared(stage) >> 4 & 0x3fff) | uint64_t(1) << 16 | uint64_t(1024 >> 4) << 32 |
+                     uint64_t(1) << 62) {}
+    __device__ StageRef after(int bytes) const {
+        StageRef ref = *this;
+        ref.descriptor += uint32_t(bytes) >> 4;
+        return ref;
+    }
+};
+
 struct GroupMma {
     __device__ void begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
-    __device__ void multiply(float* acc, const WeightFrag& w, int half, const char* stage, int k16, bool add) {
-        // PTX ISA, "Matrix descriptor": 128-byte swizzle, 8 rows are 1024 bytes; offsets in units of 16 bytes.
-        const auto at = uint32_t(__cvta_generic_to_shared(stage)) + uint32_t(32 * k16);
-        const uint64_t place = (at >> 4 & 0x3fff) | uint64_t(1) << 16 | uint64_t(1024 >> 4) << 32 | uint64_t(1) << 62;
-        wgmma_k16<N>(acc, w.run[half].pair, place, add);
+    template <int N>
+    __device__ void multiply(float* acc, const WeightFrag& w, int half, StageRef stage, int k16, bool add) {
+        wgmma_k16<N>(acc, w.run[half].pair, stage.after(32 * k16).descriptor, add);
     }
     __device__ void commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
-    template <int kLeft>
+    template <int kLeft, int N>
     __device__ void wait(float* acc) {
         asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kLeft) : "memory");
-        if (kLeft == 0)
 #pragma unroll
-            for (int i = 0; i < N / 2; i++) asm volatile("" : "+f"(acc[i])::"memory");
+        for (int i = 0; i < N / 2; i++) asm volatile("" : "+f"(acc[i])::"memory");
     }
 };
 
 #elif defined(GPU_EMULATE_SM80)
 
+struct StageRef {
+    const char* at;
+
+    StageRef(const char* stage) : at(stage) {}
+    StageRef after(int bytes) const { return at + bytes; }
+};
+
 // Work is done when it is waited for, the latest moment that hardware may choose: who reads too soon, or overwrites a
 // stage too soon, is found out.
-template <int N>
 struct GroupMma {
-    emu::Wgmma waiting[8];
+    static constexpr int kMost = 16;
+    emu::Wgmma waiting[kMost];
     int n_waiting = 0, n_batches = 0;
 
     void begin() {}
-    void multiply(float* acc, const WeightFrag& w, int half, const char* stage, int k16, bool add) {
-        if (n_waiting == 8) emu::complain("wgmma: more than 8 at once");
+    template <int N>
+    void multiply(float* acc, const WeightFrag& w, int half, StageRef stage, int k16, bool add) {
+        if (n_waiting == kMost) emu::complain("wgmma: more than 16 at once");
         emu::Wgmma& work = waiting[n_waiting++];
-        work = {acc, {}, stage + 32 * k16, N, add, n_batches};
+        work = {acc, {}, stage.after(32 * k16).at, N, add, n_batches};
         for (int i = 0; i < 4; i++) work.a[i] = w.run[half].pair[i];
     }
     void commit() { n_batches++; }
-    template <int kLeft>
+    template <int kLeft, int N>
     void wait(float*) {
         int n_done = 0;
         while (n_done < n_waiting && waiting[n_done].batch < n_batches - kLeft)
@@ -107,12 +147,16 @@ struct GroupMma {
 #else
 
 // Names only: no launcher chooses a kernel that needs them.
-template <int N>
+struct StageRef {
+    __device__ StageRef(const char*) {}
+    __device__ StageRef after(int) const { return *this; }
+};
 struct GroupMma {
     __device__ void begin() {}
-    __device__ void multiply(float*, const WeightFrag&, int, const char*, int, bool) {}
+    template <int N>
+    __device__ void multiply(float*, const WeightFrag&, int, StageRef, int, bool) {}
     __device__ void commit() {}
-    template <int kLeft>
+    template <int kLeft, int N>
     __device__ void wait(float*) {}
 };
 

@@ -4,15 +4,29 @@
 //   copy_run(to, from)    begins a copy of 16 bytes from memory into LDS
 //   wait_copies()         waits for all copies that this lane began
 //   see_copies()          after a wait for those who copied: matrix instructions of this lane's wave see the copies
+//   see_stores()          after this lane's own stores, before it arrives: matrix instructions of others see them
 //   LdsBarrier            in LDS: passed when it was arrived at as often as start() said, again and again.
 //     .start(n)           one lane, before a block_sync()
 //     .arrive()           one lane
 //     .arrive_with_copies()   the lane arrives when all copies that it began are there; does not wait for them
 //     .wait(parity)       waits until it was passed for the first time (parity 0), the second (1), the third (0), ...
 //                         Every lane of a wave must call it. Parity 1 does not wait before the first passing
+//   Turn<n>             a place in a ring of n stages, and the parity of its barriers this time around
 //   give_registers<n>()   of a group that needs n only, for the others; take_registers<n>() waits for them
 #pragma once
 #include "gpu/mma.h"
+
+template <int kStages>
+struct Turn {
+    int stage = 0;
+    uint32_t parity = 0;
+
+    __device__ void next() {
+        if (++stage < kStages) return;
+        stage = 0;
+        parity ^= 1;
+    }
+};
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
@@ -28,6 +42,9 @@ __device__ inline void wait_copies() {
 // Not where copies are begun: there it would wait for those under way.
 __device__ inline void see_copies() {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+__device__ inline void see_stores() {
+    see_copies();
 }
 struct LdsBarrier {
     uint64_t state;
@@ -69,6 +86,7 @@ __device__ inline void wait_copies() {
     emu::wait_copies();
 }
 __device__ inline void see_copies() {}
+__device__ inline void see_stores() {}
 struct LdsBarrier : emu::Barrier {
     __device__ void start(int n) { *this = {{uint16_t(n), uint16_t(n), 0}}; }
     __device__ void arrive() { emu::arrive(*this); }
@@ -86,6 +104,7 @@ __device__ void take_registers() {}
 __device__ inline void copy_run(char*, const void*) {}
 __device__ inline void wait_copies() {}
 __device__ inline void see_copies() {}
+__device__ inline void see_stores() {}
 struct LdsBarrier {
     uint64_t state;
 

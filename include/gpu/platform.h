@@ -62,5 +62,10 @@ constexpr int kUnitLdsBytes = 64 << 10;
 #else
 #define GPU_LAUNCH_CHAINED GPU_LAUNCH
 #endif
-#define GPU_LDS(name) extern __shared__ __attribute__((aligned(16))) char name[]  // the launch's lds_bytes
+// The launch's lds_bytes; aligned as stages of gpu/group_mma.h must be, where there are any.
+#ifdef __CUDACC__
+#define GPU_LDS(name) extern __shared__ __attribute__((aligned(1024))) char name[]
+#else
+#define GPU_LDS(name) extern __shared__ __attribute__((aligned(16))) char name[]
+#endif
 #endif

@@ -48,9 +48,14 @@ void Forward::attend(const StepView& step, int l, const float* sinks) {
     const int heads_dim = common_.n_attn_heads * common_.head_dim, kv_dim = common_.n_kv_heads * common_.head_dim;
     const int64_t kv_and_rows = 4 * (keys.read * kv_dim + int64_t(step.tokens.n) * heads_dim);
     timer_.run(kAttention, {0, kv_and_rows, 4.0 * double(keys.seen) * heads_dim}, stream_, [&] {
-        attention({buffers_.att, dense_order(step.tokens.n)}, buffers_.q, kv, sinks, step.tiles, step.n_tiles,
-                  kv.window > 0 ? step.ring_spans : step.full_spans, step.tokens, common_.n_attn_heads,
-                  common_.n_kv_heads, common_.head_dim, buffers_.attention, stream_);
+        const RowsOut att = {buffers_.att, dense_order(step.tokens.n)};
+        if (step.n_group_tiles > 0)
+            attention_of_groups(att, buffers_.q, kv, sinks, step.group_tiles, step.n_group_tiles, step.tokens,
+                                common_.n_attn_heads, common_.n_kv_heads, stream_);
+        if (step.n_tiles > 0)
+            attention(att, buffers_.q, kv, sinks, step.tiles, step.n_tiles,
+                      kv.window > 0 ? step.ring_spans : step.full_spans, step.tokens, common_.n_attn_heads,
+                      common_.n_kv_heads, common_.head_dim, buffers_.attention, stream_);
     });
 }
 

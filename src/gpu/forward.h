@@ -15,6 +15,8 @@ struct StepView {
     Tokens tokens;
     const QueryTile* tiles = nullptr;  // (n_tiles)
     int n_tiles = 0;
+    const QueryTile* group_tiles = nullptr;  // (n_group_tiles) of sequences with many tokens
+    int n_group_tiles = 0;
     int full_spans = 0, ring_spans = 0;  // at least as many as any tile's keys lie in
     struct Keys {
         int64_t seen = 0;  // by all tokens together

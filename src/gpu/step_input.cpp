@@ -11,7 +11,7 @@ static_assert(kMostRuledOut == kMaxRuledOut);
 
 struct Arrays {
     int *id, *pos, *slot;
-    QueryTile* tiles;
+    QueryTile *tiles, *group_tiles;
     int* row_token;
     RowSampling* sampling;
     int64_t bytes;
@@ -24,28 +24,17 @@ Arrays lay_out(const StepShape& shape, char* base) {
     a.pos = layout.take<int>(shape.n_tokens);
     a.slot = layout.take<int>(shape.n_tokens);
     a.tiles = layout.take<QueryTile>(shape.n_tiles);
+    a.group_tiles = layout.take<QueryTile>(shape.n_group_tiles);
     a.row_token = layout.take<int>(shape.n_rows);
     a.sampling = layout.take<RowSampling>(shape.n_rows);
     a.bytes = layout.used();
     return a;
 }
 
-// Calls visit(first token, tokens) for each run of at most `most` tokens of one sequence.
-template <class F>
-void each_tile(const Batch& batch, int most, F&& visit) {
-    const int n = int(batch.tokens.size());
-    for (int first = 0; first < n;) {
-        int end = first + 1;
-        while (end < n && end - first < most && batch.tokens[size_t(end)].seq == batch.tokens[size_t(first)].seq) end++;
-        visit(first, end - first);
-        first = end;
-    }
-}
-
 }  // namespace
 
 int64_t step_input_bytes(int max_tokens) {
-    return lay_out({max_tokens, max_tokens, max_tokens, false, 0, 0, {}, {}}, nullptr).bytes;
+    return lay_out({max_tokens, max_tokens, max_tokens, max_tokens, false, 0, 0, {}, {}}, nullptr).bytes;
 }
 
 StepView view_step_input(const StepShape& shape, char* device) {
@@ -54,6 +43,8 @@ StepView view_step_input(const StepShape& shape, char* device) {
     view.tokens = {shape.n_tokens, arrays.id, arrays.pos, arrays.slot, nullptr};
     view.tiles = arrays.tiles;
     view.n_tiles = shape.n_tiles;
+    view.group_tiles = arrays.group_tiles;
+    view.n_group_tiles = shape.n_group_tiles;
     view.row_token = arrays.row_token;
     view.sampling = arrays.sampling;
     view.n_rows = shape.n_rows;
@@ -67,6 +58,7 @@ StepView view_step_input(const StepShape& shape, char* device) {
 StepInput::StepInput(const CommonConfig& config, int max_tokens)
     : max_tokens_(max_tokens),
       tokens_per_tile_(std::max(1, 16 / (config.n_attn_heads / config.n_kv_heads))),
+      tokens_per_group_tile_(group_tile_tokens(config.n_attn_heads, config.n_kv_heads, config.head_dim)),
       window_(config.sliding_window),
       pinned_(step_input_bytes(max_tokens)) {}
 
@@ -81,7 +73,7 @@ StepShape StepInput::shape_of(const Batch& batch, bool graphs) const {
         shape.n_tokens = shape.n_tiles = shape.n_rows = std::min(decode_bucket(int(batch.tokens.size())), max_tokens_);
     } else {
         shape.n_tokens = int(batch.tokens.size());
-        each_tile(batch, tokens_per_tile_, [&](int, int) { shape.n_tiles++; });
+        each_tile(batch, [&](const QueryTile&, bool group) { (group ? shape.n_group_tiles : shape.n_tiles)++; });
         shape.n_rows = int(batch.rows.size());
     }
     int last = 0;
@@ -91,6 +83,19 @@ StepShape StepInput::shape_of(const Batch& batch, bool graphs) const {
     shape.ring_spans = std::min(shape.full_spans, (window_ + 16 - 3) / kSpanPositions + 2);
     count_keys(shape, batch);
     return shape;
+}
+
+// Calls visit(tile, whether it is for wave groups) for runs of tokens of one sequence, in order.
+template <class F>
+void StepInput::each_tile(const Batch& batch, F&& visit) const {
+    const int n = int(batch.tokens.size());
+    for (int first = 0, end; first < n; first = end) {
+        end = first + 1;
+        while (end < n && batch.tokens[size_t(end)].seq == batch.tokens[size_t(first)].seq) end++;
+        const bool group = tokens_per_group_tile_ > 0 && end - first >= least_group_tokens();
+        const int most = group ? tokens_per_group_tile_ : tokens_per_tile_;
+        for (int t = first; t < end; t += most) visit({t, std::min(most, end - t)}, group);
+    }
 }
 
 void StepInput::count_keys(StepShape& shape, const Batch& batch) const {
@@ -123,8 +128,10 @@ void StepInput::fill(const Batch& batch, const StepShape& shape, int first_place
         host.pos[t] = token.pos;
         host.slot[t] = slot;
     }
-    int n_tiles = 0;
-    each_tile(batch, tokens_per_tile_, [&](int first, int n) { host.tiles[n_tiles++] = {first, n}; });
+    int n_tiles = 0, n_group_tiles = 0;
+    each_tile(batch, [&](const QueryTile& tile, bool group) {
+        (group ? host.group_tiles[n_group_tiles++] : host.tiles[n_tiles++]) = tile;
+    });
     for (int t = int(batch.tokens.size()); n_tiles < shape.n_tiles; t++) host.tiles[n_tiles++] = {t, 1};
     for (int r = 0; r < shape.n_rows; r++) {
         const bool real = r < int(batch.rows.size());

@@ -6,7 +6,7 @@
 
 // How large a step is. A recorded graph fits any step of the same shape but for the keys, which are for accounts.
 struct StepShape {
-    int n_tokens = 0, n_tiles = 0, n_rows = 0;
+    int n_tokens = 0, n_tiles = 0, n_group_tiles = 0, n_rows = 0;
     bool recorded = false;                // sizes are rounded up, so that a graph serves again
     int full_spans = 0, ring_spans = 0;   // at least as many as any tile's keys lie in
     StepView::Keys full_keys, ring_keys;  // of one layer of a kind
@@ -30,8 +30,10 @@ class StepInput {
     void send(const StepShape& shape, char* device, gpu::Stream stream) const;
 
   private:
+    template <class F>
+    void each_tile(const Batch& batch, F&& visit) const;
     void count_keys(StepShape& shape, const Batch& batch) const;
 
-    const int max_tokens_, tokens_per_tile_, window_;
+    const int max_tokens_, tokens_per_tile_, tokens_per_group_tile_, window_;
     PinnedMemory pinned_;
 };

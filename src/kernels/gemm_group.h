@@ -38,7 +38,7 @@ struct GroupBlock {
     static constexpr int kRowBytes = group_stage_bytes(Groups::kMostRows);
     static constexpr int kStageBytes = kRowBytes + kSlabs * (kSlabBytes + kScaleBytes);
     static constexpr int kLdsBytes = kUnitLdsBytes / Groups::kBlocks - (Groups::kBlocks - 1) * 1024;
-    static constexpr int kStages = (kLdsBytes - kStageAlign) / (kStageBytes + 2 * int(sizeof(LdsBarrier)));
+    static constexpr int kStages = kLdsBytes / (kStageBytes + 2 * int(sizeof(LdsBarrier)));
 };
 
 // Where a block's ring lies.
@@ -48,7 +48,7 @@ struct GroupRing {
     LdsBarrier *full, *empty;
 
     __device__ explicit GroupRing(char* lds) {
-        rows = lds + (kStageAlign - uint32_t(reinterpret_cast<uintptr_t>(lds)) % kStageAlign) % kStageAlign;
+        rows = lds;
         weights = rows + Block::kStages * Block::kRowBytes;
         scales = weights + Block::kStages * Block::kSlabs * Block::kSlabBytes;
         full = reinterpret_cast<LdsBarrier*>(scales + Block::kStages * Block::kSlabs * Block::kScaleBytes);
@@ -57,19 +57,6 @@ struct GroupRing {
     __device__ char* rows_of(int stage) const { return rows + stage * Block::kRowBytes; }
     __device__ char* weights_of(int stage) const { return weights + stage * Block::kSlabs * Block::kSlabBytes; }
     __device__ char* scales_of(int stage) const { return scales + stage * Block::kSlabs * Block::kScaleBytes; }
-};
-
-// A place in the ring, and which time around it is.
-template <int kStages>
-struct Turn {
-    int stage = 0;
-    uint32_t parity = 0;
-
-    __device__ void next() {
-        if (++stage < kStages) return;
-        stage = 0;
-        parity ^= 1;
-    }
 };
 
 // The block's next tile of rows, and which slabs of the matrix.
@@ -201,7 +188,7 @@ struct GroupMultiplier {
     // The products of N rows.
     template <int N>
     __device__ void multiply(float (&sum)[N / 2]) {
-        GroupMma<N> matrix;
+        GroupMma matrix;
         float of_span[Problem::kSpans ? N / 2 : 1] = {};
         float* const acc = Problem::kSpans ? of_span : sum;
         WeightFrag operand[2];
@@ -212,10 +199,10 @@ struct GroupMultiplier {
             see_copies();
             if constexpr (Problem::kMxfp4) {
                 const Packed p = packed(turn.stage);
-                matrix.template wait<0>(acc);  // the operands' registers are free, and the stage before
+                matrix.template wait<0, N>(acc);  // the operands' registers are free, and the stage before
                 decode(operand, p);
             } else {
-                matrix.template wait<0>(acc);
+                matrix.template wait<0, N>(acc);
                 load(operand, turn.stage);
             }
             if (step > 0) release(in_use);
@@ -224,18 +211,18 @@ struct GroupMultiplier {
             matrix.begin();
 #pragma unroll
             for (int k16 = 0; k16 < 4; k16++)
-                matrix.multiply(acc, operand[k16 / 2], k16 % 2, ring.rows_of(in_use), k16, add || k16 > 0);
+                matrix.template multiply<N>(acc, operand[k16 / 2], k16 % 2, ring.rows_of(in_use), k16, add || k16 > 0);
             matrix.commit();
             add = true;
             if (Problem::kSpans && --left_of_split == 0 && step + 1 < shape.n_steps) {
                 left_of_split = shape.steps_per_split;
                 add = false;
-                matrix.template wait<0>(acc);
+                matrix.template wait<0, N>(acc);
 #pragma unroll
                 for (int i = 0; i < N / 2; i++) sum[i] += acc[i];
             }
         }
-        matrix.template wait<0>(acc);
+        matrix.template wait<0, N>(acc);
         release(in_use);
 #pragma unroll
         for (int i = 0; i < N / 2; i++) sum[i] = (Problem::kSpans ? sum[i] : 0) + acc[i];

@@ -166,6 +166,13 @@ void attention(RowsOut att, const bf16* q, const KvLayer& kv, const float* sinks
                int max_spans, const Tokens& tokens, int n_heads, int n_kv_heads, int head_dim, void* scratch,
                gpu::Stream stream);
 
+// The same for tiles of many tokens, by wave groups: up to group_tile_tokens() each, which is 0 where the device has no
+// groups or heads are not of 64.
+int group_tile_tokens(int n_heads, int n_kv_heads, int head_dim);
+int least_group_tokens();  // of a sequence in a step, from which on these tiles are faster
+void attention_of_groups(RowsOut att, const bf16* q, const KvLayer& kv, const float* sinks, const QueryTile* tiles,
+                         int n_tiles, const Tokens& tokens, int n_heads, int n_kv_heads, gpu::Stream stream);
+
 // x (T, n_out) f32 += att (T, n_in) · wᵀ + bias
 void gemm_residual(float* x, const bf16* att, const PackedMatrix& w, int n_tok, gpu::Stream stream);
 

@@ -22,6 +22,8 @@ struct Tuning {
     int attention_spread_spans, attention_busy_units;
     // From this many units on blocks have many waves, which share what they read; fewer waves a block spread better.
     int attention_wide_units;
+    // From this many tokens of a sequence on wave groups do its attention, where the device has any.
+    int attention_group_tokens;
     // Router: up to this many tokens each has a block of its own, so that more blocks are at work.
     int router_spread_tokens;
 };
@@ -32,11 +34,11 @@ struct Tuning {
 // groups, 256 rows of attention's output took 58 us spread over waves and otherwise 92, of qkv with its many slabs 121
 // and 107.
 constexpr Tuning kTunings[] = {
-    {"sm_90", 8, 20, 88, 128, 128, 256, 96, 48, 4, 512, 4096, 128},
-    {"gfx90a", 8, 20, 64, 128, 128, 256, 0, 0, 4, 512, 4096, 128},
-    {"gfx942", 8, 20, 64, 128, 128, 256, 0, 0, 4, 512, 4096, 128},
-    {"gfx1100", 8, 20, 64, 128, 128, 256, 0, 0, 4, 512, 4096, 128},
-    {"gfx1151", 8, 20, 64, 128, 128, 256, 0, 0, 4, 512, 4096, 128},
+    {"sm_90", 8, 20, 88, 128, 128, 256, 96, 48, 4, 512, 4096, 16, 128},
+    {"gfx90a", 8, 20, 64, 128, 128, 256, 0, 0, 4, 512, 4096, 0, 128},
+    {"gfx942", 8, 20, 64, 128, 128, 256, 0, 0, 4, 512, 4096, 0, 128},
+    {"gfx1100", 8, 20, 64, 128, 128, 256, 0, 0, 4, 512, 4096, 0, 128},
+    {"gfx1151", 8, 20, 64, 128, 128, 256, 0, 0, 4, 512, 4096, 0, 128},
 };
 
 // Of the devices here; one program runs on devices of one kind only.

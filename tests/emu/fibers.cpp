@@ -89,7 +89,7 @@ class Block {
     unsigned n_at_barrier_ = 0, n_returned_ = 0;
     unsigned some_at_barrier_ = 0, some_returned_ = 0;  // one of them, to name it
     int n_barriers_ = 0;
-    alignas(256) char lds_[kLdsBytes + kLdsGuard];
+    alignas(1024) char lds_[kLdsBytes + kLdsGuard];
 };
 
 thread_local Block* this_block = nullptr;  // made when this thread runs its first block

@@ -80,6 +80,16 @@ class Step {
         return call(tiles, max_spans, [&](auto... args) { attention_with(work, args...); });
     }
     Bits run(SpanWork work, int tokens_in_tile) const { return run(work, tiles(tokens_in_tile), max_spans()); }
+    // By wave groups; tokens_in_tile 0: as many as they take.
+    Bits run_by_groups(int tokens_in_tile) const {
+        const int most = group_tile_tokens(c_.n_heads, c_.n_kv_heads, P_);
+        return call(
+            tiles(tokens_in_tile ? tokens_in_tile : most), max_spans(),
+            [](RowsOut att, const bf16* q, const KvLayer& kv, const float* sinks, const QueryTile* tiles, int n_tiles,
+               int, const Tokens& tokens, int n_heads, int n_kv_heads, int, void*, gpu::Stream stream) {
+                attention_of_groups(att, q, kv, sinks, tiles, n_tiles, tokens, n_heads, n_kv_heads, stream);
+            });
+    }
     Bits run_as_chosen() const {
         return call(tiles(tokens_per_tile()), max_spans(), [&](auto... args) { attention(args...); });
     }
@@ -285,6 +295,41 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"no sinks, one key", 64, 2, 2, 0, 0, {{1, 1}}, 0, false},
                     Case{"no sinks, padding between", 64, 12, 12, 0, 0, {{33, 1}, {0, 1}, {200, 2}}, 0, false},
                     Case{"no sinks, GPT-2's last position", 64, 2, 2, 0, 0, {{1024, 17}}, 0, false}));
+
+class AttentionOfGroups : public testing::TestWithParam<Case> {
+  protected:
+    void SetUp() override {
+        const Case& c = GetParam();
+        if (group_tile_tokens(c.n_heads, c.n_kv_heads, c.head_dim) == 0) GTEST_SKIP() << "needs wave groups";
+    }
+};
+
+TEST_P(AttentionOfGroups, GivesTheBitsOfSmallTiles) {
+    const Step step(GetParam());
+    const Bits want = step.run(SpanWork::kWalked, step.tokens_per_tile());
+    step.expect_close(want);
+    EXPECT_EQ(step.run_by_groups(0), want);
+    EXPECT_EQ(step.run_by_groups(3), want) << "tiles that leave most rows empty";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, AttentionOfGroups,
+    testing::Values(Case{"one key", 64, 8, 1, 0, 0, {{1, 1}}}, Case{"a page and one", 64, 8, 1, 0, 0, {{33, 33}}},
+                    Case{"a pair of pages", 64, 8, 1, 0, 0, {{64, 16}}},
+                    Case{"a pair and one", 64, 8, 1, 0, 0, {{65, 17}}}, Case{"a span", 64, 16, 2, 0, 0, {{128, 20}}},
+                    Case{"a span and one", 64, 8, 1, 0, 0, {{129, 16}}},
+                    Case{"eleven spans: the ring goes round", 64, 8, 1, 0, 0, {{1400, 18}}},
+                    Case{"a window that begins in a span's second pair", 64, 8, 1, 128, 0, {{330, 24}}},
+                    Case{"a window that begins in a pair's second page", 64, 8, 1, 128, 0, {{300, 24}}},
+                    Case{"a window of one", 64, 8, 1, 1, 0, {{100, 40}}},
+                    Case{"a window wider than the context", 64, 8, 1, 500, 0, {{129, 64}}},
+                    Case{"a ring used again", 64, 8, 1, 20, 3, {{300, 30}, {40, 40}, {31, 17}}},
+                    Case{"no sharing of KV heads", 64, 2, 2, 0, 0, {{200, 150}}},
+                    Case{"groups of 5: rows of a tile are empty", 64, 5, 1, 100, 0, {{170, 60}}},
+                    Case{"groups of 16", 64, 16, 1, 128, 0, {{270, 19}}},
+                    Case{"several sequences", 64, 8, 2, 0, 0, {{1, 1}, {65, 30}, {300, 1}, {100, 100}}},
+                    Case{"a sink above all", 64, 8, 1, 0, 0, {{129, 20}}, 40.0f},
+                    Case{"a sink that takes nothing", 64, 8, 1, 0, 0, {{129, 20}}, -1e4f}));
 
 // 4123 units: blocks of several waves, the last not full.
 TEST(AttentionBlocks, SameBitsWithManyUnits) {

@@ -39,17 +39,17 @@ __global__ void group_kernel(float* before, float* after) {
     block_sync();
     WeightFrag twos;
     for (auto& run : twos.run) run = {{0x40004000u, 0x40004000u, 0x40004000u, 0x40004000u}};
-    GroupMma<kRows> matrix;
+    GroupMma matrix;
     float acc[kRows / 2] = {};
     matrix.begin();
-    matrix.multiply(acc, twos, 0, stage, 0, false);
+    matrix.multiply<kRows>(acc, twos, 0, stage, 0, false);
     matrix.commit();
     before[threadIdx.x] = acc[0];
-    matrix.multiply(acc, twos, 1, stage, 1, true);
+    matrix.multiply<kRows>(acc, twos, 1, stage, 1, true);
     matrix.commit();
-    matrix.wait<1>(acc);
+    matrix.wait<1, kRows>(acc);
     before[threadIdx.x] += acc[0];
-    matrix.wait<0>(acc);
+    matrix.wait<0, kRows>(acc);
     after[threadIdx.x] = acc[0];
 }
 
