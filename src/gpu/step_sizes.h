@@ -5,8 +5,9 @@
 // Tokens a step. 4096 keep 128 rows a block full for 32 experts with 4 of them a token (512 rows each); activations are
 // 0.5 GB then.
 constexpr int kMaxStepTokens = 4096;
-// Of one prompt at a time: short enough that few sliding pages (window + chunk) are enough for it.
-constexpr int kGpuPrefillChunk = 512;
+// Of one prompt at a time. A lone prompt of gpt-oss-20b then has 256 rows for each expert, not 64 as with 512 tokens;
+// sliding layers keep the pages of a window and a chunk while it is read: 69 of 0.8 MB.
+constexpr int kGpuPrefillChunk = 2048;
 // Of all prompts in a step that decodes too: half of a step, so that whoever reads an answer waits at most twice as
 // long for a token as without prompts; and enough rows for every expert's block.
 constexpr int kMaxPrefillBesideDecode = 2048;

@@ -58,8 +58,9 @@ class StepBench {
     StepTime prefill(int n_prompts, int n_positions, int n_rounds) {
         const Capacity& has = replica_->capacity();
         std::vector<Batch> steps;
-        for (int pos = 0; pos < n_positions; pos += has.prefill_chunk) {
-            const int n = std::min(has.prefill_chunk, n_positions - pos);
+        const int chunk = std::min(has.prefill_chunk, has.max_batch_tokens / n_prompts);
+        for (int pos = 0; pos < n_positions; pos += chunk) {
+            const int n = std::min(chunk, n_positions - pos);
             steps.push_back(batch(n_prompts, pos, n, pos + n == n_positions));
         }
         std::vector<const Batch*> all;
