@@ -151,10 +151,81 @@ TEST_F(Gpt2Modes, ExportTakesTheTokenizerAlong) {
     export_to("hf", "back/model.bin", "llmc-f32");
     EXPECT_TRUE(folder.read("back/gpt2_tokenizer.bin") == folder.read("gpt2_tokenizer.bin"));
     EXPECT_EQ(export_to("hf", "back/again.bin", "llmc-f32").find("stays"), std::string::npos) << "it is the same";
-    folder.write("back/gpt2_tokenizer.bin", "somebody's");
-    EXPECT_NE(export_to("hf", "back/third.bin", "llmc-f32").find("another tokenizer is there, and stays"),
-              std::string::npos);
-    EXPECT_EQ(folder.read("back/gpt2_tokenizer.bin"), "somebody's");
+}
+
+// Exports model.bin into a folder of its own.
+class Gpt2Export : public Gpt2Modes {
+  protected:
+    Gpt2Export() { std::filesystem::create_directory(folder.path("place")); }
+    ProgramResult export_to(const std::string& name, const std::string& kind, const std::vector<std::string>& more = {},
+                            std::vector<std::string> command = {}) const {
+        command.insert(command.end(), {built("run"), "export", folder.path("model.bin"), in_place(name), "--to", kind});
+        command.insert(command.end(), more.begin(), more.end());
+        return run_program(command);
+    }
+    std::string in_place(const std::string& name) const { return folder.path("place/" + name); }
+    bool nothing_is_left() const { return std::filesystem::is_empty(folder.path("place")); }
+};
+
+// Whichever of the files that an export makes cannot be written, or cannot be kept.
+TEST_F(Gpt2Export, ADiskThatFailsLeavesNothing) {
+    for (const char* fault : {"full", "unsynced"})
+        for (const char* file : {"vocab.json", "merges.txt", "config.json", "gpt2_tokenizer.bin", "out.bin"}) {
+            SCOPED_TRACE(std::string(file) + " " + fault);
+            const bool is_llmc = std::string(file).find(".bin") != std::string::npos;
+            const ProgramResult r = export_to(is_llmc ? "out.bin" : "out", is_llmc ? "llmc-f32" : "hf", {},
+                                              {"env", "LD_PRELOAD=" + built("disk.so"),
+                                               "ASAN_OPTIONS=verify_asan_link_order=0",  // the sanitizer would be first
+                                               std::string("DISK_NAME=") + file, std::string("DISK_FAULT=") + fault});
+            EXPECT_EQ(r.code, 2);
+            EXPECT_TRUE(has(r.err, {file, fault == std::string("full") ? "No space left" : "Input/output error"}));
+            EXPECT_TRUE(nothing_is_left());
+        }
+}
+
+TEST_F(Gpt2Export, ATokenizerThatDoesNotFitLeavesNothing) {
+    ASSERT_EQ(export_to("hf", "hf").code, 0);
+    nlohmann::json tokenizer = json_of(folder.read("place/hf/tokenizer.json"));
+    std::filesystem::remove_all(in_place("hf"));
+    tokenizer["added_tokens"] = nlohmann::json::array();
+    const ProgramResult r = export_to("out.bin", "llmc-f32", {"-z", folder.write("z.json", tokenizer.dump())});
+    EXPECT_EQ(r.code, 2);
+    EXPECT_TRUE(has(r.err, {"z.json", "llm.c", "expected one special token", "found 0"}));
+    EXPECT_TRUE(nothing_is_left());
+}
+
+TEST_F(Gpt2Export, AnothersTokenizerStays) {
+    folder.write("place/gpt2_tokenizer.bin", "somebody's");
+    for (const std::vector<std::string>& flags : {std::vector<std::string>{}, {"--overwrite"}}) {
+        const ProgramResult r = export_to("out.bin", "llmc-f32", flags);
+        EXPECT_EQ(r.code, 0);
+        EXPECT_TRUE(has(r.err, {"place/gpt2_tokenizer.bin: another tokenizer is there, and stays"}));
+        EXPECT_EQ(n_lines(r.err), 2) << "and that the model is written: " << r.err;
+        EXPECT_EQ(folder.read("place/gpt2_tokenizer.bin"), "somebody's");
+        EXPECT_TRUE(folder.read("place/out.bin") == folder.read("model.bin"));
+    }
+}
+
+TEST_F(Gpt2Export, TheTokenizersNameIsNoModels) {
+    for (const bool exists : {false, true}) {
+        if (exists) folder.write("place/gpt2_tokenizer.bin", "somebody's");
+        const ProgramResult r = export_to("gpt2_tokenizer.bin", "llmc-f32", {"--overwrite"});
+        EXPECT_EQ(r.code, 2);
+        EXPECT_TRUE(has(r.err, {"expected another name than gpt2_tokenizer.bin", in_place("gpt2_tokenizer.bin")}));
+        EXPECT_EQ(n_lines(r.err), 1) << r.err;
+        EXPECT_EQ(exists ? folder.read("place/gpt2_tokenizer.bin") == "somebody's" : nothing_is_left(), true);
+    }
+}
+
+TEST_F(Gpt2Export, ThatTheModelHasNoTokenizerIsSaidOnce) {
+    std::filesystem::remove(folder.path("gpt2_tokenizer.bin"));
+    for (const char* kind : {"hf", "llmc-f32"}) {
+        const ProgramResult r = export_to(kind, kind);
+        EXPECT_EQ(r.code, 0);
+        EXPECT_TRUE(has(r.err, {"expected a tokenizer with the model", "name one with -z"}));
+        EXPECT_EQ(n_lines(r.err), 2) << "and that the model is written: " << r.err;
+    }
+    EXPECT_FALSE(std::filesystem::exists(in_place("gpt2_tokenizer.bin")));
 }
 
 // With a small model in the place of the published one.

@@ -36,8 +36,9 @@ void write_tensors(AtomicFile& file, const std::vector<OutputTensor>& tensors, P
 void write_snapshot_tensors(StagedDirectory& directory, const std::vector<OutputTensor>& tensors,
                             const ExportOptions& options);
 void write_text(const std::string& path, const std::string& text);  // a new file
-// Copies a tokenizer.json and what belongs to it; writes a tokenizer of another form as a tokenizer.json.
-void put_tokenizer(const Model& model, StagedDirectory& directory, const ExportOptions& options);
+// Copies a tokenizer.json and what belongs to it; writes a tokenizer of another form as a tokenizer.json. False, and a
+// note says why, if the model has none.
+bool put_tokenizer(const Model& model, StagedDirectory& directory, const ExportOptions& options);
 // Which optional tensors these weights have.
 TensorOptions tensor_options(const Weights& weights);
 

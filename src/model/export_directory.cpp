@@ -38,7 +38,7 @@ std::string tokenizer_file(const Model& model, const ExportOptions& options) {
 
 }  // namespace
 
-void put_tokenizer(const Model& model, StagedDirectory& directory, const ExportOptions& options) {
+bool put_tokenizer(const Model& model, StagedDirectory& directory, const ExportOptions& options) {
     const bool is_asked_for = !options.tokenizer_path.empty();
     const std::string path = tokenizer_file(model, options);
     if (!path.empty()) {
@@ -48,7 +48,7 @@ void put_tokenizer(const Model& model, StagedDirectory& directory, const ExportO
             const std::string source = fs::path(path).parent_path() / name;
             if (is_file(source)) write_text(directory.file(name), read_file(source));
         }
-        return;
+        return true;
     }
     std::string json;
     try {
@@ -56,9 +56,10 @@ void put_tokenizer(const Model& model, StagedDirectory& directory, const ExportO
     } catch (const Error& e) {
         if (is_asked_for || !model.tokenizer_data.empty()) throw;
         if (options.note) options.note(fmt::format("no tokenizer is put in: {}", e.what()));
-        return;
+        return false;
     }
     write_text(directory.file("tokenizer.json"), json);
+    return true;
 }
 
 namespace {

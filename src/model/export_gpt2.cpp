@@ -9,7 +9,11 @@
 #include "model/gpt2.h"
 #include "tokenizer.h"
 
+namespace fs = std::filesystem;
+
 namespace {
+
+constexpr const char* kLlmcTokenizer = "gpt2_tokenizer.bin";
 
 // The ids that end a text. llm.c's model file does not say; the tokenizer does.
 std::vector<int> stop_ids_of(const Model& model, const ExportOptions& options) {
@@ -22,15 +26,27 @@ std::vector<int> stop_ids_of(const Model& model, const ExportOptions& options) {
     }
 }
 
-// The tokenizer that the model has, in GPT-2's own forms; "why not" is a note. `write` gets it.
-void put_forms_of_gpt2(const Model& model, const ExportOptions& options,
-                       const std::function<void(const Tokenizer& tokenizer)>& write) {
+// What `make` makes of the model's tokenizer: the content of each of `files`. Nothing, which a note says, if the model
+// has no tokenizer, or one that has no place there.
+std::vector<std::string> tokenizer_as(const char* files, const Model& model, const ExportOptions& options,
+                                      const std::function<std::vector<std::string>(const Tokenizer& tokenizer)>& make) {
     try {
-        write(Tokenizer::for_model(model, options.tokenizer_path));
+        return make(Tokenizer::for_model(model, options.tokenizer_path));
     } catch (const Error& e) {
         if (!options.tokenizer_path.empty()) throw;
-        if (options.note) options.note(e.what());
+        if (options.note) options.note(fmt::format("no {} is written: {}", files, e.what()));
+        return {};
     }
+}
+
+void put_vocab_and_merges(const Model& model, StagedDirectory& directory, const ExportOptions& options) {
+    const std::vector<std::string> texts =
+        tokenizer_as("vocab.json with merges.txt", model, options, [](const Tokenizer& tokenizer) {
+            return std::vector<std::string>{tokenizer.to_vocab_json(), tokenizer.to_merges()};
+        });
+    if (texts.empty()) return;
+    write_text(directory.file("vocab.json"), texts[0]);
+    write_text(directory.file("merges.txt"), texts[1]);
 }
 
 void write_snapshot(const Model& model, const std::string& out_path, const ExportOptions& options) {
@@ -40,30 +56,42 @@ void write_snapshot(const Model& model, const std::string& out_path, const Expor
     gpt2.config.stop_ids = stop_ids_of(model, options);
 
     StagedDirectory directory(out_path);
-    put_tokenizer(model, directory, options);
-    put_forms_of_gpt2(model, options, [&](const Tokenizer& tokenizer) {
-        const std::string vocab = tokenizer.to_vocab_json(), merges = tokenizer.to_merges();
-        write_text(directory.file("vocab.json"), vocab);
-        write_text(directory.file("merges.txt"), merges);
-    });
+    if (put_tokenizer(model, directory, options)) put_vocab_and_merges(model, directory, options);
     write_text(directory.file("config.json"), gpt2_config_json(gpt2.config).dump(2));
     write_text(directory.file("generation_config.json"), generation_config_json(gpt2.config).dump(2));
     write_snapshot_tensors(directory, tensors, options);
     directory.commit();
 }
 
-// Beside the model, where llm.c looks for it. One that is there stays, unless files may be replaced.
-void put_llmc_tokenizer(const Tokenizer& tokenizer, const std::string& model_path, const ExportOptions& options) {
-    const std::string path = std::filesystem::path(model_path).parent_path() / "gpt2_tokenizer.bin";
-    const std::string bytes = tokenizer.to_llmc();
-    if (!is_file(path) || options.overwrite) {
-        AtomicFile file(path, existing(options));
-        file.write(bytes);
-        file.commit();
-    } else if (read_file(path) != bytes && options.note) {
-        options.note(fmt::format("{}: another tokenizer is there, and stays", path));
+// The tokenizer beside the model, where llm.c looks for it. It gets its name just before the model does, so that no
+// model lacks it, and loses it again if the model fails to. One that is there stays, as other models may need it.
+class LlmcTokenizer {
+  public:
+    LlmcTokenizer(const Model& model, const std::string& model_path, const ExportOptions& options)
+        : path_(fs::path(model_path).parent_path() / kLlmcTokenizer) {
+        const std::vector<std::string> bytes =
+            tokenizer_as(kLlmcTokenizer, model, options,
+                         [](const Tokenizer& tokenizer) { return std::vector<std::string>{tokenizer.to_llmc()}; });
+        if (bytes.empty()) return;
+        if (!is_file(path_)) {
+            file_.emplace(path_, Existing::kRefuse);
+            file_->write(bytes[0]);
+        } else if (read_file(path_) != bytes[0] && options.note) {
+            options.note(fmt::format("{}: another tokenizer is there, and stays", path_));
+        }
     }
-}
+    void commit_with(AtomicFile& model) {
+        if (!file_) return model.commit();
+        file_->commit();
+        TemporaryPath until_model_is_there(path_);
+        model.commit();
+        until_model_is_there.release();
+    }
+
+  private:
+    const std::string path_;
+    std::optional<AtomicFile> file_;
+};
 
 LlmcHeader header_of(const Gpt2Config& c, int padded_vocab, bool f32) {
     LlmcHeader h{};
@@ -79,6 +107,8 @@ LlmcHeader header_of(const Gpt2Config& c, int padded_vocab, bool f32) {
 }
 
 void write_llmc(const Model& model, const std::string& out_path, const ExportOptions& options) {
+    if (fs::path(out_path).filename() == kLlmcTokenizer)
+        fail("DST: expected another name than {}, which the tokenizer gets, found {}", kLlmcTokenizer, out_path);
     Gpt2 gpt2 = model.gpt2();
     const Gpt2Config& c = gpt2.config;
     if (c.intermediate_dim != 4 * c.hidden_dim)
@@ -94,6 +124,7 @@ void write_llmc(const Model& model, const std::string& out_path, const ExportOpt
     int64_t n = 0;
     for (const LlmcPart& part : parts) n += elements(part) + part.n_skipped;
 
+    LlmcTokenizer tokenizer(model, out_path, options);
     AtomicFile file(out_path, existing(options));
     Progress progress(options, int64_t(sizeof header) + n * element_bytes);
     const ByteSink sink = [&](const void* data, int64_t n_bytes) {
@@ -108,9 +139,7 @@ void write_llmc(const Model& model, const std::string& out_path, const ExportOpt
         const std::vector<uint8_t> zeros(size_t(part.n_skipped * element_bytes));
         if (!zeros.empty()) sink(zeros.data(), int64_t(zeros.size()));
     }
-    file.commit();
-    put_forms_of_gpt2(model, options,
-                      [&](const Tokenizer& tokenizer) { put_llmc_tokenizer(tokenizer, out_path, options); });
+    tokenizer.commit_with(file);
 }
 
 }  // namespace
