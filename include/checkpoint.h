@@ -57,11 +57,11 @@ struct ExportOptions {
     std::function<void(const std::string& line)> note;                      // gets what the copy lacks; may be empty
 };
 
-// Writes `model` at `out_path`. There may be nothing yet, but an empty directory for the directory kinds. Streams, so
-// memory stays small whatever the size. The final name appears only when all of it is written and synced; an export
-// that fails or is ended by a signal leaves nothing. MXFP4 experts are copied bit for bit if the kind has them; dense
-// tensors keep their dtype in a container and become bf16 in the directory kinds. Throws Error, also if the kind cannot
-// hold the model exactly (legacy has no YaRN betas, say; bf16 cannot hold every f32).
+// Writes `model` at `out_path`. Nothing may exist there yet, except an empty directory for the directory kinds.
+// Streams, so memory stays small whatever the size. The final name appears only when all of it is written and synced;
+// an export that fails or is ended by a signal leaves nothing. MXFP4 experts are copied bit for bit if the kind has
+// them; dense tensors keep their dtype in a container and become bf16 in the directory kinds. Throws Error, also if the
+// kind cannot hold the model exactly (legacy has no YaRN betas, say; bf16 cannot hold every f32).
 void export_model(const Model& model, const std::string& out_path, const ExportOptions& options);
 
 // Reads all of the model once, front to back, with all cores: every number must be finite, every scale below 255, and a

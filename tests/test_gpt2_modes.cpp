@@ -215,6 +215,7 @@ TEST_F(Gpt2Export, TheTokenizersNameIsNoModels) {
         EXPECT_EQ(n_lines(r.err), 1) << r.err;
         EXPECT_EQ(exists ? folder.read("place/gpt2_tokenizer.bin") == "somebody's" : nothing_is_left(), true);
     }
+    EXPECT_TRUE(has(run_program({built("run"), "export", "--help"}).out, {"gpt2_tokenizer.bin beside"}));
 }
 
 TEST_F(Gpt2Export, ThatTheModelHasNoTokenizerIsSaidOnce) {

@@ -70,7 +70,8 @@ int export_command(int argc, char** argv) {
          {"llmc-bf16", ExportKind::kLlmcBF16}},
         "bin (default): one file with config and tokenizer in it;\nhf: a snapshot directory; bf16: the same with "
         "experts in bf16, as\ntools/dequantize_to_bf16.py writes it; original: OpenAI's layout;\nlegacy-f32, "
-        "legacy-bf16: the getp family's .bin;\nof GPT-2: hf, or llmc-f32, llmc-bf16: llm.c's .bin");
+        "legacy-bf16: the getp family's .bin;\nof GPT-2: hf, or llmc-f32, llmc-bf16: llm.c's .bin, with\n"
+        "gpt2_tokenizer.bin beside DST");
     app.add_option("-z,--tokenizer", options.tokenizer_path, "The tokenizer to put in, if not the source's own")
         ->type_name("PATH");
     app.add_flag("--overwrite", options.overwrite, "Replace DST, if it is a file; else it must be new");
