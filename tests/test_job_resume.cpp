@@ -205,7 +205,8 @@ TEST_F(JobResume, ALineThatHasChangedInTexts) {
 
 // Advice that is followed must help.
 TEST_F(JobResume, AJobsFileThatIsNoneIsNotTouched) {
-    for (const char* const other : {"notes\n", "notes without an end", "{\"a\": 1}\n", "[1]\n"}) {
+    for (const char* const other : {"notes\n", "notes without an end", "{\"a\": 1}\n", "[1]\n",
+                                    "{\"nightly\": \"somebody else's\"}", "{\"version\": 1}"}) {
         fs::remove(options.output);
         folder.write("answers.job", other);
         for (const bool overwrite : {false, true}) {
@@ -216,6 +217,28 @@ TEST_F(JobResume, AJobsFileThatIsNoneIsNotTouched) {
         EXPECT_EQ(run(requests(2)), kExitOk) << error;
         options.overwrite = false;
         fs::remove(folder.path("answers.job"));
+    }
+}
+
+// A process that is killed may leave any part of what it writes, and a disk zeros.
+TEST_F(JobResume, HalfOfAJobsFileIsNoOthers) {
+    ASSERT_EQ(run(requests(2)), kExitOk) << error;
+    const std::string job = folder.read("answers.job"), whole = out();
+    const size_t first = job.find('\n') + 1;
+    for (const size_t n : {size_t(1), size_t(5), size_t(40), first - 1}) {
+        fs::remove(options.output);
+        folder.write("answers.job", job.substr(0, n));
+        EXPECT_EQ(run(requests(2)), kExitOk) << n << ": " << error;
+        EXPECT_EQ(folder.read("answers.job").substr(0, 11), job.substr(0, 11));
+    }
+    fs::remove(options.output);
+    folder.write("answers.job", std::string(100, '\0'));
+    EXPECT_EQ(run(requests(2)), kExitOk) << error;
+    for (const size_t n : {first + 1, first + 9, job.size() - 1}) {
+        folder.write("answers", whole);
+        folder.write("answers.job", job.substr(0, n));
+        EXPECT_EQ(run(requests(2)), kExitOk) << n << ": " << error;
+        EXPECT_EQ(folder.read("answers.job"), job);
     }
 }
 

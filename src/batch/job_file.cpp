@@ -7,9 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 
 #include "base/file.h"
 #include "base/write_all.h"
@@ -25,6 +27,15 @@ bool is_at(const std::string& path, int fd) {
            named.st_dev == opened.st_dev;
 }
 
+// So begins a job's identity, the first line. Other JSON has other names, or a space after the colon.
+constexpr std::string_view kBegin = "{\"version\":\"";
+
+// Whether a process that was killed may have left this of a line with such a beginning, or a disk made it of that.
+bool may_be_half_a_line(std::string_view rest, std::string_view begin) {
+    const size_t n = std::min(rest.size(), begin.size());
+    return rest.substr(0, n) == begin.substr(0, n) || rest[0] == '\0';
+}
+
 }  // namespace
 
 std::optional<JobFile::Said> JobFile::read(const std::string& path) {
@@ -38,9 +49,8 @@ std::optional<JobFile::Said> JobFile::read(const std::string& path) {
         said.n_bytes = int64_t(end) + 1;
     }
     if (!said.content.empty() && !said.content.contains("requests_hash")) return {};
-    // The rest is half a line of a process that was killed, or what a disk made of it.
-    const char rest = text.size() > size_t(said.n_bytes) ? text[size_t(said.n_bytes)] : '{';
-    if (rest != '{' && rest != '\0') return {};
+    const std::string_view rest = std::string_view(text).substr(size_t(said.n_bytes));
+    if (!may_be_half_a_line(rest, said.content.empty() ? kBegin : kBegin.substr(0, 1))) return {};
     return said;
 }
 
