@@ -203,6 +203,21 @@ TEST_F(JobResume, ALineThatHasChangedInTexts) {
     }
 }
 
+// OUT.job has three letters a request, which a start that finds the same requests need not write again.
+TEST_F(JobResume, EachStartAddsAFewBytesToTheJobsFile) {
+    ASSERT_EQ(run(requests(30)), kExitOk) << error;
+    const std::string whole = out(), job = folder.read("answers.job");
+    const std::string unfinished = job.substr(0, job.find('\n') + 1), finished = job.substr(unfinished.size());
+    folder.write("answers.job", unfinished);  // as a process leaves it that is killed
+    for (const char* const more : {"", "{\"finished\":false}\n"}) {
+        folder.write("answers", whole.substr(0, whole.find('\n') + 1));
+        const std::string before = folder.read("answers.job");
+        ASSERT_EQ(run(requests(30)), kExitOk) << error;
+        EXPECT_EQ(folder.read("answers.job"), before + more + finished);
+    }
+    EXPECT_EQ(sorted(out()), sorted(whole));
+}
+
 // Advice that is followed must help.
 TEST_F(JobResume, AJobsFileThatIsNoneIsNotTouched) {
     for (const char* const other : {"notes\n", "notes without an end", "{\"a\": 1}\n", "[1]\n",

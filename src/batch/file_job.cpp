@@ -104,11 +104,13 @@ void FileJob::begin() {
         sync_directory_of(path_);
         file_.add(identity_);
     } else if (n_left() > 0) {
-        file_.add({{"finished", false},
-                   {"requests", reader_.total()},
-                   {"bytes", identity_["bytes"]},
-                   {"requests_hash", identity_["requests_hash"]},
-                   {"line_marks", identity_["line_marks"]}});
+        const JobFile::Json& there = file_.content();
+        JobFile::Json more = JobFile::Json::object();
+        if (there.value("finished", false)) more["finished"] = false;
+        if (there.at("requests_hash") != identity_["requests_hash"])
+            for (const char* field : {"requests", "bytes", "requests_hash", "line_marks"})
+                more[field] = identity_[field];
+        if (!more.empty()) file_.add(more);
     }
 }
 
