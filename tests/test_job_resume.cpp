@@ -218,6 +218,15 @@ TEST_F(JobResume, EachStartAddsAFewBytesToTheJobsFile) {
     EXPECT_EQ(sorted(out()), sorted(whole));
 }
 
+// A job's file whose marks are of more lines than the input has, all of them as they were.
+TEST_F(JobResume, AnInputThatIsShorterThanTheMarks) {
+    ASSERT_EQ(run(requests(4)), kExitOk) << error;
+    Json identity = json_of(folder.read("answers.job").substr(0, folder.read("answers.job").find('\n')));
+    identity["requests"] = 2;
+    folder.write("answers.job", identity.dump() + "\n");
+    expect_refused(requests(3), {options.input + ": expected the 2 requests that", "found others"});
+}
+
 // Advice that is followed must help.
 TEST_F(JobResume, AJobsFileThatIsNoneIsNotTouched) {
     for (const char* const other : {"notes\n", "notes without an end", "{\"a\": 1}\n", "[1]\n",

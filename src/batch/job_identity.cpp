@@ -59,9 +59,9 @@ void check_requests(const std::string& path, const Json& there, int64_t n_then, 
                     const std::string& input, const RequestReader& reader) {
     if (there.value("requests_hash", "") == requests_hash(*reader.scan(), n_then)) return;
     const std::string then = there.value("line_marks", ""), now = here.at("line_marks");
-    const auto different =
-        std::mismatch(then.begin(), then.begin() + long(std::min(then.size(), now.size())), now.begin());
-    if (different.first != then.end())
+    const auto end = then.begin() + long(std::min(then.size(), now.size()));
+    const auto different = std::mismatch(then.begin(), end, now.begin());
+    if (different.first != end)
         fail("{}:{}: expected the line that {} is about, found another: it has changed since; --overwrite starts anew",
              input, reader.line_of((different.first - then.begin()) / int64_t(kMarkLetters)), path);
     fail("{}: expected the {} requests that {} is about at its beginning, found others; --overwrite starts anew", input,
