@@ -1,7 +1,9 @@
 // test_job_shards.cpp: several processes that share a job through a folder, as Slurm starts them on several nodes.
 #include "base/checksum.h"
+#include "batch.h"
 #include "error.h"
 #include "job_process.h"
+#include "mode_test.h"
 
 namespace fs = std::filesystem;
 
@@ -173,6 +175,51 @@ TEST_P(JobShards, WhatIsForOneAloneIsRefused) {
     refused(shard(0, 2), "--shard none");
     EXPECT_EQ(folder.read("answers"), "last night's\n");
     EXPECT_FALSE(exists("answers.parts"));
+}
+
+// One of the processes, without an engine: the test itself takes requests and answers them.
+class OneShard : public ModeTest {
+  protected:
+    static constexpr int kBlock = 8;  // so many requests has a block of a small job
+
+    OneShard() {
+        go_on();
+        options.shard = "0/2";
+        std::string lines = std::to_string(2 * kBlock) + "\n";
+        for (int i = 0; i < 2 * kBlock; i++) lines += "prompt " + std::to_string(i) + "\n";
+        folder.write("requests", lines);
+        testing::internal::CaptureStderr();
+        codec.emplace(tiny->model(), options.tokenizer);
+        reader.emplace(options, tiny->model().common(), *codec, Purpose::kAnswer);
+        job = open_batch_job(options, tiny->model(), *codec, *reader);
+    }
+    ~OneShard() override {
+        job.reset();
+        testing::internal::GetCapturedStderr();
+    }
+    std::vector<Request> take_a_block() {
+        std::vector<Request> block;
+        while (block.size() < kBlock) block.push_back(job->next().value());
+        return block;
+    }
+    std::string done(int block) const { return "answers.parts/block-00000" + std::to_string(block) + ".done"; }
+    bool is_done(int block) const { return fs::exists(folder.path(done(block))); }
+
+    std::optional<TextCodec> codec;
+    std::optional<RequestReader> reader;
+    std::unique_ptr<BatchJob> job;
+};
+
+// So it happens in a block that was lost and taken again, while requests of the first time are still running.
+TEST_F(OneShard, ASecondAnswerIsNotCounted) {
+    const std::vector<Request> block = take_a_block();
+    for (int i = 0; i < kBlock - 1; i++) job->add(block[size_t(i)], false, "1 2 3");
+    job->add(block[0], false, "1 2 3");
+    EXPECT_FALSE(is_done(0)) << "one has no answer yet";
+    job->add(block[kBlock - 1], false, "1 2 3");
+    EXPECT_TRUE(is_done(0));
+    const std::string answers = folder.read(done(0));
+    EXPECT_EQ(std::count(answers.begin(), answers.end(), '\n'), kBlock);
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, JobShards, testing::Bool(),

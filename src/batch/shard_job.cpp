@@ -254,6 +254,8 @@ void ShardJob::add(const Request& request, bool is_error, std::string line) {
     const auto held = held_.find(request.index / job_.block_size());
     if (held == held_.end() || is_in_trouble_) return;
     Block& block = held->second;
+    // A block that was lost and taken again: what was in flight meanwhile is answered twice.
+    if (block.answered.has(request.index)) return;
     block.part->append(line);
     if (!block.part->failed()) {
         block.answered.add(request.index, is_error, 0);
