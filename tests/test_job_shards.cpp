@@ -222,6 +222,20 @@ TEST_F(OneShard, ASecondAnswerIsNotCounted) {
     EXPECT_EQ(std::count(answers.begin(), answers.end(), '\n'), kBlock);
 }
 
+// Another had taken the block from this process, which slept; and a third may be reading what that has written.
+TEST_F(OneShard, ABlockThatIsDoneIsNotReplaced) {
+    const std::vector<Request> block = take_a_block();
+    folder.write(done(0), "the other's\n");
+    for (const Request& request : block) job->add(request, false, "1 2 3");
+    EXPECT_EQ(folder.read(done(0)), "the other's\n");
+    for (const auto& entry : fs::directory_iterator(folder.path("answers.parts")))
+        EXPECT_EQ(entry.path().filename().string().find("block-000000.part"), std::string::npos) << entry.path();
+    EXPECT_FALSE(job->failed());
+    for (const Request& request : take_a_block()) job->add(request, false, "1 2 3");
+    EXPECT_TRUE(is_done(1)) << "it goes on with the next";
+    EXPECT_TRUE(job->is_complete());
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, JobShards, testing::Bool(),
                          [](const auto& format) { return format.param ? "Text" : "JsonLines"; });
 

@@ -269,6 +269,11 @@ void ShardJob::add(const Request& request, bool is_error, std::string line) {
 // Call under the mutex: makes the part the block's file, and removes `block`.
 void ShardJob::complete(Block& block) {
     const std::string name = job_.name_of(block.index);
+    if (job_.is_done(block.index)) {  // by another, while this process slept; a third may be merging its file
+        unlink(block.path.c_str());
+        done_[size_t(block.index)] = true;
+        return give_up(block.index);
+    }
     try {
         block.part->finish();
         if (rename(block.path.c_str(), job_.done_path(block.index).c_str()) != 0 && !is_gone())
