@@ -23,6 +23,7 @@ import zlib
 
 MB = 1 << 20
 LONG_LINE_BYTES = 10 * MB
+LAST_LOOK_S = 5
 
 
 def write_json(path, n, max_new):
@@ -77,17 +78,23 @@ class Lines:
     """How many lines a growing file has by now."""
     def __init__(self, path):
         self.path, self.at, self.n = path, 0, 0
+        self.seen_s = 0.0  # when the file was last there
+        self.tail = b"\n"  # what precedes the bytes to be read: a line begins where the file does
         self.before_first = None  # how many stand before that of the first request: the text format's OUT.part
 
     def count(self):
         if os.path.exists(self.path):
             with open(self.path, "rb") as file:
                 file.seek(self.at)
+                self.seen_s = time.monotonic()
                 while block := file.read(MB):
-                    if self.before_first is None and b"\n0 " in block:
-                        self.before_first = self.n + block[:block.index(b"\n0 ") + 1].count(b"\n")
+                    text = self.tail + block
+                    if self.before_first is None and b"\n0 " in text:
+                        before = text[:text.index(b"\n0 ") + 1].count(b"\n")
+                        self.before_first = self.n + before - self.tail.count(b"\n")
                     self.n += block.count(b"\n")
                     self.at += len(block)
+                    self.tail = text[-len(b"\n0"):]
         return self.n
 
 
@@ -159,6 +166,7 @@ def main():
         with open(paths["log"], "wb") as log:
             process = subprocess.Popen(command, stderr=log)
             samples = watch(process, journal, o.n)
+            unseen_s = time.monotonic() - journal.seen_s
         n_lines = Lines(paths["out"]).count()
         with open(paths["log"], encoding="utf-8", errors="replace") as log:
             said = log.read()
@@ -179,7 +187,9 @@ def main():
     bound = running[0][2]["rss"] + 100 * o.n + 64 * MB
     wrong = []
     if o.long:
-        # None: it came after the last look.
+        # None: it came after the last look, which must have been close to the end and have missed some answer.
+        if journal.before_first is None and (unseen_s > LAST_LOOK_S or journal.n == o.n):
+            wrong.append(f"the long one's answer was not seen; the last look was {unseen_s:.1f} s before the end")
         n_before = journal.n if journal.before_first is None else journal.before_first
         print(f"answers on the disk before the long one's: at least {n_before}")
         if n_before < 0.9 * o.n:
