@@ -2,6 +2,7 @@
 # Debian's slurmctld, slurmd, slurm-client and munge; leaves nothing running.
 
 FOLDER=$(mktemp -d)
+export SLURM_CONF=$FOLDER/slurm.conf  # from here on: no command may reach the Slurm of a site
 HOST=$(hostname -s)
 STARTED=() SLURMD=()
 
@@ -13,8 +14,10 @@ die() {
 }
 stop_all() {
     local pid i
-    scancel --quiet --user=root 2> /dev/null || true
-    for ((i = 0; i < 100; i++)); do [[ $(squeue -h 2> /dev/null) ]] && sleep 0.1 || break; done
+    if [[ -e $SLURM_CONF ]]; then
+        scancel --quiet --user=root 2> /dev/null || true
+        for ((i = 0; i < 100; i++)); do [[ $(squeue -h 2> /dev/null) ]] && sleep 0.1 || break; done
+    fi
     for pid in "${STARTED[@]}"; do kill "$pid" 2> /dev/null || true; done
     sleep 1
     for pid in "${STARTED[@]}"; do kill -9 "$pid" 2> /dev/null || true; done
@@ -44,7 +47,7 @@ start_cluster() {
     chmod 400 "$FOLDER/munge/key"
     daemon munged munged --foreground --force --key-file="$FOLDER/munge/key" --socket="$FOLDER/munge/socket" \
         --pid-file="$FOLDER/munge/pid" --seed-file="$FOLDER/munge/seed" --log-file="$FOLDER/munge/log"
-    cat > "$FOLDER/slurm.conf" << END
+    cat > "$SLURM_CONF" << END
 ClusterName=test
 SlurmctldHost=$HOST(127.0.0.1)
 SlurmctldPort=17000
@@ -74,7 +77,6 @@ PartitionName=all Nodes=n[1-4] Default=YES MaxTime=INFINITE State=UP
 END
     touch "$FOLDER"/gpu{0..7}
     echo "NodeName=n[1-4] Name=gpu File=$FOLDER/gpu[0-7]" > "$FOLDER/gres.conf"
-    export SLURM_CONF=$FOLDER/slurm.conf
     wait_for 20 test -S "$FOLDER/munge/socket"
     daemon slurmctld slurmctld -D
     local i
