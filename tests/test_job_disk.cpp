@@ -126,20 +126,20 @@ TEST_P(JobDisk, WhatPassesCostsNothing) {
 
 // Whatever is written when the disk fails: OUT.job, a claim, an answer, the text that is made at the end.
 TEST_P(JobDisk, OneThatFailsStopsTheJobAndLosesNothing) {
-    for (const char* fault : {"full", "broken", "unsynced"})
+    for (const std::string fault : {"full", "broken", "unsynced"})
         for (const int after : {1, 2, 5, kRequests + 1}) {
+            if (fault == "unsynced" && after > 1) continue;  // it fails from the first sync on
             SCOPED_TRACE(fmt::format("{} {}", fault, after));
             start_anew();
             {
-                JobProcess process(job(), folder.path("log"),
-                                   disk({"DISK_NAME=answers", std::string("DISK_FAULT=") + fault,
-                                         "DISK_AFTER=" + std::to_string(after)}));
+                JobProcess process(
+                    job(), folder.path("log"),
+                    disk({"DISK_NAME=answers", "DISK_FAULT=" + fault, "DISK_AFTER=" + std::to_string(after)}));
                 const int code = process.wait();
                 const bool is_there = GetParam() != Kind::kShared || exists("answers.parts/job");
                 EXPECT_EQ(code, is_there ? kExitPartial : kExitUsage) << log();
                 EXPECT_EQ(log().find("the same command ") != std::string::npos, is_there) << log();
-                EXPECT_NE(log().find(std::string("full") == fault ? "No space left" : "Input/output error"),
-                          std::string::npos)
+                EXPECT_NE(log().find(fault == "full" ? "No space left" : "Input/output error"), std::string::npos)
                     << log();
             }
             EXPECT_FALSE(is_text() && exists("answers")) << "only a complete text gets the name";
