@@ -106,9 +106,11 @@ Sampling sampling_for(const Options& options, const CommonConfig& config) {
     sampling.top_k = has_top_k ? *authors.top_k : options.top_k.value_or(0);
     sampling.repetition_penalty = options.repetition_penalty.value_or(1);
     if (follows)
-        log_line("sampling as generation_config.json says: temperature {}, top_p {}{}, seed {}; -T 0 does not sample",
-                 sampling.temperature, sampling.top_p, has_top_k ? fmt::format(", top_k {}", sampling.top_k) : "",
-                 sampling.seed);
+        log_line(
+            "sampling, as generation_config.json says where no flag does: temperature {}, top_p {}{}, seed {}; -T 0 "
+            "does not sample",
+            sampling.temperature, sampling.top_p, has_top_k ? fmt::format(", top_k {}", sampling.top_k) : "",
+            sampling.seed);
     return sampling;
 }
 

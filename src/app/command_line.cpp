@@ -234,9 +234,9 @@ void add_flags_of_requests(CLI::App& app, Options& o, bool& no_reasoning) {
                "the model's generation_config.json says)");
     add_number(app, "-p,--top-p", "--top-p", o.top_p, 1e-6f, 1.0f, "a number above 0 and at most 1",
                "Sample from the likeliest tokens that together have this probability (default 0.9; 1 in getp's\n"
-               "JSON lines)");
+               "JSON lines; generate and chat as for -T)");
     add_number(app, "--top-k", "--top-k", o.top_k, 0, kMaxInt, "an integer of at least 0",
-               "Sample from the N likeliest tokens; 0: from all (default)");
+               "Sample from the N likeliest tokens; 0: from all (default; generate and chat as for -T)");
     add_number(app, "--repetition-penalty", "--repetition-penalty", o.repetition_penalty, float(kLeastPenalty),
                float(kMostPenalty), "a number from 0.01 to 100",
                "Tokens that prompt or answer have already: logits above 0 are divided by N, others multiplied;\n"
@@ -336,7 +336,9 @@ Options parse_command_line(int argc, char** argv) {
     o.show_reasoning = !no_reasoning;
     o.seed_given = o.seed != 0;
     if (!o.seed_given) o.seed = uint64_t(std::time(nullptr));
-    engine_options(o, 1);  // a missing device is the first error
+    o.penalises = !engine_options(o, 1).gpu;  // a missing device is the first error
+    if (!o.penalises && o.repetition_penalty.value_or(1) != 1)
+        fail("--repetition-penalty: expected 1 on a GPU, which applies none; --device cpu does");
     return o;
 }
 

@@ -76,6 +76,19 @@ std::vector<int> both(std::vector<int> a, const std::vector<int>& b) {
     return a;
 }
 
+// All but the seed.
+Sampling sampling_of(const RequestLine& wanted, const RequestOptions& options) {
+    Sampling sampling;
+    sampling.temperature = float(wanted.temperature.value_or(options.temperature.value_or(kApiTemperature)));
+    sampling.top_p = float(wanted.top_p.value_or(options.top_p.value_or(kApiTopP)));
+    sampling.top_k = wanted.top_k.value_or(options.top_k.value_or(0));
+    sampling.repetition_penalty =
+        float(wanted.repetition_penalty.value_or(double(options.repetition_penalty.value_or(1))));
+    if (sampling.repetition_penalty != 1 && !options.penalises)
+        fail("repetition_penalty: expected 1 on a GPU, which applies none; --device cpu does");
+    return sampling;
+}
+
 }  // namespace
 
 RequestReader::RequestReader(const RequestOptions& options, const CommonConfig& config, const TextCodec& codec,
@@ -282,11 +295,7 @@ void RequestReader::read_json(Request& request, std::string_view line) {
 
     request.model = std::move(wanted.model);
     request.max_new_tokens = max_new_tokens(request.prompt.size(), wanted.max_tokens);
-    request.sampling.temperature = float(wanted.temperature.value_or(options_.temperature.value_or(kApiTemperature)));
-    request.sampling.top_p = float(wanted.top_p.value_or(options_.top_p.value_or(kApiTopP)));
-    request.sampling.top_k = wanted.top_k.value_or(options_.top_k.value_or(0));
-    request.sampling.repetition_penalty =
-        float(wanted.repetition_penalty.value_or(double(options_.repetition_penalty.value_or(1))));
+    request.sampling = sampling_of(wanted, options_);
     request.sampling.seed = wanted.seed.value_or(request_seed(options_.seed, request.index));
     request.stop_texts = std::move(wanted.stop);
     for (const int id : wanted.stop_token_ids) {
