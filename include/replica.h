@@ -63,7 +63,7 @@ struct StepResult {
 struct Capacity {
     int max_sequences = 0;
     int max_batch_tokens = 0;
-    int prefill_chunk = 0;    // a prompt is cut at multiples of this, which divides max_batch_tokens
+    int prefill_chunk = 0;    // most of a prompt in a step; it is cut at multiples of this, or of a quarter
     int n_pages = 0;          // in the pool
     bool keeps_pages = true;  // a page keeps its content, for other slots too, until it is used for something else
     // Most tokens of all prompts in a step that also decodes, so that users wait little for the next token; at least a

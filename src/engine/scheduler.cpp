@@ -227,10 +227,11 @@ void Scheduler::add_prompts(Step& step) {
     for (const auto& sequence : active_) {
         if (!sequence->reads() || room == 0 || waits_for_prefix(*sequence)) continue;
         find_prefix(*sequence);
-        // Ends at a multiple of the chunk, so that where a prompt is cut depends on nothing but positions.
-        const int left = sequence->n_given - sequence->fed;
-        const int n = std::min(left, capacity_.prefill_chunk - sequence->fed % capacity_.prefill_chunk);
-        if (n > room || !grow(*sequence, n)) continue;
+        // Ends at a multiple of the chunk, or of a part of it where the step has no room for the rest.
+        const int left = sequence->n_given - sequence->fed, part = std::max(1, capacity_.prefill_chunk / 4);
+        int n = std::min(left, capacity_.prefill_chunk - sequence->fed % capacity_.prefill_chunk);
+        if (n > room) n = (sequence->fed + room) / part * part - sequence->fed;
+        if (n <= 0 || !grow(*sequence, n)) continue;
         add_tokens(step, *sequence, n);
         step.prompt_tokens += n;
         room -= n;
