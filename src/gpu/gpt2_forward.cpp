@@ -97,5 +97,7 @@ std::unique_ptr<Architecture> make_gpt2(const Gpt2& model) {
     need(c.head_dim == 32 || c.head_dim == 64 || c.head_dim == 128, "head size", "32, 64 or 128", c.head_dim);
     need(c.hidden_dim % 32 == 0 && c.hidden_dim <= kMostNormedDim, "n_embd", "a multiple of 32 up to 4096",
          c.hidden_dim);
+    need(c.vocab_size < kMostSampledVocab, "vocab_size", "less than 524288", c.vocab_size);
+    need(c.intermediate_dim % 32 == 0, "n_inner", "a multiple of 32", c.intermediate_dim);
     return std::make_unique<Gpt2Architecture>(model);
 }

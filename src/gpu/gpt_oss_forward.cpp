@@ -185,6 +185,7 @@ std::unique_ptr<Architecture> make_gpt_oss(const GptOss& model) {
     need(c.n_attn_heads / c.n_kv_heads <= 16, "query heads a KV head", "at most 16", c.n_attn_heads / c.n_kv_heads);
     need(c.hidden_dim % 32 == 0 && c.hidden_dim <= 8192, "hidden size", "a multiple of 32 up to 8192", c.hidden_dim);
     need(c.intermediate_dim % 32 == 0, "intermediate size", "a multiple of 32", c.intermediate_dim);
+    need(c.vocab_size < kMostSampledVocab, "vocab_size", "less than 524288", c.vocab_size);
     need(c.n_experts <= 256, "experts", "at most 256", c.n_experts);
     need(c.experts_per_token <= 8, "experts a token", "at most 8", c.experts_per_token);
     return std::make_unique<GptOssArchitecture>(model);

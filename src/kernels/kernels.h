@@ -153,7 +153,7 @@ void norm_gelu(RowsOut act, const RowsToNorm& in, const PackedMatrix& w, int n_t
 
 // ---- attention ----
 
-// A run of tokens of one sequence whose query heads share a tile: n_tok · H / G ≤ 16 rows.
+// A run of tokens of one sequence whose query heads share a tile: n_tok · H / G ≤ 16 rows, of wave groups 128.
 struct QueryTile {
     int first_token, n_tok;
 };
@@ -166,8 +166,8 @@ void attention(RowsOut att, const bf16* q, const KvLayer& kv, const float* sinks
                int max_spans, const Tokens& tokens, int n_heads, int n_kv_heads, int head_dim, void* scratch,
                gpu::Stream stream);
 
-// The same for tiles of many tokens, by wave groups: up to group_tile_tokens() each, which is 0 where the device has no
-// groups or heads are not of 64.
+// The same for tiles of many tokens, none of them padding, by wave groups: up to group_tile_tokens() each, which is 0
+// where the device has no groups or heads are not of 64.
 int group_tile_tokens(int n_heads, int n_kv_heads, int head_dim);
 int least_group_tokens();  // of a sequence in a step, from which on these tiles are faster
 void attention_of_groups(RowsOut att, const bf16* q, const KvLayer& kv, const float* sinks, const QueryTile* tiles,
@@ -221,7 +221,8 @@ struct RowSampling {
     int ruled_out[kMostRuledOut] = {};
     int top_k = 0;  // 0: all
 };
-constexpr int kNoToken = -2;  // logits with a NaN or +infinity, or without any number
+constexpr int kMostSampledVocab = 1 << 19;  // no sum of weights passes 2^63
+constexpr int kNoToken = -2;                // logits with a NaN or +infinity, or without any number
 // token[place of each row]: as sample_token (sampler.h): temperature 0 the largest, ties to the smaller id; else a draw
 // from the softmax, cut to top_k and top_p, with the number random_uniform(seed, pos). Or kNoToken. Logits of tokens
 // that are ruled out become -infinity.

@@ -14,10 +14,9 @@
 namespace {
 
 constexpr int kThreads = 1024;
-constexpr int kMaxVocab = 1 << 19;  // so that no sum of weights passes 2^63
-constexpr float kOne = 0x1p44f;     // the weight of the largest logit
-constexpr float kDeepest = 31.0f;   // exp(-31) · kOne < 1
-constexpr float kTie = 0x1p-40f;    // logits in an interval narrower than this part of a temperature count as equal
+constexpr float kOne = 0x1p44f;    // the weight of the largest logit
+constexpr float kDeepest = 31.0f;  // exp(-31) · kOne < 1
+constexpr float kTie = 0x1p-40f;   // logits in an interval narrower than this part of a temperature count as equal
 constexpr float kLargestFloat = 0x1.fffffep127f;
 constexpr int kMaxCandidates = 512;  // tokens that are put in order in LDS
 constexpr int kAhead = 8;            // logits that a thread loads before it looks at one
@@ -40,7 +39,7 @@ struct Row {
     float largest, temperature;
     // With a top_k, the last token that is left. Of the tokens with its logit, those with larger ids are not.
     float last_logit = 0;
-    int last_id = kMaxVocab;
+    int last_id = kMostSampledVocab;
     bool counts = false;  // every token weighs 1
 
     // `logit` is at most `largest`.
@@ -274,7 +273,7 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 void sample(int* token, float* logits, const RowSampling* sampling, int n_rows, int vocab_size, gpu::Stream stream) {
-    GPU_REQUIRE(n_rows > 0 && vocab_size > 0 && vocab_size < kMaxVocab);
+    GPU_REQUIRE(n_rows > 0 && vocab_size > 0 && vocab_size < kMostSampledVocab);
     GPU_LAUNCH_CHAINED(sample_kernel, dim3(unsigned(n_rows)), dim3(kThreads), 0, stream, token, logits, sampling,
                        vocab_size);
 }

@@ -17,8 +17,8 @@ struct Tuning {
     // From this many rows on wave groups do them, where the device has any. A tile's beginning and end cost as much as
     // this many rows more.
     int dense_group_rows, group_rows_a_tile_costs;
-    // Attention: spans of keys are spread over waves, and merged by another launch, from this many spans on (a window
-    // has three), if units are fewer than keep the device busy.
+    // Attention: spans of keys are spread over waves, and merged by their block or, if they are many, another launch,
+    // from this many spans on (a window has three), if units are fewer than keep the device busy.
     int attention_spread_spans, attention_busy_units;
     // From this many units on blocks have many waves, which share what they read; fewer waves a block spread better.
     int attention_wide_units;

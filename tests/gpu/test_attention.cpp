@@ -9,6 +9,7 @@
 #include "device_array.h"
 #include "kernels/attention.h"
 #include "kv_fill.h"
+#include "matrix_checks.h"
 
 namespace {
 
@@ -80,15 +81,22 @@ class Step {
         return call(tiles, max_spans, [&](auto... args) { attention_with(work, args...); });
     }
     Bits run(SpanWork work, int tokens_in_tile) const { return run(work, tiles(tokens_in_tile), max_spans()); }
-    // By wave groups; tokens_in_tile 0: as many as they take.
-    Bits run_by_groups(int tokens_in_tile) const {
+    // By wave groups; tokens_in_tile 0: as many as they take. In plain order, whatever the order of the kernel's rows.
+    Bits run_by_groups(int tokens_in_tile, KOrder order = KOrder::kPlain) const {
         const int most = group_tile_tokens(c_.n_heads, c_.n_kv_heads, P_);
-        return call(
-            tiles(tokens_in_tile ? tokens_in_tile : most), max_spans(),
-            [](RowsOut att, const bf16* q, const KvLayer& kv, const float* sinks, const QueryTile* tiles, int n_tiles,
-               int, const Tokens& tokens, int n_heads, int n_kv_heads, int, void*, gpu::Stream stream) {
-                attention_of_groups(att, q, kv, sinks, tiles, n_tiles, tokens, n_heads, n_kv_heads, stream);
-            });
+        const Bits bits =
+            call(tiles(tokens_in_tile ? tokens_in_tile : most), max_spans(),
+                 [order](RowsOut att, const bf16* q, const KvLayer& kv, const float* sinks, const QueryTile* tiles,
+                         int n_tiles, int, const Tokens& tokens, int n_heads, int n_kv_heads, int, void*,
+                         gpu::Stream stream) {
+                     att.order = order;
+                     attention_of_groups(att, q, kv, sinks, tiles, n_tiles, tokens, n_heads, n_kv_heads, stream);
+                 });
+        std::vector<bf16> rows;
+        for (const uint16_t v : bits) rows.push_back({v});
+        Bits plain;
+        for (const bf16 v : in_plain_order(std::move(rows), order)) plain.push_back(v.bits);
+        return plain;
     }
     Bits run_as_chosen() const {
         return call(tiles(tokens_per_tile()), max_spans(), [&](auto... args) { attention(args...); });
@@ -310,6 +318,7 @@ TEST_P(AttentionOfGroups, GivesTheBitsOfSmallTiles) {
     step.expect_close(want);
     EXPECT_EQ(step.run_by_groups(0), want);
     EXPECT_EQ(step.run_by_groups(3), want) << "tiles that leave most rows empty";
+    EXPECT_EQ(step.run_by_groups(0, KOrder::kGrouped), want);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -329,6 +338,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"groups of 16", 64, 16, 1, 128, 0, {{270, 19}}},
                     Case{"several sequences", 64, 8, 2, 0, 0, {{1, 1}, {65, 30}, {300, 1}, {100, 100}}},
                     Case{"a sink above all", 64, 8, 1, 0, 0, {{129, 20}}, 40.0f},
+                    Case{"no sinks", 64, 8, 1, 20, 0, {{129, 20}}, 0.0f, false},
                     Case{"a sink that takes nothing", 64, 8, 1, 0, 0, {{129, 20}}, -1e4f}));
 
 // 4123 units: blocks of several waves, the last not full.

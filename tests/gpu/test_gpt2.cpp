@@ -156,17 +156,20 @@ INSTANTIATE_TEST_SUITE_P(, GpuGpt2, testing::Values("gpt2-tiny", "gpt2-odd"),
                          [](const auto& preset) { return std::string(preset.param).substr(5); });
 
 TEST(GpuGpt2Sizes, WhatNoKernelTakesIsRefused) {
-    const auto error_of = [](int n_heads, int dim) {
+    const auto error_of = [](int n_heads, int dim, int inner = 0) {
         TempFolder folder;
         write_llmc_gpt2(folder.path(), {1, n_heads, dim, 300, 32}, DType::kBF16);
         try {
-            Engine engine(open_model(folder.path("model.bin")), gpu_options(1));
+            Model model = open_model(folder.path("model.bin"));
+            if (inner > 0) std::get<Gpt2>(model.architecture).config.intermediate_dim = inner;
+            Engine engine(model, gpu_options(1));
         } catch (const Error& e) {
             return std::string(e.what());
         }
         return std::string();
     };
     EXPECT_TRUE(has(error_of(2, 96), {"head size", "32, 64 or 128", "48", "--device cpu"})) << error_of(2, 96);
+    EXPECT_TRUE(has(error_of(2, 64, 100), {"n_inner", "a multiple of 32", "100"})) << error_of(2, 64, 100);
     EXPECT_EQ(error_of(2, 64), "");
 }
 

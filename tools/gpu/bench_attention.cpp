@@ -2,8 +2,8 @@
 //
 //   bench_attention [CONTEXT...]      positions at the end of the step, default 512 2048 8192 32768 120000
 //
-// A prompt's last 512 tokens by small tiles and, where the device has wave groups, by theirs; then one token of each of
-// 1 and 64 sequences. Keys and values are random bits. Medians of kRounds launches.
+// A prompt's last 2,048 tokens by small tiles and, where the device has wave groups, by theirs; then one token of each
+// of 1 and 64 sequences. Keys and values are random bits. Medians of kRounds launches.
 #include <cstdio>
 #include <cstdlib>
 
@@ -71,7 +71,8 @@ class Bench {
     }
 
     void prompt(int context, int window) const {
-        const int n_tok = std::min(context, kGpuPrefillChunk), most = group_tile_tokens(64, 8, s_.head_dim);
+        const int n_tok = std::min(context, kGpuPrefillChunk);
+        const int most = group_tile_tokens(s_.n_attn_heads, s_.n_kv_heads, s_.head_dim);
         const Step in(s_, 1, n_tok, context, window, stream_);
         double keys = 0;
         for (int pos = context - n_tok; pos < context; pos++) keys += window ? std::min(pos + 1, window) : pos + 1;
