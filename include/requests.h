@@ -91,7 +91,7 @@ struct RequestOptions {
     std::optional<int> top_k;  // 0: all
     std::optional<float> repetition_penalty;
     bool penalises = true;  // the device applies a repetition penalty; else a request for one is an error
-    uint64_t seed = 0;  // of the run; with a request's index it gives the request's seed
+    uint64_t seed = 0;      // of the run; with a request's index it gives the request's seed
 };
 
 // What the text format takes for absent steps, temperature and top_p.
