@@ -194,10 +194,7 @@ bool ShardJob::take_a_block() {
         if (taken) {
             is_done = job_.is_done(block);  // it may have been done before the claim
             // Once the output has been put together, no block's file is there any more, done or not.
-            if (!is_done && !is_gone()) {
-                open_block(block);
-                return true;
-            }
+            if (!is_done && try_to_open(block)) return true;
             claims_->release(job_.name_of(block));
             if (!is_done) break;
         }
@@ -210,6 +207,18 @@ bool ShardJob::take_a_block() {
         done_.assign(done_.size(), true);
     }
     return false;
+}
+
+// False if all is done: the folder may go while this process opens the block, or sleeps before it does.
+bool ShardJob::try_to_open(int64_t index) {
+    if (is_gone()) return false;
+    try {
+        open_block(index);
+        return true;
+    } catch (const std::exception&) {
+        if (!is_gone()) throw;
+        return false;
+    }
 }
 
 void ShardJob::open_block(int64_t index) {

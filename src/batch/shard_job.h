@@ -48,6 +48,7 @@ class ShardJob : public BatchJob {
     void join(const Options& options, const Model& model, const TextCodec& codec);
     void find_done();
     bool take_a_block();
+    bool try_to_open(int64_t index);
     void open_block(int64_t index);
     void add_older_part(Block& block, const std::string& path);
     void complete(Block& block);
