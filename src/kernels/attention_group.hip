@@ -327,6 +327,16 @@ __global__ __launch_bounds__(kThreads, 1) void attention_group_kernel(AttentionP
     }
 }
 
+// Where no device has groups there is no kernel either.
+template <int P, bool kBuilt>
+void launch(const AttentionProblem& p, gpu::Stream stream) {
+    if constexpr (kBuilt) {
+        const auto kernel = attention_group_kernel<P>;
+        GPU_LAUNCH_CHAINED(kernel, dim3(unsigned(p.n_tiles * p.n_kv_heads)), dim3(kThreads), size_t(kLdsBytes), stream,
+                           p);
+    }
+}
+
 }  // namespace
 
 int group_tile_tokens(int n_heads, int n_kv_heads, int head_dim) {
@@ -343,9 +353,5 @@ void attention_of_groups(RowsOut att, const bf16* q, const KvLayer& kv, const fl
     const AttentionProblem problem = {
         att.data,  att.order == KOrder::kGrouped, q, kv, sinks, tiles, n_tiles, tokens.pos, tokens.slot, n_heads,
         n_kv_heads};
-    if constexpr (kBuiltForGroups) {
-        const auto kernel = attention_group_kernel<kHeadDim>;
-        GPU_LAUNCH_CHAINED(kernel, dim3(unsigned(n_tiles * n_kv_heads)), dim3(kThreads), size_t(kLdsBytes), stream,
-                           problem);
-    }
+    launch<kHeadDim, kBuiltForGroups>(problem, stream);
 }
