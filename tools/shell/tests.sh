@@ -226,6 +226,9 @@ run_ci_checks() {
 run_slurm_test() {
     PATH=$PATH:/usr/sbin check "four ranks under Slurm write what one process does" \
         tests/slurm/test_slurm.sh "$1/run" demo
+}
+# run_slurm_examples BUILD: depends on how fast jobs are; only test --slurm runs it.
+run_slurm_examples() {
     PATH=$PATH:/usr/sbin check "the batch scripts of examples/slurm go on after what stops them" \
         tests/slurm/test_examples.sh "$1/run" demo
 }
@@ -243,6 +246,7 @@ run_tests() {
         need "${NEEDED_FOR_SLURM[@]}"
         stage "jobs under a real Slurm" "(3 to 4 minutes)"
         run_slurm_test build
+        run_slurm_examples build
         finish_tests
         return
         ;;
