@@ -202,6 +202,7 @@ struct ToolCall {
 struct Answer {
     std::string error;  // not empty: the request failed, and the rest is empty
     int n_prompt = 0;
+    int n_reused = 0;      // of the prompt's tokens, found in the KV cache
     int n_reasoning = 0;   // kChat: how many ids the analysis has, without its header
     std::vector<int> ids;  // all that was generated, a stop id included
     Finish finish = Finish::kStop;

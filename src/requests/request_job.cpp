@@ -1,20 +1,75 @@
-// request_job.cpp: one request while it runs: collects its tokens and the text that they spell.
+// request_job.cpp: one request while it runs: collects its tokens and what they spell, and tells it as it comes.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 
 #include "requests.h"
+#include "requests/answer_events.h"
 #include "requests/stop_scanner.h"
 
 namespace {
 
+// The text for the user: looks for stop strings in it, and tells what is sure to stay.
+class Content {
+  public:
+    Content(std::vector<std::string> stops, AnswerEvents& events) : scanner_(std::move(stops)), events_(events) {}
+
+    // A further message begins, on a new line unless it is the first that says something.
+    void begin_message(bool is_preamble, bool looks_for_stops) {
+        if (scanner_.found()) return;
+        starts_.push_back({scanner_.text().size(), is_preamble});
+        if (!scanner_.text().empty()) add("\n", looks_for_stops);
+    }
+
+    void add(std::string_view text, bool looks_for_stops) {
+        looks_for_stops ? void(scanner_.feed(text)) : scanner_.pass(text);
+        tell(std::string_view(scanner_.text()).substr(0, scanner_.n_settled()));
+    }
+
+    bool found_stop() const { return scanner_.found(); }
+
+    std::string finish(bool include_stop) {
+        std::string text = scanner_.text() + (include_stop ? scanner_.found_stop() : "");
+        tell(text);
+        return text;
+    }
+
+  private:
+    struct Start {
+        size_t begin;  // in the text; of the new line, if there is one
+        bool is_preamble;
+    };
+
+    // Tells `text` from where the last call ended, message by message.
+    void tell(std::string_view text) {
+        while (n_told_ < text.size()) {
+            while (next_ < starts_.size() && starts_[next_].begin <= n_told_) {
+                is_preamble_ = starts_[next_++].is_preamble;
+                if (n_told_ == 0) continue;
+                events_.on_content_break(is_preamble_);
+                n_told_++;
+            }
+            const size_t end = next_ < starts_.size() ? std::min(starts_[next_].begin, text.size()) : text.size();
+            if (end > n_told_) events_.on_content(text.substr(n_told_, end - n_told_), is_preamble_);
+            n_told_ = end;
+        }
+    }
+
+    StopScanner scanner_;
+    AnswerEvents& events_;
+    std::vector<Start> starts_;
+    size_t next_ = 0;  // among starts_: the message after the one that is being told
+    size_t n_told_ = 0;
+    bool is_preamble_ = false;
+};
+
 class RequestJob : public Job {
   public:
-    RequestJob(Request request, const TextCodec& codec, ResultSink& sink)
+    RequestJob(Request request, const TextCodec& codec, std::unique_ptr<AnswerEvents> events)
         : request_(std::move(request)),
           tokenizer_(request_.kind != AnswerKind::kTokens && codec.has_tokenizer() ? &codec.tokenizer() : nullptr),
-          content_(request_.stop_texts),
-          sink_(sink) {
+          events_(std::move(events)),
+          content_(request_.stop_texts, *events_) {
         if (request_.kind == AnswerKind::kChat) parser_.emplace(*tokenizer_, request_.tool_names);
         prompt = std::move(request_.prompt);
         max_new_tokens = request_.max_new_tokens;
@@ -25,9 +80,12 @@ class RequestJob : public Job {
     }
 
     bool on_token(int id) override {
-        if (!has_begun_.exchange(true)) answer_.first_token_s = seconds_since_read();
+        if (!has_begun_.exchange(true)) {
+            answer_.first_token_s = seconds_since_read();
+            events_->on_begin(answer_.n_reused);
+        }
         answer_.ids.push_back(id);
-        sink_.on_token();
+        events_->on_token(id);
         if (!tokenizer_) return true;
         if (std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) {
             if (parser_ && tokenizer_->is_special(id))
@@ -35,29 +93,30 @@ class RequestJob : public Job {
             return true;
         }
         if (parser_) return add(parser_->feed(id));
-        add_text(utf8_.feed(tokenizer_->bytes(id)));
-        return !content_.found();
+        content_.add(utf8_.feed(tokenizer_->bytes(id)), !is_too_short());
+        return !content_.found_stop();
     }
 
-    bool cancelled() const override { return sink_.cancelled(has_begun_); }
+    bool cancelled() const override { return events_->cancelled(has_begun_); }
+
+    void on_reused(int n) override { answer_.n_reused = n; }
 
     void on_done(Finish finish) override {
-        if (finish == Finish::kCancelled) return;  // nobody wants half an answer
+        if (finish == Finish::kCancelled) return events_->on_cancelled();  // nobody wants half an answer
         if (parser_)
             add(parser_->finish());
         else
-            content_.feed(utf8_.finish());
+            content_.add(utf8_.finish(), /*looks_for_stops=*/true);
         answer_.finish = finish;
         answer_.request_s = seconds_since_read();
-        answer_.content = content_.text() + (request_.include_stop ? content_.found_stop() : "");
-        if (parser_) collect_messages();
-        sink_.on_answer(request_, std::move(answer_));
+        answer_.content = content_.finish(request_.include_stop);
+        events_->on_done(std::move(answer_));
     }
 
     void on_error(const std::string& why) override {
         Answer failed;
         failed.error = why;
-        sink_.on_answer(request_, std::move(failed));
+        events_->on_done(std::move(failed));
     }
 
   private:
@@ -65,55 +124,100 @@ class RequestJob : public Job {
 
     // Returns false if the answer ends here.
     bool add(const HarmonyParser::Delta& delta) {
-        if (delta.audience == Audience::kReader) add_content(delta);
+        collect(delta.message_done);
         const bool reasons = delta.audience == Audience::kReasoning && !delta.channel.empty() && !delta.message_done;
         if (reasons && reasons_) answer_.n_reasoning++;  // not the id that opened the message
         reasons_ = reasons;
         const bool called = delta.audience == Audience::kTool && delta.message_done;
-        return !content_.found() && (!called || request_.parallel_tool_calls || is_too_short());
+        return !content_.found_stop() && (!called || request_.parallel_tool_calls || is_too_short());
     }
 
+    // Stop strings count only where the answer may end.
     bool is_too_short() const { return int(answer_.ids.size()) <= request_.min_new_tokens; }
 
-    // Looks for stop strings only where the answer may end.
-    void add_text(const std::string& text) { is_too_short() ? content_.pass(text) : void(content_.feed(text)); }
-
-    // Adds text for the user. A new message begins on a new line.
-    void add_content(const HarmonyParser::Delta& delta) {
-        if (!delta.text.empty()) {
-            if (new_message_ && !content_.text().empty()) add_text("\n");
-            new_message_ = false;
-            add_text(delta.text);
+    // Takes what one more id has added to the messages. If it has ended a message and begun another, the other one is
+    // still open.
+    void collect(bool message_done) {
+        const std::vector<Message>& messages = parser_->messages();
+        const size_t n_open = message_done && messages.size() < n_messages_ + 2 ? 0 : 1;
+        for (; n_closed_ < messages.size(); n_closed_++, n_bytes_ = 0) {
+            const Message& message = messages[n_closed_];
+            if (n_closed_ >= n_messages_) begin(message);
+            add_text(message, std::string_view(message.content).substr(n_bytes_));
+            n_bytes_ = message.content.size();
+            if (n_closed_ + n_open >= messages.size()) break;
+            if (audience_of(message) == Audience::kTool) events_->on_call_end(int(answer_.tool_calls.size()) - 1);
         }
-        if (delta.message_done) new_message_ = true;
+        n_messages_ = messages.size();
     }
 
-    void collect_messages() {
-        for (const Message& message : parser_->messages()) {
-            const Audience audience = audience_of(message);
-            if (audience == Audience::kTool) answer_.tool_calls.push_back({called_tool(message), message.content});
-            if (audience == Audience::kReasoning) {
-                if (!answer_.reasoning.empty()) answer_.reasoning += "\n";
-                answer_.reasoning += message.content;
-            }
+    void begin(const Message& message) {
+        const Audience audience = audience_of(message);
+        new_message_ = true;
+        if (audience == Audience::kTool) {
+            answer_.tool_calls.push_back({called_tool(message), ""});
+            events_->on_call_begin(int(answer_.tool_calls.size()) - 1, answer_.tool_calls.back().name);
         }
+        if (audience == Audience::kReasoning && !answer_.reasoning.empty()) {
+            answer_.reasoning += "\n";
+            events_->on_reasoning_break();
+        }
+    }
+
+    void add_text(const Message& message, std::string_view text) {
+        if (text.empty()) return;
+        const Audience audience = audience_of(message);
+        if (audience == Audience::kReader) {
+            if (new_message_) content_.begin_message(message.channel == "commentary", !is_too_short());
+            content_.add(text, !is_too_short());
+        } else if (audience == Audience::kReasoning) {
+            answer_.reasoning += text;
+            events_->on_reasoning(text);
+        } else if (audience == Audience::kTool) {
+            answer_.tool_calls.back().arguments += text;
+            events_->on_call_arguments(int(answer_.tool_calls.size()) - 1, text);
+        }
+        new_message_ = false;
     }
 
     using Clock = std::chrono::steady_clock;
     const Clock::time_point read_ = Clock::now();
     Request request_;
     const Tokenizer* const tokenizer_;  // null: ids only
+    const std::unique_ptr<AnswerEvents> events_;
     std::optional<HarmonyParser> parser_;
+    size_t n_messages_ = 0, n_closed_ = 0;  // the parser's messages that have begun, and those that have ended
+    size_t n_bytes_ = 0;                    // of the open message, collected so far
+    bool new_message_ = false;              // the open message has said nothing yet
+    bool reasons_ = false;
     Utf8Stream utf8_;
-    StopScanner content_;
+    Content content_;
     std::atomic<bool> has_begun_{false};  // atomic, as any thread may call cancelled()
-    bool new_message_ = false, reasons_ = false;
     Answer answer_;
+};
+
+// Tells a sink of whole answers.
+class AnswerToSink : public AnswerEvents {
+  public:
+    AnswerToSink(Request request, ResultSink& sink) : request_(std::move(request)), sink_(sink) {}
+    bool cancelled(bool has_begun) const override { return sink_.cancelled(has_begun); }
+    void on_token(int) override { sink_.on_token(); }
+    void on_done(Answer answer) override { sink_.on_answer(request_, std::move(answer)); }
+
+  private:
+    const Request request_;
     ResultSink& sink_;
 };
 
 }  // namespace
 
+std::unique_ptr<Job> make_job(Request request, const TextCodec& codec, std::unique_ptr<AnswerEvents> events) {
+    return std::make_unique<RequestJob>(std::move(request), codec, std::move(events));
+}
+
 std::unique_ptr<Job> make_job(Request request, const TextCodec& codec, ResultSink& sink) {
-    return std::make_unique<RequestJob>(std::move(request), codec, sink);
+    std::vector<int> prompt = std::move(request.prompt);
+    auto events = std::make_unique<AnswerToSink>(request, sink);
+    request.prompt = std::move(prompt);
+    return make_job(std::move(request), codec, std::move(events));
 }

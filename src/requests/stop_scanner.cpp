@@ -24,3 +24,12 @@ bool StopScanner::feed(std::string_view piece) {
     found_ = true;
     return true;
 }
+
+size_t StopScanner::n_settled() const {
+    if (found_) return text_.size();
+    size_t n_held = 0;  // the longest end of the text with which a stop string begins
+    for (const std::string& stop : stops_)
+        for (size_t n = std::min(text_.size(), stop.size() - 1); n > n_held; n--)
+            if (text_.compare(text_.size() - n, n, stop, 0, n) == 0) n_held = n;
+    return text_.size() - n_held;
+}

@@ -16,6 +16,7 @@ class StopScanner {
     void pass(std::string_view piece) { text_ += piece; }
     bool found() const { return found_; }
     const std::string& text() const { return text_; }              // without the stop string
+    size_t n_settled() const;                                      // bytes of text() that no stop string can reach
     const std::string& found_stop() const { return found_stop_; }  // the string, once one is found
 
   private:
