@@ -18,93 +18,18 @@
 #include <unordered_set>
 #include <vector>
 
-#include "engine.h"
-#include "harmony.h"
-#include "tokenizer.h"
-
-// The tokenizer and the chat format, or why there is none. Requests made of token ids need none.
-class TextCodec {
-  public:
-    // Throws Error if `path` names a tokenizer and that cannot be used. The model's own may be missing.
-    TextCodec(const Model& model, const std::string& path);
-    explicit TextCodec(Tokenizer tokenizer);
-    explicit TextCodec(std::string why_none) : no_tokenizer_(std::move(why_none)), no_renderer_(no_tokenizer_) {}
-    TextCodec(const TextCodec&) = delete;
-    TextCodec& operator=(const TextCodec&) = delete;
-
-    bool has_tokenizer() const { return tokenizer_.has_value(); }
-    const Tokenizer& tokenizer() const;       // throws Error if there is none
-    const HarmonyRenderer& renderer() const;  // throws Error if there is none
-
-  private:
-    void make_renderer();
-    std::optional<Tokenizer> tokenizer_;
-    std::optional<HarmonyRenderer> renderer_;
-    std::string no_tokenizer_, no_renderer_;
-};
-
-// What an answer is made of.
-enum class AnswerKind {
-    kTokens,      // ids alone: the text format
-    kCompletion,  // and their text
-    kChat,        // and the messages that they spell
-};
-
-// One request, checked and encoded; or what is wrong with it.
-struct Request {
-    int64_t index = 0;  // among the file's requests
-    int64_t line = 0;   // of the file, from 1
-    uint64_t hash = 0;  // of the line
-    std::optional<std::string> custom_id;
-    std::string error;       // not empty: it cannot run, and the fields below mean nothing
-    std::string error_code;  // the API's name for the error; may be empty
-    AnswerKind kind = AnswerKind::kTokens;
-    std::string model;  // as the request names it; may be empty
-    std::vector<int> prompt;
-    std::vector<std::string> tool_names;  // kChat: those in the prompt, to recognise them in the answer
-    int max_new_tokens = 0, min_new_tokens = 0;
-    Sampling sampling;
-    std::vector<int> stop_ids;
-    std::vector<std::string> stop_texts;  // not empty strings
-    bool include_stop = false;            // the stop string in the text
-    bool return_token_ids = false;
-    bool include_reasoning = true;    // kChat
-    bool parallel_tool_calls = true;  // kChat; false: the first call ends the answer
-};
-
-enum class Purpose {
-    kAnswer,
-    kScore,  // max_new_tokens stays 0, and a prompt may fill the context
-};
+#include "request.h"
 
 // Where requests come from, and the defaults for what they do not say.
-struct RequestOptions {
+struct RequestOptions : RequestDefaults {
     std::string input;           // the file; "-": stdin
     int max_requests = -1;       // only the first so many; -1: all
-    bool strict_fields = false;  // a field of a JSON line that nobody knows is an error
     bool chat_template = false;  // text format: each line is a user message
-    std::string instructions;    // developer message
-    Effort effort = Effort::kMedium;
-    std::optional<int> steps;    // prompt + generated tokens at most; 0, or absent: the model's context
-    std::optional<int> max_new;  // generated tokens at most; a JSON line may say another number
-    std::optional<float> temperature, top_p;
-    std::optional<int> top_k;  // 0: all
-    std::optional<float> repetition_penalty;
-    bool penalises = true;  // the device applies a repetition penalty; else a request for one is an error
-    uint64_t seed = 0;      // of the run; with a request's index it gives the request's seed
 };
 
 // What the text format takes for absent steps, temperature and top_p.
 constexpr int kFamilySteps = 1024;
 constexpr float kFamilyTemperature = 0, kFamilyTopP = 0.9f;
-
-// How many tokens prompt and answer may have together under --steps (0 or absent: the context), and the name of that
-// limit.
-int answer_limit(const CommonConfig& config, std::optional<int> steps);
-const char* limit_name(const CommonConfig& config, std::optional<int> steps);
-// How many tokens may follow a prompt. Throws Error if none may.
-int room_for_answer(const CommonConfig& config, std::optional<int> steps, size_t n_prompt);
-constexpr double kLeastPenalty = 0.01, kMostPenalty = 100;  // of repetition
 
 class LineReader;
 
@@ -158,8 +83,7 @@ class RequestReader {
     void note_unknown(const std::vector<std::string>& fields);
     void read_text(Request& request, std::string_view line) const;
     void read_json(Request& request, std::string_view line);
-    int max_new_tokens(size_t n_prompt, std::optional<int> max_tokens) const;
-    void set_least(Request& request, int min_tokens) const;
+    RequestContext context() const { return {options_, config_, codec_, purpose_}; }
 
     const RequestOptions& options_;
     const CommonConfig& config_;
@@ -193,38 +117,6 @@ class RequestIntake {
     int64_t n_read_ = 0;
     std::string broken_off_;  // why the file could not be read on
 };
-
-struct ToolCall {
-    std::string name;
-    std::string arguments;  // JSON, if the model wrote JSON
-};
-
-struct Answer {
-    std::string error;  // not empty: the request failed, and the rest is empty
-    int n_prompt = 0;
-    int n_reused = 0;      // of the prompt's tokens, found in the KV cache
-    int n_reasoning = 0;   // kChat: how many ids the analysis has, without its header
-    std::vector<int> ids;  // all that was generated, a stop id included
-    Finish finish = Finish::kStop;
-    double first_token_s = 0, request_s = 0;  // from reading the request to its first token, and to its end
-    // Text ends before a stop string or stop id. A completion spells other special tokens by name.
-    std::string content;    // kCompletion: the text; kChat: what is for the user to read
-    std::string reasoning;  // kChat: the analysis
-    std::vector<ToolCall> tool_calls;
-};
-
-// Takes what jobs produce. Several replicas' threads may call it at the same time; it must not throw.
-class ResultSink {
-  public:
-    virtual ~ResultSink() = default;
-    virtual void on_token() {}  // one more token, of any request
-    // Asked before every step. True ends a request without an answer. has_begun: the request has a token.
-    virtual bool cancelled(bool /*has_begun*/) const { return false; }
-    virtual void on_answer(const Request& request, Answer answer) = 0;
-};
-
-// The job that runs `request`, which has no error; `codec` and `sink` outlive it.
-std::unique_ptr<Job> make_job(Request request, const TextCodec& codec, ResultSink& sink);
 
 // An answer in the text format: ids separated by single spaces; empty for a failed request.
 std::string token_line(const std::vector<int>& ids);

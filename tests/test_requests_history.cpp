@@ -6,7 +6,7 @@
 
 #include "harmony_checks.h"
 #include "requests.h"
-#include "requests/request_line.h"
+#include "requests/request_body.h"
 #include "support/json.h"
 #include "text_checks.h"
 

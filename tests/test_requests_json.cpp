@@ -2,15 +2,19 @@
 // completions, completions, batch); the harmony side of a conversation is the format's own document.
 #include <gtest/gtest.h>
 
+#include "requests/request_body.h"
 #include "requests/request_line.h"
 #include "text_checks.h"
 
 namespace {
 
-RequestLine read(const std::string& line) {
-    const Json json = parse_json(line, "the line");
+RequestBody read(const std::string& text) {
+    const Json json = parse_json(text, "the line");
     read_custom_id(json);
-    return read_request_line(json);
+    const RequestLine line = read_request_line(json);
+    RequestBody body = read_request_body(line.body, line.url);
+    body.unknown_fields.insert(body.unknown_fields.begin(), line.unknown_fields.begin(), line.unknown_fields.end());
+    return body;
 }
 
 // A chat line whose body holds `fields` beside one user message; a completion likewise.
@@ -36,7 +40,9 @@ TEST(RequestLine, BatchEnvelope) {
          "stop": ["\n", "END"], "ignore_eos": true, "return_token_ids": true, "user": "ignored"}})",
                                  "the line");
     EXPECT_EQ(read_custom_id(json), "a-1");
-    const RequestLine r = read_request_line(json);
+    const RequestLine line = read_request_line(json);
+    EXPECT_EQ(line.url, "/v1/completions");
+    const RequestBody r = read_request_body(line.body, line.url);
     EXPECT_EQ(std::get<std::string>(r.prompt), "Once");
     EXPECT_EQ(r.model, "gpt-oss-20b");
     EXPECT_EQ(r.max_tokens, 7);
@@ -49,7 +55,7 @@ TEST(RequestLine, BatchEnvelope) {
 }
 
 TEST(RequestLine, BareBodyAndNothingButThePrompt) {
-    const RequestLine r = read(R"({"prompt": [0, 5, 2147483647]})");
+    const RequestBody r = read(R"({"prompt": [0, 5, 2147483647]})");
     EXPECT_EQ(std::get<std::vector<int>>(r.prompt), (std::vector<int>{0, 5, 2147483647}));
     EXPECT_FALSE(r.max_tokens || r.temperature || r.top_p || r.seed || r.ignore_eos || r.return_token_ids);
     EXPECT_TRUE(r.stop.empty());
@@ -57,7 +63,7 @@ TEST(RequestLine, BareBodyAndNothingButThePrompt) {
 }
 
 TEST(RequestLine, NullIsAbsent) {
-    const RequestLine r = read(completion(
+    const RequestBody r = read(completion(
         R"("max_tokens": null, "temperature": null, "stop": null, "seed": null, "n": null, "logprobs": null)"));
     EXPECT_FALSE(r.max_tokens || r.temperature || r.seed);
 }
@@ -144,7 +150,7 @@ TEST(RequestLine, TheReasoningOfATurnByItsOtherName) {
 TEST(RequestLine, ARefusalInTheHistoryIsRead) {
     for (const char* said : {R"("content": null, "refusal": "No.")", R"("content": "No.", "refusal": null)",
                              R"("content": [{"type": "refusal", "refusal": "No."}])"}) {
-        const RequestLine r = read(fmt::format(R"({{"messages": [{{"role": "user", "content": "hi"}},
+        const RequestBody r = read(fmt::format(R"({{"messages": [{{"role": "user", "content": "hi"}},
             {{"role": "assistant", {}}}, {{"role": "user", "content": "Why?"}}]}})",
                                                said));
         EXPECT_EQ(std::get<Conversation>(r.prompt).messages.at(1).content, "No.") << said;

@@ -21,9 +21,9 @@ void wrong(const std::string& path, const std::string& expected, std::string_vie
     fail("{}: expected {}, found {}", path, expected, shown(found));
 }
 
-JsonFields::JsonFields(const Json& object, std::string where, const char* separator)
+JsonFields::JsonFields(const Json& object, std::string where, const char* separator, const char* whole)
     : where_(std::move(where)), separator_(separator) {
-    const std::string name = where_.empty() ? "the line" : where_;
+    const std::string name = where_.empty() ? whole : where_;
     if (!object.is_object()) ::wrong(name, "an object", object);
     object.each_member([&](std::string key, const Json& value) {
         if (members_.size() == kMaxKeys) fail("{}: expected an object of at most {} keys, found more", name, kMaxKeys);

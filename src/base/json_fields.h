@@ -12,8 +12,8 @@
 class JsonFields {
   public:
     // Throws Error unless it is an object of at most 1000 keys, with no key twice. Messages put `separator` between
-    // `where` and a field's name: ": " after the name of a file.
-    JsonFields(const Json& object, std::string where, const char* separator = ".");
+    // `where` and a field's name: ": " after the name of a file. `whole`: the object's name where `where` is "".
+    JsonFields(const Json& object, std::string where, const char* separator = ".", const char* whole = "the line");
 
     std::string path(const std::string& key) const { return where_.empty() ? key : where_ + separator_ + key; }
     const Json* find(std::string_view key) const;  // null if absent

@@ -3,7 +3,7 @@
 #include <memory>
 #include <string_view>
 
-#include "requests.h"
+#include "request.h"
 
 // Is told what one answer consists of, as it comes. Text is told in whole UTF-8 characters, and only once no stop
 // string can take it back. All pieces of content, put together, are the Answer's content; so are those of reasoning and

@@ -1,14 +1,13 @@
 // answer_line.cpp: answers as lines of text, and as lines of the OpenAI batch output.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cctype>
 #include <nlohmann/json.hpp>
 
 #include "base/random.h"
 #include "error.h"
 #include "requests.h"
 #include "requests/answer_mark.h"
+#include "requests/api_error.h"
 
 namespace {
 
@@ -46,30 +45,18 @@ Json choice(const Request& request, const Answer& answer) {
     return c;
 }
 
-// The name of the field that an error is about, with which it begins; null if it is about none.
-Json error_param(const std::string& error) {
-    const size_t end = error.find(": ");
-    const std::string path = error.substr(0, end == std::string::npos ? 0 : end);
-    const auto in_path = [](char c) {
-        return std::isalnum(uint8_t(c)) || c == '_' || c == '.' || c == '[' || c == ']';
-    };
-    if (path.empty() || !std::all_of(path.begin(), path.end(), in_path)) return nullptr;
-    const std::string body = "body.";
-    return path.compare(0, body.size(), body) == 0 ? path.substr(body.size()) : path;
-}
-
 // What the API answers to a bad request (400), and to one that failed while it ran (500). The number of its line
 // identifies a request without an id.
 Json error_response(const Request& request, const Answer& answer) {
     const bool is_bad = !request.error.empty();
-    const std::string where = request.custom_id ? "" : fmt::format("line {}: ", request.line);
-    Json error{{"message", where + answer.error},
-               {"type", is_bad ? "invalid_request_error" : "server_error"},
-               {"param", is_bad ? error_param(answer.error) : Json()},
-               {"code", request.error_code.empty() ? Json() : Json(request.error_code)}};
-    return {{"status_code", is_bad ? 400 : 500},
-            {"request_id", request_id(request)},
-            {"body", {{"error", std::move(error)}}}};
+    ApiError error = bad_request(answer.error, request.error_code);
+    if (!is_bad) {
+        error.status = 500;
+        error.type = "server_error";
+        error.param = "";
+    }
+    if (!request.custom_id) error.message = fmt::format("line {}: {}", request.line, error.message);
+    return {{"status_code", error.status}, {"request_id", request_id(request)}, {"body", error_json(error)}};
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "error.h"
-#include "requests.h"
+#include "request.h"
 
 int answer_limit(const CommonConfig& config, std::optional<int> steps) {
     return steps.value_or(0) == 0 ? config.max_context : std::min(*steps, config.max_context);

@@ -5,7 +5,7 @@
 // one keeps its place.
 #include "error.h"
 #include "requests/history.h"
-#include "requests/request_line.h"
+#include "requests/request_body.h"
 
 namespace {
 

@@ -1,6 +1,6 @@
 // effort.cpp: how much to think, as OpenAI, OpenRouter, Anthropic, Ollama and the users of chat templates write it.
 #include "error.h"
-#include "requests/request_line.h"
+#include "requests/request_body.h"
 
 namespace {
 

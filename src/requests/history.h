@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "requests/request_line.h"
+#include "requests/request_body.h"
 
 // Appends messages to a conversation. Remembers the calls, for their results.
 class History {

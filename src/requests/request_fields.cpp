@@ -19,7 +19,7 @@ struct Field {
 };
 using Table = std::vector<Field>;
 
-// Fields that request_line.cpp and conversation.cpp obey.
+// Fields that request_body.cpp and conversation.cpp obey.
 const Table kDone = {
     {"model", kAny},
     {"max_tokens", kAny},
@@ -386,15 +386,18 @@ void check_chat(FieldChecker& checker, const JsonFields& body, const std::string
 
 }  // namespace
 
-std::vector<std::string> check_request_fields(const JsonFields& line, const JsonFields& body, bool is_chat) {
+std::vector<std::string> check_body_fields(const JsonFields& body, bool is_chat) {
     FieldChecker checker;
-    const bool bare = body.path("x") == "x";
+    const std::string where = body.path("x") == "x" ? "" : "body";
     std::vector<const Table*> tables = {&kDone, is_chat ? &kDoneInChats : &kDoneInCompletions, &kHarmless, &kRefused};
-    if (bare)
-        tables.push_back(&kLine);
-    else
-        checker.check(line, "", {&kLine});
-    checker.check(body, bare ? "" : "body", tables);
-    if (is_chat) check_chat(checker, body, bare ? "" : "body");
+    if (where.empty()) tables.push_back(&kLine);
+    checker.check(body, where, tables);
+    if (is_chat) check_chat(checker, body, where);
+    return checker.take_unknown();
+}
+
+std::vector<std::string> unknown_line_fields(const JsonFields& line) {
+    FieldChecker checker;
+    checker.check(line, "", {&kLine});
     return checker.take_unknown();
 }

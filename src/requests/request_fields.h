@@ -5,6 +5,8 @@
 
 #include "base/json_fields.h"
 
-// Throws Error if a field asks for something unsupported. `line` is the whole line, `body` its body or the line itself.
-// Returns unknown fields, each once: "messages[].mood"; at most twenty.
-std::vector<std::string> check_request_fields(const JsonFields& line, const JsonFields& body, bool is_chat);
+// Throws Error if a field of a request's body asks for something unsupported. Returns unknown fields, each once:
+// "body.messages[].mood"; at most twenty. A body alone in a line may have the line's fields.
+std::vector<std::string> check_body_fields(const JsonFields& body, bool is_chat);
+// The same for what stands around a body.
+std::vector<std::string> unknown_line_fields(const JsonFields& line);

@@ -3,7 +3,7 @@
 #include <atomic>
 #include <chrono>
 
-#include "requests.h"
+#include "request.h"
 #include "requests/answer_events.h"
 #include "requests/stop_scanner.h"
 

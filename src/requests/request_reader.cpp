@@ -5,11 +5,11 @@
 #include "base/checksum.h"
 #include "base/file.h"
 #include "base/line_reader.h"
-#include "base/random.h"
 #include "base/utf8.h"
 #include "error.h"
 #include "log.h"
 #include "requests.h"
+#include "requests/encode_request.h"
 #include "requests/input_scan.h"
 #include "requests/request_line.h"
 
@@ -17,14 +17,6 @@ namespace {
 
 constexpr size_t kShownBytes = 40;
 constexpr size_t kMaxCountBytes = 1000;  // in the line with the number of requests
-// The API's default.
-constexpr double kApiTemperature = 1, kApiTopP = 1;
-
-// An error that has a name in the API.
-struct CodedError : Error {
-    CodedError(const char* name, const std::string& message) : Error(message), code(name) {}
-    const char* code;
-};
 
 // The number of requests that line 1 of a text file says.
 int64_t parse_count(const std::string& path, std::string_view line) {
@@ -36,57 +28,6 @@ int64_t parse_count(const std::string& path, std::string_view line) {
     std::string start(line.substr(0, kShownBytes));
     start.resize(utf8_valid_prefix(start));
     fail("{}: line 1: expected the number of requests, or a JSON object a line; found \"{}\"", path, start);
-}
-
-void check_prompt_text(std::string_view text) {
-    if (text.empty()) fail("the prompt is empty");
-    if (const size_t valid = utf8_valid_prefix(text); valid < text.size())
-        fail("the prompt is invalid UTF-8 at byte {}", valid + 1);
-}
-
-// Throws Error if text of so many bytes is certain to have more tokens than the context has positions. Tokenizing it to
-// find out would take several times its size in memory.
-void check_fits(size_t n_bytes, const Tokenizer& tokenizer, int context) {
-    if (n_bytes <= size_t(context)) return;  // a token has a byte
-    size_t longest = 1;
-    for (int id = 0; id < tokenizer.id_limit(); id++) longest = std::max(longest, tokenizer.bytes(id).size());
-    if (n_bytes > longest * size_t(context))
-        throw CodedError("context_length_exceeded",
-                         fmt::format("the prompt has {} bytes of text, more than the model's context of {} tokens "
-                                     "can hold",
-                                     n_bytes, context));
-}
-
-// The bytes of text that reach the prompt: reasoning of earlier turns does not.
-size_t text_bytes(const std::vector<Message>& messages) {
-    size_t n = 0;
-    for (const Message& message : messages)
-        if (message.channel != "analysis") n += message.content.size();
-    return n;
-}
-
-// The seed of a request that names none. It depends on the run's seed and the request's index alone, so the request
-// draws the same numbers wherever it runs. Neighbours' seeds are unrelated.
-uint64_t request_seed(uint64_t run_seed, int64_t index) {
-    return mix64(run_seed + (uint64_t(index) + 1) * 0x9e3779b97f4a7c15);
-}
-
-std::vector<int> both(std::vector<int> a, const std::vector<int>& b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
-}
-
-// All but the seed.
-Sampling sampling_of(const RequestLine& wanted, const RequestOptions& options) {
-    Sampling sampling;
-    sampling.temperature = float(wanted.temperature.value_or(options.temperature.value_or(kApiTemperature)));
-    sampling.top_p = float(wanted.top_p.value_or(options.top_p.value_or(kApiTopP)));
-    sampling.top_k = wanted.top_k.value_or(options.top_k.value_or(0));
-    sampling.repetition_penalty =
-        float(wanted.repetition_penalty.value_or(double(options.repetition_penalty.value_or(1))));
-    if (sampling.repetition_penalty != 1 && !options.penalises)
-        fail("repetition_penalty: expected 1 on a GPU, which applies none; --device cpu does");
-    return sampling;
 }
 
 }  // namespace
@@ -236,17 +177,18 @@ void RequestReader::read_text(Request& request, std::string_view line) const {
     } else {
         request.prompt = codec_.tokenizer().encode_with_special(line);
     }
-    request.max_new_tokens = max_new_tokens(request.prompt.size(), {});
+    request.max_new_tokens =
+        most_new_tokens(context(), request.prompt.size(), {}, options_.steps.value_or(kFamilySteps));
     request.sampling = {options_.temperature.value_or(kFamilyTemperature), options_.top_p.value_or(kFamilyTopP),
                         request_seed(options_.seed, request.index)};
     request.sampling.top_k = options_.top_k.value_or(0);
     request.sampling.repetition_penalty = options_.repetition_penalty.value_or(1);
 }
 
-// Warns once of each unknown field; with --strict-fields it is an error.
+// Warns once of each unknown field.
 void RequestReader::note_unknown(const std::vector<std::string>& fields) {
+    if (options_.strict_fields) return;  // it is an error
     for (const std::string& field : fields) {
-        if (options_.strict_fields) fail("{}: expected a field that is known, found this (--strict-fields)", field);
         constexpr size_t kMaxWarnings = 100;  // a file may have new names in every line
         if (unknown_fields_.size() < kMaxWarnings && unknown_fields_.insert(field).second)
             log_repeated("unknown fields", "{}:{}: warning: {}: unknown field, ignored", options_.input,
@@ -263,80 +205,9 @@ void RequestReader::read_json(Request& request, std::string_view line) {
     const bool is_repeated = scan_ ? index < scan_->repeats_id.size() && scan_->repeats_id[index]
                                    : request.custom_id && !custom_ids_.insert(custom_id_key(*request.custom_id)).second;
     if (is_repeated) fail("custom_id: \"{}\" is the id of an earlier line too", *request.custom_id);
-    RequestLine wanted = read_request_line(json);
+    const RequestLine around = read_request_line(json);
+    RequestBody wanted = read_request_body(around.body, around.url);
+    wanted.unknown_fields = both(around.unknown_fields, wanted.unknown_fields);
     note_unknown(wanted.unknown_fields);
-
-    if (!wanted.ignore_eos) request.stop_ids = config_.stop_ids;
-    request.kind = AnswerKind::kCompletion;
-    if (auto* ids = std::get_if<std::vector<int>>(&wanted.prompt)) {
-        if (ids->empty()) fail("the prompt is empty");
-        for (size_t i = 0; i < ids->size(); i++)
-            if ((*ids)[i] >= config_.vocab_size)
-                fail("prompt[{}]: expected a token id below {}, found {}", i, config_.vocab_size, (*ids)[i]);
-        request.prompt = std::move(*ids);
-    } else if (const auto* text = std::get_if<std::string>(&wanted.prompt)) {
-        check_prompt_text(*text);
-        check_fits(text->size(), codec_.tokenizer(), config_.max_context);
-        request.prompt = codec_.tokenizer().encode_with_special(*text);
-    } else {
-        const auto& conversation = std::get<Conversation>(wanted.prompt);
-        Preamble preamble;
-        preamble.effort = conversation.effort.value_or(options_.effort);
-        preamble.instructions = conversation.instructions.value_or(options_.instructions);
-        preamble.tools = conversation.tools;
-        request.kind = AnswerKind::kChat;
-        if (codec_.has_tokenizer())
-            check_fits(text_bytes(conversation.messages), codec_.tokenizer(), config_.max_context);
-        request.prompt = codec_.renderer().render_prompt(preamble, conversation.messages);
-        for (const FunctionTool& tool : conversation.tools) request.tool_names.push_back(tool.name);
-        if (!wanted.ignore_eos) request.stop_ids = both(request.stop_ids, codec_.renderer().stop_ids());
-    }
-    if (!wanted.stop.empty()) codec_.tokenizer();  // throws if there is none: stop strings are searched for in text
-
-    request.model = std::move(wanted.model);
-    request.max_new_tokens = max_new_tokens(request.prompt.size(), wanted.max_tokens);
-    request.sampling = sampling_of(wanted, options_);
-    request.sampling.seed = wanted.seed.value_or(request_seed(options_.seed, request.index));
-    request.stop_texts = std::move(wanted.stop);
-    for (const int id : wanted.stop_token_ids) {
-        if (id >= config_.vocab_size)
-            fail("stop_token_ids: expected token ids below {}, found {}", config_.vocab_size, id);
-        request.stop_ids.push_back(id);
-    }
-    set_least(request, wanted.min_tokens);
-    request.include_stop = wanted.include_stop;
-    request.return_token_ids = wanted.return_token_ids;
-    request.include_reasoning = wanted.include_reasoning;
-    request.parallel_tool_calls = wanted.parallel_tool_calls;
-}
-
-// Needs the request's stop ids and its room for an answer.
-void RequestReader::set_least(Request& request, int min_tokens) const {
-    if (min_tokens == 0 || purpose_ == Purpose::kScore) return;
-    if (min_tokens > request.max_new_tokens)
-        fail("min_tokens: expected at most {}, which is all that the answer may have, found {}", request.max_new_tokens,
-             min_tokens);
-    std::vector<int>& ids = request.stop_ids;
-    std::sort(ids.begin(), ids.end());
-    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-    if (ids.size() > kMaxRuledOut)
-        fail("min_tokens: expected at most {} ids that end the answer, found {}", kMaxRuledOut, ids.size());
-    request.min_new_tokens = min_tokens;
-}
-
-// Only the context limits max_tokens. Without max_tokens, the answer obeys --num-tokens, and prompt and answer together
-// --steps, which has a default only in the text format.
-int RequestReader::max_new_tokens(size_t n_prompt, std::optional<int> max_tokens) const {
-    const int context = config_.max_context;
-    if (purpose_ == Purpose::kScore) {
-        if (n_prompt > size_t(context)) fail("the prompt has {} tokens, the model's context {}", n_prompt, context);
-        return 0;
-    }
-    try {
-        const int steps = max_tokens ? 0 : options_.steps.value_or(is_text_ ? kFamilySteps : 0);
-        const int room = room_for_answer(config_, steps, n_prompt);
-        return std::min(room, max_tokens.value_or(options_.max_new.value_or(room)));
-    } catch (const Error& e) {
-        throw CodedError("context_length_exceeded", e.what());
-    }
+    encode_request(request, std::move(wanted), context());
 }

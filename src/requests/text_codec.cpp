@@ -1,6 +1,6 @@
 // text_codec.cpp: the tokenizer of a run, if it has one.
 #include "error.h"
-#include "requests.h"
+#include "request.h"
 
 TextCodec::TextCodec(const Model& model, const std::string& path) {
     try {

@@ -1,0 +1,159 @@
+// encode_request.cpp: texts to ids, defaults for what a request does not say, and limits.
+#include "requests/encode_request.h"
+
+#include <algorithm>
+
+#include "base/random.h"
+#include "base/utf8.h"
+
+namespace {
+
+// The API's default.
+constexpr double kApiTemperature = 1, kApiTopP = 1;
+
+// The bytes of text that reach the prompt: reasoning of earlier turns does not.
+size_t text_bytes(const std::vector<Message>& messages) {
+    size_t n = 0;
+    for (const Message& message : messages)
+        if (message.channel != "analysis") n += message.content.size();
+    return n;
+}
+
+// All but the seed.
+Sampling sampling_of(const RequestBody& wanted, const RequestDefaults& defaults) {
+    Sampling sampling;
+    sampling.temperature = float(wanted.temperature.value_or(defaults.temperature.value_or(kApiTemperature)));
+    sampling.top_p = float(wanted.top_p.value_or(defaults.top_p.value_or(kApiTopP)));
+    sampling.top_k = wanted.top_k.value_or(defaults.top_k.value_or(0));
+    sampling.repetition_penalty =
+        float(wanted.repetition_penalty.value_or(double(defaults.repetition_penalty.value_or(1))));
+    if (sampling.repetition_penalty != 1 && !defaults.penalises)
+        fail("repetition_penalty: expected 1 on a GPU, which applies none; --device cpu does");
+    return sampling;
+}
+
+// Needs the request's stop ids and its room for an answer.
+void set_least(Request& request, int min_tokens, Purpose purpose) {
+    if (min_tokens == 0 || purpose == Purpose::kScore) return;
+    if (min_tokens > request.max_new_tokens)
+        fail("min_tokens: expected at most {}, which is all that the answer may have, found {}", request.max_new_tokens,
+             min_tokens);
+    std::vector<int>& ids = request.stop_ids;
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    if (ids.size() > kMaxRuledOut)
+        fail("min_tokens: expected at most {} ids that end the answer, found {}", kMaxRuledOut, ids.size());
+    request.min_new_tokens = min_tokens;
+}
+
+void check_no_unknown(const std::vector<std::string>& fields) {
+    if (!fields.empty()) fail("{}: expected a field that is known, found this (--strict-fields)", fields[0]);
+}
+
+void encode_prompt(Request& request, RequestBody& wanted, const RequestContext& context) {
+    const auto& [defaults, config, codec, purpose] = context;
+    request.kind = AnswerKind::kCompletion;
+    if (auto* ids = std::get_if<std::vector<int>>(&wanted.prompt)) {
+        if (ids->empty()) fail("the prompt is empty");
+        for (size_t i = 0; i < ids->size(); i++)
+            if ((*ids)[i] >= config.vocab_size)
+                fail("prompt[{}]: expected a token id below {}, found {}", i, config.vocab_size, (*ids)[i]);
+        request.prompt = std::move(*ids);
+    } else if (const auto* text = std::get_if<std::string>(&wanted.prompt)) {
+        check_prompt_text(*text);
+        check_fits(text->size(), codec.tokenizer(), config.max_context);
+        request.prompt = codec.tokenizer().encode_with_special(*text);
+    } else {
+        const auto& conversation = std::get<Conversation>(wanted.prompt);
+        Preamble preamble;
+        preamble.effort = conversation.effort.value_or(defaults.effort);
+        preamble.instructions = conversation.instructions.value_or(defaults.instructions);
+        preamble.tools = conversation.tools;
+        request.kind = AnswerKind::kChat;
+        if (codec.has_tokenizer()) check_fits(text_bytes(conversation.messages), codec.tokenizer(), config.max_context);
+        request.prompt = codec.renderer().render_prompt(preamble, conversation.messages);
+        for (const FunctionTool& tool : conversation.tools) request.tool_names.push_back(tool.name);
+        if (!wanted.ignore_eos) request.stop_ids = both(request.stop_ids, codec.renderer().stop_ids());
+    }
+}
+
+}  // namespace
+
+void check_prompt_text(std::string_view text) {
+    if (text.empty()) fail("the prompt is empty");
+    if (const size_t valid = utf8_valid_prefix(text); valid < text.size())
+        fail("the prompt is invalid UTF-8 at byte {}", valid + 1);
+}
+
+// Tokenizing so many bytes to find out would take several times their size in memory.
+void check_fits(size_t n_bytes, const Tokenizer& tokenizer, int context) {
+    if (n_bytes <= size_t(context)) return;  // a token has a byte
+    size_t longest = 1;
+    for (int id = 0; id < tokenizer.id_limit(); id++) longest = std::max(longest, tokenizer.bytes(id).size());
+    if (n_bytes > longest * size_t(context))
+        throw CodedError("context_length_exceeded",
+                         fmt::format("the prompt has {} bytes of text, more than the model's context of {} tokens "
+                                     "can hold",
+                                     n_bytes, context));
+}
+
+uint64_t request_seed(uint64_t run_seed, int64_t index) {
+    return mix64(run_seed + (uint64_t(index) + 1) * 0x9e3779b97f4a7c15);
+}
+
+int most_new_tokens(const RequestContext& context, size_t n_prompt, std::optional<int> max_tokens,
+                    std::optional<int> steps) {
+    const CommonConfig& config = context.config;
+    if (context.purpose == Purpose::kScore) {
+        if (n_prompt > size_t(config.max_context))
+            fail("the prompt has {} tokens, the model's context {}", n_prompt, config.max_context);
+        return 0;
+    }
+    try {
+        const int room = room_for_answer(config, max_tokens ? 0 : steps, n_prompt);
+        return std::min(room, max_tokens.value_or(context.defaults.max_new.value_or(room)));
+    } catch (const Error& e) {
+        throw CodedError("context_length_exceeded", e.what());
+    }
+}
+
+void encode_request(Request& request, RequestBody wanted, const RequestContext& context) {
+    const RequestDefaults& defaults = context.defaults;
+    const CommonConfig& config = context.config;
+    const TextCodec& codec = context.codec;
+    request.unknown_fields = std::move(wanted.unknown_fields);
+    if (defaults.strict_fields) check_no_unknown(request.unknown_fields);
+    if (!wanted.ignore_eos) request.stop_ids = config.stop_ids;
+    encode_prompt(request, wanted, context);
+    if (!wanted.stop.empty()) codec.tokenizer();  // throws if there is none: stop strings are searched for in text
+
+    request.model = std::move(wanted.model);
+    request.max_new_tokens = most_new_tokens(context, request.prompt.size(), wanted.max_tokens, defaults.steps);
+    request.sampling = sampling_of(wanted, defaults);
+    request.sampling.seed = wanted.seed.value_or(request_seed(defaults.seed, request.index));
+    request.stop_texts = std::move(wanted.stop);
+    for (const int id : wanted.stop_token_ids) {
+        if (id >= config.vocab_size)
+            fail("stop_token_ids: expected token ids below {}, found {}", config.vocab_size, id);
+        request.stop_ids.push_back(id);
+    }
+    set_least(request, wanted.min_tokens, context.purpose);
+    request.include_stop = wanted.include_stop;
+    request.return_token_ids = wanted.return_token_ids;
+    request.include_reasoning = wanted.include_reasoning;
+    request.parallel_tool_calls = wanted.parallel_tool_calls;
+}
+
+Request read_request(const std::string& url, std::string_view body, int64_t index, const RequestContext& context) {
+    Request request;
+    request.index = index;
+    try {
+        const Json json = parse_json(body, "the body");
+        encode_request(request, read_request_body(JsonFields(json, "", ".", "the body"), url), context);
+    } catch (const CodedError& e) {
+        throw BadRequest(bad_request(e.what(), e.code));
+    } catch (const Error& e) {
+        throw BadRequest(bad_request(e.what()));
+    }
+    return request;
+}

@@ -1,0 +1,46 @@
+// request_body.h: what the JSON body of a request asks for, without defaults and before it is encoded.
+#pragma once
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/json_fields.h"
+#include "harmony.h"
+
+// The "messages" of a chat, in harmony's terms.
+struct Conversation {
+    std::optional<Effort> effort;
+    std::optional<std::string> instructions;  // of its system and developer messages
+    std::vector<FunctionTool> tools;
+    std::vector<Message> messages;
+};
+
+struct RequestBody {
+    std::variant<std::string, std::vector<int>, Conversation>
+        prompt;  // ids are not negative, but not yet checked to be tokens
+    std::string model;
+    std::optional<int> max_tokens;
+    int min_tokens = 0;
+    std::optional<double> temperature, top_p, repetition_penalty;
+    std::optional<int> top_k;  // 0: all
+    std::optional<uint64_t> seed;
+    std::vector<std::string> stop;
+    std::vector<int> stop_token_ids;  // not negative
+    bool include_stop = false;        // in the text
+    bool ignore_eos = false;
+    bool return_token_ids = false;
+    bool include_reasoning = true;
+    bool parallel_tool_calls = true;
+    std::vector<std::string> unknown_fields;  // see check_body_fields
+};
+
+// Reads the body of a request to `url`; if that is "", the body's fields decide what it is. Throws Error.
+RequestBody read_request_body(const JsonFields& body, const std::string& url);
+
+// How much a chat's body asks the model to think, in any spelling; none if it does not say. No reasoning becomes the
+// lowest effort, as gpt-oss has no mode without. Throws Error if two spellings differ.
+std::optional<Effort> read_effort(const JsonFields& body);
+
+// Reads "messages", "tools" and "tool_choice" of a chat's body. Throws Error.
+Conversation read_conversation(const JsonFields& body);
