@@ -38,6 +38,9 @@ case ${1:-} in
 *)
     printf '// page.cpp: src/serve/page/, put together by its assemble.sh.\n#include "serve/page.h"\n\n'
     printf 'std::string_view page() {\n    return R"page(%s\n)page";\n}\n\n' "$(document)"
-    printf 'std::string_view page_policy() {\n    return R"page(%s)page";\n}\n' "$POLICY"
+    printf 'std::vector<std::pair<std::string, std::string>> page_headers() {\n'
+    printf '    return {{"Content-Security-Policy", R"page(%s)page"},\n' "$POLICY"
+    printf '            {"X-Content-Type-Options", "nosniff"}, {"Referrer-Policy", "no-referrer"},\n'
+    printf '            {"Cache-Control", "no-cache"}};\n}\n'
     ;;
 esac
