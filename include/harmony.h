@@ -81,6 +81,8 @@ class HarmonyRenderer {
     const HarmonyTokens tokens_;
 };
 
+// As the system message says it: "low", "medium" or "high".
+std::string_view effort_word(Effort effort);
 // The system and developer messages' texts; "" for a developer message that would be empty.
 std::string system_text(const Preamble& preamble);
 std::string developer_text(const Preamble& preamble);

@@ -38,7 +38,11 @@ enum class AnswerKind {
     kTokens,      // ids alone: the text format
     kCompletion,  // and their text
     kChat,        // and the messages that they spell
+    kResponse,    // the same as the Responses API has it
 };
+
+struct ResponseRequest;
+class ResponseStore;
 
 // One request, checked and encoded; or what is wrong with it.
 struct Request {
@@ -52,15 +56,16 @@ struct Request {
     AnswerKind kind = AnswerKind::kTokens;
     std::string model;  // as the request names it; may be empty
     std::vector<int> prompt;
-    std::vector<std::string> tool_names;  // kChat: those in the prompt, to recognise them in the answer
+    std::vector<std::string> tool_names;  // kChat, kResponse: those in the prompt, to recognise them in the answer
     int max_new_tokens = 0, min_new_tokens = 0;
     Sampling sampling;
     std::vector<int> stop_ids;
     std::vector<std::string> stop_texts;  // not empty strings
     bool include_stop = false;            // the stop string in the text
     bool return_token_ids = false;
-    bool include_reasoning = true;    // kChat
-    bool parallel_tool_calls = true;  // kChat; false: the first call ends the answer
+    bool include_reasoning = true;                    // kChat, kResponse
+    bool parallel_tool_calls = true;                  // kChat, kResponse; false: the first call ends the answer
+    std::shared_ptr<const ResponseRequest> response;  // kResponse; else null
 };
 
 enum class Purpose {
@@ -88,6 +93,7 @@ struct RequestContext {
     const CommonConfig& config;
     const TextCodec& codec;
     Purpose purpose = Purpose::kAnswer;
+    const ResponseStore* responses = nullptr;  // earlier ones, on which requests may build; null: none are kept
 };
 
 // What the API says about a request that failed.
@@ -107,8 +113,8 @@ struct BadRequest : Error {
     ApiError error;
 };
 
-// Reads the JSON body of a request to `url`, whose path may end in chat/completions or completions; if it is "", the
-// body's fields decide. `index` gives the request its seed, unless the body does. Throws BadRequest.
+// Reads the JSON body of a request to `url`, whose path may end in chat/completions, completions or responses; if it
+// is "", the body's fields decide. `index` gives the request its seed, unless the body does. Throws BadRequest.
 Request read_request(const std::string& url, std::string_view body, int64_t index, const RequestContext& context);
 
 // How many tokens prompt and answer may have together under --steps (0 or absent: the context), and the name of that
@@ -124,6 +130,14 @@ struct ToolCall {
     std::string arguments;  // JSON, if the model wrote JSON
 };
 
+// A part of an answer: all text of one kind that comes in a row, or a call.
+struct AnswerItem {
+    enum class Kind { kReasoning, kPreamble, kText, kCall };
+    Kind kind = Kind::kText;
+    std::string text;  // of a call, the arguments
+    std::string name;  // kCall
+};
+
 struct Answer {
     std::string error;  // not empty: the request failed, and the rest is empty
     int n_prompt = 0;
@@ -136,6 +150,7 @@ struct Answer {
     std::string content;    // kCompletion: the text; kChat: what is for the user to read
     std::string reasoning;  // kChat: the analysis
     std::vector<ToolCall> tool_calls;
+    std::vector<AnswerItem> items;  // kResponse: all of it again, in its order
 };
 
 // Takes what jobs produce. Several replicas' threads may call it at the same time; it must not throw.

@@ -3,8 +3,8 @@
 // Two formats of requests, told apart by content:
 //   text        line 1 is the number of requests; each line after it is a raw prompt: no quotes, no trimming. If line 1
 //               ends in CR LF, every line does. More lines are ignored with a warning; fewer are an error.
-//   JSON lines  the OpenAI batch format, {"custom_id", "method", "url", "body"} a line, for /v1/chat/completions and
-//               /v1/completions; or the body alone. Blank lines are skipped.
+//   JSON lines  the OpenAI batch format, {"custom_id", "method", "url", "body"} a line, for /v1/chat/completions,
+//               /v1/completions and /v1/responses; or the body alone. Blank lines are skipped.
 // Requests are read one at a time, when the engine has room. A request that cannot run gets an error as its answer, and
 // the others go on.
 #pragma once

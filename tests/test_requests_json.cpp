@@ -110,9 +110,10 @@ TEST(RequestLine, UrlsByTheirLastWords) {
         EXPECT_EQ(error_in(fmt::format(R"({{"url": "{}")", url) + chat_body), "") << url;
     for (const char* url : {"/v1/completions", "/completions", "/openai/deployments/x/completions"})
         EXPECT_EQ(error_in(fmt::format(R"({{"url": "{}", "body": {{"prompt": "a"}}}})", url)), "") << url;
-    for (const char* url : {"/v1/responses", "/v1/embeddings", "/v1/chat", "completions", "/"})
+    for (const char* url : {"/v1/embeddings", "/v1/responses/compact", "/v1/chat", "completions", "/"})
         EXPECT_EQ(error_in(fmt::format(R"({{"url": "{}")", url) + chat_body).substr(0, 5), "url: ") << url;
-    EXPECT_NE(error_in(R"({"url": "/v1/responses")" + chat_body).find("not supported yet"), std::string::npos);
+    for (const char* url : {"/v1/responses", "/responses/", "https://host/v1/responses?x=y"})
+        EXPECT_EQ(error_in(fmt::format(R"({{"url": "{}", "body": {{"input": "a"}}}})", url)), "") << url;
 }
 
 TEST(RequestLine, EffortInAllSpellings) {
@@ -223,7 +224,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"number_overflow", R"({"prompt": "a", "temperature": 1e999})", {"too large"}},
         {"custom_id_number", R"({"custom_id": 5, "prompt": "a"})", {"custom_id", "a string", "5"}},
         {"method", R"({"method": "GET", "body": {"prompt": "a"}})", {"method", "POST", "GET"}},
-        {"url", R"({"url": "/v1/responses", "body": {"prompt": "a"}})", {"url", "/v1/completions", "/v1/responses"}},
+        {"url", R"({"url": "/v1/embeddings", "body": {"prompt": "a"}})", {"url", "/v1/completions", "/v1/embeddings"}},
         {"key_twice", completion(R"("seed": 1, "seed": 2)"), {"each key once", "\"seed\""}},
         {"url_against_body", R"({"url": "/v1/completions", "body": {"messages": []}})", {"body.prompt"}},
         {"body_is_text", R"({"body": "a"})", {"body", "an object", "\"a\""}},

@@ -8,6 +8,7 @@
 #include "requests.h"
 #include "requests/answer_mark.h"
 #include "requests/api_error.h"
+#include "requests/responses_answer.h"
 
 namespace {
 
@@ -59,6 +60,24 @@ Json error_response(const Request& request, const Answer& answer) {
     return {{"status_code", error.status}, {"request_id", request_id(request)}, {"body", error_json(error)}};
 }
 
+// The API's answer to a request that did not fail.
+Json answer_body(const Request& request, const Answer& answer, const std::string& model, int64_t created) {
+    const std::string& name = request.model.empty() ? model : request.model;
+    if (request.kind == AnswerKind::kResponse)
+        return Json::parse(response_object(*request.response, {std::to_string(request.index), name, created}, answer));
+    const bool chat = request.kind == AnswerKind::kChat;
+    const auto n_new = int64_t(answer.ids.size());
+    Json usage{
+        {"prompt_tokens", answer.n_prompt}, {"completion_tokens", n_new}, {"total_tokens", answer.n_prompt + n_new}};
+    if (chat) usage["completion_tokens_details"] = {{"reasoning_tokens", answer.n_reasoning}};
+    return {{"id", fmt::format("{}-{}", chat ? "chatcmpl" : "cmpl", request.index)},
+            {"object", chat ? "chat.completion" : "text_completion"},
+            {"created", created},
+            {"model", name},
+            {"choices", Json::array({choice(request, answer)})},
+            {"usage", std::move(usage)}};
+}
+
 }  // namespace
 
 std::string token_line(const std::vector<int>& ids) {
@@ -66,22 +85,12 @@ std::string token_line(const std::vector<int>& ids) {
 }
 
 std::string answer_line(const Request& request, const Answer& answer, const std::string& model, int64_t created) {
-    const bool chat = request.kind == AnswerKind::kChat;
     Json line{{"id", fmt::format("batch_req_{}", request.index)}, {"custom_id", nullptr}};
     if (request.custom_id) line["custom_id"] = *request.custom_id;
     if (answer.error.empty()) {
-        const auto n_new = int64_t(answer.ids.size());
-        Json usage{{"prompt_tokens", answer.n_prompt},
-                   {"completion_tokens", n_new},
-                   {"total_tokens", answer.n_prompt + n_new}};
-        if (chat) usage["completion_tokens_details"] = {{"reasoning_tokens", answer.n_reasoning}};
-        const Json body{{"id", fmt::format("{}-{}", chat ? "chatcmpl" : "cmpl", request.index)},
-                        {"object", chat ? "chat.completion" : "text_completion"},
-                        {"created", created},
-                        {"model", request.model.empty() ? model : request.model},
-                        {"choices", Json::array({choice(request, answer)})},
-                        {"usage", std::move(usage)}};
-        line["response"] = {{"status_code", 200}, {"request_id", request_id(request)}, {"body", body}};
+        line["response"] = {{"status_code", 200},
+                            {"request_id", request_id(request)},
+                            {"body", answer_body(request, answer, model, created)}};
     } else {
         line["response"] = error_response(request, answer);
     }

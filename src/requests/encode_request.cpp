@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "base/utf8.h"
+#include "requests/responses_request.h"
 
 namespace {
 
@@ -51,8 +52,8 @@ void check_no_unknown(const std::vector<std::string>& fields) {
 }
 
 void encode_prompt(Request& request, RequestBody& wanted, const RequestContext& context) {
-    const auto& [defaults, config, codec, purpose] = context;
-    request.kind = AnswerKind::kCompletion;
+    const auto& [defaults, config, codec, purpose, responses] = context;
+    request.kind = wanted.kind;
     if (auto* ids = std::get_if<std::vector<int>>(&wanted.prompt)) {
         if (ids->empty()) fail("the prompt is empty");
         for (size_t i = 0; i < ids->size(); i++)
@@ -69,7 +70,6 @@ void encode_prompt(Request& request, RequestBody& wanted, const RequestContext& 
         preamble.effort = conversation.effort.value_or(defaults.effort);
         preamble.instructions = conversation.instructions.value_or(defaults.instructions);
         preamble.tools = conversation.tools;
-        request.kind = AnswerKind::kChat;
         if (codec.has_tokenizer()) check_fits(text_bytes(conversation.messages), codec.tokenizer(), config.max_context);
         request.prompt = codec.renderer().render_prompt(preamble, conversation.messages);
         for (const FunctionTool& tool : conversation.tools) request.tool_names.push_back(tool.name);
@@ -142,6 +142,8 @@ void encode_request(Request& request, RequestBody wanted, const RequestContext& 
     request.return_token_ids = wanted.return_token_ids;
     request.include_reasoning = wanted.include_reasoning;
     request.parallel_tool_calls = wanted.parallel_tool_calls;
+    if (wanted.response) echo_defaults(*wanted.response, defaults.effort, request.sampling);
+    request.response = std::move(wanted.response);
 }
 
 Request read_request(const std::string& url, std::string_view body, int64_t index, const RequestContext& context) {
@@ -149,7 +151,8 @@ Request read_request(const std::string& url, std::string_view body, int64_t inde
     request.index = index;
     try {
         const Json json = parse_json(body, "the body");
-        encode_request(request, read_request_body(JsonFields(json, "", ".", "the body"), url), context);
+        encode_request(request, read_request_body(JsonFields(json, "", ".", "the body"), url, context.responses),
+                       context);
     } catch (const CodedError& e) {
         throw BadRequest(bad_request(e.what(), e.code));
     } catch (const Error& e) {

@@ -33,18 +33,6 @@ std::string tool_name(const JsonFields& function) {
     return name;
 }
 
-// JSON without the white space between its values.
-std::string compact(std::string_view json) {
-    std::string out;
-    bool in_string = false;
-    for (size_t i = 0; i < json.size(); i++) {
-        if (json[i] == '"') in_string = !in_string;
-        if (in_string && json[i] == '\\') out += json[i++];
-        if (in_string || !separates_words(json[i])) out += json[i];
-    }
-    return out;
-}
-
 // The text of a part of a message. OpenAI's APIs call such a part by several names.
 std::string part_text(const JsonFields& part) {
     const std::string type = part.text("type").value_or("text");
@@ -66,6 +54,17 @@ std::string read_arguments(const JsonFields& function) {
 }
 
 }  // namespace
+
+std::string compact(std::string_view json) {
+    std::string out;
+    bool in_string = false;
+    for (size_t i = 0; i < json.size(); i++) {
+        if (json[i] == '"') in_string = !in_string;
+        if (in_string && json[i] == '\\') out += json[i++];
+        if (in_string || !separates_words(json[i])) out += json[i];
+    }
+    return out;
+}
 
 JsonFields required_object(const JsonFields& parent, const std::string& key) {
     const Json* value = parent.find(key);

@@ -45,5 +45,8 @@ void check_type(const JsonFields& object, const std::string& expected);
 std::optional<std::string> read_content(const JsonFields& message, const std::string& key = "content");
 std::string required_content(const JsonFields& message, const std::string& key = "content");
 
+// JSON without the white space between its values.
+std::string compact(std::string_view json);
+
 // A tool that is offered: its "name", "description" and "parameters".
 FunctionTool read_function(const JsonFields& function);

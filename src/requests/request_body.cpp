@@ -9,6 +9,7 @@
 #include "error.h"
 #include "requests.h"
 #include "requests/request_fields.h"
+#include "requests/responses_request.h"
 
 namespace {
 
@@ -115,9 +116,16 @@ std::variant<std::string, std::vector<int>> read_text_or_ids(const std::string& 
     return read_ids(path + "[0]", first);
 }
 
-void read_prompt(const JsonFields& body, RequestBody& request, bool chat) {
-    if (chat) {
+void read_prompt(const JsonFields& body, RequestBody& request, const ResponseStore* responses) {
+    if (request.kind == AnswerKind::kChat) {
         request.prompt = read_conversation(body);
+        return;
+    }
+    if (request.kind == AnswerKind::kResponse) {
+        ResponseBody read = read_response_body(body, responses);
+        request.prompt = std::move(read.conversation);
+        request.response = std::move(read.response);
+        request.unknown_fields = std::move(read.skipped);
         return;
     }
     const Json* prompt = body.find("prompt");
@@ -135,28 +143,29 @@ bool ends_with(std::string_view text, std::string_view end) {
 
 // The end of the url's path decides. A host, "/v1" or Azure's name of a deployment may stand before it. Without an url,
 // the fields of the body decide.
-bool is_chat_request(const std::string& url, const JsonFields& body) {
+AnswerKind kind_of(const std::string& url, const JsonFields& body) {
     std::string_view path = std::string_view(url).substr(0, url.find_first_of("?#"));
     while (ends_with(path, "/")) path.remove_suffix(1);
-    if (ends_with(path, "/chat/completions") || path == "chat/completions") return true;
-    if (ends_with(path, "/completions")) return false;
+    if (ends_with(path, "/chat/completions") || path == "chat/completions") return AnswerKind::kChat;
+    if (ends_with(path, "/completions")) return AnswerKind::kCompletion;
+    if (ends_with(path, "/responses")) return AnswerKind::kResponse;
     if (!url.empty())
-        fail("url: expected /v1/chat/completions or /v1/completions, found {}{}", shown(url),
-             ends_with(path, "/responses") ? ", which is not supported yet" : "");
+        fail("url: expected /v1/chat/completions, /v1/completions or /v1/responses, found {}", shown(url));
     const bool has_messages = body.has("messages"), has_prompt = body.has("prompt");
+    if (body.has("input") && !has_messages && !has_prompt) return AnswerKind::kResponse;
     if (has_messages == has_prompt)
         fail("{}: expected either it or {}, found {}", body.path("messages"), body.path("prompt"),
              has_prompt ? "both" : "neither");
-    return has_messages;
+    return has_messages ? AnswerKind::kChat : AnswerKind::kCompletion;
 }
 
 }  // namespace
 
-RequestBody read_request_body(const JsonFields& body, const std::string& url) {
+RequestBody read_request_body(const JsonFields& body, const std::string& url, const ResponseStore* responses) {
     RequestBody request;
-    const bool chat = is_chat_request(url, body);
-    read_prompt(body, request, chat);
-    request.unknown_fields = check_body_fields(body, chat);
+    request.kind = kind_of(url, body);
+    read_prompt(body, request, responses);
+    for (std::string& field : check_body_fields(body, request.kind)) request.unknown_fields.push_back(std::move(field));
     request.model = body.text("model").value_or("");
     request.max_tokens = read_max_tokens(body);
     request.min_tokens = read_min_tokens(body);
@@ -170,7 +179,7 @@ RequestBody read_request_body(const JsonFields& body, const std::string& url) {
     request.include_stop = body.boolean_or("include_stop_str_in_output", false);
     request.ignore_eos = body.boolean_or("ignore_eos", false);
     request.return_token_ids = body.boolean_or("return_token_ids", false);
-    if (chat) {
+    if (request.kind != AnswerKind::kCompletion) {
         request.parallel_tool_calls = body.boolean_or("parallel_tool_calls", true);
         request.include_reasoning = body.boolean_or("include_reasoning", true);
         if (body.has("reasoning") && body.object("reasoning").boolean_or("exclude", false))

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/json_fields.h"
-#include "harmony.h"
+#include "request.h"
 
 // The "messages" of a chat, in harmony's terms.
 struct Conversation {
@@ -17,6 +17,7 @@ struct Conversation {
 };
 
 struct RequestBody {
+    AnswerKind kind = AnswerKind::kCompletion;
     std::variant<std::string, std::vector<int>, Conversation>
         prompt;  // ids are not negative, but not yet checked to be tokens
     std::string model;
@@ -32,11 +33,13 @@ struct RequestBody {
     bool return_token_ids = false;
     bool include_reasoning = true;
     bool parallel_tool_calls = true;
-    std::vector<std::string> unknown_fields;  // see check_body_fields
+    std::shared_ptr<ResponseRequest> response;  // kResponse
+    std::vector<std::string> unknown_fields;    // see check_body_fields
 };
 
-// Reads the body of a request to `url`; if that is "", the body's fields decide what it is. Throws Error.
-RequestBody read_request_body(const JsonFields& body, const std::string& url);
+// Reads the body of a request to `url`; if that is "", the body's fields decide what it is. `responses` are as in a
+// RequestContext. Throws Error.
+RequestBody read_request_body(const JsonFields& body, const std::string& url, const ResponseStore* responses = nullptr);
 
 // How much a chat's body asks the model to think, in any spelling; none if it does not say. No reasoning becomes the
 // lowest effort, as gpt-oss has no mode without. Throws Error if two spellings differ.

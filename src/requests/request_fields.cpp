@@ -46,6 +46,22 @@ const Table kDoneInChats = {
     {"thinking", kAny},          {"enable_thinking", kAny}, {"think", kAny},
     {"include_reasoning", kAny},
 };
+// In requests of the Responses API. What it says here about a field goes before what the tables below say.
+const Table kDoneInResponses = {
+    {"input", kAny},
+    {"instructions", kAny},
+    {"include", kAny},
+    {"previous_response_id", kAny},
+    {"text", kAny},
+    {"messages", kNone},
+    {"prompt", kNone},
+    {"max_tool_calls", kAny},   // of tools that the server runs
+    {"client_metadata", kAny},  // Codex's
+};
+const Table kText = {{"format", kAny}, {"verbosity", kAny}};
+const Table kTextFormat = {
+    {"type", R"(["text"])"}, {"name", kAny}, {"description", kAny}, {"schema", kAny}, {"strict", kAny},
+};
 const Table kDoneInCompletions = {{"prompt", kAny}};
 
 // Fields without effect on the text of an answer: names and bookkeeping, caches, streams, and details of fields that
@@ -379,6 +395,15 @@ void check_chat(FieldChecker& checker, const JsonFields& body, const std::string
     checker.check_list(body, pattern, "tools", kTool, [&](const JsonFields& tool, const std::string& inner) {
         checker.check_object(tool, inner, "function", kToolFunction);
     });
+}
+
+void check_response(FieldChecker& checker, const JsonFields& body, const std::string& pattern) {
+    checker.check_object(body, pattern, "text", kText);
+    if (body.has("text"))
+        checker.check_object(body.object("text"), pattern.empty() ? "text" : pattern + ".text", "format", kTextFormat);
+}
+
+void check_reasoning(FieldChecker& checker, const JsonFields& body, const std::string& pattern) {
     checker.check_object(body, pattern, "reasoning", kReasoning);
     checker.check_object(body, pattern, "thinking", kThinking);
     checker.check_object(body, pattern, "chat_template_kwargs", kTemplateKwargs);
@@ -386,13 +411,17 @@ void check_chat(FieldChecker& checker, const JsonFields& body, const std::string
 
 }  // namespace
 
-std::vector<std::string> check_body_fields(const JsonFields& body, bool is_chat) {
+std::vector<std::string> check_body_fields(const JsonFields& body, AnswerKind kind) {
     FieldChecker checker;
     const std::string where = body.path("x") == "x" ? "" : "body";
-    std::vector<const Table*> tables = {&kDone, is_chat ? &kDoneInChats : &kDoneInCompletions, &kHarmless, &kRefused};
+    std::vector<const Table*> tables = {&kDone, kind == AnswerKind::kCompletion ? &kDoneInCompletions : &kDoneInChats,
+                                        &kHarmless, &kRefused};
+    if (kind == AnswerKind::kResponse) tables.push_back(&kDoneInResponses);
     if (where.empty()) tables.push_back(&kLine);
     checker.check(body, where, tables);
-    if (is_chat) check_chat(checker, body, where);
+    if (kind != AnswerKind::kCompletion) check_reasoning(checker, body, where);
+    if (kind == AnswerKind::kChat) check_chat(checker, body, where);
+    if (kind == AnswerKind::kResponse) check_response(checker, body, where);
     return checker.take_unknown();
 }
 

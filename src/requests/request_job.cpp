@@ -5,6 +5,7 @@
 
 #include "request.h"
 #include "requests/answer_events.h"
+#include "requests/responses_answer.h"
 #include "requests/stop_scanner.h"
 
 namespace {
@@ -70,7 +71,7 @@ class RequestJob : public Job {
           tokenizer_(request_.kind != AnswerKind::kTokens && codec.has_tokenizer() ? &codec.tokenizer() : nullptr),
           events_(std::move(events)),
           content_(request_.stop_texts, *events_) {
-        if (request_.kind == AnswerKind::kChat) parser_.emplace(*tokenizer_, request_.tool_names);
+        if (request_.response || request_.kind == AnswerKind::kChat) parser_.emplace(*tokenizer_, request_.tool_names);
         prompt = std::move(request_.prompt);
         max_new_tokens = request_.max_new_tokens;
         min_new_tokens = request_.min_new_tokens;
@@ -217,7 +218,9 @@ std::unique_ptr<Job> make_job(Request request, const TextCodec& codec, std::uniq
 
 std::unique_ptr<Job> make_job(Request request, const TextCodec& codec, ResultSink& sink) {
     std::vector<int> prompt = std::move(request.prompt);
-    auto events = std::make_unique<AnswerToSink>(request, sink);
+    const bool wants_items = request.kind == AnswerKind::kResponse;
+    std::unique_ptr<AnswerEvents> events =
+        wants_items ? items_to_sink(request, sink) : std::make_unique<AnswerToSink>(request, sink);
     request.prompt = std::move(prompt);
     return make_job(std::move(request), codec, std::move(events));
 }

@@ -11,18 +11,6 @@
 
 namespace {
 
-std::string_view effort_word(Effort effort) {
-    switch (effort) {
-        case Effort::kLow:
-            return "low";
-        case Effort::kMedium:
-            return "medium";
-        case Effort::kHigh:
-            return "high";
-    }
-    return "medium";
-}
-
 void append_section(std::string& text, const std::string& section) {
     if (section.empty()) return;
     if (!text.empty()) text += "\n\n";
@@ -55,6 +43,18 @@ bool is_thought(const Message& message) {
 }
 
 }  // namespace
+
+std::string_view effort_word(Effort effort) {
+    switch (effort) {
+        case Effort::kLow:
+            return "low";
+        case Effort::kMedium:
+            return "medium";
+        case Effort::kHigh:
+            return "high";
+    }
+    return "medium";
+}
 
 std::string system_text(const Preamble& preamble) {
     std::string about = preamble.identity;
