@@ -50,7 +50,7 @@ endif
 OBJ := $(BUILD)/obj
 PROGRAM := $(BUILD)$(GPU:%=/%)/run
 LIB := $(OBJ)/libgptoss.a
-LIB_OBJS := $(LIB_SRCS:%.cpp=$(OBJ)/%.o)
+LIB_OBJS := $(LIB_SRCS:%.cpp=$(OBJ)/%.o) $(OBJ)/page.o
 # What tests, and the tools that make models for them, share.
 SUPPORT := $(OBJ)/libsupport.a
 SUPPORT_SRCS ?= $(sort $(wildcard tests/support/*.cpp))
@@ -148,6 +148,14 @@ $(OBJ)/%.o: %.cpp $(OBJ)/flags
 	@echo $<
 	@$(CXX) $(CXXFLAGS) $(FILE_FLAGS) -MMD -MP -c -o $@ $<
 
+# The server's web page, as C++.
+$(OBJ)/page.cpp: $(wildcard src/serve/page/*)
+	@mkdir -p $(@D)
+	@src/serve/page/assemble.sh > $@
+$(OBJ)/page.o: $(OBJ)/page.cpp $(OBJ)/flags
+	@echo src/serve/page/
+	@$(CXX) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+
 # Two files that change only with what they record: other flags rebuild everything, other sources link again.
 $(OBJ)/flags: RECORD = $(CXX) $(CXXFLAGS)
 $(OBJ)/sources: RECORD = $(LIB_SRCS) $(TEST_OBJS)
@@ -231,8 +239,8 @@ objects: $(LIB_OBJS) $(OBJ)/run.o $(patsubst %.cpp,$(OBJ)/%.o,$(wildcard src/gpu
 peers: tests/peers/out/cases.bin
 tests/peers/out/cases.bin: tests/peers/node_modules/.package-lock.json $(wildcard tests/peers/*.mjs)
 	node tests/peers/tokenize.mjs $(@D)
-tests/peers/node_modules/.package-lock.json: tests/peers/package-lock.json
-	cd tests/peers && npm ci --no-audit --no-fund
+tests/%/node_modules/.package-lock.json: tests/%/package-lock.json
+	cd tests/$* && npm ci --no-audit --no-fund
 	@touch $@
 
 check:

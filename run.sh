@@ -30,6 +30,7 @@ help() {
   test --quick [-t SECONDS]   (or test -t SECONDS) only the tests of GPU kernels, on this machine's GPU, else on an
                            emulated one: like $GPU_ARCH (gfx1151, sm_90), if set, else an MI250. No test starts
                            after SECONDS (default 30), building not counted
+  test --page              only the server's web page, in a headless Chromium, which is installed first
   test --slurm             only getp on four nodes of a real Slurm, all on this machine; needs root
   fuzz [-t SECONDS]        feed damaged files to every reader for SECONDS in all (default 60); needs clang
 

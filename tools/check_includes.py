@@ -31,7 +31,7 @@ VENDOR_PLACES = re.compile(r"include/gpu/|src/kernels/|src/gpu/runtime\.hip|test
 # The first line (the second, after #!) says "name: what the file is".
 OPENINGS = {".cpp": "// ", ".h": "// ", ".mjs": "// ", ".hip": "// ", ".sh": "# ", ".py": '"""'}
 LINES_WARN, LINES_FAIL = 400, 600
-SKIPPED_FOLDERS = re.compile(r"build|demo|tests/peers/(node_modules|out)|tests/fuzz/corpus|(.*/)?\.[^/]*")
+SKIPPED_FOLDERS = re.compile(r"build|demo|tests/[^/]+/(node_modules|out)|tests/fuzz/corpus|(.*/)?\.[^/]*")
 
 CODE = (".cpp", ".h", ".hip")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)

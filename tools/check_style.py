@@ -13,7 +13,7 @@ import sys
 MAX_COLUMNS, MAX_FUNCTION_LINES, MAX_SUBJECT = 120, 60, 60
 CODE = (".cpp", ".h", ".hip", ".mjs", ".sh", ".py")
 PROSE = (".md",)
-SKIPPED = re.compile(r"(demo|tests/golden|tests/fuzz/corpus)/.*|tests/peers/(node_modules|out)/.*")
+SKIPPED = re.compile(r"(demo|tests/golden|tests/fuzz/corpus)/.*|tests/[^/]+/(node_modules|out)/.*")
 
 # A function may be longer than MAX_FUNCTION_LINES if a comment line right above it, or above its first line inside,
 # says why with these words.

@@ -10,6 +10,7 @@ NEEDED_FOR_AMD=(hipcc:hipcc clang-19:clang++-19 clang-tools-19:clang-offload-bun
     llvm-19:llvm-as-19)
 NEEDED_FOR_CI=(clang-19:clang++-19 libomp-19-dev:omp-19)
 NEEDED_FOR_SLURM=(slurmctld:slurmctld slurmd:slurmd slurm-client:srun munge:munged)
+NEEDED_FOR_PAGE=(nodejs:node npm:npm chromium:chromium)
 NEEDED_TO_FUZZ=(clang:clang++ libclang-rt-dev:libFuzzer)
 
 # Whether a thing of the NEEDED lists is here: a header, a command, or one of the special cases.
@@ -21,6 +22,7 @@ is_here() {
     omp-19) echo '#include <omp.h>' | clang++-19 -fopenmp -E -x c++ - &> /dev/null ;;
     slurmctld | slurmd | munged) PATH=$PATH:/usr/sbin command -v "$1" > /dev/null ;;
     node) command -v node > /dev/null && node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' ;;
+    chromium) command -v "${CHROMIUM:-chromium}" > /dev/null ;;
     g++) command -v "${CXX:-g++}" > /dev/null ;;
     *) command -v "$1" > /dev/null ;;
     esac

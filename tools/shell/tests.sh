@@ -161,6 +161,7 @@ run_all_tests() {
     check "include rules: the checker itself" python3 tools/check_includes.py --self-test
     check "style: the checker itself" python3 tools/check_style.py --self-test
     check "include rules, style, format" make check
+    check "Markdown of the web page" node --test tests/page/test_markdown.mjs
     check "what kernels cost: the reader of code objects itself" python3 tools/isa_report.py --self-test
     stage "build" "(the first time 6 to 8 minutes on 2 cores; beside it, npm asks other tokenizers)"
     beside check "tokenizer peers" make peers
@@ -233,9 +234,30 @@ run_slurm_examples() {
         tests/slurm/test_examples.sh "$1/run" demo
 }
 
+# run_page_tests: the web page in a headless browser. Not part of all tests: Chromium is 400 MB, and Ubuntu has it only
+# as a snap, which no container runs.
+run_page_tests() {
+    local part
+    need "${NEEDED_TO_BUILD[@]}" "${NEEDED_FOR_PAGE[@]}"
+    cd "$ROOT"
+    mkdir -p "$LOGS"
+    stage build
+    make -j"$JOBS" GPU= build/run tests/page/node_modules/.package-lock.json >&2
+    stage "the web page in Chromium" "(about a minute on 2 cores)"
+    for part in tests/page/test_*.mjs; do
+        check "$(sed -n '1s/^[^:]*: //p' "$part")" node --test "$part"
+    done
+    finish_tests
+}
+
 run_tests() {
     local how=${1:-}
     case $how in
+    --page)
+        (($# <= 1)) || die "test: expected nothing after --page, found \"$2\""
+        run_page_tests
+        return
+        ;;
     --slurm)
         ((EUID == 0)) || die "test --slurm: expected root, whom the daemons need"
         cd "$ROOT"
@@ -259,7 +281,7 @@ run_tests() {
         return
         ;;
     '' | --asan | --ci) (($# <= 1)) || die "test: expected nothing after $how, found \"$2\"" ;;
-    *) die "test: expected nothing, --asan, --ci, --quick or --slurm, found \"$how\"" ;;
+    *) die "test: expected nothing, --asan, --ci, --page, --quick or --slurm, found \"$how\"" ;;
     esac
     cd "$ROOT"
     mkdir -p "$LOGS"
