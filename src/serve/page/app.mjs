@@ -257,7 +257,9 @@ async function start() {
         },
     });
     prepareKeys();
-    byId('scroll').addEventListener('scroll', scrolled);
+    const box = byId('scroll'); // the field for writing is as wide as the text, where scroll bars take room
+    document.body.style.setProperty('--gutter', `${(box.offsetWidth - box.clientWidth) / 2}px`);
+    box.addEventListener('scroll', scrolled);
     byId('to-end').addEventListener('click', scrollToEnd);
     byId('export').addEventListener('click', download);
     byId('import').addEventListener('click', () => byId('import-file').click());
