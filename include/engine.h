@@ -68,7 +68,7 @@ struct EngineOptions {
     int max_request_positions = 0;       // prompt + answer of the longest request; 0: the model's context
     bool prefix_cache = true;            // look for the beginning of a prompt in the KV cache
     int64_t kv_bytes = 0;    // KV cache of a replica; 0: for max_sequences requests of full length, or what fits
-    std::string cpu_isa;     // amx, avx512-bf16, avx512, avx2, neon, portable; "": the best that this CPU has
+    std::string cpu_isa;     // amx, avx512-bf16, avx512-vnni, avx512, avx2, neon, portable; "": the best of the CPU
     bool reference = false;  // the plain f32 path of src/cpu/reference.cpp: slow, but the definition of right
 
     bool gpu = false;              // on GPUs, in bf16; needs usable_gpus() > 0

@@ -66,11 +66,12 @@ F32Rows activations(int64_t n_tok, int64_t n_in) {
     return x;
 }
 
-// x[k] as a set rounds it for such weights: to bf16. AVX2 rounds nothing for bf16 weights, and for MXFP4 blocks of 32
-// to multiples of 2^-13 of the power of two below their largest.
+// x[k] as a set rounds it for such weights. AMX: to bf16. The others, for MXFP4, blocks of 32 to multiples of 2^-13 of
+// the power of two below their largest; for bf16 weights to bf16, or nothing without an instruction for bf16.
 double rounded(const Kernels& kernels, DType weights, const float* x, int64_t k) {
-    if (kernels.flag != std::string("avx2")) return to_f32(to_bf16(x[k]));
-    if (weights != DType::kMXFP4) return x[k];
+    const std::string set = kernels.flag;
+    if (weights != DType::kMXFP4 && (set == "avx2" || set == "avx512-vnni")) return x[k];
+    if (weights != DType::kMXFP4 || set == "amx") return to_f32(to_bf16(x[k]));
     const float* block = x + k / kBlock * kBlock;
     float largest = 0;
     for (int i = 0; i < kBlock; i++) largest = std::max(largest, std::fabs(block[i]));
@@ -145,6 +146,24 @@ TEST(PackedProducts, TokensAndRowsTogetherEqualTokensAndRowsAlone) {
                     << kernels->flag << ", " << n_few << " at once";
             }
         }
+}
+
+// Whole numbers are the same in each set that has them, and so is the order of the blocks.
+TEST(PackedProducts, Mxfp4OfSetsWithWholeNumbersAreEqual) {
+    const ProductCase c{37, 45, 608, ""};
+    const MadeUpWeights w(DType::kMXFP4, c.n_out, c.n_in);
+    const F32Rows x = activations(c.n_tok, c.n_in);
+    const std::vector<float> bias(size_t(c.n_out), 0.5f);
+    std::vector<float> first, y(size_t(c.n_tok * c.n_out));
+    for (const Kernels* kernels : sets_with_products()) {
+        if (kernels->flag == std::string("amx")) continue;
+        PackedRows packed;
+        pack(*kernels->packed, packed, x, w.matrix.dtype);
+        kernels->packed->dot(y.data(), c.n_out, packed.data(packed.spans()[0]), c.n_tok, w.matrix, bias.data(), 0,
+                             c.n_out);
+        if (first.empty()) first = y;
+        EXPECT_EQ(0, std::memcmp(first.data(), y.data(), y.size() * sizeof(float))) << kernels->flag;
+    }
 }
 
 // Groups of 1, 16, 0, 21 and 150 rows, as experts have: each begins a panel, and panels with others beside them are

@@ -284,18 +284,19 @@ void add_flags_of_jobs(CLI::App& app, Options& o) {
 void add_flags_of_engine(CLI::App& app, Options& o) {
     add_choice(app, "--precision", "--precision", o.precision, {{"f32", Precision::kF32}, {"bf16", Precision::kBF16}},
                "f32: nothing is rounded below f32, on the CPU; bf16: one rounding at each matrix input, to\n"
-               "bf16 or finer, and a bf16 KV cache (default: bf16 on GPUs and with AMX, AVX-512 BF16 or\n"
+               "bf16 or finer, and a bf16 KV cache (default: bf16 on GPUs and with AMX, AVX-512 VNNI or\n"
                "AVX2, else f32)");
     add_choice(app, "--device", "--device", o.device, {{"auto", "auto"}, {"cpu", "cpu"}, {"gpu", "gpu"}},
                "auto (default: GPUs that this program can use, else the CPU), cpu or gpu");
     add_choice(app, "--cpu-isa", "--cpu-isa", o.cpu_isa,
                {{"amx", "amx"},
                 {"avx512-bf16", "avx512-bf16"},
+                {"avx512-vnni", "avx512-vnni"},
                 {"avx512", "avx512"},
                 {"avx2", "avx2"},
                 {"neon", "neon"},
                 {"portable", "portable"}},
-               "CPU: amx, avx512-bf16, avx512, avx2, neon or portable (default: the best it has)");
+               "CPU: amx, avx512-bf16, avx512-vnni, avx512, avx2, neon or portable (default: the fastest it has)");
     add_device_memory_flags(app, o);
     app.add_flag("--reference", o.reference, "Compute with the plain reference code: slow, the definition of right");
     app.add_flag("--swap-embeddings", o.open.swap_legacy_embeddings,

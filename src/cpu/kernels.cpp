@@ -44,13 +44,16 @@ const std::vector<const Kernels*>& available_kernels() {
     static const std::vector<const Kernels*> kernels = [] {
         std::vector<const Kernels*> found;
 #if defined(__x86_64__)
-        static Kernels amx, avx512_bf16;
+        static Kernels amx, avx512_bf16, avx512_vnni;
         const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-        const bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+        const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+        const bool bf16 = vnni && __builtin_cpu_supports("avx512bf16");
         if (bf16 && has_amx() && allowed_to_use_tiles())
             found.push_back(&with_products("AMX", "amx", kAmxProducts, amx));
-        if (bf16) found.push_back(&with_products("AVX-512 BF16", "avx512-bf16", kAvx512Bf16Products, avx512_bf16));
+        if (bf16)
+            found.push_back(&with_products("AVX-512 VNNI and BF16", "avx512-bf16", kAvx512Bf16Products, avx512_bf16));
+        if (vnni) found.push_back(&with_products("AVX-512 VNNI", "avx512-vnni", kAvx512VnniProducts, avx512_vnni));
         if (avx512) found.push_back(&kAvx512Kernels);
         if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())
             found.push_back(&kAvx2Kernels);

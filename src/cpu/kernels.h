@@ -5,7 +5,7 @@
 // rows of W and all tokens. There are two ways to compute it, with a folder each. f32/ multiplies f32 tokens (Kernels):
 // one loop, loops.h, over a vector type for each instruction set. packed/ multiplies tokens that were rounded and
 // re-ordered once before the product (PackedKernels), in the form that one instruction wants: bf16 pairs for AMX, whole
-// numbers for AVX2. kernels.cpp finds out which sets this CPU has.
+// numbers for AVX2 and AVX-512. kernels.cpp finds out which sets this CPU has.
 //
 // Every sum runs in an order that the shape of one row fixes. In f32: L partial sums, element k in sum k % L, then a
 // fixed tree, where L is the floats of a register (4 with NEON, 8 with AVX2, else 16). How many tokens or rows are
@@ -90,10 +90,11 @@ struct Kernels {
     const PackedKernels* packed;  // null: --precision bf16 rounds tokens and multiplies them as f32
 };
 
-// The sets of this program that this CPU can run, the best first. The last is portable C++.
+// The sets of this program that this CPU can run, the fastest first. The order is fixed and not measured, since sets
+// differ in last bits, and one machine should always give the same answers. The last is portable C++.
 const std::vector<const Kernels*>& available_kernels();
 // The one that --cpu-isa names; "": the best. Throws Error if this CPU does not have it.
 const Kernels& kernels_for(const std::string& flag);
 
 extern const Kernels kAvx512Kernels, kAvx2Kernels, kNeonKernels, kPortableKernels;
-extern const PackedKernels kAmxProducts, kAvx512Bf16Products, kAvx2Products;
+extern const PackedKernels kAmxProducts, kAvx512Bf16Products, kAvx512VnniProducts, kAvx2Products;

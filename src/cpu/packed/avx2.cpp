@@ -11,7 +11,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "cpu/linear.h"
+#include "cpu/packed/f32_products.h"
 #include "cpu/scratch.h"
 
 namespace {
@@ -314,29 +314,20 @@ void dot_mxfp4(float* y, int64_t y_stride, const std::byte* panels, int64_t n_to
     }
 }
 
-// For bf16 weights a panel is rows of padded(n_in) floats.
-void pack_floats(float* panel, const float* const* x, int n, int64_t n_in, int64_t first, int64_t n_columns) {
-    for (int i = 0; i < n; i++) {
-        float* const to = panel + i * padded(n_in) + first;
-        std::memcpy(to, x[i], size_t(n_columns) * sizeof(float));
-        std::fill(to + n_columns, to + padded(n_columns), 0.0f);
-    }
-}
-
 void pack(std::byte* panel, const float* const* x, int n, int width, int64_t n_in, int64_t first, int64_t n_columns,
           DType weights) {
     if (weights == DType::kMXFP4)
         pack_mxfp4(reinterpret_cast<int16_t*>(panel), x, n, width, first, n_columns);
     else
-        pack_floats(reinterpret_cast<float*>(panel), x, n, n_in, first, n_columns);
+        pack_floats(panel, x, n, n_in, first, n_columns);
 }
 
 void dot(float* y, int64_t y_stride, const std::byte* x, int64_t n_tok, const Matrix& w, const float* bias, int64_t o0,
          int64_t o1) {
-    if (w.dtype == DType::kMXFP4) return dot_mxfp4(y, y_stride, x, n_tok, w, bias, o0, o1);
-    multiply(kAvx2Kernels, y, y_stride, reinterpret_cast<const float*>(x), padded(w.n_in), n_tok, w, o0, o1);
-    for (int64_t t = 0; t < n_tok; t++)
-        for (int64_t o = 0; o < o1 - o0; o++) y[t * y_stride + o] += bias[o];
+    if (w.dtype == DType::kMXFP4)
+        dot_mxfp4(y, y_stride, x, n_tok, w, bias, o0, o1);
+    else
+        dot_floats(kAvx2Kernels, y, y_stride, x, n_tok, w, bias, o0, o1);
 }
 
 // e^x within 2 units in the last place; 0 and infinity where the exact value rounds to them. As exp16(), but 2^n is
