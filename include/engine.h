@@ -49,6 +49,8 @@ class Job {
     // Asked before every step, from any thread. True ends the job with kCancelled, whether it waits, reads its prompt
     // or decodes.
     virtual bool cancelled() const { return false; }
+    // A replica takes it up. Again, if it was put back meanwhile or the replica has failed.
+    virtual void on_start() {}
     // Called before the first token if n tokens of the prompt were found in the KV cache and are not computed again.
     virtual void on_reused(int /*n*/) {}
     virtual void on_done(Finish finish) = 0;
@@ -138,6 +140,14 @@ struct EngineFailure : Error {
 // process must end by std::_Exit().
 bool thread_left_behind();
 
+// How a run() of requests that come from people differs from one of a file's.
+struct RunOptions {
+    bool in_order = false;  // jobs begin in the order in which they come; false: the longest first
+    bool gathers = true;    // an idle replica waits a moment, so that jobs which come together start together
+    // Called in replicas' threads when jobs have been given a step's tokens.
+    std::function<void()> after_step;
+};
+
 class Engine {
   public:
     // Shares the model's mapping; allocates the KV cache. Throws Error.
@@ -151,7 +161,8 @@ class Engine {
     // the exception comes out here once all earlier jobs are done. If a replica fails, or its device does not end a
     // step, the others take over its jobs. If no replica is left, jobs end with kCancelled, `interrupt` is called from
     // another thread so that a waiting `next` can end, and EngineFailure is thrown.
-    void run(const std::function<std::unique_ptr<Job>()>& next, const std::function<void()>& interrupt = {});
+    void run(const std::function<std::unique_ptr<Job>()>& next, const std::function<void()>& interrupt = {},
+             const RunOptions& options = {});
 
     EngineStats stats() const;
     std::vector<DeviceStats> stats_by_device() const;

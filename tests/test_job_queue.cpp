@@ -1,6 +1,9 @@
 // test_job_queue.cpp: which of the jobs that wait is next.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "engine/job_queue.h"
 
 namespace {
@@ -33,6 +36,40 @@ TEST(JobQueue, TheLongestComesFirstAndNobodyWaitsForEver) {
     push(20);
     EXPECT_EQ(take(), 1) << "four have passed it";
     EXPECT_EQ(take(), 20);
+}
+
+TEST(JobQueue, InOrderIfThatIsAskedFor) {
+    JobQueue queue(4, 1, /*in_order=*/true);
+    for (const int max_new : {5, 9, 7, 9}) queue.push(std::make_unique<PlainJob>(max_new));
+    QueuedJob job;
+    for (const int max_new : {5, 9, 7, 9}) {
+        ASSERT_EQ(queue.take(0, job), Supply::kJob);
+        EXPECT_EQ(job.job->max_new_tokens, max_new);
+    }
+}
+
+// It would wait for room that only other jobs' ends make.
+TEST(JobQueue, AJobThatWaitsForRoomCanBeCancelled) {
+    struct CancelledJob : PlainJob {
+        CancelledJob(std::atomic<bool>& c, std::atomic<bool>& e) : PlainJob(1), cancel(c), ended(e) {}
+        bool cancelled() const override { return cancel; }
+        void on_done(Finish finish) override { ended = finish == Finish::kCancelled; }
+        std::atomic<bool>&cancel, &ended;
+    };
+    JobQueue queue(1, 1);
+    queue.push(std::make_unique<PlainJob>(1));
+    std::atomic<bool> cancel{false}, ended{false}, pushed{false};
+    std::thread pusher([&] {
+        queue.push(std::make_unique<CancelledJob>(cancel, ended));
+        pushed = true;
+    });
+    cancel = true;
+    while (!pushed) queue.end_cancelled();
+    pusher.join();
+    EXPECT_TRUE(ended);
+    QueuedJob job;
+    EXPECT_EQ(queue.take(0, job), Supply::kJob);
+    EXPECT_EQ(queue.take(0, job), Supply::kNothingNow);
 }
 
 TEST(JobQueue, FewJobsAreSpreadOverAllReplicas) {

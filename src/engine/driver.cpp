@@ -46,13 +46,13 @@ void Driver::call(std::unique_lock<std::mutex>& lock, const std::function<void()
 }
 
 // Takes jobs and submits steps until the most steps are in flight, or nothing more can run. False: no job is left.
-bool Driver::feed(std::unique_lock<std::mutex>& lock, JobQueue& queue, int number, Pace& pace) {
+bool Driver::feed(std::unique_lock<std::mutex>& lock, JobQueue& queue, int number, bool gathers, Pace& pace) {
     while (scheduler_.steps_in_flight() < replica_->capacity().steps_in_flight) {
         queue.end_cancelled();
         std::chrono::milliseconds patience(0);
         scheduler_.admit([&](QueuedJob& job) {
             if (!scheduler_.idle()) return queue.take(number, job, patience) == Supply::kJob;
-            patience = kGathering;
+            if (gathers) patience = kGathering;
             pace.rested = true;
             return queue.take_idle(number, job) == Supply::kJob;
         });
@@ -84,18 +84,20 @@ EngineStats Driver::step_stats(const StepResult& result, Pace& pace, Clock::time
     return step;
 }
 
-bool Driver::run(JobQueue& queue, int number, const std::function<void(const EngineStats&)>& count) try {
+bool Driver::run(JobQueue& queue, int number, const RunOptions& options,
+                 const std::function<void(const EngineStats&)>& count) try {
     std::unique_lock<std::mutex> lock(mutex_);
     StepResult result;
     Pace pace;
     pace.n_reused = scheduler_.reused_tokens();
     pace.n_put_back = scheduler_.n_put_back();
-    while (feed(lock, queue, number, pace)) {
+    while (feed(lock, queue, number, options.gathers, pace)) {
         const Clock::time_point waited = Clock::now();
         call(lock, [&] { replica_->collect(result); });
         const Clock::time_point done = Clock::now();
         n_steps_++;
         scheduler_.apply(result.sampled);
+        if (options.after_step) options.after_step();
         in_flight_ = scheduler_.in_flight();
         queue.set_in_flight(number, in_flight_);
         pages_in_use_ = scheduler_.pages_in_use();

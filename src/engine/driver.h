@@ -23,7 +23,8 @@ class Driver {
     // Runs steps until no job is left for this replica, which the queue knows by its number, and gives each step's
     // stats to `count`. False: the jobs were taken away meanwhile, and this thread may touch none of the arguments any
     // more. Throws what the replica throws.
-    bool run(JobQueue& queue, int number, const std::function<void(const EngineStats&)>& count);
+    bool run(JobQueue& queue, int number, const RunOptions& options,
+             const std::function<void(const EngineStats&)>& count);
     // All jobs that are not done. Only after run() has thrown; the replica is not called any more.
     std::vector<QueuedJob> give_up();
 
@@ -48,7 +49,7 @@ class Driver {
     };
 
     void call(std::unique_lock<std::mutex>& lock, const std::function<void()>& of_replica);
-    bool feed(std::unique_lock<std::mutex>& lock, JobQueue& queue, int number, Pace& pace);
+    bool feed(std::unique_lock<std::mutex>& lock, JobQueue& queue, int number, bool gathers, Pace& pace);
     EngineStats step_stats(const StepResult& result, Pace& pace, Clock::time_point waited, Clock::time_point done);
 
     const CommonConfig config_;

@@ -57,6 +57,7 @@ struct Engine::Impl {
         JobQueue queue;
         std::vector<size_t> drivers;  // by the numbers that the queue knows
         const std::function<void()>& interrupt;
+        const RunOptions& options;
         int n_working = 0;  // threads that may still touch any of this; guarded by mutex
         std::condition_variable ended;
     };
@@ -100,7 +101,8 @@ struct Engine::Impl {
                 const std::lock_guard<std::mutex> lock(mutex);
                 stats[index] += step;
             };
-            if (!driver.run(run.queue, number, count)) return;  // its jobs were taken, and `run` may be gone
+            if (!driver.run(run.queue, number, run.options, count))
+                return;  // its jobs were taken, and `run` may be gone
         } catch (...) {
             lose(number, driver.give_up(), current_failure(), run);
         }
@@ -170,7 +172,8 @@ Engine::~Engine() {
         Impl::left_behind().push_back(std::move(impl_));
 }
 
-void Engine::run(const std::function<std::unique_ptr<Job>()>& next, const std::function<void()>& interrupt) {
+void Engine::run(const std::function<std::unique_ptr<Job>()>& next, const std::function<void()>& interrupt,
+                 const RunOptions& options) {
     // Releases this thread's idle OpenMP team. If there are more threads than cores, GCC's do not spin, and every
     // barrier in a replica's team is a system call: an operation takes 60 us in a step of one token, instead of 5.
     omp_pause_resource_all(omp_pause_hard);
@@ -183,7 +186,7 @@ void Engine::run(const std::function<std::unique_ptr<Job>()>& next, const std::f
     }
     if (left.empty()) throw EngineFailure(impl_->last_failure);
     const int n_left = int(left.size());
-    Impl::Run run{{room, n_left}, left, interrupt, n_left, {}};
+    Impl::Run run{{room, n_left, options.in_order}, left, interrupt, options, n_left, {}};
     std::vector<std::thread> threads;
     for (int i = 0; i < n_left; i++) threads.emplace_back([&, i] { impl_->work(i, run); });
     std::thread watchdog;

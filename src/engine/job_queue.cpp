@@ -6,8 +6,15 @@
 
 bool JobQueue::push(std::unique_ptr<Job> job) {
     std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [&] { return jobs_.size() < bound_ || abandoned_; });
+    n_blocked_++;
+    changed_.wait(lock, [&] { return jobs_.size() < bound_ || abandoned_ || job->cancelled(); });
+    n_blocked_--;
     if (abandoned_) return false;
+    if (job->cancelled()) {
+        lock.unlock();
+        job->on_done(Finish::kCancelled);
+        return true;
+    }
     jobs_.push_back({std::move(job), {}, 0});
     changed_.notify_all();
     return true;
@@ -35,7 +42,7 @@ bool JobQueue::has_one_for(int replica) const {
 
 void JobQueue::pop(int replica, QueuedJob& job) {
     auto next = jobs_.begin();
-    if (n_passed_ < bound_)
+    if (!in_order_ && n_passed_ < bound_)
         next = std::max_element(jobs_.begin(), jobs_.end(), [](const QueuedJob& a, const QueuedJob& b) {
             return length(a) < length(b);  // the first of several that are equally long
         });
@@ -88,7 +95,7 @@ void JobQueue::end_cancelled() {
                                                  [](const QueuedJob& queued) { return !queued.job->cancelled(); });
         ended.assign(std::make_move_iterator(first), std::make_move_iterator(jobs_.end()));
         jobs_.erase(first, jobs_.end());
-        if (!ended.empty()) changed_.notify_all();
+        if (!ended.empty() || n_blocked_ > 0) changed_.notify_all();  // who waits for room may be cancelled, too
     }
     for (const QueuedJob& queued : ended) queued.job->on_done(Finish::kCancelled);
 }

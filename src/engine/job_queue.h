@@ -25,11 +25,15 @@ enum class Supply {
 class JobQueue {
   public:
     // At most `bound` jobs wait here, not counting those that were put back. Replicas are numbers in [0, n_replicas);
-    // at first, all count as busy.
-    JobQueue(int bound, int n_replicas)
-        : bound_(size_t(bound)), in_flight_(size_t(n_replicas)), n_busy_(n_replicas), n_live_(n_replicas) {}
+    // at first, all count as busy. in_order: no job overtakes another.
+    JobQueue(int bound, int n_replicas, bool in_order = false)
+        : bound_(size_t(bound)),
+          in_order_(in_order),
+          in_flight_(size_t(n_replicas)),
+          n_busy_(n_replicas),
+          n_live_(n_replicas) {}
 
-    // Waits for room. False: no replica is left to take the job, and it is gone.
+    // Waits for room, or until the job is cancelled. False: no replica is left to take the job, and it is gone.
     bool push(std::unique_ptr<Job> job);
     void close();  // no job will be pushed any more
 
@@ -54,9 +58,11 @@ class JobQueue {
     void pop(int replica, QueuedJob& job);
 
     const size_t bound_;
+    const bool in_order_;
     std::mutex mutex_;  // guards what follows
     std::condition_variable changed_;
     std::deque<QueuedJob> jobs_;
+    int n_blocked_ = 0;           // calls that wait for room
     size_t n_passed_ = 0;         // how many jobs have overtaken the first
     std::vector<int> in_flight_;  // jobs of each replica
     int n_busy_;                  // replicas with jobs that may come back

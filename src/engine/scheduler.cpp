@@ -103,6 +103,7 @@ void Scheduler::activate(std::unique_ptr<Sequence> sequence) {
     sequence->slot = free_slots_.back();
     free_slots_.pop_back();
     if (capacity_.keeps_pages) share_prefix(*sequence);
+    sequence->job->on_start();
     insert_by_age(active_, std::move(sequence));
 }
 

@@ -15,6 +15,8 @@ class AnswerEvents {
     // Asked before every step, from any thread. True ends the request. has_begun: it has a token.
     virtual bool cancelled(bool /*has_begun*/) const { return false; }
 
+    // A device takes the request up; perhaps more than once.
+    virtual void on_start() {}
     // Before the first token. n_reused tokens of the prompt were found in the KV cache.
     virtual void on_begin(int /*n_reused*/) {}
     // One more token, a stop id included; before what it says.

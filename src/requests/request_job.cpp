@@ -100,6 +100,8 @@ class RequestJob : public Job {
 
     bool cancelled() const override { return events_->cancelled(has_begun_); }
 
+    void on_start() override { events_->on_start(); }
+
     void on_reused(int n) override { answer_.n_reused = n; }
 
     void on_done(Finish finish) override {
