@@ -63,6 +63,8 @@ struct Request {
     std::vector<std::string> stop_texts;  // not empty strings
     bool include_stop = false;            // the stop string in the text
     bool return_token_ids = false;
+    bool stream = false;                              // the answer piece by piece, where that can be had
+    bool include_usage = false;                       // in a stream
     bool include_reasoning = true;                    // kChat, kResponse
     bool parallel_tool_calls = true;                  // kChat, kResponse; false: the first call ends the answer
     std::shared_ptr<const ResponseRequest> response;  // kResponse; else null
@@ -94,6 +96,7 @@ struct RequestContext {
     const TextCodec& codec;
     Purpose purpose = Purpose::kAnswer;
     const ResponseStore* responses = nullptr;  // earlier ones, on which requests may build; null: none are kept
+    bool can_stream = false;                   // else a request for a stream is an error
 };
 
 // What the API says about a request that failed.

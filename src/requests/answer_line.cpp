@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "error.h"
 #include "requests.h"
+#include "requests/answer_body.h"
 #include "requests/answer_mark.h"
 #include "requests/api_error.h"
 #include "requests/responses_answer.h"
@@ -13,38 +14,6 @@
 namespace {
 
 using Json = nlohmann::ordered_json;  // keeps the order of keys
-
-const char* finish_reason(const Answer& answer) {
-    if (answer.finish == Finish::kLength) return "length";
-    return answer.tool_calls.empty() ? "stop" : "tool_calls";
-}
-
-Json chat_message(const Request& request, const Answer& answer) {
-    Json message{{"role", "assistant"}};
-    message["content"] = answer.content.empty() && !answer.tool_calls.empty() ? Json() : Json(answer.content);
-    message["refusal"] = nullptr;
-    if (request.include_reasoning)
-        message["reasoning_content"] = answer.reasoning.empty() ? Json() : Json(answer.reasoning);
-    for (const ToolCall& call : answer.tool_calls) {
-        const size_t n = message.contains("tool_calls") ? message["tool_calls"].size() : 0;
-        message["tool_calls"].push_back({{"id", fmt::format("call_{}_{}", request.index, n)},
-                                         {"type", "function"},
-                                         {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
-    }
-    return message;
-}
-
-Json choice(const Request& request, const Answer& answer) {
-    Json c{{"index", 0}};
-    if (request.kind == AnswerKind::kChat)
-        c["message"] = chat_message(request, answer);
-    else
-        c["text"] = answer.content;
-    c["logprobs"] = nullptr;
-    c["finish_reason"] = finish_reason(answer);
-    if (request.return_token_ids) c["token_ids"] = answer.ids;
-    return c;
-}
 
 // What the API answers to a bad request (400), and to one that failed while it ran (500). The number of its line
 // identifies a request without an id.
@@ -61,21 +30,16 @@ Json error_response(const Request& request, const Answer& answer) {
 }
 
 // The API's answer to a request that did not fail.
-Json answer_body(const Request& request, const Answer& answer, const std::string& model, int64_t created) {
-    const std::string& name = request.model.empty() ? model : request.model;
+Json body_of(const Request& request, const Answer& answer, const std::string& model, int64_t created) {
+    AnswerHead head;
+    head.model = request.model.empty() ? model : request.model;
+    head.created = created;
+    head.call_id = fmt::format("call_{}", request.index);
     if (request.kind == AnswerKind::kResponse)
-        return Json::parse(response_object(*request.response, {std::to_string(request.index), name, created}, answer));
-    const bool chat = request.kind == AnswerKind::kChat;
-    const auto n_new = int64_t(answer.ids.size());
-    Json usage{
-        {"prompt_tokens", answer.n_prompt}, {"completion_tokens", n_new}, {"total_tokens", answer.n_prompt + n_new}};
-    if (chat) usage["completion_tokens_details"] = {{"reasoning_tokens", answer.n_reasoning}};
-    return {{"id", fmt::format("{}-{}", chat ? "chatcmpl" : "cmpl", request.index)},
-            {"object", chat ? "chat.completion" : "text_completion"},
-            {"created", created},
-            {"model", name},
-            {"choices", Json::array({choice(request, answer)})},
-            {"usage", std::move(usage)}};
+        return Json::parse(
+            response_object(*request.response, {std::to_string(request.index), head.model, created}, answer));
+    head.id = fmt::format("{}-{}", request.kind == AnswerKind::kChat ? "chatcmpl" : "cmpl", request.index);
+    return answer_body(head, request, {answer});
 }
 
 }  // namespace
@@ -90,12 +54,12 @@ std::string answer_line(const Request& request, const Answer& answer, const std:
     if (answer.error.empty()) {
         line["response"] = {{"status_code", 200},
                             {"request_id", request_id(request)},
-                            {"body", answer_body(request, answer, model, created)}};
+                            {"body", body_of(request, answer, model, created)}};
     } else {
         line["response"] = error_response(request, answer);
     }
     line["error"] = nullptr;  // the API fills it in only where there is no response
-    return line.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return dump(line);
 }
 
 uint64_t answer_hash(int64_t index, const std::vector<int>& ids) {

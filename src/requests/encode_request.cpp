@@ -52,7 +52,8 @@ void check_no_unknown(const std::vector<std::string>& fields) {
 }
 
 void encode_prompt(Request& request, RequestBody& wanted, const RequestContext& context) {
-    const auto& [defaults, config, codec, purpose, responses] = context;
+    const auto& [defaults, config, codec, purpose, responses, can_stream] = context;
+    if (wanted.stream && !can_stream) fail("stream: expected false, as a line of answers comes whole, found true");
     request.kind = wanted.kind;
     if (auto* ids = std::get_if<std::vector<int>>(&wanted.prompt)) {
         if (ids->empty()) fail("the prompt is empty");
@@ -140,6 +141,8 @@ void encode_request(Request& request, RequestBody wanted, const RequestContext& 
     set_least(request, wanted.min_tokens, context.purpose);
     request.include_stop = wanted.include_stop;
     request.return_token_ids = wanted.return_token_ids;
+    request.stream = wanted.stream;
+    request.include_usage = wanted.include_usage;
     request.include_reasoning = wanted.include_reasoning;
     request.parallel_tool_calls = wanted.parallel_tool_calls;
     if (wanted.response) echo_defaults(*wanted.response, defaults.effort, request.sampling);

@@ -179,6 +179,9 @@ RequestBody read_request_body(const JsonFields& body, const std::string& url, co
     request.include_stop = body.boolean_or("include_stop_str_in_output", false);
     request.ignore_eos = body.boolean_or("ignore_eos", false);
     request.return_token_ids = body.boolean_or("return_token_ids", false);
+    request.stream = body.boolean_or("stream", false);
+    if (body.has("stream_options"))
+        request.include_usage = body.object("stream_options").boolean_or("include_usage", false);
     if (request.kind != AnswerKind::kCompletion) {
         request.parallel_tool_calls = body.boolean_or("parallel_tool_calls", true);
         request.include_reasoning = body.boolean_or("include_reasoning", true);

@@ -31,6 +31,7 @@ struct RequestBody {
     bool include_stop = false;        // in the text
     bool ignore_eos = false;
     bool return_token_ids = false;
+    bool stream = false, include_usage = false;
     bool include_reasoning = true;
     bool parallel_tool_calls = true;
     std::shared_ptr<ResponseRequest> response;  // kResponse

@@ -39,6 +39,8 @@ const Table kDone = {
     {"min_tokens", kAny},
     {"min_new_tokens", kAny},
     {"return_token_ids", kAny},
+    {"stream", kAny},
+    {"stream_options", kAny},
 };
 const Table kDoneInChats = {
     {"messages", kAny},          {"tools", kAny},           {"parallel_tool_calls", kAny},
@@ -75,7 +77,6 @@ const Table kHarmless = {
     {"prompt_cache_key", kAny},
     {"prompt_cache_retention", kAny},
     {"prediction", kAny},  // where it is supported, it makes an answer faster
-    {"stream_options", kAny},
     {"request_id", kAny},
     {"session_id", kAny},
     {"rid", kAny},
@@ -128,7 +129,6 @@ const Table kRefused = {
     {"candidate_count", "[1]"},
     {"num_beams", "[1]"},
     {"use_beam_search", "[false]"},
-    {"stream", "[false]"},
     {"background", "[false]"},
     {"echo", "[false]"},
     {"return_full_text", "[false]"},
