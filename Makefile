@@ -32,7 +32,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wold-style-cast -Wno-unknown-pragmas $(if $(
 # The caller's CXXFLAGS come last: they add to these.
 override CXXFLAGS := -std=c++17 -O2 $(WARNINGS) -fopenmp -ffp-contract=off -fno-math-errno -Iinclude -Isrc -Itests \
     $(if $(filter asan fuzz,$(MODE)),-g) $(CXXFLAGS)
-LDLIBS := -lpcre2-8 -lfmt -ledit -lpthread
+LDLIBS := -lpcre2-8 -lfmt -ledit -levent_core -lpthread
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DSANITIZED
 
 ifeq ($(MODE),fast)
@@ -42,7 +42,7 @@ override CXXFLAGS += -O1 $(SANITIZE)
 else ifeq ($(MODE),fuzz)
 # Readers and parsers only: no fuzz target computes, so clang needs no OpenMP of its own.
 override CXXFLAGS += -O1 $(SANITIZE) -fsanitize=fuzzer-no-link -fno-openmp
-LIB_SRCS := $(filter src/base/% src/model/% src/text/% src/requests/%,$(SRCS))
+LIB_SRCS := $(filter src/base/% src/model/% src/text/% src/requests/% src/serve/http_parser.cpp,$(SRCS))
 else ifneq ($(MODE),default)
 $(error MODE=$(MODE): expected default, fast, asan or fuzz)
 endif

@@ -303,7 +303,7 @@ int getp(const Options& given, const Model& model) {
     const TextCodec codec(model, options.tokenizer);
     std::optional<RequestReader> reader;
     std::unique_ptr<BatchJob> job;
-    Watch watch(double(options.grace_s));  // destroyed before reader and job, which it uses
+    Watch watch(double(options.grace_s.value_or(10)));  // destroyed before reader and job, which it uses
     reader.emplace(options, model.common(), codec, Purpose::kAnswer);
     job = open_batch_job(options, model, codec, *reader);
     watch.show(*job);

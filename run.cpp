@@ -70,8 +70,10 @@ int run(int argc, char** argv) {
     if (argc > 1 && std::string_view(argv[1]) == "verify") return verify_command(argc - 1, argv + 1);
     if (argc > 1 && std::string_view(argv[1]) == "merge") return merge_command(argc - 1, argv + 1);
     Options options = parse_command_line(argc, argv);
-    Model model = open_model(find_model(options), options.open);
+    options.model = find_model(options);
+    Model model = open_model(options.model, options.open);
     if (model.is_gpt2()) adapt_to_gpt2(options, model);
+    if (options.mode == "serve") return serve(options, model);
     prepare_model(options, model);
     if (options.mode == "chat") return chat(options, model);
     if (options.mode == "getp") return getp(options, model);

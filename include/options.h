@@ -12,15 +12,31 @@
 #include "model.h"
 #include "requests.h"
 
+// What `run serve` alone obeys.
+struct ServeOptions {
+    std::string host = "127.0.0.1";
+    int port = 8000;                    // 0: one that is free
+    std::vector<std::string> api_keys;  // any of them opens; none: no key is needed
+    std::string api_key_file;           // one key a line
+    bool no_auth = false;               // other hosts may come without a key
+    std::vector<std::string> names;     // of the model; none: its folder's
+    int queue = -1;                     // requests that may wait; -1: four times as many as run at once
+    int64_t max_body_bytes = int64_t(8) << 20;
+    std::vector<std::string> cors;  // origins whose pages may ask; "*": all
+    bool page = true;               // false: --no-web
+    std::string metrics_prefix = "vllm";
+    std::string reasoning_field = "both";  // reasoning, reasoning_content, both, none
+};
+
 // -i, -t, -y, -n, -T, -p and -s are in RequestOptions. generate and chat obey them too: the input is their prompt.
 struct Options : RequestOptions {
-    std::string mode = "generate";  // -m: generate, chat, getp, score
+    std::string mode = "generate";  // -m: generate, chat, getp, score, serve
     std::string model;              // positional or -c; "": $GETP_MODEL, else the demo model
     std::string tokenizer;          // -z; "": the model's own
     std::string output;             // -o: getp and score write here; "" is stdout for score
     bool overwrite = false;         // getp: replace an existing output
     bool retry_failed = false;      // getp: run failed requests again
-    float grace_s = 10;             // getp: time that requests which have begun get after a signal
+    std::optional<float> grace_s;   // time that requests which have begun get after a signal; absent: the mode's
     std::string shard;              // getp: "i/n": this is process i of n; "": not said
     float stale_after_s = 60;       // getp: take over claims that were not renewed for this time
     bool seed_given = false;        // false: `seed` is from the clock
@@ -48,6 +64,7 @@ struct Options : RequestOptions {
     bool reference = false;              // compute with the plain reference path
     bool verify_model = false;           // read and check all of the model before anything else
     OpenOptions open;
+    ServeOptions serve;
 };
 
 // Throws Error for a bad flag or value. --help prints the help and exits.
@@ -70,3 +87,4 @@ int generate(const Options& options, const Model& model);
 int chat(const Options& options, const Model& model);
 int getp(const Options& options, const Model& model);
 int score(const Options& options, const Model& model);
+int serve(const Options& options, const Model& model);  // prepares the model itself, while it listens

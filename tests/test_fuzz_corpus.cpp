@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 extern "C" {
 int fuzz_config(const uint8_t* data, size_t size);
 int fuzz_harmony(const uint8_t* data, size_t size);
+int fuzz_http(const uint8_t* data, size_t size);
 int fuzz_index(const uint8_t* data, size_t size);
 int fuzz_journal(const uint8_t* data, size_t size);
 int fuzz_legacy(const uint8_t* data, size_t size);
@@ -37,6 +38,7 @@ struct Target {
 const Target kTargets[] = {
     {"config", fuzz_config},
     {"harmony", fuzz_harmony},
+    {"http", fuzz_http},
     {"index", fuzz_index},
     {"journal", fuzz_journal},
     {"legacy", fuzz_legacy},

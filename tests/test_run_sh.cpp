@@ -274,8 +274,8 @@ TEST_F(RunSh, WithoutAnyPackagesItNamesThem) {
     const ProgramResult r = run_sh({"build"});
     EXPECT_EQ(r.code, 2);
     EXPECT_EQ(r.out, "");
-    for (const char* package :
-         {"g++", "make", "libpcre2-dev", "nlohmann-json3-dev", "libcli11-dev", "libfmt-dev", "libedit-dev"})
+    for (const char* package : {"g++", "make", "libpcre2-dev", "nlohmann-json3-dev", "libcli11-dev", "libfmt-dev",
+                                "libedit-dev", "libevent-dev"})
         EXPECT_NE(r.err.find(package), std::string::npos) << package;
 }
 

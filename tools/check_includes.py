@@ -20,6 +20,7 @@ RULES = [
     (r"src/gpu/.+", [r"include/[^/]+\.h", r"include/gpu/(runtime|platform)\.h", r"src/kernels/kernels\.h",
                      r"src/engine/(gpus|even_spans)\.h", "own"]),
     (r"src/engine/.+", [r"include/[^/]+\.h", r"src/base/.+", r"src/cpu/cpu_replica\.h", "own"]),
+    (r"src/serve/.+", [r"include/[^/]+\.h", r"src/base/.+", r"src/requests/.+", "own"]),
     (r"src/[^/]+/.+", [r"include/[^/]+\.h", r"src/base/.+", "own"]),
     (r"(tests|tools)/.+", None),
 ]

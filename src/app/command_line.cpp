@@ -1,8 +1,5 @@
 // command_line.cpp: the flags of `run`, their checks and their help.
 #include <algorithm>
-#include <cctype>
-#include <charconv>
-#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <limits>
@@ -21,43 +18,6 @@ constexpr int kMaxInt = std::numeric_limits<int>::max();
 constexpr int kDefaultInFlightCpu = 32, kDefaultInFlightGpu = 4096;
 
 constexpr int kMostGpus = 1024;
-constexpr const char* kBytesExpected = "a number of bytes above 0, such as 500M or 4G";
-
-// Parses all of `text` as a number in [low, high], or says what was expected.
-template <class T>
-T parse_number(const std::string& flag, const std::string& text, T low, T high, const std::string& expected) {
-    T value{};
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, value);
-    if (error != std::errc() || stop != end || !(value >= low && value <= high))
-        fail("{}: expected {}, found \"{}\"", flag, expected, text);
-    return value;
-}
-
-// "4G" is 4 times 1024 MB, as memory is counted; "64GB" is 64 times 1000 MB, as memory is sold.
-int64_t parse_bytes(const std::string& flag, const std::string& text, const std::string& expected) {
-    const std::string units = "KMGT";
-    const bool decimal = text.size() > 1 && text.back() == 'B';
-    const std::string value = text.substr(0, text.size() - size_t(decimal));
-    const size_t unit = value.empty() ? std::string::npos : units.find(char(std::toupper(value.back())));
-    const int power = unit == std::string::npos ? 0 : int(unit + 1);
-    const std::string digits = value.substr(0, value.size() - size_t(power > 0));
-    const int64_t factor = decimal ? int64_t(std::pow(1000, power)) : int64_t(1) << (10 * power);
-    return parse_number(flag, digits, int64_t(1), INT64_MAX / factor, expected) * factor;
-}
-
-// An option whose value is a number. Its text is checked here: the library's messages name C++ types.
-template <class T, class Value>
-void add_number(CLI::App& app, const std::string& names, const std::string& flag, Value& value, T low, T high,
-                const std::string& expected, const std::string& help) {
-    app.add_option_function<std::string>(
-           names,
-           [&value, flag, low, high, expected](const std::string& text) {
-               value = parse_number(flag, text, low, high, expected);
-           },
-           help)
-        ->type_name("N");
-}
 
 // "0.8" is a share; "64e9", and all that parse_bytes() takes, is a number of bytes.
 void parse_gpu_memory(Options& o, const std::string& text) {
@@ -132,38 +92,52 @@ void add_device_memory_flags(CLI::App& app, Options& o) {
 
 // The modes that each flag is for. In other modes it is an error: a user would believe that a flag which is ignored has
 // worked.
-enum ModeSet { kGenerate = 1, kChat = 2, kGetp = 4, kScore = 8 };
+enum ModeSet { kGenerate = 1, kChat = 2, kGetp = 4, kScore = 8, kServe = 16 };
 constexpr struct {
     const char* flag;
     int modes;
     const char* hint;
 } kFlagsOfModes[] = {
     {"--output", kGetp | kScore, "; the answer is on stdout"},
-    {"--instructions", kGenerate | kChat | kGetp, ""},
-    {"--steps", kGenerate | kChat | kGetp, ""},
-    {"--temperature", kGenerate | kChat | kGetp, ""},
-    {"--top-p", kGenerate | kChat | kGetp, ""},
-    {"--top-k", kGenerate | kChat | kGetp, ""},
-    {"--repetition-penalty", kGenerate | kChat | kGetp, ""},
-    {"--num-tokens", kGenerate | kChat | kGetp, ""},
-    {"--seed", kGenerate | kChat | kGetp, ""},
+    {"--instructions", kGenerate | kChat | kGetp | kServe, ""},
+    {"--steps", kGenerate | kChat | kGetp | kServe, ""},
+    {"--temperature", kGenerate | kChat | kGetp | kServe, ""},
+    {"--top-p", kGenerate | kChat | kGetp | kServe, ""},
+    {"--top-k", kGenerate | kChat | kGetp | kServe, ""},
+    {"--repetition-penalty", kGenerate | kChat | kGetp | kServe, ""},
+    {"--num-tokens", kGenerate | kChat | kGetp | kServe, ""},
+    {"--seed", kGenerate | kChat | kGetp | kServe, ""},
     {"--requests", kGetp | kScore, "; -T is the temperature"},
-    {"--in-flight", kGetp | kScore, ""},
+    {"--in-flight", kGetp | kScore | kServe, ""},
     {"--verify", kGetp, ""},
     {"--report", kGetp, ""},
     {"--overwrite", kGetp, ""},
     {"--retry-failed", kGetp, ""},
-    {"--grace", kGetp, ""},
+    {"--grace", kGetp | kServe, ""},
     {"--shard", kGetp, ""},
     {"--stale-after", kGetp, ""},
     {"--raw", kGenerate, ""},
     {"--chat", kGetp, "; -m chat is the mode"},
-    {"--strict-fields", kGetp | kScore, ""},
-    {"--reasoning", kGenerate | kChat | kGetp, ""},
+    {"--strict-fields", kGetp | kScore | kServe, ""},
+    {"--reasoning", kGenerate | kChat | kGetp | kServe, ""},
     {"--no-reasoning", kGenerate | kChat, ""},
     {"--logits", kScore, ""},
+    {"--input", kGenerate | kChat | kGetp | kScore, ""},
+    {"--host", kServe, ""},
+    {"--port", kServe, ""},
+    {"--api-key", kServe, ""},
+    {"--api-key-file", kServe, ""},
+    {"--no-auth", kServe, ""},
+    {"--served-name", kServe, ""},
+    {"--queue", kServe, ""},
+    {"--max-body", kServe, ""},
+    {"--cors", kServe, ""},
+    {"--no-web", kServe, ""},
+    {"--metrics-prefix", kServe, ""},
+    {"--reasoning-field", kServe, ""},
 };
-const std::map<std::string, int> kModes{{"generate", kGenerate}, {"chat", kChat}, {"getp", kGetp}, {"score", kScore}};
+const std::map<std::string, int> kModes{
+    {"generate", kGenerate}, {"chat", kChat}, {"getp", kGetp}, {"score", kScore}, {"serve", kServe}};
 
 void check_flags_of_mode(const CLI::App& app, const std::string& mode) {
     for (const auto& [flag, modes, hint] : kFlagsOfModes) {
@@ -173,6 +147,12 @@ void check_flags_of_mode(const CLI::App& app, const std::string& mode) {
             if (modes & bit) names += (names.empty() ? "" : ", ") + name;
         fail("{}: for {} only, and the mode is {}{}", flag, names, mode, hint);
     }
+}
+
+// `run serve --help` lists what serve obeys.
+void leave_out_flags_of_others(CLI::App& app) {
+    for (const auto& [flag, modes, hint] : kFlagsOfModes)
+        if (!(modes & kServe)) app.get_option(flag)->group("");
 }
 
 // An empty path is usually a script's variable that was never set.
@@ -190,6 +170,7 @@ const std::map<std::string, std::string> kOtherSpellings{
 // The arguments in this program's spelling. -f without 0 or 1 becomes -f 1.
 std::vector<std::string> arguments(int argc, char** argv) {
     std::vector<std::string> args(argv + 1, argv + argc);
+    if (!args.empty() && args[0] == "serve") args[0] = "--mode=serve";
     for (std::string& arg : args) {
         const size_t end = std::min(arg.find('='), arg.size());
         if (const auto other = kOtherSpellings.find(arg.substr(0, end)); other != kOtherSpellings.end())
@@ -213,7 +194,8 @@ void add_flags_of_files(CLI::App& app, Options& o, std::string& checkpoint) {
     app.add_option("-c,--checkpoint", checkpoint, "MODEL, as a flag")->type_name("PATH");
     std::map<std::string, std::string> modes;
     for (const auto& [name, bit] : kModes) modes[name] = name;
-    add_choice(app, "-m,--mode", "--mode", o.mode, modes, "generate (default), chat, getp or score");
+    add_choice(app, "-m,--mode", "--mode", o.mode, modes,
+               "generate (default), chat, getp, score, or serve: run serve is the same");
     app.add_option("-i,--input", o.input, "generate, chat: the prompt; getp, score: the file of requests; -: stdin")
         ->type_name("TEXT|PATH");
     app.add_option("-o,--output", o.output, "getp, score: the file of answers; -: stdout")->type_name("PATH");
@@ -245,9 +227,10 @@ void add_flags_of_requests(CLI::App& app, Options& o, bool& no_reasoning) {
                "Seed of the random numbers; 0: from the clock (default)");
     add_number(app, "-t,--requests", "--requests", o.max_requests, 0, kMaxInt, "an integer of at least 0",
                "getp, score: only the first N requests");
-    add_number(app, "-b,--in-flight", "--in-flight", o.max_in_flight, 1, 65536, "an integer from 1 to 65536",
-               "getp, score: at most N requests at once on a device (default 32 on the CPU, 4096 on a GPU); fewer\n"
-               "if their KV cache does not fit");
+    add_number(
+        app, "-b,--in-flight", "--in-flight", o.max_in_flight, 1, 65536, "an integer from 1 to 65536",
+        "getp, score, serve: at most N requests at once on a device (default 32 on the CPU, 4096 on a GPU); fewer\n"
+        "if their KV cache does not fit");
     add_gpu_flags(app, o);
     add_choice(app, "-f,--profile", "--profile", o.profile, {{"0", false}, {"1", true}},
                "1, or nothing: print where the time went");
@@ -256,7 +239,7 @@ void add_flags_of_requests(CLI::App& app, Options& o, bool& no_reasoning) {
     app.add_flag("--raw", o.raw, "generate: continue the text as it stands, without the chat format");
     app.add_flag("--chat", o.chat_template, "getp, text format: each line is a user's message, not raw text");
     app.add_flag("--strict-fields", o.strict_fields,
-                 "getp, score: refuse JSON lines with unknown fields instead of warning");
+                 "getp, score, serve: refuse JSON with unknown fields instead of warning");
     add_choice(app, "--reasoning", "--reasoning", o.effort,
                {{"low", Effort::kLow}, {"medium", Effort::kMedium}, {"high", Effort::kHigh}},
                "low, medium (default) or high");
@@ -272,7 +255,7 @@ void add_flags_of_jobs(CLI::App& app, Options& o) {
     app.add_flag("--retry-failed", o.retry_failed, "getp: run the requests again that failed in earlier runs");
     add_number(app, "--grace", "--grace", o.grace_s, 0.0f, 1e6f, "seconds, at least 0",
                "getp: after SIGTERM, SIGINT or SIGUSR1, requests that have begun have N seconds to end\n"
-               "(default 10)");
+               "(default 10); serve: after SIGTERM or SIGINT, those that wait, too (default 30)");
     app.add_option("--shard", o.shard,
                    "getp: this is process I, counted from 0, of N that share the job (default: what Slurm's or\n"
                    "Kubernetes' variables say); none: it works alone")
@@ -316,7 +299,10 @@ Options parse_command_line(int argc, char** argv) {
     add_flags_of_files(app, o, checkpoint);
     add_flags_of_requests(app, o, no_reasoning);
     add_flags_of_jobs(app, o);
+    add_flags_of_serve(app, o.serve);
     add_flags_of_engine(app, o);
+    const std::vector<std::string> args = arguments(argc, argv);
+    if (!args.empty() && args[0] == "--mode=serve") leave_out_flags_of_others(app);
     app.footer(
         "Exit codes: 0 all well; 1 a request failed; 2 bad usage or input, nothing was done; 75 getp was stopped, and\n"
         "the same command goes on.\n"
@@ -324,7 +310,7 @@ Options parse_command_line(int argc, char** argv) {
         "OUT\n"
         "puts together what several processes of getp have written; --help after each says more. run build, test,\n"
         "demo, bench and fuzz start ./run.sh.");
-    parse_flags(app, arguments(argc, argv));
+    parse_flags(app, args);
 
     check_no_path_is_empty(app);
     check_flags_of_mode(app, o.mode);

@@ -2,7 +2,9 @@
 #include "app/flags.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -27,6 +29,17 @@ void parse_flags(CLI::App& app, std::vector<std::string> args) {
     } catch (const CLI::ParseError& e) {
         fail("{} (run --help lists the flags)", e.what());
     }
+}
+
+int64_t parse_bytes(const std::string& flag, const std::string& text, const std::string& expected) {
+    const std::string units = "KMGT";
+    const bool decimal = text.size() > 1 && text.back() == 'B';
+    const std::string value = text.substr(0, text.size() - size_t(decimal));
+    const size_t unit = value.empty() ? std::string::npos : units.find(char(std::toupper(value.back())));
+    const int power = unit == std::string::npos ? 0 : int(unit + 1);
+    const std::string digits = value.substr(0, value.size() - size_t(power > 0));
+    const int64_t factor = decimal ? int64_t(std::pow(1000, power)) : int64_t(1) << (10 * power);
+    return parse_number(flag, digits, int64_t(1), INT64_MAX / factor, expected) * factor;
 }
 
 void show_progress(int64_t done_bytes, int64_t total_bytes) {

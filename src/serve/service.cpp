@@ -1,0 +1,182 @@
+// service.cpp: from a body to jobs: at most so many at once, read in a thread of its own, started by the loop's.
+#include "serve/service.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <ctime>
+
+#include "serve/generation.h"
+#include "version.h"
+
+namespace {
+
+// The last part of the model's path, as people call it.
+std::string folder_name(std::string path) {
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    const size_t slash = path.rfind('/');
+    if (slash != std::string::npos) path = path.substr(slash + 1);
+    const std::string kind = ".bin";
+    if (path.size() > kind.size() && path.compare(path.size() - kind.size(), kind.size(), kind) == 0)
+        path.resize(path.size() - kind.size());
+    return path.empty() || path == "." ? "model" : path;
+}
+
+ApiError unavailable(const std::string& why) {
+    ApiError error;
+    error.status = 503;
+    error.type = "unavailable";
+    error.message = why;
+    return error;
+}
+
+}  // namespace
+
+void respond_error(Exchange& exchange, const ApiError& error, HttpHeaders more) {
+    if (error.status == 429 || error.status == 503) more.emplace_back("Retry-After", "1");
+    if (exchange.note.empty()) exchange.note = error.message;
+    exchange.respond(error.status, error_object(error), "application/json", more);
+}
+
+Service::Service(const Options& all_options, const CommonConfig& model_config, event_base* base)
+    : options(all_options),
+      config(model_config),
+      created(std::time(nullptr)),
+      mailbox(base),
+      names_(all_options.serve.names) {
+    if (names_.empty()) names_.push_back(folder_name(all_options.model));
+}
+
+Service::~Service() = default;
+
+bool Service::knows_model(const std::string& name) const {
+    const std::string maker = "openai/";
+    const std::string plain = name.compare(0, maker.size(), maker) == 0 ? name.substr(maker.size()) : name;
+    const auto is_served = [&](const std::string& n) { return std::count(names_.begin(), names_.end(), n) > 0; };
+    return name.empty() || name == "default" || is_served(name) || is_served(plain);
+}
+
+const std::string& Service::model_name(const std::string& name) const {
+    return name.empty() || name == "default" ? names_.front() : name;
+}
+
+std::string Service::fingerprint() const {
+    return fmt::format("run-{}", kVersion);
+}
+
+ApiError Service::failure(const std::string& why) const {
+    if (draining_) return unavailable(why);
+    ApiError error;
+    error.status = 500;
+    error.type = "server_error";
+    error.message = why;
+    return error;
+}
+
+int Service::most_accepted() const {
+    const int queue = options.serve.queue;
+    return loaded_->in_flight + (queue >= 0 ? queue : 4 * loaded_->in_flight);
+}
+
+void Service::generate(const std::shared_ptr<Exchange>& exchange, Read read, Begin begin) {
+    if (n_accepted_ >= most_accepted()) {
+        ApiError error;
+        error.status = 429;
+        error.type = "rate_limit_error";
+        error.code = "queue_full";
+        error.message = fmt::format("{} requests run or wait, and no more may (--in-flight, --queue)", n_accepted_);
+        return respond_error(*exchange, error);
+    }
+    n_accepted_++;
+    worker_.post(
+        [this, exchange, read = std::move(read), begin = std::move(begin), index = n_requests_++, context = context()] {
+            // `exchange` belongs to the loop's thread, which waits: only its body is touched here.
+            auto requests = std::make_shared<std::vector<Request>>();
+            ApiError error;
+            try {
+                *requests = read(exchange->request.body, context, index);
+            } catch (const BadRequest& e) {
+                error = e.error;
+            } catch (const Error& e) {
+                error = bad_request(e.what());
+            } catch (const std::exception& e) {
+                error.status = 500;
+                error.type = "server_error";
+                error.message = e.what();
+            }
+            mailbox.post([this, exchange, begin, requests, error] {
+                exchange->request.body = {};
+                if (!requests->empty()) return start(exchange, std::move(*requests), begin);
+                respond_error(*exchange, error);
+                release();
+            });
+        });
+}
+
+void Service::start(const std::shared_ptr<Exchange>& exchange, std::vector<Request> requests, const Begin& begin) {
+    if (!exchange->is_open()) return release();
+    if (const std::string& name = requests.front().model; !knows_model(name)) {
+        ApiError error = bad_request(fmt::format("the model \"{}\" is not served here; GET /v1/models lists those "
+                                                 "that are",
+                                                 name),
+                                     "model_not_found");
+        error.status = 404;
+        error.param = "model";
+        respond_error(*exchange, error);
+        return release();
+    }
+    Sinks sinks = begin(exchange, requests);
+    if (sinks.empty()) return release();  // it has answered already
+    const auto generation = std::make_shared<Generation>(*this, exchange);
+    generation->start(std::move(requests), std::move(sinks), *loaded_->codec);
+}
+
+void Service::compute(const std::shared_ptr<Exchange>& exchange,
+                      std::function<std::string(const std::string& body, const RequestContext&)> task) {
+    worker_.post([this, exchange, task = std::move(task), context = context()] {
+        std::string answer;
+        ApiError error;
+        try {
+            answer = task(exchange->request.body, context);
+        } catch (const BadRequest& e) {
+            error = e.error;
+        } catch (const Error& e) {
+            error = bad_request(e.what());
+        }
+        mailbox.post([exchange, answer, error] {
+            answer.empty() ? respond_error(*exchange, error) : exchange->respond(200, answer);
+        });
+    });
+}
+
+void Service::release() {
+    n_accepted_--;
+    if (draining_ && n_accepted_ == 0) jobs.close();
+}
+
+void Service::drain() {
+    draining_ = true;
+    if (n_accepted_ == 0) jobs.close();
+}
+
+void Service::fail_all(const std::string& why) {
+    const std::vector<Generation*> all(running_.begin(), running_.end());
+    for (Generation* const generation : all) generation->fail(why);
+}
+
+Metrics::Gauges Service::gauges() const {
+    Metrics::Gauges gauges;
+    if (!loaded_) return gauges;
+    const EngineLoad load = loaded_->engine->load();
+    const EngineStats stats = loaded_->engine->stats();
+    gauges.running = std::min<int64_t>(load.in_flight, n_accepted_);
+    gauges.waiting = n_accepted_ - gauges.running;
+    gauges.kv_usage = load.n_pages > 0 ? double(load.pages_in_use) / double(load.n_pages) : 0;
+    gauges.prefix_queries = stats.prompt_tokens + stats.reused_tokens;
+    gauges.prefix_hits = stats.reused_tokens;
+    gauges.prompt_tokens = gauges.prefix_queries;
+    gauges.generated_tokens = stats.new_tokens;
+    gauges.steps = stats.prefill_steps + stats.decode_steps;
+    gauges.step_rows = stats.prefill_rows + stats.decode_rows;
+    return gauges;
+}
