@@ -67,3 +67,13 @@ scancel "${job}_2"
 expect_done array "${job}_1"
 (($(n_restarts "${job}_1") == 1)) || die "expected one restart of task 1, found $(n_restarts "${job}_1")"
 say "all outputs are that of one process"
+
+say "a server: answers one who has the key, and ends well when the script is warned"
+job=$(HOME=$FOLDER PORT=0 sbatch --parsable -o serve.log "$EXAMPLES/serve.sbatch" "$MODEL")
+wait_for 60 grep 'serve: ready' serve.log
+url=$(grep -o -m 1 'http://[0-9.:]*' serve.log)
+curl -sf -H "Authorization: Bearer $(cat .run-serve-key)" "${url/0.0.0.0/127.0.0.1}/v1/models" > /dev/null ||
+    die "it gave no answer"
+scancel --batch --signal=TERM "$job"
+is_completed() { scontrol show job "$1" | grep -q 'JobState=COMPLETED'; }
+wait_for 60 is_completed "$job"
