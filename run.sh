@@ -12,7 +12,8 @@ help() {
     cat <<'END'
 ./run.sh COMMAND
 
-  demo                     build, then show an answer, a chat and a file of requests with the small model in demo/
+  demo                     build, then show an answer, a chat, a file of requests and the server with the small model
+                           in demo/
   build [default|fast|omp] build ./run, for this machine's GPU if there is a compiler for it. The variable GPU chooses
                            another (make help lists them), GPU=none the CPU alone. fast: for exactly this CPU. omp:
                            the same as default
@@ -103,7 +104,30 @@ demo() {
     say "the first answer"
     head -n 1 "$folder/answers.jsonl"
     rm -r "$folder"
+    show_server
     say "done. Next: ./run.sh run MODEL -i \"Why is the sky blue?\""
+}
+
+# The server on the demo model and a free port: one question, then it goes.
+show_server() {
+    local log url server
+    need curl:curl
+    say "OpenAI's API over HTTP"
+    log=$(mktemp)
+    echo "+ ./run serve --port 0 &" >&2
+    ./run serve --port 0 2> "$log" &
+    server=$!
+    until url=$(grep -o -m 1 'http://[0-9.:]*' "$log") && curl -sf "$url/health" > /dev/null; do
+        kill -0 "$server" 2> /dev/null || { cat "$log" >&2 && die "the server did not start"; }
+        sleep 0.1
+    done
+    show curl -s "$url/v1/chat/completions" \
+        -d '{"messages": [{"role": "user", "content": "What is 347 + 586?"}], "temperature": 0}'
+    echo
+    kill "$server"
+    wait "$server" || die "the server ended with code $?"
+    rm "$log"
+    say "in a browser the server shows a page to talk to the model: ./run serve, then http://127.0.0.1:8000/"
 }
 
 # One request a line: $1 requests of $2 prompt tokens each, answers of exactly $3 tokens.
