@@ -1,6 +1,6 @@
 // test_readme.cpp: what README.md shows is what happens. A line `    $ command` is run by bash in a folder with the
 // program and the demo model; lines indented below it, up to a blank one or the next command, are its stdout.
-// `cat FILE` is where FILE comes from.
+// `cat FILE` is where FILE comes from. A command that ends in & is a server, which then has a free port for its 8000.
 #include <gtest/gtest.h>
 
 #include "subprocess.h"
@@ -30,10 +30,42 @@ std::vector<Command> commands_in(const std::string& path) {
     return commands;
 }
 
+// The server that README starts, on a free port and in this folder; it ends with this object.
+class Server {
+  public:
+    void start(std::string command, const std::string& folder) {
+        command.replace(command.rfind('&'), 1, "--port 0 &> server.log & server=$!");
+        const ProgramResult r = run_program({"bash", "-c", "cd " + folder + "; " + command + R"(
+            until curl -sf "$(grep -o -m 1 'http://[0-9.:]*' server.log)/health" > health; do
+                kill -0 $server || exit 1
+                sleep 0.1
+            done
+            grep -o -m 1 '127[0-9.:]*' server.log
+            echo $server)"});
+        EXPECT_EQ(r.code, 0) << r.err;
+        std::istringstream(r.out) >> address_ >> pid_;
+    }
+    ~Server() {
+        if (pid_) kill(pid_, SIGTERM);
+    }
+    // The command with the server's address in place of README's.
+    std::string asked(std::string command) const {
+        const std::string shown = "localhost:8000";
+        const size_t at = command.find(shown);
+        if (at != command.npos) command.replace(at, shown.size(), address_);
+        return command;
+    }
+
+  private:
+    std::string address_;
+    pid_t pid_ = 0;
+};
+
 TEST(Readme, CommandsPrintWhatItShows) {
     const TempFolder folder;
     std::filesystem::copy_file(built("run"), folder.path("run"));
     std::filesystem::create_symlink(std::filesystem::absolute("demo"), folder.path("demo"));
+    Server server;
     int n_run = 0;
     for (const Command& command : commands_in("README.md")) {
         SCOPED_TRACE(command.line);
@@ -41,12 +73,17 @@ TEST(Readme, CommandsPrintWhatItShows) {
             folder.write(command.line.substr(4), command.output);
             continue;
         }
-        const ProgramResult r = run_program({"bash", "-c", "set -e; cd " + folder.path("") + "; " + command.line});
+        n_run++;
+        if (command.line.back() == '&') {
+            server.start(command.line, folder.path());
+            continue;
+        }
+        const std::string line = "set -e; cd " + folder.path() + "; " + server.asked(command.line);
+        const ProgramResult r = run_program({"bash", "-c", line});
         EXPECT_EQ(r.code, 0) << r.err;
         EXPECT_EQ(r.out, command.output);
-        n_run++;
     }
-    EXPECT_GE(n_run, 6);
+    EXPECT_GE(n_run, 8);
 }
 
 }  // namespace
