@@ -129,7 +129,8 @@ $(SUPPORT): $(SUPPORT_OBJS)
 ifeq ($(ARCH),x86_64)
 $(OBJ)/src/cpu/%/avx2.o: FILE_FLAGS := -mavx2 -mfma -mf16c
 $(OBJ)/src/cpu/%/avx512.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
-$(OBJ)/src/cpu/%/avx512bf16.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma
+$(OBJ)/src/cpu/%/avx512bf16.o $(OBJ)/src/cpu/%/avx512_attention.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl \
+    -mavx512dq -mavx512bf16 -mfma
 $(OBJ)/src/cpu/%/avx512vnni.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma
 $(OBJ)/src/cpu/packed/amx.o $(OBJ)/src/cpu/packed/amx_attention.o: FILE_FLAGS := -mavx512f -mavx512bw -mavx512vl \
     -mavx512dq -mavx512bf16 -mfma -mprfchw -mamx-tile -mamx-bf16

@@ -15,6 +15,9 @@ void pack_whole_numbers(std::byte* panel, const float* const* x, int n, int widt
 void dot_whole_numbers(float* y, int64_t y_stride, const std::byte* x, int64_t n_tok, const Matrix& w,
                        const float* bias, int64_t o0, int64_t o1);
 
+// PackedKernels::attend; avx512_attention.cpp.
+void attend_avx512(const AttentionTile& tile);
+
 namespace {
 
 constexpr int kLanes = 16, kTiles = 2, kSlabRows = kTiles * kLanes;

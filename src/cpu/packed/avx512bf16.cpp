@@ -165,4 +165,4 @@ void dot(float* y, int64_t y_stride, const std::byte* panels, int64_t n_tok, con
 
 }  // namespace
 
-const PackedKernels kAvx512Bf16Products{pack, dot, swiglu_row, nullptr, kPanelBlockBytes};
+const PackedKernels kAvx512Bf16Products{pack, dot, swiglu_row, attend_avx512, kPanelBlockBytes};
