@@ -1,5 +1,5 @@
 // bench_cpu.cpp: the time of each product of a step on this CPU at the sizes of gpt-oss 20b, beside the speed of memory
-// and of the matrix unit, measured in the same run; or the whole model, if one is named.
+// and of the instructions that multiply, measured in the same run; or the whole model, if one is named.
 //
 //   bench_cpu [--cpu-isa WORD] [--precision f32|bf16] [MODEL]
 #include <omp.h>
@@ -106,9 +106,76 @@ double amx_peak() {
     });
     return 4.0 * kRounds * 2 * 16 * 16 * 32 * omp_get_max_threads() / s;
 }
+
+constexpr int kSums = 12, kProductRounds = 500000;  // chains enough for two products a cycle, of latency 6
+
+// Keeps sums in their registers, and the compiler from working them out.
+template <class V>
+inline void keep(V (&sum)[kSums]) {
+#pragma GCC unroll 12
+    for (V& s : sum) asm volatile("" : "+v"(s));
+}
+
+__attribute__((target("avx512f,avx512bf16"))) void multiply_bf16() {
+    const auto numbers = __m512bh(_mm512_set1_epi32(0x3f813f82));
+    __m512 sum[kSums] = {};
+    for (int i = 0; i < kProductRounds; i++) {
+#pragma GCC unroll 12
+        for (__m512& s : sum) s = _mm512_dpbf16_ps(s, numbers, numbers);
+        keep(sum);
+    }
+}
+__attribute__((target("avx512f,avx512vnni"))) void multiply_bytes() {
+    const __m512i numbers = _mm512_set1_epi8(3);
+    __m512i sum[kSums] = {};
+    for (int i = 0; i < kProductRounds; i++) {
+#pragma GCC unroll 12
+        for (__m512i& s : sum) s = _mm512_dpbusd_epi32(s, numbers, numbers);
+        keep(sum);
+    }
+}
+__attribute__((target("avx2"))) void multiply_words() {
+    const __m256i numbers = _mm256_set1_epi16(3);
+    __m256i sum[kSums] = {};
+    for (int i = 0; i < kProductRounds; i++) {
+#pragma GCC unroll 12
+        for (__m256i& s : sum) {
+            __m256i product = _mm256_madd_epi16(numbers, numbers);
+            asm volatile("" : "+x"(product));
+            s = _mm256_add_epi32(s, product);
+        }
+        keep(sum);
+    }
+}
+
+// Operations a second on all cores, of `products` multiplications an instruction.
+double product_peak(void (*multiply)(), int products) {
+    const double s = time_s([&](int) {
+#pragma omp parallel
+        multiply();
+    });
+    return double(kSums) * kProductRounds * 2 * products * omp_get_max_threads() / s;
+}
+
+// Operations a second that a set's products could do, by what the weights are; 0: not known.
+struct Limits {
+    double bf16 = 0, mxfp4 = 0;
+};
+Limits limits_of(const PackedKernels* products) {
+    Limits limits;
+    if (products == &kAmxProducts) limits.bf16 = limits.mxfp4 = amx_peak();
+    if (products == &kAvx512Bf16Products) limits.bf16 = product_peak(multiply_bf16, 32);
+    if (products == &kAvx512Bf16Products || products == &kAvx512VnniProducts)
+        limits.mxfp4 = product_peak(multiply_bytes, 64) / 2;  // tokens are two planes of bytes
+    if (products == &kAvx2Products) limits.mxfp4 = product_peak(multiply_words, 16);
+    return limits;
+}
 #else
-double amx_peak() {
-    return 0;
+struct Limits {
+    double bf16 = 0, mxfp4 = 0;
+};
+Limits limits_of(const PackedKernels*) {
+    return {};
 }
 #endif
 
@@ -146,10 +213,11 @@ class Bench {
         : kernels_(kernels),
           products_(precision == Precision::kBF16 ? kernels.packed : nullptr),
           bandwidth_(read_bandwidth()),
-          peak_(products_ == &kAmxProducts ? amx_peak() : 0) {
+          limits_(limits_of(products_)) {
         std::printf("%s, %s, %d threads; reads %.1f GB/s", kernels.name, precision == Precision::kF32 ? "f32" : "bf16",
                     omp_get_max_threads(), bandwidth_ * 1e-9);
-        if (peak_ > 0) std::printf(", AMX does %.2f TFLOP/s", peak_ * 1e-12);
+        if (limits_.bf16 > 0) std::printf(", products with bf16 weights %.2f TFLOP/s", limits_.bf16 * 1e-12);
+        if (limits_.mxfp4 > 0) std::printf(", with MXFP4 weights %.2f TFLOP/s", limits_.mxfp4 * 1e-12);
         std::printf("\n\n%-10s %5s %10s %8s %9s %7s\n", "", "T", "ms", "GB/s", "TFLOP/s", "limit");
     }
 
@@ -184,7 +252,7 @@ class Bench {
                 linear(kernels_, x, {{y, m, Vector{}}});
             }
         });
-        row(name, n_tok, s, double(first.bytes()), 2.0 * n_tok * double(first.n_in * first.n_out));
+        row(name, n_tok, s, double(first.bytes()), 2.0 * n_tok * double(first.n_in * first.n_out), limits_.bf16);
     }
 
     void experts(const char* name, int n_tok, const RandomMatrix& w) {
@@ -214,7 +282,8 @@ class Bench {
                 expert_linear(kernels_, y, gathered, groups, layer, {});
             }
         });
-        row(name, n_tok, s, double(n_active * first.bytes()), 2.0 * kChosen * n_tok * double(first.n_in * first.n_out));
+        row(name, n_tok, s, double(n_active * first.bytes()), 2.0 * kChosen * n_tok * double(first.n_in * first.n_out),
+            limits_.mxfp4);
     }
 
     // A prompt's n_tok tokens in a full layer.
@@ -243,19 +312,21 @@ class Bench {
             bytes = 0;
             attention(*products_, out, q, batch, store, config, 1, nullptr, &bytes);
         });
-        row("attention", n_tok, s, double(n_tok) * double(k.dim()) * 4, 2.0 * n_tok * (n_tok + 1) * double(q.dim()));
+        row("attention", n_tok, s, double(n_tok) * double(k.dim()) * 4, 2.0 * n_tok * (n_tok + 1) * double(q.dim()),
+            limits_.bf16);
     }
 
     // bytes, flop: the fewest that the work takes.
-    void row(const char* name, int n_tok, double s, double bytes, double flop) const {
-        const double least = std::max(bytes / bandwidth_, peak_ > 0 ? flop / peak_ : 0);
+    void row(const char* name, int n_tok, double s, double bytes, double flop, double peak) const {
+        const double least = std::max(bytes / bandwidth_, peak > 0 ? flop / peak : 0);
         std::printf("%-10s %5d %10.3f %8.1f %9.3f %6.1f%%\n", name, n_tok, s * 1e3, bytes / s * 1e-9, flop / s * 1e-12,
                     100 * least / s);
     }
 
     const Kernels& kernels_;
     const PackedKernels* const products_;
-    const double bandwidth_, peak_;
+    const double bandwidth_;
+    const Limits limits_;
     const Config config_ = gpt_oss_config(false);
     PackedRows packed_, packed_act_;
     // More than any cache holds: 260 MB here, which is what eight of qkv and one layer's experts are.
