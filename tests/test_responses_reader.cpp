@@ -349,6 +349,8 @@ TEST_F(RequestFile, ALineOfTheResponsesApi) {
     Answer answer;
     answer.n_prompt = 3;
     answer.ids = {1, 2};
+    answer.n_reused = 2;
+    answer.request_s = 100;
     answer.items = {{AnswerItem::Kind::kText, "Hello.", ""}};
     const json line = json_of(answer_line(requests[0], answer, "model", 1000));
     EXPECT_EQ(line["custom_id"], "a");
@@ -358,4 +360,6 @@ TEST_F(RequestFile, ALineOfTheResponsesApi) {
     EXPECT_EQ(body["store"], false) << "a file of requests keeps nothing";
     EXPECT_EQ(body["output"][0]["content"][0]["text"], "Hello.");
     EXPECT_EQ(body["usage"]["total_tokens"], 5);
+    EXPECT_EQ(body["usage"]["input_tokens_details"]["cached_tokens"], 0) << "what else runs changes no line";
+    EXPECT_EQ(body["completed_at"], 1000);
 }

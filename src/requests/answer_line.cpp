@@ -35,9 +35,10 @@ Json body_of(const Request& request, const Answer& answer, const std::string& mo
     head.model = request.model.empty() ? model : request.model;
     head.created = created;
     head.call_id = fmt::format("call_{}", request.index);
-    if (request.kind == AnswerKind::kResponse)
-        return Json::parse(
-            response_object(*request.response, {std::to_string(request.index), head.model, created}, answer));
+    if (request.kind == AnswerKind::kResponse) {
+        const ResponseStamp stamp{std::to_string(request.index), head.model, created, /*tells_run=*/false};
+        return Json::parse(response_object(*request.response, stamp, answer));
+    }
     head.id = fmt::format("{}-{}", request.kind == AnswerKind::kChat ? "chatcmpl" : "cmpl", request.index);
     return answer_body(head, request, {answer});
 }

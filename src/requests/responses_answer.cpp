@@ -28,10 +28,10 @@ class ItemsToSink : public AnswerItems {
     ResultSink& sink_;
 };
 
-std::string usage_json(const Answer& answer) {
+std::string usage_json(const Answer& answer, bool tells_run) {
     return fmt::format(R"({{"input_tokens":{},"input_tokens_details":{{"cached_tokens":{}}},"output_tokens":{},)"
                        R"("output_tokens_details":{{"reasoning_tokens":{}}},"total_tokens":{}}})",
-                       answer.n_prompt, answer.n_reused, answer.ids.size(), answer.n_reasoning,
+                       answer.n_prompt, tells_run ? answer.n_reused : 0, answer.ids.size(), answer.n_reasoning,
                        answer.n_prompt + int64_t(answer.ids.size()));
 }
 
@@ -139,13 +139,14 @@ std::string object_json(const ResponseRequest& request, const ResponseStamp& sta
     const bool is_cut = answer && !failed && answer->finish == Finish::kLength;
     const char* const status = !answer ? "in_progress" : failed ? "failed" : is_cut ? "incomplete" : "completed";
     const bool is_whole = answer && !failed && !is_cut;
+    const int64_t took_s = answer && stamp.tells_run ? int64_t(answer->request_s) : 0;
     return fmt::format(
         R"({{"id":"resp_{}","object":"response","created_at":{},"completed_at":{},"status":"{}","error":{},)"
         R"("incomplete_details":{},"model":{},{},"output":[{}],"usage":{}}})",
-        stamp.id, stamp.created, is_whole ? std::to_string(stamp.created + int64_t(answer->request_s)) : "null", status,
+        stamp.id, stamp.created, is_whole ? std::to_string(stamp.created + took_s) : "null", status,
         failed ? fmt::format(R"({{"code":"server_error","message":{}}})", json_string(answer->error)) : "null",
         is_cut ? R"({"reason":"max_output_tokens"})" : "null", json_string(stamp.model), request.echo, output,
-        answer && !failed ? usage_json(*answer) : "null");
+        answer && !failed ? usage_json(*answer, stamp.tells_run) : "null");
 }
 
 std::string response_object(const ResponseRequest& request, const ResponseStamp& stamp, const Answer& answer) {

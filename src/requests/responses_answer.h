@@ -42,9 +42,10 @@ std::unique_ptr<AnswerEvents> items_to_sink(Request request, ResultSink& sink);
 
 // What an answer's object says that neither the request nor the model does.
 struct ResponseStamp {
-    std::string id;       // without what goes before it: "resp_", or in an item "msg_" and so on
-    std::string model;    // its name
-    int64_t created = 0;  // a Unix time, in seconds
+    std::string id;         // without what goes before it: "resp_", or in an item "msg_" and so on
+    std::string model;      // its name
+    int64_t created = 0;    // a Unix time, in seconds
+    bool tells_run = true;  // how long it took, and what the KV cache had, which is another at every run
 };
 
 // The object for an answer, which is no failure and has its items.
@@ -65,8 +66,6 @@ class ResponseEvents : public AnswerItems {
     void start();
     void on_begin(int) override { start(); }
     void on_done(Answer answer) override;
-    // Ends the stream for another reason than the answer's end.
-    void fail(const std::string& code, const std::string& message);
 
   protected:
     void on_item_begin() override;

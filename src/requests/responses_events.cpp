@@ -98,7 +98,3 @@ void ResponseEvents::on_done(Answer answer) {
     if (store_ && !failed) store_response(*store_, *request_, stamp_, answer);
     emit(type, fmt::format("\"response\":{},", response_object(*request_, stamp_, answer)));
 }
-
-void ResponseEvents::fail(const std::string& code, const std::string& message) {
-    emit("error", fmt::format(R"("code":{},"message":{},"param":null,)", json_string(code), json_string(message)));
-}
