@@ -20,6 +20,7 @@ struct ServeOptions {
     std::string api_key_file;           // one key a line
     bool no_auth = false;               // other hosts may come without a key
     std::vector<std::string> names;     // of the model; none: its folder's
+    int store = 1000;                   // responses that are kept for their clients, at most
     int queue = -1;                     // requests that may wait; -1: four times as many as run at once
     int64_t max_body_bytes = int64_t(8) << 20;
     std::vector<std::string> cors;  // origins whose pages may ask; "*": all

@@ -29,6 +29,8 @@ void add_flags_of_serve(CLI::App& app, ServeOptions& o) {
         ->type_name("NAME");
     add_number(app, "--queue", "--queue", o.queue, 0, kMaxInt, "an integer of at least 0",
                "serve: requests that may wait (default: four times --in-flight); more get status 429");
+    add_number(app, "--store", "--store", o.store, 0, kMaxInt, "an integer of at least 0",
+               "serve: responses kept in memory for clients that ask for it with \"store\" (default 1000)");
     app.add_option_function<std::string>(
            "--max-body",
            [&o](const std::string& text) { o.max_body_bytes = parse_bytes("--max-body", text, kBytesExpected); },

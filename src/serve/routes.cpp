@@ -85,6 +85,11 @@ const std::vector<Route>& routes() {
     static const std::vector<Route> all = {
         {"POST", "/chat/completions", chat_completions},
         {"POST", "/completions", completions},
+        {"POST", "/responses", create_response},
+        {"POST", "/responses/input_tokens", count_response_input},
+        {"GET", "/responses/{id}", show_response, false},
+        {"DELETE", "/responses/{id}", delete_response, false},
+        {"POST", "/responses/{id}/cancel", cancel_response, false},
         {"POST", "/tokenize", tokenize},
         {"POST", "/detokenize", detokenize},
         {"GET", "/models", list_models, false},

@@ -22,6 +22,11 @@ const std::vector<Route>& routes();
 // Each is the `handle` of a route.
 void chat_completions(Service& service, const std::shared_ptr<Exchange>& exchange);
 void completions(Service& service, const std::shared_ptr<Exchange>& exchange);
+void create_response(Service& service, const std::shared_ptr<Exchange>& exchange);
+void count_response_input(Service& service, const std::shared_ptr<Exchange>& exchange);
+void show_response(Service& service, const std::shared_ptr<Exchange>& exchange);
+void delete_response(Service& service, const std::shared_ptr<Exchange>& exchange);
+void cancel_response(Service& service, const std::shared_ptr<Exchange>& exchange);
 void list_models(Service& service, const std::shared_ptr<Exchange>& exchange);
 void show_model(Service& service, const std::shared_ptr<Exchange>& exchange);
 void tokenize(Service& service, const std::shared_ptr<Exchange>& exchange);

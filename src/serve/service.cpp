@@ -43,6 +43,7 @@ Service::Service(const Options& all_options, const CommonConfig& model_config, e
       config(model_config),
       created(std::time(nullptr)),
       mailbox(base),
+      responses(size_t(all_options.serve.store)),
       names_(all_options.serve.names) {
     if (names_.empty()) names_.push_back(folder_name(all_options.model));
 }

@@ -8,6 +8,7 @@
 #include "options.h"
 #include "request.h"
 #include "requests/answer_events.h"
+#include "requests/responses_store.h"
 #include "serve/exchange.h"
 #include "serve/job_source.h"
 #include "serve/mailbox.h"
@@ -68,11 +69,17 @@ class Service {
     Mailbox mailbox;
     JobSource jobs;
     Metrics metrics;
+    ResponseStore responses;
 
   private:
     friend class Generation;
     RequestContext context() const {
-        return {options, config, *loaded_->codec, Purpose::kAnswer, /*responses=*/nullptr, /*can_stream=*/true};
+        return {options,
+                config,
+                *loaded_->codec,
+                Purpose::kAnswer,
+                options.serve.store > 0 ? &responses : nullptr,
+                /*can_stream=*/true};
     }
     int most_accepted() const;
     void start(const std::shared_ptr<Exchange>& exchange, std::vector<Request> requests, const Begin& begin);
