@@ -75,7 +75,7 @@ help:
 	@echo 'make quick-tests   TIMEOUT=30 GPU_ARCH=: ./run.sh test --quick'
 	@echo 'make objects   compile all host code, link nothing (CXX=clang++-19 CXXFLAGS=-fsyntax-only BUILD=build/clang)'
 	@echo 'make fuzz      build/fuzz/NAME for each tests/fuzz/NAME.cpp'
-	@echo 'make peers     what other tokenizers say about our test text (npm, node)'
+	@echo 'make peers     what other tokenizers say about our test text, and the clients of serve (npm, node)'
 	@echo 'make check     include rules, sizes, style; format, if clang-format is there'
 	@echo 'make clean'
 	@echo
@@ -238,9 +238,12 @@ quick-tests:
 objects: $(LIB_OBJS) $(OBJ)/run.o $(patsubst %.cpp,$(OBJ)/%.o,$(wildcard src/gpu/*.cpp)) \
     $(TEST_OBJS) $(SUPPORT_OBJS) $(TOOLS:%.cpp=$(OBJ)/%.o)
 
-peers: tests/peers/out/cases.bin
+peers: tests/peers/out/cases.bin tests/peers/out/clients/openai.js
 tests/peers/out/cases.bin: tests/peers/node_modules/.package-lock.json $(wildcard tests/peers/*.mjs)
 	node tests/peers/tokenize.mjs $(@D)
+tests/peers/out/clients/openai.js: tests/peers/node_modules/.package-lock.json $(wildcard tests/peers/clients/*.ts)
+	cd tests/peers && node_modules/.bin/tsc -p .
+	@touch $@
 tests/%/node_modules/.package-lock.json: tests/%/package-lock.json
 	cd tests/$* && npm ci --no-audit --no-fund
 	@touch $@

@@ -39,9 +39,15 @@ std::map<Window, int> windows_of(const std::vector<Script>& scripts) {
     const HarmonyRenderer renderer(tokenizer);
     std::map<Window, int> next;
     for (const Script& script : scripts) {
-        Message user;
-        user.content = script.user;
-        std::vector<int> ids = renderer.render_prompt(Preamble{}, {user});
+        Message last;
+        last.content = script.user;
+        if (!script.tool.empty()) {
+            last.role = Role::kTool;
+            last.name = script.tool;
+            last.recipient = "assistant";
+            last.channel = "commentary";
+        }
+        std::vector<int> ids = renderer.render_prompt(Preamble{}, {last});
         const size_t n_prompt = ids.size();
         const std::vector<int> answer = tokenizer.encode_with_special(script.answer);
         ids.insert(ids.end(), answer.begin(), answer.end());

@@ -15,6 +15,7 @@
 struct Script {
     std::string user;    // the last message of the prompt; short, as only eight tokens are looked at
     std::string answer;  // after "<|start|>assistant"
+    std::string tool{};  // the last message is not the user's but this tool's, "functions.add"
 };
 
 // Writes the snapshot into `directory`, which is made. Throws std::logic_error if after the same eight tokens two

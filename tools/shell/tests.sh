@@ -163,8 +163,8 @@ run_all_tests() {
     check "include rules, style, format" make check
     check "Markdown of the web page" node --test tests/page/test_markdown.mjs
     check "what kernels cost: the reader of code objects itself" python3 tools/isa_report.py --self-test
-    stage "build" "(the first time 6 to 8 minutes on 2 cores; beside it, npm asks other tokenizers)"
-    beside check "tokenizer peers" make peers
+    stage "build" "(the first time 6 to 8 minutes on 2 cores; beside it, npm installs peers)"
+    beside check "what other tokenizers say; clients of the server" make peers
     make -j"$JOBS" MODE="$mode" BUILD="$build" GPU= tests >&2 || {
         finish_beside
         echo "$PASSED passed, $((FAILED + 1)) failed"
