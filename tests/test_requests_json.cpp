@@ -297,7 +297,6 @@ INSTANTIATE_TEST_SUITE_P(
         {"best_of", completion(R"("best_of": 2)"), {"best_of"}},
         {"suffix", completion(R"("suffix": "x")"), {"suffix"}},
         {"echo", completion(R"("echo": true)"), {"echo"}},
-        {"stream", completion(R"("stream": true)"), {"stream"}},
         {"repetition_penalty", completion(R"("repetition_penalty": 0)"), {"repetition_penalty", "0.01 to 100"}},
         {"presence_penalty", completion(R"("presence_penalty": 0.5)"), {"presence_penalty", "0.5"}},
         {"frequency_penalty", completion(R"("frequency_penalty": -1)"), {"frequency_penalty"}},

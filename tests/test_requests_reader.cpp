@@ -92,6 +92,12 @@ TEST_F(RequestFile, NumTokensLimitsTheAnswerAlone) {
     EXPECT_EQ(read("1\nabc\n")[0].max_new_tokens, 2);
 }
 
+TEST_F(RequestFile, ALineOfAnswersIsNoStream) {
+    EXPECT_EQ(read_line(R"({"prompt": "abc", "stream": false})").error, "");
+    EXPECT_EQ(read_line(R"({"prompt": "abc", "stream": true})").error,
+              "stream: expected false, as a line of answers comes whole, found true");
+}
+
 TEST_F(RequestFile, StopIdsAndWhatBelongsToThem) {
     const Request r = read_line(R"({"prompt": "abc", "stop_token_ids": [5], "ignore_eos": true, "stop": "x", )"
                                 R"("include_stop_str_in_output": true})");
