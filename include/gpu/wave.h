@@ -65,6 +65,13 @@ __device__ inline void wait_for_previous() {
 #endif
 }
 
+// Brings the 128 bytes that p is in into the nearest cache that all units share, if the device can; does not wait.
+__device__ inline void prefetch([[maybe_unused]] const void* p) {
+#if defined(__CUDA_ARCH__)
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
+#endif
+}
+
 __device__ inline void block_sync() {
     __syncthreads();
 }

@@ -13,6 +13,11 @@
 // The cache's values must be finite where nothing was stored yet: they are multiplied by weights of zero.
 #include "attention.h"
 
+#include <algorithm>
+
+#include "attention_block.h"
+#include "attention_partials.h"
+#include "attention_queries.h"
 #include "attention_sums.h"
 #include "attention_unit.h"
 #include "gpu/wave.h"
@@ -33,57 +38,6 @@ template <int P>
 int n_units(const Problem& p) {
     return p.n_tiles * p.n_kv_heads * (P / kDims<P>);
 }
-
-template <int P>
-constexpr int kKeyTiles = kPagePositions / kTile* P / kTileDepth;
-template <int P>
-constexpr int kMostTiles = kKeyTiles<P> > kValueTiles<P> ? kKeyTiles<P> : kValueTiles<P>;
-// Whether a lane's registers have room for keys or values of two pages, so that what is needed next but one is on its
-// way; else each tile is loaded where it is multiplied.
-template <int P>
-constexpr bool kAhead = kMostTiles<P>* kRuns <= 8 && kRuns <= 2;
-
-// A wave's queries: what it keeps in registers, if kKept; else each span reads them again.
-template <int P, bool kKept>
-struct Queries {
-    static constexpr int kDepthTiles = P / kTileDepth;
-    const Problem& p;
-    const Unit& unit;
-    const int lane;
-    const bf16* const q;
-    Frag kept[kKept ? kDepthTiles : 1];
-    int pos[kAccRows];  // of a lane's rows
-
-    __device__ Queries(const Problem& problem, const Unit& of_unit, int of_wave)
-        : p(problem), unit(of_unit), lane(of_wave), q(problem.q) {
-#pragma unroll
-        for (int r = 0; r < kAccRows; r++) pos[r] = p.pos[unit.token(clamped(own_row(lane, r)))];
-#pragma unroll
-        for (int t = 0; kKept && t < kDepthTiles; t++) kept[t] = read(t);
-    }
-    // Rows past the last repeat it; nobody stores them.
-    __device__ int clamped(int row) const {
-        return row < unit.n_rows ? row : unit.n_rows - 1;
-    }
-
-    __device__ Frag read(int t) const {
-        Frag rows;
-#pragma unroll
-        for (int r = 0; r < kRuns; r++) {
-            const At at = frag_at(lane, r);
-            const int row = clamped(at.row);
-            const bf16* const from = q + (int64_t(unit.token(row)) * p.n_heads + unit.head(row)) * P + at.col;
-            rows.run[r] = *reinterpret_cast<const Run*>(from + t * kTileDepth);
-        }
-        return rows;
-    }
-    __device__ Frag tile(int t) const {
-        return kKept ? kept[kKept ? t : 0] : read(t);
-    }
-    __device__ bool sees(int r, int key) const {
-        return key <= pos[r] && key >= Unit::first_seen(pos[r], p.kv.window);
-    }
-};
 
 // A wave's way through the pages of its unit.
 template <int P>
@@ -150,8 +104,7 @@ struct Walk {
     // Not yet scaled; kNothing where a row does not see.
     __device__ void score(int span, int i) {
         constexpr int kDepthTiles = P / kTileDepth;
-        const int page = span * kSpanPages + i, page_key = page * kPagePositions;
-        const bool all_see = page_key >= unit.first_common && page_key + kPagePositions <= unit.end_common;
+        const int page = span * kSpanPages + i;
 #pragma unroll
         for (int n = 0; n < 2; n++) {
             Acc& acc = scores[i][n];
@@ -160,13 +113,8 @@ struct Walk {
 #pragma unroll
                 for (int t = 0; t < kDepthTiles; t++) mma(acc, queries.tile(t), tile(tiles(i), i, n * kDepthTiles + t));
             if (!kAhead<P>) fix_order();  // registers have no room for more tiles at once
-            if (all_see) continue;
-#pragma unroll
-            for (int v = 0; v < kAcc; v++) {
-                const int key = page_key + n * kTile + acc_at(lane, v).col;
-                if (!queries.sees(acc_row(v), key)) acc.v[v] = kNothing;
-            }
         }
+        queries.hide_unseen(scores[i], page);
     }
     __device__ Frag weights(int i) const {
         return frag_of(scores[i][0], scores[i][1]);
@@ -252,12 +200,6 @@ __global__ __launch_bounds__(kWideThreads) void attention_kernel(Problem p, int 
 
 // ---- few units: a wave does a span, a thread merges the spans of one element ----
 
-// Partial results: a unit's spans, each o (kDims / 16, kAcc, kWave), m (16), l (16).
-template <int P>
-constexpr int kElements = kTile* kDims<P>;
-template <int P>
-constexpr int kPartialFloats = kElements<P> + 2 * kTile;
-
 template <int P>
 __device__ inline void sum_span(float* partial, const Problem& p, const Unit& unit, int span, int lane) {
     float *const o = partial, *const m = o + kElements<P>, *const l = m + kTile;
@@ -272,35 +214,6 @@ __device__ inline void sum_span(float* partial, const Problem& p, const Unit& un
             l[own_row(lane, r)] = sums.l[r];
         }
     });
-}
-
-// partials: of the unit's spans.
-template <int P>
-__device__ inline void merge_element(const Problem& p, const Unit& unit, const float* partials, int element) {
-    const At at = acc_at(element % kWave, element / kWave % kAcc);
-    if (at.row >= unit.n_rows) return;
-    float m = kNothing, l = 0, o = 0;
-    const int n_spans = unit.end_span() - unit.first_span();
-    for (int s0 = 0; s0 < n_spans; s0 += kMergeBatch) {
-        float ms[kMergeBatch], ls[kMergeBatch], os[kMergeBatch];
-#pragma unroll
-        for (int i = 0; i < kMergeBatch; i++) {
-            const float* const span = partials + int64_t(min(s0 + i, n_spans - 1)) * kPartialFloats<P>;
-            ms[i] = span[kElements<P> + at.row];
-            ls[i] = span[kElements<P> + kTile + at.row];
-            os[i] = span[element];
-        }
-#pragma unroll
-        for (int i = 0; i < kMergeBatch; i++) {
-            const Blend blend = Blend::of(m, s0 + i < n_spans ? ms[i] : kNothing);
-            m = blend.m;
-            l = blend(l, ls[i]);
-            o = blend(o, os[i]);
-        }
-    }
-    const float scale = final_scale(m, l, p.sink(unit.head(at.row)));
-    const int d = unit.dim0 + element / (kWave * kAcc) * kTile + at.col;
-    store_attended<P>(p, unit.token(at.row), unit.head(at.row), d, o * scale);
 }
 
 template <int P>
@@ -324,22 +237,8 @@ __global__ __launch_bounds__(kMergeThreads) void attention_merge_kernel(Problem 
     const int unit_idx = idx / kElements<P>;
     if (unit_idx >= n_units) return;
     const Unit unit(p, unit_idx, kDims<P>);
-    merge_element<P>(p, unit, partials + int64_t(unit_idx) * max_spans * kPartialFloats<P>, idx % kElements<P>);
-}
-
-// A block has a unit, each of its waves a span, and the partial results stay in LDS.
-template <int P>
-__global__ __launch_bounds__(kBlockSpans* kWave) void attention_block_kernel(Problem p) {
-    GPU_LDS(lds);
-    let_next_begin();
-    wait_for_previous();
-    auto* const partials = reinterpret_cast<float*>(lds);
-    const Unit unit(p, int(blockIdx.x), kDims<P>);
-    const int span = unit.first_span() + wave_id();
-    if (span < unit.end_span()) sum_span<P>(partials + wave_id() * kPartialFloats<P>, p, unit, span, lane_id());
-    block_sync();
-    for (int element = int(threadIdx.x); element < kElements<P>; element += int(blockDim.x))
-        merge_element<P>(p, unit, partials, element);
+    merge_element<P, kPartialFloats<P>, kMergeBatch>(
+        p, unit, partials + int64_t(unit_idx) * max_spans * kPartialFloats<P>, idx % kElements<P>);
 }
 
 // ---- launchers ----
@@ -369,8 +268,10 @@ void launch(SpanWork work, Problem p, int max_spans, void* scratch, gpu::Stream 
     }
     if (work == SpanWork::kInBlock) {
         const auto kernel = attention_block_kernel<P>;
-        GPU_LAUNCH_CHAINED(kernel, dim3(unsigned(n_units<P>(p))), dim3(unsigned(max_spans * device_wave())),
-                           size_t(max_spans) * kPartialFloats<P> * sizeof(float), stream, p);
+        const int wave = device_wave(), at_once = std::min(max_spans, kBlockThreads / (kSpanPages * wave));
+        const int lds_floats = at_once * kBusySpanFloats + max_spans * kSpanFloats<P>;
+        GPU_LAUNCH_CHAINED(kernel, dim3(unsigned(n_units<P>(p))), dim3(unsigned(at_once * kSpanPages * wave)),
+                           size_t(lds_floats) * sizeof(float), stream, p);
         return;
     }
     const auto span_kernel = attention_span_kernel<P>;

@@ -71,6 +71,20 @@ __device__ inline int own_row(int lane, int r) {
 
 constexpr int kSpanPages = kSpanPositions / kPagePositions;
 
+// Scores of a page, not yet scaled, become weights relative to m; sums: this lane's, of each row.
+__device__ inline void weigh_page(float (&sums)[kAccRows], Acc (&scores)[2], const float (&m)[kAccRows], float scale) {
+#pragma unroll
+    for (int r = 0; r < kAccRows; r++) sums[r] = 0;
+#pragma unroll
+    for (int n = 0; n < 2; n++)
+#pragma unroll
+        for (int i = 0; i < kAcc; i++) {
+            float& score = scores[n].v[i];
+            score = exp2_flushed(fmaf(score, scale, -m[acc_row(i)]));
+            sums[acc_row(i)] += score;
+        }
+}
+
 // Scores of a span, 16 positions in each and kNothing where a row does not see, become weights, and m and l are set.
 // What is left is to add the values, each times its weight. A row that sees nothing of the span gets m = kNothing, and
 // NaN for the rest, which no merge() takes. Calls page_done(page) when a page's weights are there.
@@ -89,15 +103,8 @@ __device__ inline void weigh_span(Sums<P>& sums, Acc (&scores)[kSpanPages][2], F
     }
 #pragma unroll
     for (int page = 0; page < kSpanPages; page++) {
-        float part[kAccRows] = {};
-#pragma unroll
-        for (int n = 0; n < 2; n++)
-#pragma unroll
-            for (int i = 0; i < kAcc; i++) {
-                float& score = scores[page][n].v[i];
-                score = exp2_flushed(fmaf(score, scale, -sums.m[acc_row(i)]));
-                part[acc_row(i)] += score;
-            }
+        float part[kAccRows];
+        weigh_page(part, scores[page], sums.m, scale);
 #pragma unroll
         for (int r = 0; r < kAccRows; r++) sums.l[r] = page == 0 ? part[r] : sums.l[r] + part[r];
         page_done(page);

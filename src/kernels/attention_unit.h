@@ -45,6 +45,9 @@ struct AttentionUnit {
 
     __device__ int first_span() const { return first_key / kSpanPositions; }
     __device__ int end_span() const { return (end_key + kSpanPositions - 1) / kSpanPositions; }
+    __device__ bool has_page(int page) const {
+        return page >= first_key / kPagePositions && page * kPagePositions < end_key;
+    }
     __device__ int token(int row) const { return tile.first_token + row / group; }
     __device__ int head(int row) const { return kv_head * group + row % group; }
 };
