@@ -2,7 +2,10 @@
 // what was brought. Only devices with wave groups (gpu/group_mma.h) run kernels that need it.
 //
 //   copy_run(to, from)    begins a copy of 16 bytes from memory into LDS
+//   copy_word(to, from)   of 4 bytes
+//   end_batch()           copies since the last call are a batch
 //   wait_copies()         waits for all copies that this lane began
+//   wait_batches<n>()     waits for all of this lane's batches but the last n
 //   see_copies()          after a wait for those who copied: matrix instructions of this lane's wave see the copies
 //   see_stores()          after this lane's own stores, before it arrives: matrix instructions of others see them
 //   LdsBarrier            in LDS: passed when it was arrived at as often as start() said, again and again.
@@ -30,14 +33,26 @@ struct Turn {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
+constexpr bool kCopiesIntoLds = true;
+
 __device__ inline uint32_t lds_address(const void* p) {
     return uint32_t(__cvta_generic_to_shared(p));
 }
 __device__ inline void copy_run(char* to, const void* from) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(lds_address(to)), "l"(from) : "memory");
 }
+__device__ inline void copy_word(char* to, const void* from) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(lds_address(to)), "l"(from) : "memory");
+}
+__device__ inline void end_batch() {
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
 __device__ inline void wait_copies() {
     asm volatile("cp.async.wait_all;" ::: "memory");
+}
+template <int n>
+__device__ void wait_batches() {
+    asm volatile("cp.async.wait_group %0;" ::"n"(n) : "memory");
 }
 // Not where copies are begun: there it would wait for those under way.
 __device__ inline void see_copies() {
@@ -78,9 +93,21 @@ __device__ void take_registers() {
 
 #elif defined(GPU_EMULATE_SM80)
 
+constexpr bool kCopiesIntoLds = true;
+
 // A copy is done when it is waited for, the latest moment that hardware may choose.
 __device__ inline void copy_run(char* to, const void* from) {
     emu::copy_later(to, from, 16);
+}
+__device__ inline void copy_word(char* to, const void* from) {
+    emu::copy_later(to, from, 4);
+}
+__device__ inline void end_batch() {
+    emu::end_batch();
+}
+template <int n>
+__device__ void wait_batches() {
+    emu::wait_batches(n);
 }
 __device__ inline void wait_copies() {
     emu::wait_copies();
@@ -100,8 +127,13 @@ __device__ void take_registers() {}
 
 #else
 
+constexpr bool kCopiesIntoLds = false;
 // Names only: no launcher chooses a kernel that needs them.
 __device__ inline void copy_run(char*, const void*) {}
+__device__ inline void copy_word(char*, const void*) {}
+__device__ inline void end_batch() {}
+template <int n>
+__device__ void wait_batches() {}
 __device__ inline void wait_copies() {}
 __device__ inline void see_copies() {}
 __device__ inline void see_stores() {}

@@ -22,8 +22,9 @@
 //   slab_run(part, r)  the (tile, run) of the slab that is run r of the operand `part`
 //   WeightFrag         one of the operands; weight_frag_of makes it from a Frag of those runs. A lane's registers hold
 //                      weight_pair_at(lane, part, r, j): tile, row and first k of pair j of run r
-//   mma_weights(acc[part], x, w)   like mma. pair_sum(acc, i, tile), i < kAcc, is the result for column
-//                      product_at(lane, i).col of the tile and row product_at(lane, i).row of x
+//   mma_weights<n>(acc[part], x, w)   like mma; only the first n rows of x matter, 8 or 16. pair_sum(acc, i, tile),
+//                      i < kAcc, is the result for column product_at(lane, i).col of the tile and row
+//                      product_at(lane, i).row of x
 //
 // A packed tile holds 16 × 32 elements as 64 runs in the order of run_at(0..63), so that a wave reads it with the
 // fewest, widest, contiguous loads. run_index(row, k) is the inverse: the number of the run that begins at (row, k).

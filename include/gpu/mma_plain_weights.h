@@ -18,6 +18,7 @@ __device__ inline float pair_sum(const Acc (&acc)[2], int i, int tile) {
 __device__ inline WeightFrag weight_frag_of(const Frag& f) {
     return f;
 }
+template <int = kTile>
 __device__ inline void mma_weights(Acc& acc, const Frag& x, const WeightFrag& w) {
     mma(acc, x, w);
 }

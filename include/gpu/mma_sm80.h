@@ -92,10 +92,11 @@ __device__ inline WeightFrag weight_frag_of(const Frag& f) {
     return {{{{f.run[0].pair[0], f.run[1].pair[0], f.run[0].pair[1], f.run[1].pair[1]}},
              {{f.run[0].pair[2], f.run[1].pair[2], f.run[0].pair[3], f.run[1].pair[3]}}}};
 }
+// n_rows: rows of x that matter, 8 or 16.
+template <int n_rows = 16>
 __device__ inline void mma_weights(Acc& acc, const Frag& x, const WeightFrag& w) {
 #pragma unroll
     for (int half = 0; half < 2; half++)
 #pragma unroll
-        for (int n = 0; n < 2; n++)  // rows of x 0–7, then 8–15
-            m16n8k16(acc.v + 4 * n, w.run[half].pair, x.run[n].pair + 2 * half);
+        for (int n = 0; n < n_rows / 8; n++) m16n8k16(acc.v + 4 * n, w.run[half].pair, x.run[n].pair + 2 * half);
 }

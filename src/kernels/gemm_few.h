@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "gemm_problem.h"
+#include "gemm_ring.h"
 #include "gpu/wave.h"
 #include "kernels.h"
 #include "launch.h"
@@ -147,6 +148,13 @@ __device__ void sum_span_in_order(Acc (&acc)[kTiles][2], const Problem& problem,
     for (; step < span.end; step += kFewInFlight) turn(std::false_type(), step);
 }
 
+// Whether weights go through LDS (gemm_ring.h).
+template <class Problem, int kTiles>
+constexpr bool kThroughLds = kCopiesIntoLds&& Problem::kMxfp4&& kTiles == 1;
+// How many blocks of the most waves registers must leave room for.
+template <class Problem, int kTiles>
+constexpr int kFewBlocks = kThroughLds<Problem, kTiles> ? 3 : 1;
+
 // Tiles of rows whose sums are in LDS at the same time: only half of them if a unit has little LDS, so that it has room
 // for more blocks.
 template <int kTiles>
@@ -182,7 +190,8 @@ __device__ void store_few(const Problem& problem, const Rows& rows, int slab, co
 }
 
 template <class Problem, int kTiles>
-__global__ __launch_bounds__(kMostSplits* kWave) void gemm_few_kernel(Problem problem, GemmShape shape) {
+__global__ __launch_bounds__(kMostSplits* kWave, (kFewBlocks<Problem, kTiles>)) void gemm_few_kernel(Problem problem,
+                                                                                                     GemmShape shape) {
     GPU_LDS(lds);  // tables to decode by, or normed rows; then sums
     const int lane = lane_id(), slab = int(blockIdx.x);
     // The last span may be short. With waves of 64 lanes, a wave's number decides which of a unit's 4 SIMDs runs it. So
@@ -203,6 +212,13 @@ __global__ __launch_bounds__(kMostSplits* kWave) void gemm_few_kernel(Problem pr
     if constexpr (kAskedInOrder) {
         const bf16* const normed = wait_for_rows(problem, rows, lds);
         sum_span_in_order<Problem, kTiles>(acc, problem, rows, {tiles, scales, begin, end, lane, lds, normed});
+    } else if constexpr (kThroughLds<Problem, kTiles>) {
+        const WeightRing ring = {lds + split * kRingBytes, tiles, scales, begin, end, lane};
+        ring.start();
+        if (rows.n <= kTile / 2)
+            sum_ring<Problem, kTile / 2>(acc, problem, rows, ring);
+        else
+            sum_ring<Problem, kTile>(acc, problem, rows, ring);
     } else {
         // Not in a function of its own: there clang 19 spills 198 registers on gfx1100.
         SlabStep<Problem::kMxfp4> w[kFewInFlight];
@@ -223,7 +239,8 @@ __global__ __launch_bounds__(kMostSplits* kWave) void gemm_few_kernel(Problem pr
             }
         }
     }
-    if (kFewTables<Problem> || Problem::kNorms) block_sync();  // sums take the tables' and rows' place
+    if (kFewTables<Problem> || Problem::kNorms || kThroughLds<Problem, kTiles>)
+        block_sync();  // sums take the tables' and rows' place
     store_few<Problem, kTiles>(problem, rows, slab, acc, bias, reinterpret_cast<float*>(lds), split, lane);
 }
 
@@ -232,6 +249,8 @@ void launch_few(const Problem& problem, const GemmShape& shape, int n_tiles, gpu
     const auto kernel = gemm_few_kernel<Problem, kTiles>;
     const int sum_bytes = shape.n_splits * kTilesStored<kTiles> * kTileSumBytes;
     int lds_bytes = std::max(sum_bytes, Problem::kMxfp4 ? kDecodeTableBytes : 0);
+    if (device_has_groups() && Problem::kMxfp4 && kTiles == 1)  // kThroughLds, which host code does not know
+        lds_bytes = std::max(lds_bytes, shape.n_splits * kRingBytes);
     if constexpr (Problem::kNorms) lds_bytes = std::max(lds_bytes, normed_bytes(problem.input.norm.hidden_dim));
     GPU_LAUNCH_CHAINED(kernel, dim3(unsigned(shape.n_slabs), unsigned(n_tiles)),
                        dim3(unsigned(shape.n_splits * device_wave())), size_t(lds_bytes), stream, problem, shape);

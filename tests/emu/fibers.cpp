@@ -35,6 +35,7 @@ struct Copy {
     char* to;
     const void* from;
     size_t bytes;
+    int batch;  // the lane's
 };
 struct Delivery {
     Barrier* barrier;
@@ -46,7 +47,11 @@ class Block {
     void run(const Launch& launch, const dim3& index, const AtBarrier& at_barrier);
     void meet(const char* what, void* share, Compute compute);
     void barrier();
-    void copy_later(const Copy& copy) { copies_[threadIdx.x].push_back(copy); }
+    void copy_later(char* to, const void* from, size_t bytes) {
+        copies_[threadIdx.x].push_back({to, from, bytes, batch_[threadIdx.x]});
+    }
+    void end_batch() { batch_[threadIdx.x]++; }
+    void wait_batches(int n_left);
     void wait_copies();
     void arrive(Barrier& barrier);
     void arrive_with_copies(Barrier& barrier);
@@ -83,6 +88,7 @@ class Block {
     Fiber *current_ = &scheduler_, *previous_ = nullptr;
 
     std::vector<std::vector<Copy>> copies_;  // by lane: begun, not yet with a barrier
+    std::vector<int> batch_;                 // by lane: the number of its batch
     std::vector<Delivery> deliveries_;
     int n_idle_rounds_ = 0;  // in which every wave that could run paused
 
@@ -172,6 +178,7 @@ void Block::run(const Launch& launch, const dim3& index, const AtBarrier& at_bar
     n_at_barrier_ = n_returned_ = 0;
     n_barriers_ = n_idle_rounds_ = 0;
     copies_.assign(n_lanes(), {});
+    batch_.assign(n_lanes(), 0);
     deliveries_.clear();
     while (n_returned_ < n_lanes()) {
         Wave& wave = next_wave();
@@ -225,6 +232,15 @@ void Block::barrier() {
 void do_copies(std::vector<Copy>& copies) {
     for (const Copy& copy : copies) std::memcpy(copy.to, copy.from, copy.bytes);
     copies.clear();
+}
+
+void Block::wait_batches(int n_left) {
+    std::vector<Copy>& begun = copies_[threadIdx.x];
+    const auto left = std::find_if(begun.begin(), begun.end(),
+                                   [&](const Copy& c) { return c.batch >= batch_[threadIdx.x] - n_left; });
+    std::vector<Copy> due(begun.begin(), left);
+    begun.erase(begun.begin(), left);
+    do_copies(due);
 }
 
 void Block::wait_copies() {
@@ -341,7 +357,13 @@ void meet(const char* what, void* share, Compute compute) {
 }
 
 void copy_later(char* to, const void* from, size_t bytes) {
-    this_block->copy_later({to, from, bytes});
+    this_block->copy_later(to, from, bytes);
+}
+void end_batch() {
+    this_block->end_batch();
+}
+void wait_batches(int n_left) {
+    this_block->wait_batches(n_left);
 }
 void wait_copies() {
     this_block->wait_copies();

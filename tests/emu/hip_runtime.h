@@ -85,7 +85,9 @@ void meet(const char* what, void* share, Compute compute);
 // Copies into LDS that go on by themselves. They are done when somebody waits for them, the latest moment that hardware
 // may choose.
 void copy_later(char* to, const void* from, size_t bytes);
-void wait_copies();  // of this lane
+void end_batch();               // this lane's copies since the last call are a batch
+void wait_batches(int n_left);  // for all of this lane's batches but the last n_left
+void wait_copies();             // for all of this lane's
 
 // In LDS: passed when it was arrived at n_arrivals times.
 struct Barrier {

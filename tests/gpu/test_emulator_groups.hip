@@ -132,6 +132,33 @@ TEST_P(EmulatorGroups, CopiesAreDoneWhenTheyAreWaitedFor) {
     for (size_t i = 0; i < got.size(); i++) EXPECT_EQ(got[i], i % 2 ? 9u : 7u) << i;
 }
 
+// Three batches of one copy each: how many have arrived before and after each wait.
+__global__ void batches_kernel(uint32_t* seen, const uint32_t* data) {
+    GPU_LDS(lds);
+    auto* const words = reinterpret_cast<uint32_t*>(lds) + 4 * threadIdx.x;
+    for (int i = 0; i < 3; i++) {
+        words[i] = 7;
+        copy_word(reinterpret_cast<char*>(words + i), data + i);
+        end_batch();
+    }
+    const auto n_arrived = [&] { return (words[0] == 9) + (words[1] == 9) + (words[2] == 9); };
+    seen[4 * threadIdx.x] = n_arrived();
+    wait_batches<2>();
+    seen[4 * threadIdx.x + 1] = words[0] == 9 ? n_arrived() : 100;
+    wait_batches<1>();
+    seen[4 * threadIdx.x + 2] = n_arrived();
+    end_batch();  // an empty one
+    wait_batches<1>();
+    seen[4 * threadIdx.x + 3] = n_arrived();
+}
+
+TEST_P(EmulatorGroups, BatchesOfCopiesAreDoneInOrder) {
+    Guarded<uint32_t> data(std::vector<uint32_t>(3, 9)), seen(size_t{4 * kWave});
+    GPU_LAUNCH(batches_kernel, dim3(1), dim3(kWave), size_t{16 * kWave}, nullptr, seen.data(), data.data());
+    const std::vector<uint32_t> got = seen.download("seen");
+    for (size_t i = 0; i < got.size(); i++) EXPECT_EQ(got[i], uint32_t(i % 4)) << i;
+}
+
 __global__ void deadlock_kernel(int n_arrivals) {
     GPU_LDS(lds);
     auto* const barrier = reinterpret_cast<LdsBarrier*>(lds);
