@@ -4,6 +4,8 @@
 //   copy_run(to, from)    begins a copy of 16 bytes from memory into LDS
 //   copy_word(to, from)   of 4 bytes
 //   end_batch()           copies since the last call are a batch
+//   hold_pointer(p)       the compiler knows no more where p comes from: it keeps p in registers, and what is added to
+//                         it in instructions, and makes no pointer of its own for each copy
 //   wait_copies()         waits for all copies that this lane began
 //   wait_batches<n>()     waits for all of this lane's batches but the last n
 //   see_copies()          after a wait for those who copied: matrix instructions of this lane's wave see the copies
@@ -40,6 +42,10 @@ __device__ inline uint32_t lds_address(const void* p) {
 }
 __device__ inline void copy_run(char* to, const void* from) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(lds_address(to)), "l"(from) : "memory");
+}
+template <class T>
+__device__ void hold_pointer(const T*& p) {
+    asm volatile("" : "+l"(p));
 }
 __device__ inline void copy_word(char* to, const void* from) {
     asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(lds_address(to)), "l"(from) : "memory");
@@ -99,6 +105,8 @@ constexpr bool kCopiesIntoLds = true;
 __device__ inline void copy_run(char* to, const void* from) {
     emu::copy_later(to, from, 16);
 }
+template <class T>
+__device__ void hold_pointer(const T*&) {}
 __device__ inline void copy_word(char* to, const void* from) {
     emu::copy_later(to, from, 4);
 }
@@ -130,6 +138,8 @@ __device__ void take_registers() {}
 constexpr bool kCopiesIntoLds = false;
 // Names only: no launcher chooses a kernel that needs them.
 __device__ inline void copy_run(char*, const void*) {}
+template <class T>
+__device__ void hold_pointer(const T*&) {}
 __device__ inline void copy_word(char*, const void*) {}
 __device__ inline void end_batch() {}
 template <int n>

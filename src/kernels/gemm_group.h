@@ -112,6 +112,10 @@ struct GroupBringer {
 
         for (int first = 0; first < shape.n_steps; first += kUnrolledSteps) {
 #pragma unroll
+            for (int i = 0; i < N / kRowsAtOnce; i++) hold_pointer(x[i]);
+#pragma unroll
+            for (int i = 0; i < kSlabPointers; i++) hold_pointer(weights[i]);
+#pragma unroll
             for (int step = 0; step < kUnrolledSteps; step++) {
                 if (first + step >= shape.n_steps) break;
                 ring.empty[turn.stage].wait(turn.parity ^ 1);
