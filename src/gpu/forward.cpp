@@ -11,7 +11,7 @@ StepBuffers lay_out_buffers(const CommonConfig& config, int hidden_dim, const Sp
     const int64_t t = max_tokens, heads = int64_t(config.n_attn_heads) * config.head_dim;
     const int64_t padded_hidden = round_up(hidden_dim, kDepthStep);
     const int64_t rows = span.samples ? std::min(max_tokens, kLogitRowsAtOnce) : 0;
-    const int max_spans = spans_of(config.max_context);
+    const int max_spans = most_spans(config.max_context);
     StepBuffers b;
     b.x = layout.take<float>(t * hidden_dim);
     b.h = layout.take<bf16>(t * padded_hidden);

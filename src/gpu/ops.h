@@ -4,7 +4,7 @@
 
 enum GpuOp { kEmbed, kNorm, kQkv, kAttention, kOut, kLmHead, kSample, kOwnOps };
 enum GptOssOp { kRouter = kOwnOps, kSort, kMoeUp, kMoeDown };
-enum Gpt2Op { kUp = kOwnOps, kDown };  // few tokens' norms are part of the products behind them
+enum Gpt2Op { kUp = kOwnOps, kDown };  // with the norms in front of them, as qkv
 
 inline std::vector<const char*> gpt_oss_op_names() {
     return {"embed",  "rmsnorm", "qkv",      "attention", "o",       "lm_head",

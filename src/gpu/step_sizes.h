@@ -36,3 +36,7 @@ constexpr int span_bucket(int n_spans) {
     while (bucket < n_spans) bucket *= 2;
     return bucket;
 }
+// The most spans that a step is launched for.
+constexpr int most_spans(int max_context) {
+    return span_bucket(spans_of(max_context));
+}
