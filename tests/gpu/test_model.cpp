@@ -109,12 +109,16 @@ double median(const std::vector<double>& ascending) {
 
 // Both round at the same places, but sum in another order. They agree to 1e-5 until one sum is rounded the other way.
 // From there on all roundings differ, and now and then another expert is chosen. So the typical row is compared: the
-// two are closer to each other than the CPU's is to the result without rounding.
+// two are closer to each other than the CPU's is to the result without rounding, in this prompt and in the typical one.
 void expect_close_to_cpu(const Model& model, const std::vector<Prompt>& prompts, const std::vector<Generated>& got) {
     const std::vector<Generated> want = run_on_cpu(model, prompts);
     const std::vector<Generated> exact = run_on_cpu(model, prompts, Precision::kF32);
+    std::vector<double> noise;
+    for (size_t i = 0; i < got.size(); i++) noise.push_back(median(row_distances(want[i], exact[i])));
+    std::vector<double> ascending = noise;
+    std::sort(ascending.begin(), ascending.end());
     for (size_t i = 0; i < got.size(); i++)
-        EXPECT_LE(median(row_distances(got[i], want[i])), median(row_distances(want[i], exact[i]))) << "prompt " << i;
+        EXPECT_LE(median(row_distances(got[i], want[i])), std::min(noise[i], median(ascending))) << "prompt " << i;
 }
 
 TEST_P(GpuModel, StaysCloserToTheCpuInBf16) {
