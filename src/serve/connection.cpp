@@ -124,8 +124,13 @@ void Connection::refuse(int status, const std::string& what) {
     handler_.on_bad_request(*exchange_, status, what);
 }
 
+// Writes at once what the socket takes: to have the loop wait for it would be three system calls instead of one.
 void Connection::send(std::string_view bytes) {
-    bufferevent_write(events_, bytes.data(), bytes.size());
+    if (evbuffer_get_length(bufferevent_get_output(events_)) == 0) {
+        const ssize_t n = ::send(bufferevent_getfd(events_), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n > 0) bytes.remove_prefix(size_t(n));  // of an error, the loop will hear
+    }
+    if (!bytes.empty()) bufferevent_write(events_, bytes.data(), bytes.size());
     last_sent_ = Clock::now();
 }
 
