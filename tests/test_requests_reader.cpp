@@ -252,4 +252,9 @@ TEST_F(RequestFile, APipeIsReadAsItComes) {
     writer.join();
 }
 
+TEST_F(RequestFile, AStreamCannotBeALineOfAnswers) {
+    EXPECT_NE(read_line(R"({"prompt": "a", "stream": true})").error.find("stream: expected false"), std::string::npos);
+    EXPECT_EQ(read_line(R"({"prompt": "a", "stream": false, "stream_options": null})").error, "");
+}
+
 }  // namespace
