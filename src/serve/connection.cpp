@@ -7,15 +7,11 @@
 #include <fmt/core.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <random>
 
 namespace {
-
-// What a client may send ahead of the answer to its first request.
-constexpr size_t kMostAheadBytes = size_t(256) << 10;
 
 double seconds(Connection::Clock::duration d) {
     return std::chrono::duration<double>(d).count();
@@ -46,7 +42,6 @@ Connection::Connection(event_base* base, int fd, const HttpLimits& limits, HttpH
         events_, [](bufferevent*, void* self) { static_cast<Connection*>(self)->on_readable(); },
         [](bufferevent*, void* self) { static_cast<Connection*>(self)->on_written(); },
         [](bufferevent*, short what, void* self) { static_cast<Connection*>(self)->on_event(what); }, this);
-    bufferevent_setwatermark(events_, EV_READ, 0, kMostAheadBytes);
     bufferevent_enable(events_, EV_READ | EV_WRITE);
 }
 
@@ -74,8 +69,11 @@ void Connection::close() {
 }
 
 void Connection::on_readable() {
+    evbuffer* const input = bufferevent_get_input(events_);
+    // A client may send its next request ahead of the answer, and no more than that.
+    if (phase_ == Phase::kAnswering && evbuffer_get_length(input) > size_t(limits_.body_bytes) + kMostHeadBytes)
+        return close();
     if (phase_ == Phase::kFlushing || phase_ == Phase::kLingering) {
-        evbuffer* const input = bufferevent_get_input(events_);
         evbuffer_drain(input, evbuffer_get_length(input));
         return;
     }
@@ -188,12 +186,6 @@ void Connection::close_if_idle() {
     set_phase(Phase::kFlushing);  // the answer before is still being written
 }
 
-// For a client that has sent so much ahead that no more is read.
-bool Connection::peer_is_gone() const {
-    pollfd polled{bufferevent_getfd(events_), POLLRDHUP, 0};
-    return poll(&polled, 1, 0) > 0;
-}
-
 void Connection::tick(Clock::time_point now) {
     const double waited_s = seconds_in_phase(now);
     const size_t n_unread = evbuffer_get_length(bufferevent_get_output(events_));
@@ -209,7 +201,6 @@ void Connection::tick(Clock::time_point now) {
         return refuse(408, fmt::format("the {} has not come within {:g} s", has_head_ ? "body" : "head",
                                        has_head_ ? limits_.body_s : limits_.head_s));
     if (phase_ != Phase::kAnswering) return;
-    if (evbuffer_get_length(bufferevent_get_input(events_)) >= kMostAheadBytes && peer_is_gone()) return close();
     if (exchange_ && exchange_->is_stream_ && seconds(now - last_sent_) > limits_.ping_s)
         exchange_->write(": ping\n\n");
 }

@@ -72,7 +72,6 @@ class Connection {
     void begin_to_linger();
     void close();
     double seconds_in_phase(Clock::time_point now) const;
-    bool peer_is_gone() const;
 
     const HttpLimits& limits_;
     HttpHandler& handler_;
