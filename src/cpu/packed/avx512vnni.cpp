@@ -57,7 +57,8 @@ void round_block(std::byte* planes, Note& note, const float* x) {
     // Infinities and NaNs have exponent 255: every sum becomes NaN.
     note.scale =
         _mm_cvtss_f32(exponent < 255 ? power(exponent - kTokenBits) : _mm_castsi128_ps(_mm_cvtsi32_si128(0x7fc00000)));
-    note.correction = -12 * _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
+    const auto sum = uint32_t(_mm512_reduce_add_epi32(_mm512_add_epi32(a, b)));  // anything, if x is no number
+    note.correction = int32_t(0u - 12u * sum);
 }
 
 // Rows of codes and scales, one after the other.
