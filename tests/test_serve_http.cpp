@@ -225,6 +225,30 @@ TEST_F(ServeHttp, RequestsInARow) {
     EXPECT_TRUE(client.is_closed());
 }
 
+TEST_F(ServeHttp, AClientThatAsksOnAndReadsNothing) {
+    options.serve.names = {std::string(2000, 'm')};  // so that each answer is long
+    limits.stalled_bytes = 10'000;
+    limits.send_buffer_bytes = 4096;
+    limits.body_bytes = 1000;
+    const RunningServer& server = start();
+    constexpr int kRequests = 300;  // in one read of the server's
+    std::string all;
+    for (int i = 0; i < kRequests; i++) all += HttpClient::head("GET", "/v1/models") + "\r\n";
+    const auto n_answered = [&] {
+        const std::string text = server.get("/metrics").body, name = "status=\"200\"} ";
+        const size_t at = text.find(name);
+        return at == std::string::npos ? 0 : std::stoi(text.substr(at + name.size()));
+    };
+    const int n_before = n_answered();
+    HttpClient client = server.client(/*receive_bytes=*/4096);
+    client.send(all);
+    for (int i = 0; i < 100; i++) EXPECT_LT(n_answered() - n_before - i, kRequests / 2);
+    for (int i = 0; i < kRequests; i++) ASSERT_EQ(client.answer().status, 200) << "it reads at last: " << i;
+    for (int i = 0; i < 10; i++) all += all;
+    client.send(all);
+    EXPECT_TRUE(client.is_closed()) << "far too many";
+}
+
 TEST_F(ServeHttp, AClientThatAsksAndShutsItsSideGetsAQuickAnswer) {
     const RunningServer& server = start();
     HttpClient client = server.client();

@@ -71,7 +71,8 @@ void Connection::close() {
 void Connection::on_readable() {
     evbuffer* const input = bufferevent_get_input(events_);
     // A client may send its next request ahead of the answer, and no more than that.
-    if (phase_ == Phase::kAnswering && evbuffer_get_length(input) > size_t(limits_.body_bytes) + kMostHeadBytes)
+    if ((phase_ == Phase::kAnswering || has_backlog()) &&
+        evbuffer_get_length(input) > size_t(limits_.body_bytes) + kMostHeadBytes)
         return close();
     if (phase_ == Phase::kFlushing || phase_ == Phase::kLingering) {
         evbuffer_drain(input, evbuffer_get_length(input));
@@ -80,12 +81,17 @@ void Connection::on_readable() {
     read_on();
 }
 
-// Reads requests until one must be waited for, or an answer.
+// The client asks on and does not read the answers, which must not fill the memory.
+bool Connection::has_backlog() const {
+    return evbuffer_get_length(bufferevent_get_output(events_)) > limits_.stalled_bytes;
+}
+
+// Reads requests until one must be waited for, or an answer, or the client.
 void Connection::read_on() {
     if (is_reading_) return;  // an answer was given at once; the loop below goes on
     is_reading_ = true;
     evbuffer* const input = bufferevent_get_input(events_);
-    while ((phase_ == Phase::kIdle || phase_ == Phase::kReading) && evbuffer_get_length(input) > 0) {
+    while ((phase_ == Phase::kIdle || phase_ == Phase::kReading) && evbuffer_get_length(input) > 0 && !has_backlog()) {
         const size_t n = evbuffer_get_contiguous_space(input);
         const auto* const bytes = reinterpret_cast<const char*>(evbuffer_pullup(input, ssize_t(n)));
         evbuffer_drain(input, parser_.feed({bytes, n}));
@@ -151,6 +157,7 @@ void Connection::end_exchange(bool keep_alive) {
 
 // All that was to be written is written.
 void Connection::on_written() {
+    if (phase_ == Phase::kIdle || phase_ == Phase::kReading) return read_on();
     if (phase_ != Phase::kFlushing) return;
     if (has_seen_end_) return close();
     begin_to_linger();

@@ -69,6 +69,7 @@ class Connection {
     std::shared_ptr<Exchange> new_exchange();
     void refuse(int status, const std::string& what);
     bool has_read_all() const;
+    bool has_backlog() const;
     void begin_to_linger();
     void close();
     double seconds_in_phase(Clock::time_point now) const;
