@@ -191,7 +191,8 @@ TEST_F(ServeHttp, AClientThatWaitsToBeAskedForItsBody) {
 TEST_F(ServeHttp, MalformedHeadsAndChunks) {
     const RunningServer& server = start();
     for (const char* text :
-         {"garbage\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
+         {"garbage\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET /health?a\nX: y HTTP/1.1\r\nHost: localhost\r\n\r\n",
+          "GET /health?a b HTTP/1.1\r\nHost: localhost\r\n\r\n",
           "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
         HttpClient client = server.client();
         client.send(text);

@@ -203,8 +203,10 @@ bool HttpParser::read_request_line(std::string_view line) {
         target.remove_prefix(scheme.size());
         target.remove_prefix(std::min(target.find_first_of("/?"), target.size()));
     }
+    const auto is_blank = [](char c) { return uint8_t(c) <= ' ' || c == 0x7f; };
+    const bool has_blank = std::any_of(target.begin(), target.end(), is_blank);  // also after the path
     target = target.substr(0, target.find_first_of("?#"));
-    if (target.find(' ') != std::string_view::npos || !decode_path(target.empty() ? "/" : target, request_.path))
+    if (has_blank || !decode_path(target.empty() ? "/" : target, request_.path))
         return wrong(400, "the request line: expected a path");
     return true;
 }
