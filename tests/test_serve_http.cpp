@@ -133,6 +133,7 @@ TEST_F(ServeHttp, OnlyThisMachinesNames) {
     for (const char* host : {"localhost", "localhost:80", "127.0.0.1:8000", "[::1]:80"}) EXPECT_EQ(status(host), 200);
     EXPECT_EQ(status("evil.example"), 403);
     EXPECT_EQ(status("localhost.evil.example:80"), 403);
+    EXPECT_EQ(status("127.evil.example"), 403) << "no address, but a name that may stand for any";
 }
 
 TEST_F(ServeHttp, PagesOfOtherOrigins) {

@@ -2,6 +2,7 @@
 // something.
 #include "serve/routes.h"
 
+#include <arpa/inet.h>
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -102,7 +103,9 @@ const std::vector<Route>& routes() {
 }
 
 bool is_loopback(const std::string& host) {
-    return host == "localhost" || host == "::1" || host.compare(0, 4, "127.") == 0;
+    in_addr address{};
+    const bool is_ipv4 = inet_pton(AF_INET, host.c_str(), &address) == 1;  // 127.evil.example is none
+    return host == "localhost" || host == "::1" || (is_ipv4 && ntohl(address.s_addr) >> 24 == 127);
 }
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) {
