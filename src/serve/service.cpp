@@ -22,6 +22,14 @@ std::string folder_name(std::string path) {
     return path.empty() || path == "." ? "model" : path;
 }
 
+ApiError bug(const std::string& what) {
+    ApiError error;
+    error.status = 500;
+    error.type = "server_error";
+    error.message = what;
+    return error;
+}
+
 ApiError unavailable(const std::string& why) {
     ApiError error;
     error.status = 503;
@@ -66,12 +74,7 @@ std::string Service::fingerprint() const {
 }
 
 ApiError Service::failure(const std::string& why) const {
-    if (draining_) return unavailable(why);
-    ApiError error;
-    error.status = 500;
-    error.type = "server_error";
-    error.message = why;
-    return error;
+    return draining_ ? unavailable(why) : bug(why);
 }
 
 int Service::most_accepted() const {
@@ -101,9 +104,7 @@ void Service::generate(const std::shared_ptr<Exchange>& exchange, Read read, Beg
             } catch (const Error& e) {
                 error = bad_request(e.what());
             } catch (const std::exception& e) {
-                error.status = 500;
-                error.type = "server_error";
-                error.message = e.what();
+                error = bug(e.what());
             }
             mailbox.post([this, exchange, begin, requests, error] {
                 exchange->request.body = {};
@@ -134,7 +135,7 @@ void Service::start(const std::shared_ptr<Exchange>& exchange, std::vector<Reque
 
 void Service::compute(const std::shared_ptr<Exchange>& exchange,
                       std::function<std::string(const std::string& body, const RequestContext&)> task) {
-    worker_.post([this, exchange, task = std::move(task), context = context()] {
+    side_worker_.post([this, exchange, task = std::move(task), context = context()] {
         std::string answer;
         ApiError error;
         try {
@@ -143,6 +144,8 @@ void Service::compute(const std::shared_ptr<Exchange>& exchange,
             error = e.error;
         } catch (const Error& e) {
             error = bad_request(e.what());
+        } catch (const std::exception& e) {
+            error = bug(e.what());
         }
         mailbox.post([exchange, answer, error] {
             answer.empty() ? respond_error(*exchange, error) : exchange->respond(200, answer);

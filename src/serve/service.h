@@ -91,7 +91,8 @@ class Service {
     int n_accepted_ = 0;
     int64_t n_requests_ = 0;
     std::unordered_set<Generation*> running_;
-    Worker worker_;  // the last: its tasks use the others
+    // The last: their tasks use the others. Requests to answer do not wait for texts that are only to be counted.
+    Worker worker_, side_worker_;
 };
 
 // Answers with the error object; with Retry-After, if a retry may help.
