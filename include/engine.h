@@ -12,6 +12,11 @@
 
 constexpr int kMaxRuledOut = 8;
 
+struct TokenBias {
+    int id;  // in [0, V)
+    float bias;
+};
+
 struct Sampling {
     float temperature = 0;  // 0: the most likely token, ties to the smaller id
     float top_p = 1;        // (0, 1]: sample from the smallest set of tokens that holds this much probability
@@ -20,6 +25,29 @@ struct Sampling {
     int ruled_out[kMaxRuledOut] = {};
     int top_k = 0;                 // sample from so many most likely tokens, ties to the smaller id; 0: from all
     float repetition_penalty = 1;  // logits of tokens that the text has: those above 0 divided by it, others multiplied
+    // Taken from the logit of a token that the answer has: once, and once for each time that it has it.
+    float presence_penalty = 0, frequency_penalty = 0;
+    float min_p = 0;  // no token that is less likely than this share of the most likely one's probability
+    std::shared_ptr<const std::vector<TokenBias>> bias = nullptr;  // added to logits; null: nothing
+    std::shared_ptr<const std::vector<int>> allowed =
+        nullptr;          // no other tokens can be drawn; ascending; null: all can
+    int n_logprobs = -1;  // tell the token's log-probability, and those of so many most likely ones; -1: tell nothing
+
+    bool needs_text() const { return repetition_penalty != 1 || presence_penalty != 0 || frequency_penalty != 0; }
+    bool is_forced() const { return allowed && allowed->size() == 1; }
+    // Whether it asks for nothing that the host alone can do.
+    bool is_plain() const { return !needs_text() && min_p == 0 && !bias && !allowed; }
+};
+
+// How likely the model finds a token, before temperature, penalties and all else that Sampling says; and the tokens
+// that it finds most likely, ties to the smaller id.
+struct TokenLogprobs {
+    struct Entry {
+        int id;
+        double logprob;
+    };
+    Entry drawn = {-1, 0};
+    std::vector<Entry> top;
 };
 
 enum class Finish {
@@ -37,11 +65,15 @@ class Job {
 
     std::vector<int> prompt;    // ids in [0, V); at least one
     int max_new_tokens = 0;     // 0 is allowed with want_logits
-    Sampling sampling;          // the engine fills in what it rules out, from the next two
+    Sampling sampling;          // the engine fills in what it rules out, from the next two, and what is allowed
     std::vector<int> stop_ids;  // end the answer and are part of it
     int min_new_tokens = 0;     // no stop id is drawn before this many; needs at most kMaxRuledOut stop ids
     bool want_logits = false;   // call on_logits for every position of the prompt
 
+    // The tokens that may come next, ascending; null: any may. It depends on the prompt and the tokens so far alone.
+    virtual std::shared_ptr<const std::vector<int>> allowed() const { return nullptr; }
+    // Before on_token, if sampling.n_logprobs asks for it.
+    virtual void on_logprobs(const TokenLogprobs& /*logprobs*/) {}
     // One more token of the answer, a stop id included. False ends the answer here.
     virtual bool on_token(int /*id*/) { return true; }
     // Logits (V) after prompt position `pos`, positions in ascending order. Valid only during the call.

@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,12 @@ struct PageTable {
     std::vector<int> full;     // position p lies in full[p / kPagePositions]
     std::vector<int> sliding;  // and in sliding[p / kPagePositions - first_sliding_page], while a window sees it
     int first_sliding_page = 0;
+};
+
+// What a row's token follows.
+struct TextSoFar {
+    const int* ids = nullptr;  // (position + 1)
+    int n_prompt = 0;          // how many of them are the prompt's
 };
 
 // In place of a token's id: the token that its slot's last row sampled, in a step that may not have been collected yet.
@@ -39,7 +46,12 @@ struct Batch {
         bool sample;
         bool want_logits;  // hand them to on_logits
         Sampling sampling;
-        const int* context = nullptr;  // (token's position + 1) ids of the sequence so far, for a repetition penalty
+        TextSoFar text = {};  // the sequence up to the token, for penalties
+
+        // Whether the host needs the logits: to draw the token, or to say how likely it is.
+        bool takes_logits() const {
+            return sample && (sampling.n_logprobs >= 0 || (!sampling.is_plain() && !sampling.is_forced()));
+        }
     };
     std::vector<Token> tokens;
     std::vector<Seq> seqs;
@@ -53,7 +65,8 @@ struct Batch {
 
 struct StepResult {
     std::vector<int> sampled;  // (rows) the tokens drawn, or kNotFinite (sampler.h); -1 where Row::sample is false
-    int64_t bytes = 0;         // of weights and KV cache that the step read
+    std::vector<TokenLogprobs> logprobs;  // (rows), or nothing if no row wants any
+    int64_t bytes = 0;                    // of weights and KV cache that the step read
     // How long the step kept the device busy, and how long that was idle between the step before and this one; for a
     // chain, averages over its devices. Zeros if nobody measures.
     double busy_s = 0, idle_s = 0;
@@ -74,7 +87,7 @@ struct Capacity {
     // step can hold every sequence. In a chain of n devices, n sets of sequences take turns.
     int steps_apart = 1;
     double step_limit_s = 0;  // a call that takes longer will never end; 0: that cannot happen
-    bool penalises = true;    // applies a repetition penalty
+    int max_logit_rows = std::numeric_limits<int>::max();  // rows of a step that take logits, at most
 };
 
 class Replica {

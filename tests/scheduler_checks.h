@@ -104,8 +104,9 @@ class Device {
 
     int not_finite_at = -1;  // the position, while that many sequences run
     size_t not_finite_among = 1;
+    int n_again = 0;      // positions that ran again
     int n_run_ahead = 0;  // tokens whose ids were not known yet
-    int n_steps = 0, most_tokens = 0, most_sequences = 0;
+    int n_steps = 0, most_tokens = 0, most_sequences = 0, most_logit_rows = 0;
     std::vector<int> batch_sizes;
     std::vector<int> ruled_out;  // how many tokens, for each that was sampled
     std::vector<std::vector<int>> contexts;
@@ -113,6 +114,7 @@ class Device {
   private:
     std::vector<int> step(const Batch& batch) {
         std::vector<int> sampled;
+        int n_logit_rows = 0;
         for (size_t row = 0; row < batch.rows.size(); row++) {
             const Batch::Row& r = batch.rows[row];
             const int pos = batch.tokens[size_t(r.token)].pos;
@@ -120,9 +122,12 @@ class Device {
             const std::vector<float> logits(100, bad ? NAN : 1.0f);
             if (r.want_logits) batch.on_logits(int(row), logits.data());
             if (r.sample) ruled_out.push_back(r.sampling.n_ruled_out);
-            if (r.context) contexts.emplace_back(r.context, r.context + pos + 1);
-            sampled.push_back(!r.sample ? -1 : bad ? kNotFinite : pos % 90);
+            if (r.text.ids) contexts.emplace_back(r.text.ids, r.text.ids + pos + 1);
+            n_logit_rows += r.takes_logits();
+            const int drawn = r.sampling.allowed ? r.sampling.allowed->front() : pos % 90;
+            sampled.push_back(!r.sample ? -1 : bad ? kNotFinite : drawn);
         }
+        most_logit_rows = std::max(most_logit_rows, n_logit_rows);
         return sampled;
     }
 
@@ -143,12 +148,16 @@ class Device {
         for (size_t i = 0; i < batch.tokens.size(); i++) {
             const Batch::Token& t = batch.tokens[i];
             const Batch::Seq& s = batch.seqs[size_t(t.seq)];
-            // Positions follow one another; a slot's first token is at 0 or where the last step ended.
+            // Positions follow one another; a slot's first token is at 0 or where the last step ended. Steps may have
+            // run ahead in vain, and then their positions run again, with ids that are known.
             if (i > 0 && batch.tokens[i - 1].seq == t.seq) {
                 ASSERT_EQ(t.pos, batch.tokens[i - 1].pos + 1);
             } else {
                 ASSERT_EQ(s.begins, t.pos == 0);
-                ASSERT_TRUE(s.begins || t.pos == next_pos_[s.slot]);
+                const int next = next_pos_[s.slot];
+                const bool again = t.id != kOwnSample && t.pos < next && t.pos > next - capacity_.steps_in_flight;
+                ASSERT_TRUE(s.begins || t.pos == next || again);
+                n_again += !s.begins && again;
             }
             next_pos_[s.slot] = t.pos + 1;
             if (t.id == kOwnSample) {

@@ -158,7 +158,7 @@ TEST(Sampler, APenaltyMakesWhatTheTextHasLessLikely) {
     Sampling sampling;
     const auto greedy = [&](float penalty, uint64_t pos) {
         sampling.repetition_penalty = penalty;
-        return sample_token(logits.data(), 4, sampling, pos, context);
+        return sample_token(logits.data(), 4, sampling, pos, {context, 0});
     };
     EXPECT_EQ(greedy(1, 3), 1);
     EXPECT_EQ(greedy(1.1f, 0), 1) << "3 / 1.1 is above 2.5";
@@ -175,20 +175,101 @@ TEST(Sampler, APenaltyMakesWhatTheTextHasLessLikely) {
     double n = 0;
     for (int seed = 0; seed < kDraws; seed++) {
         sampling.seed = uint64_t(seed);
-        n += sample_token(two.data(), 2, sampling, 0, first) == 0;
+        n += sample_token(two.data(), 2, sampling, 0, {first, 0}) == 0;
     }
     const double want = std::exp(-2.0) / (1 + std::exp(-2.0));
     EXPECT_NEAR(n / kDraws, want, bound(want, kDraws));
+}
+
+// OpenAI's formula: logit - count · frequency - (count > 0) · presence, over what was generated.
+TEST(Sampler, PenaltiesOfTheAnswer) {
+    const std::vector<float> logits{0, 3, 2.5f, 2};
+    const int text[] = {2, 1, 1, 3, 1};  // the first is the prompt's
+    Sampling sampling;
+    const auto greedy = [&](float presence, float frequency, uint64_t pos, int n_prompt = 1) {
+        sampling.presence_penalty = presence;
+        sampling.frequency_penalty = frequency;
+        return sample_token(logits.data(), 4, sampling, pos, {text, n_prompt});
+    };
+    EXPECT_EQ(greedy(2, 0, 0), 1) << "the answer has nothing yet";
+    EXPECT_EQ(greedy(0.4f, 0, 1), 1);
+    EXPECT_EQ(greedy(0.6f, 0, 1), 2);
+    EXPECT_EQ(greedy(0.4f, 0, 4), 1) << "presence counts once";
+    EXPECT_EQ(greedy(0, 0.2f, 2), 1) << "3 - 2 · 0.2 is above 2.5";
+    EXPECT_EQ(greedy(0, 0.2f, 4), 2) << "3 - 3 · 0.2 is below";
+    EXPECT_EQ(greedy(2, 0, 4, 5), 1) << "all of it is the prompt's";
+    EXPECT_EQ(greedy(-2, 0, 3), 1) << "below 0 it draws more of the same";
+    EXPECT_EQ(greedy(0, -1, 3), 1);
+}
+
+TEST(Sampler, BiasIsAddedAndAHundredDecides) {
+    const std::vector<float> logits{0, 3, 2.5f, 2};
+    const auto biased = [&](std::vector<TokenBias> bias) {
+        Sampling sampling;
+        sampling.bias = std::make_shared<const std::vector<TokenBias>>(std::move(bias));
+        return sample_token(logits.data(), 4, sampling, 0);
+    };
+    EXPECT_EQ(biased({{2, 0.4f}}), 1);
+    EXPECT_EQ(biased({{2, 0.6f}}), 2);
+    EXPECT_EQ(biased({{1, -100}, {2, -100}}), 3);
+    EXPECT_EQ(biased({{0, 100}}), 0);
+}
+
+TEST(Sampler, MinPCutsByTheLikeliest) {
+    // Probabilities 0.5, 0.3, 0.15, 0.05, in an order that is not theirs.
+    const std::vector<float> logits{std::log(0.15f), std::log(0.5f), std::log(0.05f), std::log(0.3f)};
+    Sampling sampling{1, 1, 3};
+    sampling.min_p = 0.29f;
+    auto got = frequencies(logits, sampling, kDraws);
+    EXPECT_EQ(got[2], 0);
+    EXPECT_NEAR(got[0], 0.15 / 0.95, bound(0.15 / 0.95, kDraws));
+    sampling.min_p = 0.31f;
+    got = frequencies(logits, sampling, kDraws);
+    EXPECT_EQ(got[0] + got[2], 0);
+    EXPECT_NEAR(got[3], 0.3 / 0.8, bound(0.3 / 0.8, kDraws));
+    sampling.min_p = 1;
+    EXPECT_NEAR(frequencies(logits, sampling, 100)[1], 1, 1e-9);
+    sampling = {0.5f, 1, 3};  // squares: 0.25 and 0.09, so min_p is of what temperature makes
+    sampling.min_p = 0.37f;
+    EXPECT_NEAR(frequencies(logits, sampling, 100)[1], 1, 1e-9);
+}
+
+// What is allowed is drawn as if all else were ruled out.
+TEST(Sampler, OnlyWhatIsAllowedIsDrawn) {
+    const std::vector<float> logits{1, 6, 4, 3, 2}, others_out{1, -INFINITY, 4, -INFINITY, 2};
+    Sampling sampling{1, 0.9f, 7};
+    sampling.allowed = std::make_shared<const std::vector<int>>(std::vector<int>{0, 2, 4});
+    for (uint64_t pos = 0; pos < 200; pos++)
+        EXPECT_EQ(sample_token(logits.data(), 5, sampling, pos), sample_token(others_out.data(), 5, {1, 0.9f, 7}, pos));
+    sampling.temperature = 0;
+    EXPECT_EQ(sample_token(logits.data(), 5, sampling, 0), 2);
+    sampling.n_ruled_out = 1;
+    sampling.ruled_out[0] = 2;
+    EXPECT_EQ(sample_token(logits.data(), 5, sampling, 0), 4);
+    EXPECT_EQ(sample_token(std::vector<float>{NAN, 0, 0, 0, 0}.data(), 5, sampling, 0), kNotFinite);
+}
+
+TEST(Logprobs, AreOfTheSoftmax) {
+    const std::vector<float> logits{std::log(0.125f), std::log(0.5f), -INFINITY, std::log(0.25f), std::log(0.125f)};
+    const TokenLogprobs got = logprobs_of(logits.data(), 5, 3, 4);
+    EXPECT_EQ(got.drawn.id, 3);
+    EXPECT_NEAR(got.drawn.logprob, std::log(0.25), 1e-6);
+    ASSERT_EQ(got.top.size(), 4u);
+    const int ids[] = {1, 3, 0, 4};  // ties to the smaller id
+    for (size_t i = 0; i < 4; i++) EXPECT_EQ(got.top[i].id, ids[i]);
+    EXPECT_NEAR(got.top[0].logprob, std::log(0.5), 1e-6);
+    EXPECT_EQ(logprobs_of(logits.data(), 5, 1, 9).top.size(), 5u);
+    EXPECT_TRUE(logprobs_of(logits.data(), 5, 1, 0).top.empty());
 }
 
 TEST(Sampler, APenaltyWithWhatIsRuledOutAndNoNumber) {
     const int context[] = {3, 1};
     Sampling sampling{0, 1, 1, 1, {1}};
     sampling.repetition_penalty = 2;
-    EXPECT_EQ(sample_token(std::vector<float>{1, NAN, 2, 3}.data(), 4, sampling, 1, context), 2);
+    EXPECT_EQ(sample_token(std::vector<float>{1, NAN, 2, 3}.data(), 4, sampling, 1, {context, 0}), 2);
     sampling.n_ruled_out = 0;
-    EXPECT_EQ(sample_token(std::vector<float>{1, NAN, 2, 3}.data(), 4, sampling, 1, context), kNotFinite);
-    EXPECT_EQ(sample_token(std::vector<float>{1, -INFINITY, 2, 3}.data(), 4, sampling, 1, context), 2);
+    EXPECT_EQ(sample_token(std::vector<float>{1, NAN, 2, 3}.data(), 4, sampling, 1, {context, 0}), kNotFinite);
+    EXPECT_EQ(sample_token(std::vector<float>{1, -INFINITY, 2, 3}.data(), 4, sampling, 1, {context, 0}), 2);
 }
 
 TEST(Sampler, TinyTopPIsGreedy) {

@@ -59,15 +59,86 @@ TEST(Scheduler, APenaltyComesWithTheTextSoFar) {
     }
 }
 
-TEST(Scheduler, APenaltyIsRefusedWhereNobodyAppliesIt) {
-    Log log;
-    auto job = std::make_unique<LoggingJob>(log, 10, 4);
-    job->sampling.repetition_penalty = 1.1f;
-    Capacity capacity = small_capacity();
-    capacity.penalises = false;
-    Device(small_config(), capacity).run(one(std::move(job)));
-    EXPECT_NE(log.error.find("repetition_penalty"), std::string::npos);
-    EXPECT_TRUE(log.tokens.empty());
+// After a multiple of 5, only 91 may come; after 91, only 92.
+class ConstrainedJob : public LoggingJob {
+  public:
+    using LoggingJob::LoggingJob;
+    bool on_token(int id) override {
+        last_ = id;
+        return LoggingJob::on_token(id);
+    }
+    std::shared_ptr<const std::vector<int>> allowed() const override {
+        if (last_ == 91) return std::make_shared<const std::vector<int>>(std::vector<int>{92});
+        if (last_ % 5 == 0) return std::make_shared<const std::vector<int>>(std::vector<int>{91});
+        return nullptr;
+    }
+
+  private:
+    int last_ = 1;
+};
+
+// What comes next may depend on a token that a step in flight draws: then the steps after it do not count.
+TEST(Scheduler, WhatIsAllowedHoldsHoweverFarStepsRunAhead) {
+    for (const Depth& depth : kDepths) {
+        SCOPED_TRACE(depth.steps_in_flight);
+        std::vector<Log> logs(6);
+        std::vector<std::unique_ptr<Job>> jobs;
+        for (int i = 0; i < 6; i++) {
+            if (i % 2 == 0)
+                jobs.push_back(std::make_unique<ConstrainedJob>(logs[size_t(i)], 30 + 7 * i, 100));
+            else
+                jobs.push_back(std::make_unique<LoggingJob>(logs[size_t(i)], 30 + 7 * i, 100));
+        }
+        Device device(small_config(), small_capacity(6, 200, depth));
+        device.run(std::move(jobs));
+        for (int i = 0; i < 6; i++) {
+            ASSERT_EQ(logs[size_t(i)].tokens.size(), 100u);
+            int last = 1;
+            for (int t = 0; t < 100; t++) {
+                const bool is_free = i % 2 == 1 || (last != 91 && last % 5 != 0);
+                const int want = is_free ? (30 + 7 * i + t - 1) % 90 : last == 91 ? 92 : 91;
+                ASSERT_EQ(logs[size_t(i)].tokens[size_t(t)], want) << i << ", " << t;
+                last = want;
+            }
+        }
+        EXPECT_EQ(device.n_run_ahead > 0, depth.steps_in_flight > 1);
+        EXPECT_EQ(device.n_again > 0, depth.steps_in_flight > 1);
+    }
+}
+
+TEST(Scheduler, ConstrainedRequestsArePutBackLikeOthers) {
+    for (const Depth& depth : kDepths) {
+        std::vector<Log> logs(4);
+        std::vector<std::unique_ptr<Job>> jobs;
+        for (Log& log : logs) {
+            jobs.push_back(std::make_unique<ConstrainedJob>(log, 10, 300));
+            jobs.back()->stop_ids = {99};
+        }
+        Device device(small_config(), small_capacity(4, 26, depth));
+        device.run(std::move(jobs));
+        EXPECT_GT(device.n_put_back(), 0);
+        for (const Log& log : logs) EXPECT_EQ(log.tokens, logs[0].tokens);
+        EXPECT_EQ(logs[0].tokens.size(), 300u);
+    }
+}
+
+TEST(Scheduler, NoMoreRowsTakeLogitsThanThereIsRoomFor) {
+    for (const Depth& depth : kDepths) {
+        std::vector<Log> logs(6);
+        std::vector<std::unique_ptr<Job>> jobs;
+        for (int i = 0; i < 6; i++) {
+            jobs.push_back(std::make_unique<LoggingJob>(logs[size_t(i)], 10, 20));
+            if (i < 4) jobs.back()->sampling.min_p = 0.5f;
+        }
+        Capacity capacity = small_capacity(6, 200, depth);
+        capacity.max_logit_rows = 2;
+        Device device(small_config(), capacity);
+        device.run(std::move(jobs));
+        EXPECT_LE(device.most_logit_rows, 2);
+        EXPECT_GT(device.most_logit_rows, 0);
+        for (const Log& log : logs) EXPECT_EQ(log.tokens, logs[0].tokens);
+        EXPECT_EQ(logs[0].tokens.size(), 20u);
+    }
 }
 
 TEST(Scheduler, TheJobMayEndItself) {

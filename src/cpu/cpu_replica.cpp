@@ -83,7 +83,7 @@ class CpuReplica : public CpuStep {
           down_(config_.hidden_dim) {}
 
   private:
-    void step(const Batch& batch, std::vector<int>& sampled) override {
+    void step(const Batch& batch) override {
         embed(batch);
         run(kRope, 0, [&] { turn(batch); });
         for (int l = 0; l < config_.n_layers; l++) {
@@ -91,7 +91,7 @@ class CpuReplica : public CpuStep {
             attention_block(batch, l);
             expert_block(weights_.layers[size_t(l)]);
         }
-        finish_rows(batch, weights_.unembed, {kLmHead, kSample}, sampled,
+        finish_rows(batch, weights_.unembed, {kLmHead, kSample},
                     [&](F32Rows& h, const F32Rows& x) { rmsnorm(h, x, weights_.g_final, config_.norm_eps); });
     }
 

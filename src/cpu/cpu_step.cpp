@@ -51,9 +51,10 @@ std::string CpuStep::describe() const {
 
 void CpuStep::collect(StepResult& result) {
     const int64_t bytes_before = bytes_read();
-    result.sampled.assign(batch_->rows.size(), -1);
+    begin_result(result, *batch_);
+    result_ = &result;
     pin_threads();
-    step(*batch_, result.sampled);
+    step(*batch_);
     result.bytes = bytes_read() - bytes_before;
 }
 
@@ -118,13 +119,12 @@ void CpuStep::take_rows(const Batch& batch, int64_t first, int64_t n) {
     }
 }
 
-void CpuStep::sample(const Batch& batch, int64_t first, int64_t n, std::vector<int>& sampled) const {
+void CpuStep::sample(const Batch& batch, int64_t first, int64_t n) const {
 #pragma omp parallel for
     for (int64_t i = 0; i < n; i++) {
-        const Batch::Row& row = batch.rows[size_t(first + i)];
-        if (!row.sample) continue;
-        const auto pos = uint64_t(batch.tokens[size_t(row.token)].pos);
-        sampled[size_t(first + i)] = sample_token(logits_.row(i), common_.vocab_size, row.sampling, pos, row.context);
+        if (!batch.rows[size_t(first + i)].sample) continue;
+        draw_row(*result_, batch, int(first + i), logits_.row(i), common_.vocab_size);
+        tell_row(*result_, batch, int(first + i), logits_.row(i), common_.vocab_size);
     }
     for (int64_t i = 0; i < n; i++)
         if (batch.rows[size_t(first + i)].want_logits) batch.on_logits(int(first + i), logits_.row(i));

@@ -27,8 +27,8 @@ class CpuStep : public Replica {
             const PackedKernels* products, Precision precision, int64_t weight_bytes,
             const std::vector<const char*>& op_names);
 
-    // The whole forward pass: sampled (rows), -1 where nothing is sampled.
-    virtual void step(const Batch& batch, std::vector<int>& sampled) = 0;
+    // The whole forward pass.
+    virtual void step(const Batch& batch) = 0;
 
     // Runs and times one operation, which reads `bytes` of weights.
     template <class F>
@@ -59,7 +59,7 @@ class CpuStep : public Replica {
     // Computes the logits of the rows that need them, some at a time, as norm(h_, y_) of the residual times w_head;
     // samples, and hands logits out.
     template <class Norm>
-    void finish_rows(const Batch& batch, const Matrix& w_head, HeadOps op, std::vector<int>& sampled, Norm&& norm) {
+    void finish_rows(const Batch& batch, const Matrix& w_head, HeadOps op, Norm&& norm) {
         const auto n_rows = int64_t(batch.rows.size());
         for (int64_t r0 = 0; r0 < n_rows; r0 += kLogitRows) {
             const int64_t n = std::min(kLogitRows, n_rows - r0);
@@ -69,7 +69,7 @@ class CpuStep : public Replica {
                 enter(h_);
                 multiply(h_, {{logits_, w_head, Vector{}}});
             });
-            run(op.sample, 0, [&] { sample(batch, r0, n, sampled); });
+            run(op.sample, 0, [&] { sample(batch, r0, n); });
         }
     }
 
@@ -94,8 +94,9 @@ class CpuStep : public Replica {
 
     int64_t bytes_read() const;  // weights and KV cache, all steps so far
     void take_rows(const Batch& batch, int64_t first, int64_t n);
-    void sample(const Batch& batch, int64_t first, int64_t n, std::vector<int>& sampled) const;
+    void sample(const Batch& batch, int64_t first, int64_t n) const;
 
     const Batch* batch_ = nullptr;
+    StepResult* result_ = nullptr;  // of the step that runs
     std::vector<EngineStats::Op> ops_;
 };

@@ -133,14 +133,14 @@ class Gpt2Replica : public CpuStep {
         return copy;
     }
 
-    void step(const Batch& batch, std::vector<int>& sampled) override {
+    void step(const Batch& batch) override {
         embed(batch);
         for (int l = 0; l < config_.n_layers; l++) {
             if (batch.unwanted && batch.unwanted()) return;
             attention_block(batch, l);
             mlp_block(l);
         }
-        finish_rows(batch, weights_.embed, {kLmHead, kSample}, sampled,
+        finish_rows(batch, weights_.embed, {kLmHead, kSample},
                     [&](F32Rows& h, const F32Rows& x) { layernorm(h, x, weights_.norm_final, config_.norm_eps); });
     }
 

@@ -33,7 +33,7 @@ std::vector<float> Reference::linear(const Matrix& w, const std::vector<float>& 
 
 void Reference::collect(StepResult& result) {
     const Batch& batch = *batch_;
-    result.sampled.assign(batch.rows.size(), -1);
+    begin_result(result, batch);
     size_t row = 0;  // the next one: rows are in the order of their tokens
     for (size_t t = 0; t < batch.tokens.size(); t++) {
         if (batch.unwanted && batch.unwanted()) return;
@@ -44,9 +44,9 @@ void Reference::collect(StepResult& result) {
         for (; row < batch.rows.size() && batch.rows[row].token == int(t); row++) {
             const Batch::Row& r = batch.rows[row];
             if (r.want_logits) batch.on_logits(int(row), logits.data());
-            if (r.sample)
-                result.sampled[row] =
-                    sample_token(logits.data(), common_.vocab_size, r.sampling, uint64_t(token.pos), r.context);
+            if (!r.sample) continue;
+            draw_row(result, batch, int(row), logits.data(), common_.vocab_size);
+            tell_row(result, batch, int(row), logits.data(), common_.vocab_size);
         }
     }
 }

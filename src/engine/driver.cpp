@@ -96,7 +96,7 @@ bool Driver::run(JobQueue& queue, int number, const RunOptions& options,
         call(lock, [&] { replica_->collect(result); });
         const Clock::time_point done = Clock::now();
         n_steps_++;
-        scheduler_.apply(result.sampled);
+        scheduler_.apply(result.sampled, result.logprobs);
         if (options.after_step) options.after_step();
         in_flight_ = scheduler_.in_flight();
         queue.set_in_flight(number, in_flight_);

@@ -45,8 +45,6 @@ std::unique_ptr<Scheduler::Sequence> Scheduler::accept(QueuedJob queued) const {
     };
     const int length = int(job.prompt.size());
     if (length == 0) return refuse("the prompt is empty");
-    if (job.sampling.repetition_penalty != 1 && !capacity_.penalises)
-        return refuse("repetition_penalty: expected 1 on a GPU, which applies none yet; --device cpu does");
     if (length > config_.max_context)
         return refuse(fmt::format("the prompt has {} tokens, the model's context {}", length, config_.max_context));
     for (size_t i = 0; i < job.prompt.size(); i++)
@@ -184,6 +182,24 @@ std::vector<QueuedJob> Scheduler::give_up() {
     return left;
 }
 
+// Whether one more of the step's rows may take logits, if this sequence's next one does.
+bool Scheduler::has_logit_room(const Step& step, const Sequence& sequence) const {
+    if (step.n_logit_rows < capacity_.max_logit_rows) return true;
+    Sampling sampling = sequence.job->sampling;
+    sampling.allowed = sequence.job->allowed();
+    return !Batch::Row{0, true, false, sampling}.takes_logits();
+}
+
+void Scheduler::add_row(Step& step, const Sequence& sequence, int pos, bool sample, bool want_logits) const {
+    step.batch.rows.push_back({int(step.batch.tokens.size()), sample, want_logits, sequence.job->sampling});
+    if (!sample) return;
+    Batch::Row& row = step.batch.rows.back();
+    row.sampling.allowed = sequence.job->allowed();
+    if (row.sampling.needs_text()) row.text = {sequence.ids.data(), sequence.n_prompt};
+    if (pos + 1 - sequence.n_prompt < sequence.job->min_new_tokens) rule_out(row.sampling, sequence.job->stop_ids);
+    step.n_logit_rows += row.takes_logits();
+}
+
 void Scheduler::add_tokens(Step& step, Sequence& sequence, int n) const {
     Batch& batch = step.batch;
     const int seq = int(batch.seqs.size());
@@ -195,11 +211,7 @@ void Scheduler::add_tokens(Step& step, Sequence& sequence, int n) const {
         const bool sample = pos + 1 == sequence.length() && sequence.max_new > 0;
         const bool want_logits = sequence.job->want_logits && pos < sequence.n_prompt && pos >= sequence.logits_given;
         const bool known = pos < int(sequence.ids.size());
-        if (sample || want_logits)
-            batch.rows.push_back({int(batch.tokens.size()), sample, want_logits, sequence.job->sampling});
-        if (sample && sequence.job->sampling.repetition_penalty != 1) batch.rows.back().context = sequence.ids.data();
-        if (sample && pos + 1 - sequence.n_prompt < sequence.job->min_new_tokens)
-            rule_out(batch.rows.back().sampling, sequence.job->stop_ids);
+        if (sample || want_logits) add_row(step, sequence, pos, sample, want_logits);
         batch.tokens.push_back({known ? sequence.ids[size_t(pos)] : kOwnSample, pos, seq});
         if (!sample) continue;
         sequence.n_awaited++;
@@ -214,8 +226,8 @@ void Scheduler::add_decoding(Step& step) {
     for (const auto& sequence : active_) {
         if (!sequence->decodes() || int64_t(step.batch.seqs.size()) >= share) continue;
         const bool known = sequence->n_awaited == 0;
-        // A penalty is for tokens that the host knows.
-        if (!known && sequence->job && sequence->job->sampling.repetition_penalty != 1) continue;
+        if (!known && sequence->draws_on_host()) continue;
+        if (!has_logit_room(step, *sequence)) continue;
         if (!known && n_planned_ - sequence->last_step < capacity_.steps_apart) continue;
         if (grow(*sequence, 1)) add_tokens(step, *sequence, 1);
     }
@@ -232,6 +244,8 @@ void Scheduler::add_prompts(Step& step) {
         const int left = sequence->n_given - sequence->fed, part = std::max(1, capacity_.prefill_chunk / 4);
         int n = std::min(left, capacity_.prefill_chunk - sequence->fed % capacity_.prefill_chunk);
         if (n > room) n = (sequence->fed + room) / part * part - sequence->fed;
+        const bool draws = n == left && sequence->max_new > 0;
+        if (draws && !has_logit_room(step, *sequence)) continue;
         if (n <= 0 || !grow(*sequence, n)) continue;
         add_tokens(step, *sequence, n);
         step.prompt_tokens += n;
@@ -281,33 +295,43 @@ void Scheduler::end_not_finite(Sequence& sequence, int pos) {
 }
 
 // Gives the job its token, and ends the job if that was the last one. A cancelled job's step may have sampled nothing.
-void Scheduler::deliver(Sequence& sequence, int token) {
+void Scheduler::deliver(Sequence& sequence, int token, const TokenLogprobs* logprobs) {
     Job& job = *sequence.job;
     if (job.cancelled()) return end(sequence, Finish::kCancelled);
     sequence.ids.push_back(token);
+    if (logprobs) job.on_logprobs(*logprobs);
     const bool more = job.on_token(token);
     if (!more || std::find(job.stop_ids.begin(), job.stop_ids.end(), token) != job.stop_ids.end())
         end(sequence, Finish::kStop);
     else if (int(sequence.ids.size()) == sequence.n_prompt + sequence.max_new)
         end(sequence, Finish::kLength);
+    if (!sequence.job || sequence.n_awaited == 0 || !job.allowed()) return;
+    // Steps in flight draw from all tokens what comes next. Those draws do not count, and these positions run again.
+    sequence.n_void = sequence.n_awaited;
+    sequence.fed -= sequence.n_awaited;
 }
 
-void Scheduler::apply(const std::vector<int>& sampled) {
+void Scheduler::apply(const std::vector<int>& sampled, const std::vector<TokenLogprobs>& logprobs) {
     const Step& step = steps_.front();
     rows_ = int(step.batch.tokens.size());
     prompt_tokens_ = step.prompt_tokens;
     new_tokens_ = 0;
     for (Sequence* const sequence : step.sequences) sequence->n_steps--;
-    for (const Batch::Token& token : step.batch.tokens) step.sequences[size_t(token.seq)]->stored = token.pos + 1;
+    for (const Batch::Token& token : step.batch.tokens)
+        if (Sequence& sequence = *step.sequences[size_t(token.seq)]; sequence.n_void == 0)
+            sequence.stored = token.pos + 1;
     for (size_t row = 0; row < step.batch.rows.size(); row++) {
         const Batch::Token& token = step.batch.tokens[size_t(step.batch.rows[row].token)];
         Sequence& sequence = *step.sequences[size_t(token.seq)];
         if (step.batch.rows[row].sample) sequence.n_awaited--;
         if (!sequence.job) continue;
-        if (sequence.not_finite_at >= 0 || sampled[row] == kNotFinite) {
+        if (sequence.n_void > 0) {
+            sequence.n_void--;
+        } else if (sequence.not_finite_at >= 0 || sampled[row] == kNotFinite) {
             end_not_finite(sequence, sequence.not_finite_at >= 0 ? sequence.not_finite_at : token.pos);
         } else if (step.batch.rows[row].sample) {
-            deliver(sequence, sampled[row]);
+            const bool tells = step.batch.rows[row].sampling.n_logprobs >= 0;
+            deliver(sequence, sampled[row], tells ? &logprobs[row] : nullptr);
             new_tokens_++;
         }
     }

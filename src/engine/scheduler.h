@@ -29,9 +29,9 @@ class Scheduler {
     // before the result of another step is applied.
     const Batch* plan();
     int steps_in_flight() const { return int(steps_.size()); }
-    // Applies what the oldest step in flight sampled (rows). Calls on_done for jobs that are done; their pages are free
-    // once no step in flight has tokens of theirs.
-    void apply(const std::vector<int>& sampled);
+    // Applies what the oldest step in flight sampled, and the log-probabilities of that (rows; nothing if no row wants
+    // any). Calls on_done for jobs that are done; their pages are free once no step in flight has tokens of theirs.
+    void apply(const std::vector<int>& sampled, const std::vector<TokenLogprobs>& logprobs = {});
     // Hands out all jobs that are not done, after a step failed or while one does not end. The scheduler cannot be used
     // any more. Steps from plan() stay where they are, and no longer call jobs.
     std::vector<QueuedJob> give_up();
@@ -68,6 +68,7 @@ class Scheduler {
         bool begun = false;         // has been in a step since it was admitted
         bool put_back = false;      // will wait again, once no step in flight has tokens of it
         int n_awaited = 0;          // tokens that steps in flight will sample for it
+        int n_void = 0;             // how many of those were drawn from too many tokens, and are drawn again
         int n_steps = 0;            // steps in flight that have tokens of it
         int64_t last_step = 0;      // the number of the last step that samples for it
         int logits_given = 0;       // positions of the prompt whose logits the job has got
@@ -75,12 +76,17 @@ class Scheduler {
         bool in_prompt() const { return fed < n_given; }
         int length() const { return int(ids.size()) + n_awaited; }
         bool reads() const { return job && !put_back && in_prompt(); }
-        bool decodes() const { return job && !put_back && !in_prompt() && length() < n_prompt + max_new; }
+        bool decodes() const {
+            return job && !put_back && n_void == 0 && !in_prompt() && length() < n_prompt + max_new;
+        }
+        // Whether the host draws its next token, for which it must know the one before.
+        bool draws_on_host() const { return !job->sampling.is_plain() || job->allowed(); }
     };
     struct Step {
         Batch batch;
         std::vector<Sequence*> sequences;  // of batch.seqs
         int prompt_tokens = 0;
+        int n_logit_rows = 0;  // rows that take logits
     };
 
     std::unique_ptr<Sequence> accept(QueuedJob queued) const;
@@ -101,12 +107,14 @@ class Scheduler {
     void end_cancelled();
     void release_ended();
     void add_tokens(Step& step, Sequence& sequence, int n) const;
+    void add_row(Step& step, const Sequence& sequence, int pos, bool sample, bool want_logits) const;
+    bool has_logit_room(const Step& step, const Sequence& sequence) const;
     void add_decoding(Step& step);
     void add_prompts(Step& step);
     void logits(const Step& step, int row, const float* logits) const;
     void end(Sequence& sequence, Finish finish);
     static void end_not_finite(Sequence& sequence, int pos);
-    void deliver(Sequence& sequence, int token);
+    void deliver(Sequence& sequence, int token, const TokenLogprobs* logprobs);
 
     const CommonConfig& config_;
     const Capacity capacity_;

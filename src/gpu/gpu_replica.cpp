@@ -44,6 +44,7 @@ class GpuReplica : public Replica {
         : capacity_(plan.capacity),
           residual_bytes_(plan.residual_bytes),
           synchronous_(options.synchronous),
+          vocab_size_(model.config().vocab_size),
           use_graphs_(options.graphs && !options.profile && !options.synchronous && gpu::graphs_supported()),
           sampled_(int64_t(capacity_.steps_in_flight) * capacity_.max_batch_tokens * int64_t(sizeof(int))),
           place_of_slot_(size_t(capacity_.max_sequences)) {
@@ -96,6 +97,7 @@ class GpuReplica : public Replica {
         ~Step() { gpu::destroy_event(done); }
         StepInput input;
         const gpu::Event done;
+        std::unique_ptr<PinnedMemory> taken;  // (max_logit_rows, V) logits of rows that take them; null: none has yet
         const Batch* batch = nullptr;
         int64_t bytes = 0;
     };
@@ -124,11 +126,15 @@ class GpuReplica : public Replica {
         step.input.fill(batch, shape, first_place, place_of_slot_);
         step.batch = &batch;
         step.bytes = 0;
+        const auto takes = [](const Batch::Row& row) { return row.takes_logits(); };
+        if (!step.taken && std::any_of(batch.rows.begin(), batch.rows.end(), takes))
+            step.taken = std::make_unique<PinnedMemory>(int64_t(capacity_.max_logit_rows) * vocab_size_ *
+                                                        int64_t(sizeof(float)));
         for (size_t i = 0; i < stages_.size(); i++) {
             stages_[i]->begin(batch, step.input, shape);
             if (i == 0) wait_for_tokens();
             if (i > 0) links_[i - 1]->receive(stages_[i]->residual(), bytes_between(shape), stages_[i]->stream());
-            step.bytes += stages_[i]->run(batch, shape);
+            step.bytes += stages_[i]->run(batch, shape, taken(step));
             if (i < links_.size()) links_[i]->send(stages_[i]->residual(), bytes_between(shape), stages_[i]->stream());
         }
         gpu::record(step.done, stages_.back()->stream());
@@ -143,9 +149,10 @@ class GpuReplica : public Replica {
         gpu::set_device(stages_.back()->device());
         gpu::wait_for(step.done);
         const int* const tokens = sampled() + turn * capacity_.max_batch_tokens;
-        result.sampled.assign(batch.rows.size(), -1);
+        begin_result(result, batch);
         for (size_t r = 0; r < batch.rows.size(); r++)
             if (batch.rows[r].sample) result.sampled[r] = tokens[r];
+        draw_on_host(step, result);
         result.bytes = step.bytes;
         result.busy_s = result.idle_s = 0;
         for (const auto& stage : stages_) {
@@ -155,11 +162,40 @@ class GpuReplica : public Replica {
         }
     }
 
+    static float* taken(const Step& step) {
+        return step.taken ? reinterpret_cast<float*>(step.taken->data()) : nullptr;
+    }
+
+    // Does for rows that take their logits what the device cannot.
+    void draw_on_host(const Step& step, StepResult& result) const {
+        const Batch& batch = *step.batch;
+        std::vector<int> rows;
+        for (size_t r = 0; r < batch.rows.size(); r++) {
+            const Batch::Row& row = batch.rows[r];
+            if (row.takes_logits())
+                rows.push_back(int(r));
+            else if (row.sample && row.sampling.is_forced())
+                draw_row(result, batch, int(r), /*logits=*/nullptr, vocab_size_);
+        }
+        constexpr size_t kMostThreads = 8;  // other replicas have threads, too
+        const auto n_threads = int(std::clamp<size_t>(rows.size(), 1, kMostThreads));
+#pragma omp parallel for schedule(dynamic) num_threads(n_threads)
+        for (size_t i = 0; i < rows.size(); i++) {
+            const float* const logits = taken(step) + int64_t(i) * vocab_size_;
+            if (!batch.rows[size_t(rows[i])].sampling.is_plain()) draw_row(result, batch, rows[i], logits, vocab_size_);
+            tell_row(result, batch, rows[i], logits, vocab_size_);
+        }
+    }
+
     // (steps in flight, max_batch_tokens) in host memory, which devices write and read over the bus: the tokens are
     // few, and a copy would be an operation of its own.
-    int* sampled() const { return reinterpret_cast<int*>(sampled_.data()); }
+    int* sampled() const {
+        return reinterpret_cast<int*>(sampled_.data());
+    }
 
-    int64_t bytes_between(const StepShape& shape) const { return shape.n_tokens * residual_bytes_; }
+    int64_t bytes_between(const StepShape& shape) const {
+        return shape.n_tokens * residual_bytes_;
+    }
 
     // The first stage reads what the last one samples, in steps at least steps_apart ago.
     void wait_for_tokens() {
@@ -170,7 +206,9 @@ class GpuReplica : public Replica {
 
     const Capacity capacity_;
     const int64_t residual_bytes_;  // of a token
-    const bool synchronous_, use_graphs_;
+    const bool synchronous_;
+    const int vocab_size_;
+    const bool use_graphs_;
     const PinnedMemory sampled_;
     std::vector<std::unique_ptr<Stage>> stages_;
     std::vector<std::unique_ptr<Link>> links_;  // from stage i to stage i + 1

@@ -140,7 +140,7 @@ ReplicaPlan plan_spans(const ModelSizes& model, const EngineOptions& options, co
     plan.capacity.steps_in_flight = steps_in_flight(n);
     plan.capacity.steps_apart = n;
     plan.capacity.step_limit_s = options.step_limit_s;
-    plan.capacity.penalises = false;
+    plan.capacity.max_logit_rows = kMostLogitRows;
     plan.capacity.max_prefill_tokens_beside_decode = kMaxPrefillBesideDecode;
     return plan;
 }

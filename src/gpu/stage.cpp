@@ -48,26 +48,29 @@ void Stage::begin(const Batch& batch, const StepInput& input, const StepShape& s
     input.send(shape, step_input_.data(), stream_);
 }
 
-int64_t Stage::run(const Batch& batch, const StepShape& shape) {
+int64_t Stage::run(const Batch& batch, const StepShape& shape, float* taken) {
     gpu::set_device(device_);
     StepView view = view_step_input(shape, step_input_.data());
     view.tokens.sampled = view.sampled = sampled_;
     timeline_.begin(stream_);
-    const int64_t weight_bytes = shape.recorded ? launch_recorded(view) : launch(view, batch);
+    const int64_t weight_bytes = shape.recorded ? launch_recorded(view) : launch(view, batch, taken);
+    if (shape.recorded && span_.samples) take_logits(batch, 0, int(batch.rows.size()), taken);  // all are still there
     timeline_.end(stream_);
     timer_.end_step();
     kv_bytes_ += key_bytes(shape);
     return weight_bytes + key_bytes(shape);
 }
 
-int64_t Stage::launch(const StepView& view, const Batch& batch) {
+int64_t Stage::launch(const StepView& view, const Batch& batch, float* taken) {
     const int64_t before = timer_.weight_bytes();
     forward_->layers(view);
     for (int begin = 0; span_.samples && begin < view.n_rows; begin += kLogitRowsAtOnce) {
         const int end = std::min(begin + kLogitRowsAtOnce, view.n_rows);
         forward_->logits(view, begin, end - begin);
-        for (int r = begin; r < std::min(end, int(batch.rows.size())); r++)
+        const int n_real = std::min(end, int(batch.rows.size()));
+        for (int r = begin; r < n_real; r++)
             if (batch.rows[size_t(r)].want_logits) hand_out_logits(batch, r, r - begin);
+        taken = take_logits(batch, begin, n_real, taken);
         forward_->sample(view, begin, end - begin);  // comes last, as it may change logits
     }
     return timer_.weight_bytes() - before;
@@ -76,15 +79,26 @@ int64_t Stage::launch(const StepView& view, const Batch& batch) {
 // The first step of a size runs plainly, which also loads its kernels; the second is recorded.
 int64_t Stage::launch_recorded(const StepView& view) {
     const auto [entry, is_new] = graphs_.try_emplace({view.tokens.n, view.full_spans});
-    if (is_new) return launch(view, {});
+    if (is_new) return launch(view, {}, nullptr);
     Recorded& recorded = entry->second;
     if (!recorded.graph) {
         gpu::begin_capture(stream_);
-        recorded.weight_bytes = launch(view, {});
+        recorded.weight_bytes = launch(view, {}, nullptr);
         recorded.graph = gpu::end_capture(stream_);
     }
     gpu::launch_graph(recorded.graph, stream_);
     return recorded.weight_bytes;
+}
+
+// Copies those of rows [begin, end), the first of which is the first in the buffer. Returns where the next ones go.
+float* Stage::take_logits(const Batch& batch, int begin, int end, float* taken) {
+    const int64_t v = config_.vocab_size;
+    for (int r = begin; r < end; r++) {
+        if (!batch.rows[size_t(r)].takes_logits()) continue;
+        gpu::copy_to_host(taken, forward_->buffers().logits + (r - begin) * v, v * int64_t(sizeof(float)), stream_);
+        taken += v;
+    }
+    return taken;
 }
 
 void Stage::hand_out_logits(const Batch& batch, int row, int in_buffer) {

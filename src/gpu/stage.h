@@ -25,8 +25,9 @@ class Stage {
     // These make the device current, and put all their work on the stream.
     void begin(const Batch& batch, const StepInput& input, const StepShape& shape);  // pages and input
     // Launches all kernels of a step that has begun. If the stage samples and rows want logits, waits for these and
-    // hands them out. Returns bytes of weights and KV cache that are read.
-    int64_t run(const Batch& batch, const StepShape& shape);
+    // hands them out. Logits of the n-th row that takes them will be in taken, (n, V) in pinned memory, when the step
+    // is done. Returns bytes of weights and KV cache that are read.
+    int64_t run(const Batch& batch, const StepShape& shape, float* taken);
 
     // Call it when the oldest step that is not collected is done.
     Timeline::Share collect();
@@ -35,9 +36,10 @@ class Stage {
     const char* running() const { return timer_.running(); }
 
   private:
-    int64_t launch(const StepView& view, const Batch& batch);
+    int64_t launch(const StepView& view, const Batch& batch, float* taken);
     int64_t launch_recorded(const StepView& view);
     void hand_out_logits(const Batch& batch, int row, int in_buffer);
+    float* take_logits(const Batch& batch, int begin, int end, float* taken);
     int64_t key_bytes(const StepShape& shape) const;
 
     const CommonConfig config_;  // of the span alone

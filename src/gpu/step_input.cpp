@@ -31,6 +31,11 @@ Arrays lay_out(const StepShape& shape, char* base) {
     return a;
 }
 
+// What the device rules out. Where the host draws, the logits stay as they are.
+int n_ruled_out(const Batch::Row& row) {
+    return row.sampling.is_plain() ? row.sampling.n_ruled_out : 0;
+}
+
 }  // namespace
 
 int64_t step_input_bytes(int max_tokens) {
@@ -63,8 +68,11 @@ StepInput::StepInput(const CommonConfig& config, int max_tokens)
       pinned_(step_input_bytes(max_tokens)) {}
 
 StepShape StepInput::shape_of(const Batch& batch, bool graphs) const {
-    const bool wants_logits =
-        std::any_of(batch.rows.begin(), batch.rows.end(), [](const Batch::Row& r) { return r.want_logits; });
+    // A graph's logits can be taken after it, if they are still there and sampling has not changed them.
+    const bool some_go = int(batch.rows.size()) > kLogitRowsAtOnce;
+    const bool wants_logits = std::any_of(batch.rows.begin(), batch.rows.end(), [&](const Batch::Row& r) {
+        return r.want_logits || (r.takes_logits() && (some_go || n_ruled_out(r) > 0));
+    });
     StepShape shape;
     // Every sequence has one token and one row.
     shape.recorded =
@@ -133,13 +141,19 @@ void StepInput::fill(const Batch& batch, const StepShape& shape, int first_place
         (group ? host.group_tiles[n_group_tiles++] : host.tiles[n_tiles++]) = tile;
     });
     for (int t = int(batch.tokens.size()); n_tiles < shape.n_tiles; t++) host.tiles[n_tiles++] = {t, 1};
+    const Batch::Row padding{shape.n_tokens - 1, false, false, {}};
     for (int r = 0; r < shape.n_rows; r++) {
         const bool real = r < int(batch.rows.size());
-        const Batch::Row row = real ? batch.rows[size_t(r)] : Batch::Row{shape.n_tokens - 1, false, false, {}};
+        const Batch::Row& row = real ? batch.rows[size_t(r)] : padding;
+        const Sampling& sampling = row.sampling;
         host.row_token[r] = row.token;
-        host.sampling[r] = {row.sampling.temperature,      row.sampling.top_p, row.sampling.seed,
-                            uint64_t(host.pos[row.token]), first_place + r,    row.sampling.n_ruled_out};
-        std::copy_n(row.sampling.ruled_out, row.sampling.n_ruled_out, host.sampling[r].ruled_out);
-        host.sampling[r].top_k = row.sampling.top_k;
+        host.sampling[r] = {sampling.is_plain() ? sampling.temperature : 0,
+                            sampling.top_p,
+                            sampling.seed,
+                            uint64_t(host.pos[row.token]),
+                            first_place + r,
+                            n_ruled_out(row)};
+        std::copy_n(sampling.ruled_out, n_ruled_out(row), host.sampling[r].ruled_out);
+        host.sampling[r].top_k = sampling.top_k;
     }
 }

@@ -13,6 +13,9 @@ constexpr int kGpuPrefillChunk = 2048;
 constexpr int kMaxPrefillBesideDecode = 2048;
 // Rows of logits at once: 256 × 201088 floats are 206 MB.
 constexpr int kLogitRowsAtOnce = 256;
+// Rows of a step whose logits go to the host, because it draws their tokens or says how likely they are: 64 × 201088
+// floats are 51 MB of pinned memory for each step in flight.
+constexpr int kMostLogitRows = 64;
 
 // One step runs on each device of a chain, and one more waits behind them, while the host reads the tokens of the one
 // before.
