@@ -3,6 +3,7 @@
 // Messages become ids directly, never one big string first, so that text which spells a special token stays text.
 // Renders as the harmony library does, but drops from history what the format document says.
 #pragma once
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -72,6 +73,9 @@ class HarmonyRenderer {
     // One message, as it stands in a conversation, terminator included.
     std::vector<int> render(const Message& message) const;
 
+    // The header of a final message, after the role.
+    std::vector<int> final_header() const;
+
     // Ids that end an answer: return, call, endoftext (those that the tokenizer has).
     std::vector<int> stop_ids() const;
 
@@ -88,6 +92,51 @@ std::string system_text(const Preamble& preamble);
 std::string developer_text(const Preamble& preamble);
 // The history rule: the chain of thought is dropped from every assistant turn that has ended in `final`. Calls stay.
 std::vector<Message> drop_old_analysis(const std::vector<Message>& messages);
+
+// What the headers of an answer may say.
+struct HeaderRules {
+    std::vector<std::string> tools;  // that may be called, without "functions."
+    bool must_call = false;          // one of them, before it says anything but reasoning
+    bool may_reason = true;          // before it calls, if it must
+};
+
+// Which ids can come next in an answer whose headers keep to the format and to the rules. Text within messages is free:
+// what a message says, and where it ends. Headers are as the model writes them:
+//
+//     <|channel|>analysis<|message|>    <|channel|>final<|message|>    <|channel|>commentary<|message|>
+//     <|channel|>commentary to=functions.NAME <|constrain|>json<|message|>
+//      to=functions.NAME<|channel|>commentary <|constrain|>json<|message|>
+class HeaderAutomaton {
+  public:
+    // Begins where a prompt ends, after the role. Throws Error if the tokenizer lacks a special token.
+    HeaderAutomaton(const Tokenizer& tokenizer, const HeaderRules& rules);
+    void feed(int id);
+    // Ascending; null: any id can.
+    std::shared_ptr<const std::vector<int>> allowed() const { return nodes_[size_t(at_)].allowed; }
+
+  private:
+    enum Opens { kNothing, kReasoning, kPreamble, kFinal, kCall };
+    struct Node {
+        std::map<int, int> next;
+        Opens opens = kNothing;  // the message that begins here
+        std::shared_ptr<const std::vector<int>> allowed;
+    };
+    static constexpr int kFree = 0;  // the node within messages
+
+    int add_node();
+    int add_path(int from, const std::vector<int>& ids);
+    int add_headers(const Tokenizer& tokenizer, const std::vector<std::string>& tools, bool reasoning, bool text);
+    int add_start(const Tokenizer& tokenizer, int headers);
+    int follow(int node, int id) const;
+
+    const HarmonyTokens tokens_;
+    const bool must_call_;
+    std::vector<Node> nodes_;
+    int any_, call_;                             // where headers begin, after the role: of any message; of a call
+    int start_any_, start_call_, start_or_end_;  // before `<|start|>`; the last may also end the answer
+    int at_;
+    bool has_called_ = false, has_final_ = false;
+};
 
 struct HarmonyHeader;
 

@@ -36,6 +36,24 @@ void parse_stream(const Tokenizer& tokenizer, const HarmonyRenderer& renderer, c
     }
 }
 
+// Ids that the automaton does not allow are left out. Of the others, no header may be lost on the parser.
+void constrain_stream(const Tokenizer& tokenizer, const std::vector<int>& ids) {
+    for (const bool must_call : {false, true}) {
+        HeaderAutomaton headers(tokenizer, {{"f", "fx"}, must_call, true});
+        HarmonyParser parser(tokenizer, {"f", "fx"});
+        for (const int id : ids) {
+            const auto allowed = headers.allowed();
+            require(!allowed || !allowed->empty(), "nothing is allowed");
+            if (allowed && !std::binary_search(allowed->begin(), allowed->end(), id)) continue;
+            headers.feed(id);
+            parser.feed(id);
+        }
+        for (size_t i = 0; i + 1 < parser.messages().size(); i++)
+            require(parser.messages()[i].role == Role::kAssistant && !parser.messages()[i].channel.empty(),
+                    "a header that is none");
+    }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -48,6 +66,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         for (size_t i = 0; i < size; i++)
             ids.push_back(data[i] < kFirstSpecialByte ? data[i] : kFirstSpecial + data[i] - kFirstSpecialByte);
         parse_stream(tokenizer, renderer, ids);
+        constrain_stream(tokenizer, ids);
     }
     return 0;
 }

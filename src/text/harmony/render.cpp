@@ -140,6 +140,13 @@ std::vector<int> HarmonyRenderer::render_prompt(const Preamble& preamble, const 
     return ids;
 }
 
+std::vector<int> HarmonyRenderer::final_header() const {
+    std::vector<int> ids{tokens_.channel};
+    append_text(ids, "final");
+    ids.push_back(tokens_.message);
+    return ids;
+}
+
 std::vector<int> HarmonyRenderer::stop_ids() const {
     std::vector<int> ids{tokens_.call};
     if (tokens_.done) ids.push_back(*tokens_.done);
