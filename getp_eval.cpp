@@ -84,26 +84,26 @@ class Results : public ResultSink {
         progress_.update(report_.n_ok + report_.n_failed, ++n_tokens_);
     }
 
-    void on_answer(const Request& request, Answer answer) override {
+    void on_answers(const Request& request, std::vector<Answer> answers) override {
         // Does the long work before it takes the lock.
-        std::string line = is_text_ ? token_line(answer.ids)
-                                    : answer_line(request, answer, job_.record().model, job_.record().created);
-        const uint64_t hash = answer_hash(request.index, answer.ids);
-        job_.add(request, !answer.error.empty(), std::move(line));
+        const std::string& error = answers[0].error;
+        std::vector<int> ids;  // of all answers
+        for (const Answer& answer : answers) ids.insert(ids.end(), answer.ids.begin(), answer.ids.end());
+        std::string line =
+            is_text_ ? token_line(ids) : answer_line(request, answers, job_.record().model, job_.record().created);
+        const uint64_t hash = answer_hash(request.index, ids);
+        job_.add(request, !error.empty(), std::move(line));
 
         const std::lock_guard<std::mutex> lock(mutex_);
-        if (answer.error.empty()) {
+        if (error.empty()) {
             report_.n_ok++;
-            report_.n_prompt += answer.n_prompt;
-            report_.n_generated += int64_t(answer.ids.size());
-            if (!answer.ids.empty()) report_.first_token_s.push_back(float(answer.first_token_s));
-            report_.request_s.push_back(float(answer.request_s));
             report_.hash += hash;
+            for (const Answer& answer : answers) count(answer);
         } else {
             report_.n_failed++;
-            log_repeated("failed requests", "{}:{}: {}", input_, request.line, answer.error);
+            log_repeated("failed requests", "{}:{}: {}", input_, request.line, error);
         }
-        if (verifier_) ids_.add(request.index, std::move(answer.ids));
+        if (verifier_) ids_.add(request.index, std::move(ids));
     }
 
     // To compute more would be useless if the disk is full, say.
@@ -121,6 +121,13 @@ class Results : public ResultSink {
     const Report& report() const { return report_; }
 
   private:
+    void count(const Answer& answer) {
+        if (!answer.shares_prompt) report_.n_prompt += answer.n_prompt;
+        report_.n_generated += int64_t(answer.ids.size());
+        if (!answer.ids.empty()) report_.first_token_s.push_back(float(answer.first_token_s));
+        report_.request_s.push_back(float(answer.request_s));
+    }
+
     void verify(const std::optional<std::vector<int>>& ids) {
         if (!ids) return verifier_->skip();
         note_difference(*verifier_, verifier_->compare(*ids));

@@ -1,5 +1,6 @@
 // getp_run.cpp: requests to the engine, answers from it.
 #include <chrono>
+#include <deque>
 
 #include "error.h"
 #include "getp.h"
@@ -38,14 +39,22 @@ GetpRun warm_up(const Model& model, const EngineOptions& options) {
 void inference(GetpRun& run, const std::function<std::optional<Request>()>& next,
                const std::function<void()>& interrupt, const TextCodec& codec, ResultSink& sink) {
     const auto start = std::chrono::steady_clock::now();
+    std::deque<std::unique_ptr<Job>> jobs;  // of the last request, which may want several answers
     const auto next_job = [&]() -> std::unique_ptr<Job> {
-        while (std::optional<Request> request = next()) {
-            if (request->error.empty()) return make_job(std::move(*request), codec, sink);
+        while (jobs.empty()) {
+            std::optional<Request> request = next();
+            if (!request) return nullptr;
+            if (request->error.empty()) {
+                for (auto& job : make_jobs(std::move(*request), codec, sink)) jobs.push_back(std::move(job));
+                continue;
+            }
             Answer answer;
             answer.error = request->error;
-            sink.on_answer(*request, std::move(answer));
+            sink.on_answers(*request, {std::move(answer)});
         }
-        return nullptr;
+        std::unique_ptr<Job> job = std::move(jobs.front());
+        jobs.pop_front();
+        return job;
     };
     try {
         run.engine->run(next_job, interrupt);

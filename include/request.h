@@ -43,6 +43,10 @@ enum class AnswerKind {
 
 struct ResponseRequest;
 class ResponseStore;
+struct MorePrompt {
+    std::vector<int> ids;
+    int max_new_tokens = 0;
+};
 
 // One request, checked and encoded; or what is wrong with it.
 struct Request {
@@ -56,7 +60,14 @@ struct Request {
     AnswerKind kind = AnswerKind::kTokens;
     std::string model;  // as the request names it; may be empty
     std::vector<int> prompt;
-    std::vector<std::string> tool_names;  // kChat, kResponse: those in the prompt, to recognise them in the answer
+    std::vector<MorePrompt> more_prompts;  // kCompletion: each with answers of its own
+    int n = 1;                             // answers to each prompt
+    int choice = 0;                        // of choices_of(): which answer this is
+    bool shares_prompt = false;            // with the choice before
+    int vocab_size = 0;                    // of the model
+    bool echo = false;                     // kCompletion: the answer's text begins with the prompt
+    std::vector<int> opening;              // kChat, kResponse: the end of the prompt, if that begins the answer
+    std::vector<std::string> tool_names;   // kChat, kResponse: those in the prompt, to recognise them in the answer
     int max_new_tokens = 0, min_new_tokens = 0;
     Sampling sampling;
     std::vector<int> stop_ids;
@@ -66,7 +77,9 @@ struct Request {
     bool stream = false;                              // the answer piece by piece, where that can be had
     bool include_usage = false;                       // in a stream
     bool include_reasoning = true;                    // kChat, kResponse
+    bool reasoning_logprobs = false;                  // kChat: beside those of the content
     bool parallel_tool_calls = true;                  // kChat, kResponse; false: the first call ends the answer
+    std::optional<HeaderRules> headers;               // kChat, kResponse: no other can be drawn; absent: any can
     std::shared_ptr<const ResponseRequest> response;  // kResponse; else null
 };
 
@@ -80,13 +93,15 @@ struct RequestDefaults {
     bool strict_fields = false;  // a field of a JSON body that nobody knows is an error
     std::string instructions;    // developer message
     Effort effort = Effort::kMedium;
-    std::optional<int> steps;    // prompt + generated tokens at most; 0, or absent: the model's context
-    std::optional<int> max_new;  // generated tokens at most; a JSON body may say another number
+    bool strict_harmony = false;  // no headers but those of the format, with the request's tools, can be drawn
+    std::optional<int> steps;     // prompt + generated tokens at most; 0, or absent: the model's context
+    std::optional<int> max_new;   // generated tokens at most; a JSON body may say another number
     std::optional<float> temperature, top_p;
     std::optional<int> top_k;  // 0: all
     std::optional<float> repetition_penalty;
-    bool penalises = true;  // the device applies a repetition penalty; else a request for one is an error
-    uint64_t seed = 0;      // of the run; with a request's index it gives the request's seed
+    std::optional<int> completion_tokens;  // of an answer that is no chat, if the request gives no max_tokens
+    bool special_tokens = true;            // a completion's prompt may spell them, unless the request says otherwise
+    uint64_t seed = 0;                     // of the run; with a request's index it gives the request's seed
 };
 
 // What a request is read with. All of it must outlive the reading.
@@ -128,6 +143,9 @@ const char* limit_name(const CommonConfig& config, std::optional<int> steps);
 int room_for_answer(const CommonConfig& config, std::optional<int> steps, size_t n_prompt);
 constexpr double kLeastPenalty = 0.01, kMostPenalty = 100;  // of repetition
 
+// One request for each answer: n to a prompt, prompt after prompt. The i-th answer to a prompt has the seed + i.
+std::vector<Request> choices_of(const Request& request);
+
 struct ToolCall {
     std::string name;
     std::string arguments;  // JSON, if the model wrote JSON
@@ -141,12 +159,23 @@ struct AnswerItem {
     std::string name;  // kCall
 };
 
+// A token of an answer, and those that the model finds most likely in its place.
+struct TokenChoice {
+    struct Entry {
+        std::string bytes;  // may be part of a character
+        double logprob;     // not a number: nothing comes before it
+    };
+    Entry drawn;
+    std::vector<Entry> top;
+};
+
 struct Answer {
     std::string error;  // not empty: the request failed, and the rest is empty
     int n_prompt = 0;
-    int n_reused = 0;      // of the prompt's tokens, found in the KV cache
-    int n_reasoning = 0;   // kChat: how many ids the analysis has, without its header
-    std::vector<int> ids;  // all that was generated, a stop id included
+    bool shares_prompt = false;  // with the answer before, to the same request
+    int n_reused = 0;            // of the prompt's tokens, found in the KV cache
+    int n_reasoning = 0;         // kChat: how many ids the analysis has, without its header
+    std::vector<int> ids;        // all that was generated, a stop id included
     Finish finish = Finish::kStop;
     double first_token_s = 0, request_s = 0;  // from reading the request to its first token, and to its end
     // Text ends before a stop string or stop id. A completion spells other special tokens by name.
@@ -154,6 +183,8 @@ struct Answer {
     std::string reasoning;  // kChat: the analysis
     std::vector<ToolCall> tool_calls;
     std::vector<AnswerItem> items;  // kResponse: all of it again, in its order
+    // If asked for: of content's tokens, with those of an echoed prompt; of reasoning's.
+    std::vector<TokenChoice> logprobs, reasoning_logprobs;
 };
 
 // Takes what jobs produce. Several replicas' threads may call it at the same time; it must not throw.
@@ -163,8 +194,9 @@ class ResultSink {
     virtual void on_token() {}  // one more token, of any request
     // Asked before every step. True ends a request without an answer. has_begun: the request has a token.
     virtual bool cancelled(bool /*has_begun*/) const { return false; }
-    virtual void on_answer(const Request& request, Answer answer) = 0;
+    // All answers that the request asks for; if it failed, one that says why.
+    virtual void on_answers(const Request& request, std::vector<Answer> answers) = 0;
 };
 
-// The job that runs `request`, which has no error; `codec` and `sink` outlive it.
-std::unique_ptr<Job> make_job(Request request, const TextCodec& codec, ResultSink& sink);
+// The jobs that run `request`, which has no error: one for each of choices_of(); `codec` and `sink` outlive them.
+std::vector<std::unique_ptr<Job>> make_jobs(Request request, const TextCodec& codec, ResultSink& sink);

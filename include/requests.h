@@ -120,8 +120,10 @@ class RequestIntake {
 
 // An answer in the text format: ids separated by single spaces; empty for a failed request.
 std::string token_line(const std::vector<int>& ids);
-// An answer as a line of the OpenAI batch output. `model` is for requests that name none; `created` is a Unix time.
-std::string answer_line(const Request& request, const Answer& answer, const std::string& model, int64_t created);
+// A request's answers as a line of the OpenAI batch output. `model` is for requests that name none; `created` is a Unix
+// time.
+std::string answer_line(const Request& request, const std::vector<Answer>& answers, const std::string& model,
+                        int64_t created);
 // What a line of answers says about its request, so that a later run recognises it.
 struct AnswerMark {
     int64_t index = 0;

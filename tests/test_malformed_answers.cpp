@@ -1,6 +1,9 @@
 // test_malformed_answers.cpp: what the program makes of answers that break the chat format, from weights to output.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <sstream>
+
 #include "harmony.h"
 #include "subprocess.h"
 #include "support/json.h"
@@ -132,4 +135,48 @@ TEST(MalformedAnswer, ScriptsByTheirUserMessages) {
                                                   {"Stop.", "<|channel|>final<|message|>Here.<|return|>"}});
     EXPECT_EQ(run_program({built("run"), model.path(), "-i", "Go."}).out, "Gone.\n");
     EXPECT_EQ(run_program({built("run"), model.path(), "-i", "Stop."}).out, "Here.\n");
+}
+
+// Whether every id can be drawn where headers are held to the format; `ids` is an answer.
+bool keeps_to_the_format(const std::vector<int>& ids, const HeaderRules& rules) {
+    static const Tokenizer tokenizer = Tokenizer::open("demo/tokenizer.json");
+    HeaderAutomaton headers(tokenizer, rules);
+    for (const int id : ids) {
+        const auto allowed = headers.allowed();
+        if (allowed && !std::binary_search(allowed->begin(), allowed->end(), id)) return false;
+        headers.feed(id);
+    }
+    return true;
+}
+
+TEST(StrictHarmony, WhatAModelWantsToWriteWrongItCannot) {
+    const TempFolder folder;
+    const std::string body = R"({"tools": [)" + std::string(kTool) +
+                             R"(], "messages": [{"role": "user", "content": "Go."}], "max_tokens": 60, )"
+                             R"("return_token_ids": true)";
+    const std::string input = folder.write("in.jsonl", body + "}\n" + body + R"(, "tool_choice": "required"})" + "\n");
+    for (const char* script :
+         {"<|channel|>final json<|message|>{}<|return|>", "No channels here.<|return|>",
+          "<|channel|>bash<|channel|>commentary<|message|>{}<|call|>", "<|channel|>reflection<|message|>Hm.<|return|>",
+          " to=functions.sh<|channel|>commentary <|constrain|>json<|message|>{}<|call|>",
+          "<|channel|>analysis<|message|>Hm.<|end|><|start|>user<|message|>And?<|return|>"}) {
+        SCOPED_TRACE(script);
+        const ScriptedModel model(script);
+        for (const char* strict : {"on", "off"}) {
+            const ProgramResult result =
+                run_program({built("run"), model.path(), "-m", "getp", "--strict-harmony", strict, "-i", input, "-o",
+                             folder.path("out.jsonl"), "--overwrite"});
+            ASSERT_EQ(result.code, 0) << result.err;
+            std::istringstream lines(folder.read("out.jsonl"));
+            for (std::string line; std::getline(lines, line);) {
+                const Json answer = Json::parse(line);
+                const Json& choice = answer["response"]["body"]["choices"][0];
+                const bool must_call = answer["id"] == "batch_req_1";
+                const bool keeps = keeps_to_the_format(choice["token_ids"], {{"bash"}, must_call, true});
+                EXPECT_EQ(keeps, must_call || strict == std::string("on")) << line;
+                if (!must_call || choice["finish_reason"] != "tool_calls") continue;
+                EXPECT_EQ(choice["message"]["tool_calls"][0]["function"]["name"], "bash") << line;
+            }
+        }
+    }
 }

@@ -12,10 +12,10 @@ using Json = nlohmann::json;
 
 struct Collected : ResultSink {
     void on_token() override { n_tokens++; }
-    void on_answer(const Request& r, Answer a) override {
+    void on_answers(const Request& r, std::vector<Answer> a) override {
         n_answers++;
         request = r;
-        answer = std::move(a);
+        answer = std::move(a.at(0));
     }
     int n_tokens = 0, n_answers = 0;
     Request request;
@@ -26,7 +26,7 @@ struct Collected : ResultSink {
 Collected run(Request request, const std::vector<int>& ids, const TextCodec& codec = bytes_codec()) {
     Collected collected;
     request.prompt = {1, 2, 3};
-    const std::unique_ptr<Job> job = make_job(std::move(request), codec, collected);
+    const std::unique_ptr<Job> job = std::move(make_jobs(std::move(request), codec, collected).at(0));
     EXPECT_EQ(job->prompt, (std::vector<int>{1, 2, 3}));
     for (const int id : ids) {
         const bool more = job->on_token(id);
@@ -101,7 +101,7 @@ TEST(CompletionJob, RefusedByTheEngine) {
     Collected collected;
     Request request = completion();
     request.index = 4;
-    make_job(std::move(request), bytes_codec(), collected)->on_error("too long");
+    make_jobs(std::move(request), bytes_codec(), collected).at(0)->on_error("too long");
     EXPECT_EQ(collected.answer.error, "too long");
     EXPECT_EQ(collected.request.index, 4);
     EXPECT_EQ(collected.n_answers, 1);
@@ -179,7 +179,7 @@ TEST(AnswerLine, Completion) {
     request.index = 3;
     request.custom_id = "id \"3\"";
     const Collected c = run(request, ids_of("Hi<|return|>"));
-    EXPECT_EQ(json_of(answer_line(c.request, c.answer, "gpt-oss", 1234)), json_of(R"({
+    EXPECT_EQ(json_of(answer_line(c.request, {c.answer}, "gpt-oss", 1234)), json_of(R"({
         "id": "batch_req_3", "custom_id": "id \"3\"", "error": null,
         "response": {"status_code": 200, "request_id": "req_3_0000000000000000", "body": {
             "id": "cmpl-3", "object": "text_completion", "created": 1234, "model": "gpt-oss",
@@ -194,7 +194,7 @@ TEST(AnswerLine, Chat) {
     const std::vector<int> ids =
         ids_of("<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>y");
     const Collected c = run(request, ids);
-    const Json line = json_of(answer_line(c.request, c.answer, "gpt-oss", 1));
+    const Json line = json_of(answer_line(c.request, {c.answer}, "gpt-oss", 1));
     EXPECT_EQ(line["custom_id"], nullptr);
     const Json& body = line["response"]["body"];
     EXPECT_EQ(body["object"], "chat.completion");
@@ -209,7 +209,7 @@ TEST(AnswerLine, Chat) {
 
     Request hiding = request;
     hiding.include_reasoning = false;
-    const Json hidden = json_of(answer_line(hiding, c.answer, "gpt-oss", 1))["response"]["body"]["choices"][0];
+    const Json hidden = json_of(answer_line(hiding, {c.answer}, "gpt-oss", 1))["response"]["body"]["choices"][0];
     EXPECT_FALSE(hidden["message"].contains("reasoning_content"));
 }
 
@@ -269,14 +269,14 @@ TEST(AnswerLine, ToolCalls) {
     request.index = 2;
     Answer answer;
     answer.tool_calls = {{"f", "{}"}, {"g", "{\"a\": \"b\"}"}};
-    Json choice = json_of(answer_line(request, answer, "m", 0))["response"]["body"]["choices"][0];
+    Json choice = json_of(answer_line(request, {answer}, "m", 0))["response"]["body"]["choices"][0];
     EXPECT_EQ(choice["finish_reason"], "tool_calls");
     EXPECT_EQ(choice["message"], json_of(R"({"role": "assistant", "content": null, "refusal": null,
         "reasoning_content": null, "tool_calls": [{"id": "call_2_0", "type": "function", "function":
             {"name": "f", "arguments": "{}"}},
             {"id": "call_2_1", "type": "function", "function": {"name": "g", "arguments": "{\"a\": \"b\"}"}}]})"));
     answer.finish = Finish::kLength;
-    choice = json_of(answer_line(request, answer, "m", 0))["response"]["body"]["choices"][0];
+    choice = json_of(answer_line(request, {answer}, "m", 0))["response"]["body"]["choices"][0];
     EXPECT_EQ(choice["finish_reason"], "length") << "a call that was cut";
 }
 
@@ -285,7 +285,7 @@ TEST(AnswerLine, Errors) {
     Answer answer;
     request.line = 7;
     request.error = answer.error = "body.prompt: expected text, found \"\n\"";
-    const auto line = [&] { return json_of(answer_line(request, answer, "m", 0)); };
+    const auto line = [&] { return json_of(answer_line(request, {answer}, "m", 0)); };
     const Json error = {{"message", "line 7: " + answer.error},
                         {"type", "invalid_request_error"},
                         {"param", "prompt"},
@@ -321,7 +321,7 @@ TEST(AnswerLine, IsOneLineWhateverTheTextHolds) {
     Request request = completion();
     Answer answer;
     answer.content = std::string("a\nb\r\0c\u2028 \xff", 12);
-    const std::string line = answer_line(request, answer, "m", 0);
+    const std::string line = answer_line(request, {answer}, "m", 0);
     EXPECT_EQ(line.find('\n'), std::string::npos);
     EXPECT_TRUE(Json::accept(line));
 }

@@ -233,7 +233,7 @@ TEST(History, ResultsOfUnknownCalls) {
 namespace {
 
 struct Collected : ResultSink {
-    void on_answer(const Request&, Answer a) override { answer = std::move(a); }
+    void on_answers(const Request&, std::vector<Answer> a) override { answer = std::move(a.at(0)); }
     Answer answer;
 };
 
@@ -244,13 +244,13 @@ std::string answer_message(const TextCodec& codec, const std::vector<int>& ids, 
     request.tool_names = tools;
     request.stop_ids = codec.renderer().stop_ids();
     Collected collected;
-    const std::unique_ptr<Job> job = make_job(request, codec, collected);
+    const std::unique_ptr<Job> job = std::move(make_jobs(request, codec, collected).at(0));
     for (const int id : ids) {
         const bool more = job->on_token(id);
         if (!more || std::count(job->stop_ids.begin(), job->stop_ids.end(), id)) break;
     }
     job->on_done(Finish::kStop);
-    const auto line = ordered_json_of(answer_line(request, collected.answer, "m", 0));
+    const auto line = ordered_json_of(answer_line(request, {collected.answer}, "m", 0));
     return line["response"]["body"]["choices"][0]["message"].dump();
 }
 

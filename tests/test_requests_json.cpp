@@ -101,6 +101,104 @@ TEST(RequestLine, APromptMayStandInAList) {
     EXPECT_TRUE(std::get<std::vector<int>>(read(R"({"prompt": []})").prompt).empty());
 }
 
+TEST(RequestLine, SeveralPrompts) {
+    const RequestBody texts = read(R"({"prompt": ["a", "b", "c"]})");
+    EXPECT_EQ(std::get<std::string>(texts.prompt), "a");
+    ASSERT_EQ(texts.more_prompts.size(), 2u);
+    EXPECT_EQ(std::get<std::string>(texts.more_prompts[1]), "c");
+    const RequestBody ids = read(R"({"prompt": [[1, 2], [3]]})");
+    EXPECT_EQ(std::get<std::vector<int>>(ids.prompt), (std::vector<int>{1, 2}));
+    EXPECT_EQ(std::get<std::vector<int>>(ids.more_prompts.at(0)), std::vector<int>{3});
+}
+
+TEST(RequestLine, HowAnswersAreDrawn) {
+    const RequestBody r = read(completion(
+        R"("n": 128, "best_of": 128, "logprobs": 20, "echo": true, "max_tokens": 0, "min_p": 1, "presence_penalty": -2,
+           "frequency_penalty": 2, "logit_bias": {"7": -100, "3": 100, "5": 0.5}, "special_tokens": false)"));
+    EXPECT_EQ(r.n, 128);
+    EXPECT_EQ(r.n_logprobs, 20);
+    EXPECT_TRUE(r.echo);
+    EXPECT_EQ(r.max_tokens, 0);
+    EXPECT_EQ(r.min_p, 1);
+    EXPECT_EQ(r.presence_penalty, -2);
+    EXPECT_EQ(r.frequency_penalty, 2);
+    EXPECT_EQ(r.special_tokens, false);
+    ASSERT_EQ(r.logit_bias.size(), 3u);
+    EXPECT_EQ(r.logit_bias[0].id, 3);
+    EXPECT_EQ(r.logit_bias[2].bias, -100);
+    const RequestBody nulls = read(completion(
+        R"("n": null, "best_of": null, "logprobs": null, "echo": null, "min_p": null, "presence_penalty": null,
+           "frequency_penalty": null, "logit_bias": null, "suffix": null)"));
+    EXPECT_EQ(nulls.n, 1);
+    EXPECT_EQ(nulls.n_logprobs, -1);
+    EXPECT_TRUE(nulls.logit_bias.empty());
+    EXPECT_EQ(read(completion(R"("logprobs": 0)")).n_logprobs, 0);
+    EXPECT_EQ(read(completion(R"("logprobs": false)")).n_logprobs, -1);
+    EXPECT_EQ(read(chat(R"("logprobs": true)")).n_logprobs, 0);
+    EXPECT_EQ(read(chat(R"("logprobs": true, "top_logprobs": 5)")).n_logprobs, 5);
+    EXPECT_EQ(read(chat(R"("logprobs": false, "top_logprobs": 0)")).n_logprobs, -1);
+    EXPECT_TRUE(read(chat(R"("logprobs": true, "reasoning_logprobs": true)")).reasoning_logprobs);
+    EXPECT_EQ(read(chat(R"("max_tokens": 3, "max_completion_tokens": 4)")).max_tokens, 4) << "the newer name wins";
+}
+
+TEST(RequestLine, WhichToolsMayBeCalled) {
+    const auto choose = [](const std::string& choice) {
+        return std::get<Conversation>(read(chat(R"("tools": [{"type": "function", "function": {"name": "f"}},
+            {"type": "function", "function": {"name": "g"}}], "tool_choice": )" +
+                                                choice))
+                                          .prompt);
+    };
+    for (const char* any : {"null", R"("auto")"}) {
+        EXPECT_EQ(choose(any).tools.size(), 2u);
+        EXPECT_FALSE(choose(any).must_call);
+    }
+    EXPECT_TRUE(choose(R"("none")").tools.empty());
+    EXPECT_TRUE(choose(R"("required")").must_call);
+    EXPECT_EQ(choose(R"("required")").must_call_tool, "");
+    for (const char* named :
+         {R"({"type": "function", "function": {"name": "g"}})", R"({"type": "function", "name": "g"})"}) {
+        EXPECT_TRUE(choose(named).must_call);
+        EXPECT_EQ(choose(named).must_call_tool, "g");
+        EXPECT_EQ(choose(named).tools.size(), 2u) << "all are in the prompt";
+    }
+    const Conversation allowed = choose(R"({"type": "allowed_tools", "allowed_tools": {"mode": "required",
+        "tools": [{"type": "function", "function": {"name": "g"}}]}})");
+    ASSERT_EQ(allowed.tools.size(), 1u);
+    EXPECT_EQ(allowed.tools[0].name, "g");
+    EXPECT_TRUE(allowed.must_call);
+    EXPECT_FALSE(
+        choose(R"({"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]})").must_call);
+}
+
+TEST(RequestLine, NoReasoningInAllSpellings) {
+    const auto skips = [](const std::string& fields) {
+        return std::get<Conversation>(read(chat(fields)).prompt).skips_reasoning;
+    };
+    for (const char* none : {R"("reasoning_effort": "none")", R"("reasoning": {"effort": "None"})",
+                             R"("chat_template_kwargs": {"reasoning_effort": "none"})", R"("think": false)",
+                             R"("reasoning_effort": "low", "enable_thinking": false)"})
+        EXPECT_TRUE(skips(none)) << none;
+    for (const char* some : {"", R"("reasoning_effort": "minimal")", R"("reasoning": {"effort": "low"})"})
+        EXPECT_FALSE(skips(some)) << some;
+}
+
+TEST(RequestLine, TheReasoningOfATurnInOtherPlaces) {
+    for (const char* turn :
+         {R"("content": "x", "reasoning_details": [{"type": "reasoning.text", "text": "I "}, {"text": "think."}])",
+          R"("content": "<think>\nI think.\n</think>\n\nx")",
+          R"("content": [{"type": "text", "text": "<think>I think.</think>x"}])",
+          R"("reasoning": "I think.", "content": "<think>I think.</think>x")"}) {
+        const Conversation c =
+            conversation(R"({"role": "user", "content": "hi"}, {"role": "assistant", )" + std::string(turn) + "}");
+        ASSERT_EQ(c.messages.size(), 3u) << turn;
+        EXPECT_EQ(c.messages[1].channel, "analysis");
+        EXPECT_EQ(c.messages[1].content, "I think.") << turn;
+        EXPECT_EQ(c.messages[2].content, "x") << turn;
+    }
+    const Conversation open = conversation(R"({"role": "assistant", "content": "<think>x"})");
+    EXPECT_EQ(open.messages.at(0).content, "<think>x") << "it does not end";
+}
+
 TEST(RequestLine, UrlsByTheirLastWords) {
     const std::string chat_body = R"(, "body": {"messages": [{"role": "user", "content": "hi"}]}})";
     for (const char* url :
@@ -210,6 +308,7 @@ TEST_P(BadRequestLine, IsRefusedWithTheFieldAndWhatWasExpected) {
 }
 
 const std::string kUser = R"({"role": "user", "content": "hi"})";
+const std::string kTool = R"({"type": "function", "function": {"name": "f"}})";
 
 // long because it is a table
 INSTANTIATE_TEST_SUITE_P(
@@ -232,8 +331,6 @@ INSTANTIATE_TEST_SUITE_P(
         {"neither", "{}", {"messages", "prompt", "neither"}},
         {"prompt_and_messages", R"({"prompt": "a", "messages": []})", {"both"}},
         {"prompt_number", R"({"prompt": 5})", {"prompt", "5"}},
-        {"prompt_of_strings", R"({"prompt": ["a", "b"]})", {"prompt", "one prompt", "found 2"}},
-        {"prompts_of_ids", R"({"prompt": [[1], [2]]})", {"prompt", "one prompt", "found 2"}},
         {"prompt_of_both", R"({"prompt": [1, "a"]})", {"prompt[1]", "token id", "\"a\""}},
         {"prompt_in_prompts", R"({"prompt": [[1, [2]]]})", {"prompt[0][1]", "token id"}},
         {"prompt_negative_id", R"({"prompt": [1, -3]})", {"prompt[1]", "-3"}},
@@ -249,9 +346,6 @@ INSTANTIATE_TEST_SUITE_P(
         {"max_tokens_zero", completion(R"("max_tokens": 0)"), {"max_tokens", "0"}},
         {"max_tokens_fraction", completion(R"("max_tokens": 2.5)"), {"max_tokens", "2.5"}},
         {"max_tokens_huge", completion(R"("max_tokens": 18446744073709551615)"), {"max_tokens"}},
-        {"max_tokens_twice",
-         chat(R"("max_tokens": 3, "max_completion_tokens": 4)"),
-         {"max_completion_tokens", "3", "4"}},
         {"seed_text", completion(R"("seed": "x")"), {"seed", "\"x\""}},
         {"stop_empty", completion(R"("stop": "")"), {"stop", "at least one character"}},
         {"stop_number", completion(R"("stop": ["a", 5])"), {"stop", "5"}},
@@ -289,19 +383,51 @@ INSTANTIATE_TEST_SUITE_P(
          R"({"body": {"messages": [{"role": "user", "content": "x", "audio": {"id": "a"}}]}})",
          {"body.messages[0].audio", "not supported"}},
         {"ignore_eos_text", completion(R"("ignore_eos": "yes")"), {"ignore_eos", "true or false"}},
-        {"n_two", completion(R"("n": 2)"), {"n: expected 1", "found 2"}},
-        {"logprobs_chat", chat(R"("logprobs": true)"), {"logprobs", "false", "true"}},
-        {"logprobs_completion", completion(R"("logprobs": 0)"), {"logprobs"}},
+        {"prompt_of_numbers", R"({"prompt": ["a", 5]})", {"prompt[1]", "a string", "5"}},
+        {"n_zero", completion(R"("n": 0)"), {"n: ", "from 1 to 128", "0"}},
+        {"n_many", completion(R"("n": 129)"), {"n: ", "129"}},
+        {"n_text", completion(R"("n": "2")"), {"n: ", "\"2\""}},
+        {"best_of", completion(R"("best_of": 2)"), {"best_of", "value of n, 1", "2"}},
+        {"logprobs_chat", chat(R"("logprobs": 5)"), {"logprobs", "true or false", "5"}},
+        {"logprobs_completion", completion(R"("logprobs": 21)"), {"logprobs", "from 0 to 20", "21"}},
+        {"logprobs_completion_true", completion(R"("logprobs": true)"), {"logprobs", "integer", "true"}},
+        {"top_logprobs", chat(R"("logprobs": true, "top_logprobs": 21)"), {"top_logprobs", "from 0 to 20", "21"}},
+        {"top_logprobs_alone", chat(R"("top_logprobs": 2)"), {"top_logprobs", "logprobs is not true", "2"}},
+        {"echo_text", completion(R"("echo": "yes")"), {"echo", "true or false"}},
+        {"echo_chat", chat(R"("echo": true)"), {"echo", "false"}},
+        {"min_p", completion(R"("min_p": 1.5)"), {"min_p", "from 0 to 1", "1.5"}},
+        {"presence_penalty", completion(R"("presence_penalty": 2.5)"), {"presence_penalty", "from -2 to 2", "2.5"}},
+        {"frequency_penalty", completion(R"("frequency_penalty": "1")"), {"frequency_penalty", "number"}},
+        {"logit_bias_list", completion(R"("logit_bias": [1])"), {"logit_bias", "an object"}},
+        {"logit_bias_key", completion(R"("logit_bias": {"a": 1})"), {"logit_bias", "token ids", "\"a\""}},
+        {"logit_bias_negative", completion(R"("logit_bias": {"-1": 1})"), {"logit_bias", "token ids", "\"-1\""}},
+        {"logit_bias_text", completion(R"("logit_bias": {"5": "1"})"), {"logit_bias.5", "from -100 to 100"}},
+        {"logit_bias_range", completion(R"("logit_bias": {"5": 101})"), {"logit_bias.5", "101"}},
+        {"tool_choice_word", chat(R"("tool_choice": "sometimes")"), {"tool_choice", "required", "sometimes"}},
+        {"tool_choice_number", chat(R"("tool_choice": 1)"), {"tool_choice", "required", "1"}},
+        {"tool_choice_without_tools", chat(R"("tool_choice": "required")"), {"tool_choice", "no tools", "required"}},
+        {"tool_choice_type", chat(R"("tool_choice": {"type": "custom"})"), {"tool_choice.type", "allowed_tools"}},
+        {"tool_choice_unknown",
+         chat(R"("tool_choice": {"type": "function", "function": {"name": "g"}}, "tools": [)" + kTool + "]"),
+         {"tool_choice.function.name", "one of the tools", "\"g\""}},
+        {"allowed_tools_unknown",
+         chat(R"("tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [)"
+              R"({"type": "function", "function": {"name": "g"}}]}}, "tools": [)" +
+              kTool + "]"),
+         {"tool_choice.allowed_tools.tools[0].function.name", "\"g\""}},
+        {"allowed_tools_mode",
+         chat(R"("tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "none"}}, "tools": [)" + kTool +
+              "]"),
+         {"tool_choice.allowed_tools.mode", "auto or required"}},
+        {"allowed_tools_none",
+         chat(R"("tool_choice": {"type": "allowed_tools", "allowed_tools": {"tools": []}}, "tools": [)" + kTool + "]"),
+         {"tool_choice.allowed_tools.tools", "at least one"}},
+        {"reasoning_details",
+         R"({"messages": [{"role": "assistant", "content": "x", "reasoning_details": "y"}]})",
+         {"messages[0].reasoning_details", "an array"}},
         {"response_format", chat(R"("response_format": {"type": "json_object"})"), {"response_format", "text"}},
-        {"logit_bias", completion(R"("logit_bias": {"5": 1})"), {"logit_bias"}},
-        {"best_of", completion(R"("best_of": 2)"), {"best_of"}},
         {"suffix", completion(R"("suffix": "x")"), {"suffix"}},
-        {"echo", completion(R"("echo": true)"), {"echo"}},
         {"repetition_penalty", completion(R"("repetition_penalty": 0)"), {"repetition_penalty", "0.01 to 100"}},
-        {"presence_penalty", completion(R"("presence_penalty": 0.5)"), {"presence_penalty", "0.5"}},
-        {"frequency_penalty", completion(R"("frequency_penalty": -1)"), {"frequency_penalty"}},
-        {"tool_choice_required", chat(R"("tool_choice": "required")"), {"tool_choice", "\"auto\" or \"none\""}},
-        {"tool_choice_object", chat(R"("tool_choice": {"type": "function"})"), {"tool_choice", "an object"}},
         {"effort", chat(R"("reasoning_effort": "extreme")"), {"reasoning_effort", "low, medium, high", "extreme"}},
         {"tool_schema_huge",
          chat(R"("tools": [{"type": "function", "function": {"name": "f", "parameters": {"description": ")" +

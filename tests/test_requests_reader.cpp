@@ -75,13 +75,6 @@ TEST_F(RequestFile, TopKAndRepetitionPenalty) {
     EXPECT_EQ(text.sampling.repetition_penalty, 1.5f);
 }
 
-TEST_F(RequestFile, APenaltyIsABadRequestWhereTheDeviceAppliesNone) {
-    options.penalises = false;
-    EXPECT_EQ(read_line(R"({"prompt": "abc", "repetition_penalty": 1})").error, "");
-    EXPECT_EQ(read_line(R"({"prompt": "abc", "repetition_penalty": 1.25})").error,
-              "repetition_penalty: expected 1 on a GPU, which applies none; --device cpu does");
-}
-
 TEST_F(RequestFile, NumTokensLimitsTheAnswerAlone) {
     options.max_new = 7;
     options.steps = 100;

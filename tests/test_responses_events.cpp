@@ -66,10 +66,12 @@ std::vector<Event> stream(const std::string& answer, Request request = response_
 // The object that answers the same request without a stream.
 json whole(const std::string& answer, Request request = response_request()) {
     struct Sink : ResultSink {
-        void on_answer(const Request& r, Answer a) override { object = response_object(*r.response, kStamp, a); }
+        void on_answers(const Request& r, std::vector<Answer> a) override {
+            object = response_object(*r.response, kStamp, a.at(0));
+        }
         std::string object;
     } sink;
-    drive(*make_job(std::move(request), bytes_codec(), sink), ids_of(answer));
+    drive(*make_jobs(std::move(request), bytes_codec(), sink).at(0), ids_of(answer));
     return json_of(sink.object);
 }
 

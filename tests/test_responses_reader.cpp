@@ -352,7 +352,7 @@ TEST_F(RequestFile, ALineOfTheResponsesApi) {
     answer.n_reused = 2;
     answer.request_s = 100;
     answer.items = {{AnswerItem::Kind::kText, "Hello.", ""}};
-    const json line = json_of(answer_line(requests[0], answer, "model", 1000));
+    const json line = json_of(answer_line(requests[0], {answer}, "model", 1000));
     EXPECT_EQ(line["custom_id"], "a");
     const json body = line["response"]["body"];
     EXPECT_EQ(body["id"], "resp_0");

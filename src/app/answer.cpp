@@ -19,6 +19,7 @@ class AnswerJob : public Job {
         sink_.token(id);
         return !sink_.failed();
     }
+    std::shared_ptr<const std::vector<int>> allowed() const override { return sink_.allowed(); }
     bool cancelled() const override { return stop_ && *stop_; }
     void on_reused(int n) override { stats_.n_reused = n; }
     void on_done(Finish finish) override { stats_.finish = finish; }
@@ -45,10 +46,13 @@ void RawAnswer::finish() {
     out_.write(utf8_.finish() + "\n");
 }
 
-HarmonyAnswer::HarmonyAnswer(AnswerText& out, const Tokenizer& tokenizer, bool show_reasoning)
-    : out_(out), parser_(tokenizer), show_reasoning_(show_reasoning) {}
+HarmonyAnswer::HarmonyAnswer(AnswerText& out, const Tokenizer& tokenizer, bool show_reasoning, bool strict)
+    : out_(out), parser_(tokenizer), show_reasoning_(show_reasoning) {
+    if (strict) headers_.emplace(tokenizer, HeaderRules{});
+}
 
 void HarmonyAnswer::token(int id) {
+    if (headers_) headers_->feed(id);
     show(parser_.feed(id));
 }
 

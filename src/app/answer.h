@@ -1,6 +1,8 @@
 // answer.h: one answer as generate and chat show it: text as it comes, reasoning apart, then the speed.
 #pragma once
 #include <atomic>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "app/answer_text.h"
@@ -16,6 +18,8 @@ class AnswerSink {
     virtual void token(int id) = 0;
     virtual void finish() = 0;
     virtual bool failed() const = 0;  // nothing more can be shown
+    // The ids that may come next, ascending; null: any may.
+    virtual std::shared_ptr<const std::vector<int>> allowed() const { return nullptr; }
 };
 
 // Writes the text as it stands to stdout, without `stop_ids`.
@@ -37,10 +41,14 @@ class RawAnswer : public AnswerSink {
 // nowhere.
 class HarmonyAnswer : public AnswerSink {
   public:
-    HarmonyAnswer(AnswerText& out, const Tokenizer& tokenizer, bool show_reasoning);
+    // strict: no headers but the format's can be drawn.
+    HarmonyAnswer(AnswerText& out, const Tokenizer& tokenizer, bool show_reasoning, bool strict = false);
     void token(int id) override;
     void finish() override;
     bool failed() const override { return out_.failed(); }
+    std::shared_ptr<const std::vector<int>> allowed() const override {
+        return headers_ ? headers_->allowed() : nullptr;
+    }
     const std::vector<Message>& messages() const { return parser_.messages(); }
     bool says_anything() const { return says_anything_; }  // to the reader
 
@@ -48,6 +56,7 @@ class HarmonyAnswer : public AnswerSink {
     void show(const HarmonyParser::Delta& delta);
     AnswerText& out_;
     HarmonyParser parser_;
+    std::optional<HeaderAutomaton> headers_;
     const bool show_reasoning_;
     bool says_anything_ = false, new_message_ = false;
 };

@@ -50,7 +50,7 @@ class ChatSession {
         // Every turn has a random stream of its own, so that asking again may give another answer.
         Sampling sampling = sampling_;
         sampling.seed += uint64_t(n_turns_++);
-        HarmonyAnswer answer(out_, tokenizer_, options_.show_reasoning);
+        HarmonyAnswer answer(out_, tokenizer_, options_.show_reasoning, options_.strict_harmony);
         const AnswerStats stats =
             run_answer(engine_, std::move(prompt), max_new, sampling, stop_ids_, answer, &interrupted());
         out_.check();

@@ -18,6 +18,7 @@ constexpr int kMaxInt = std::numeric_limits<int>::max();
 constexpr int kDefaultInFlightCpu = 32, kDefaultInFlightGpu = 4096;
 
 constexpr int kMostGpus = 1024;
+constexpr int kApiCompletionTokens = 16;  // the API's default for completions
 
 // "0.8" is a share; "64e9", and all that parse_bytes() takes, is a number of bytes.
 void parse_gpu_memory(Options& o, const std::string& text) {
@@ -120,6 +121,7 @@ constexpr struct {
     {"--chat", kGetp, "; -m chat is the mode"},
     {"--strict-fields", kGetp | kScore | kServe, ""},
     {"--reasoning", kGenerate | kChat | kGetp | kServe, ""},
+    {"--strict-harmony", kGenerate | kChat | kGetp | kServe, ""},
     {"--no-reasoning", kGenerate | kChat, ""},
     {"--logits", kScore, ""},
     {"--input", kGenerate | kChat | kGetp | kScore, ""},
@@ -222,7 +224,7 @@ void add_flags_of_requests(CLI::App& app, Options& o, bool& no_reasoning) {
     add_number(app, "--repetition-penalty", "--repetition-penalty", o.repetition_penalty, float(kLeastPenalty),
                float(kMostPenalty), "a number from 0.01 to 100",
                "Tokens that prompt or answer have already: logits above 0 are divided by N, others multiplied;\n"
-               "1: not (default). On the CPU");
+               "1: not (default)");
     add_number(app, "-s,--seed", "--seed", o.seed, uint64_t(0), UINT64_MAX, "an integer of at least 0",
                "Seed of the random numbers; 0: from the clock (default)");
     add_number(app, "-t,--requests", "--requests", o.max_requests, 0, kMaxInt, "an integer of at least 0",
@@ -243,6 +245,9 @@ void add_flags_of_requests(CLI::App& app, Options& o, bool& no_reasoning) {
     add_choice(app, "--reasoning", "--reasoning", o.effort,
                {{"low", Effort::kLow}, {"medium", Effort::kMedium}, {"high", Effort::kHigh}},
                "low, medium (default) or high");
+    add_choice(app, "--strict-harmony", "--strict-harmony", o.strict_harmony, {{"on", true}, {"off", false}},
+               "on: the model can draw no headers but those of the chat format, with the request's tools\n"
+               "(default in serve); off: it draws freely, and what is wrong is put right (default elsewhere)");
     app.add_flag("--no-reasoning", no_reasoning, "generate, chat: do not show the reasoning");
     app.add_option("--logits", o.logits, "score: write the logits of every position here, raw float32")
         ->type_name("PATH");
@@ -321,11 +326,13 @@ Options parse_command_line(int argc, char** argv) {
         o.model = checkpoint;
     }
     o.show_reasoning = !no_reasoning;
+    if (o.mode == "serve") {
+        if (app.get_option("--strict-harmony")->count() == 0) o.strict_harmony = true;
+        o.completion_tokens = kApiCompletionTokens;
+        o.special_tokens = false;
+    }
     o.seed_given = o.seed != 0;
     if (!o.seed_given) o.seed = uint64_t(std::time(nullptr));
-    o.penalises = !engine_options(o, 1).gpu;  // a missing device is the first error
-    if (!o.penalises && o.repetition_penalty.value_or(1) != 1)
-        fail("--repetition-penalty: expected 1 on a GPU, which applies none; --device cpu does");
     return o;
 }
 

@@ -37,7 +37,7 @@ int generate(const Options& options, const Model& model) {
         user.content = text;
         prompt = renderer.render_prompt(preamble, {user});
         for (const int id : renderer.stop_ids()) stop_ids.push_back(id);
-        sink = std::make_unique<HarmonyAnswer>(out, tokenizer, options.show_reasoning);
+        sink = std::make_unique<HarmonyAnswer>(out, tokenizer, options.show_reasoning, options.strict_harmony);
     }
     const int room = room_for_answer(model.common(), options.steps, prompt.size());
     const int max_new = std::min(room, options.max_new.value_or(room));

@@ -96,6 +96,7 @@ Json job_identity(const Options& options, const Model& model, const TextCodec& c
             {"instructions", options.instructions},
             {"reasoning", efforts[int(options.effort)]},
             {"strict_fields", options.strict_fields},
+            {"strict_harmony", options.strict_harmony ? Json(true) : Json()},  // jobs of earlier versions have none
             {"seed", options.seed},
             {"created", int64_t(std::time(nullptr))}};
 }

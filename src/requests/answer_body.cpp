@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "utf8_stream.h"
+
 namespace {
 
 using Json = nlohmann::ordered_json;  // keeps the order of keys
@@ -25,13 +27,27 @@ Json chat_message(const AnswerHead& head, const Request& request, const Answer& 
     return message;
 }
 
+Json entry_json(const TokenChoice::Entry& entry) {
+    Json bytes = Json::array();
+    for (const char c : entry.bytes) bytes.push_back(uint8_t(c));
+    return {{"token", shown_text(entry.bytes)}, {"logprob", entry.logprob}, {"bytes", std::move(bytes)}};
+}
+
+Json logprobs_json(const Request& request, const Answer& answer) {
+    if (request.sampling.n_logprobs < 0) return nullptr;
+    if (request.kind != AnswerKind::kChat) return completion_logprobs(answer.logprobs, request.sampling.n_logprobs > 0);
+    Json logprobs{{"content", chat_logprobs(answer.logprobs)}, {"refusal", nullptr}};
+    if (request.reasoning_logprobs) logprobs["reasoning_logprobs"] = chat_logprobs(answer.reasoning_logprobs);
+    return logprobs;
+}
+
 Json choice(const AnswerHead& head, const Request& request, const Answer& answer, int index) {
     Json c{{"index", index}};
     if (request.kind == AnswerKind::kChat)
         c["message"] = chat_message(head, request, answer, index);
     else
         c["text"] = answer.content;
-    c["logprobs"] = nullptr;
+    c["logprobs"] = logprobs_json(request, answer);
     c["finish_reason"] = finish_reason(answer);
     if (request.return_token_ids) c["token_ids"] = answer.ids;
     return c;
@@ -48,14 +64,50 @@ std::string call_id(const AnswerHead& head, int choice, int call) {
     return choice == 0 ? fmt::format("{}_{}", head.call_id, call) : fmt::format("{}_{}_{}", head.call_id, choice, call);
 }
 
+std::string shown_text(const std::string& bytes) {
+    Utf8Stream utf8;
+    const std::string text = utf8.feed(bytes);
+    return text + utf8.finish();
+}
+
+Json chat_logprobs(const std::vector<TokenChoice>& tokens) {
+    Json list = Json::array();
+    for (const TokenChoice& token : tokens) {
+        Json entry = entry_json(token.drawn);
+        entry["top_logprobs"] = Json::array();
+        for (const TokenChoice::Entry& top : token.top) entry["top_logprobs"].push_back(entry_json(top));
+        list.push_back(std::move(entry));
+    }
+    return list;
+}
+
+Json completion_logprobs(const std::vector<TokenChoice>& tokens, bool has_top, int64_t offset) {
+    Json texts = Json::array(), logprobs = Json::array(), tops = Json::array(), offsets = Json::array();
+    for (const TokenChoice& token : tokens) {
+        texts.push_back(shown_text(token.drawn.bytes));
+        logprobs.push_back(token.drawn.logprob);  // null where it is not a number
+        Json top = Json::object();
+        for (const TokenChoice::Entry& entry : token.top) top.emplace(shown_text(entry.bytes), entry.logprob);
+        tops.push_back(token.top.empty() ? Json() : std::move(top));
+        offsets.push_back(offset);
+        const auto begins_character = [](char c) { return (uint8_t(c) & 0xc0) != 0x80; };
+        offset += std::count_if(token.drawn.bytes.begin(), token.drawn.bytes.end(), begins_character);
+    }
+    return {{"tokens", std::move(texts)},
+            {"token_logprobs", std::move(logprobs)},
+            {"top_logprobs", has_top ? std::move(tops) : Json()},
+            {"text_offset", std::move(offsets)}};
+}
+
 Json usage_object(bool is_chat, const std::vector<Answer>& answers, bool details) {
-    int64_t n_new = 0, n_reasoning = 0, n_reused = 0;
+    int64_t n_prompt = 0, n_new = 0, n_reasoning = 0, n_reused = 0;
     for (const Answer& answer : answers) {
         n_new += int64_t(answer.ids.size());
         n_reasoning += answer.n_reasoning;
-        n_reused = std::max<int64_t>(n_reused, answer.n_reused);
+        if (answer.shares_prompt) continue;
+        n_prompt += answer.n_prompt;
+        n_reused += answer.n_reused;
     }
-    const int64_t n_prompt = answers.front().n_prompt;
     Json usage{{"prompt_tokens", n_prompt}, {"completion_tokens", n_new}, {"total_tokens", n_prompt + n_new}};
     if (details) usage["prompt_tokens_details"] = {{"cached_tokens", n_reused}};
     if (is_chat) usage["completion_tokens_details"] = {{"reasoning_tokens", n_reasoning}};

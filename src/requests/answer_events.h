@@ -22,6 +22,9 @@ class AnswerEvents {
     // One more token, a stop id included; before what it says.
     virtual void on_token(int /*id*/) {}
 
+    // How likely the token is, before what it says, if the request asks for that.
+    virtual void on_logprobs(const TokenChoice& /*token*/, bool /*is_reasoning*/) {}
+
     // The analysis. A second message of it begins on a new line.
     virtual void on_reasoning(std::string_view /*text*/) {}
     virtual void on_reasoning_break() { on_reasoning("\n"); }

@@ -30,17 +30,17 @@ Json error_response(const Request& request, const Answer& answer) {
 }
 
 // The API's answer to a request that did not fail.
-Json body_of(const Request& request, const Answer& answer, const std::string& model, int64_t created) {
+Json body_of(const Request& request, const std::vector<Answer>& answers, const std::string& model, int64_t created) {
     AnswerHead head;
     head.model = request.model.empty() ? model : request.model;
     head.created = created;
     head.call_id = fmt::format("call_{}", request.index);
     if (request.kind == AnswerKind::kResponse) {
         const ResponseStamp stamp{std::to_string(request.index), head.model, created, /*tells_run=*/false};
-        return Json::parse(response_object(*request.response, stamp, answer));
+        return Json::parse(response_object(*request.response, stamp, answers[0]));
     }
     head.id = fmt::format("{}-{}", request.kind == AnswerKind::kChat ? "chatcmpl" : "cmpl", request.index);
-    return answer_body(head, request, {answer});
+    return answer_body(head, request, answers);
 }
 
 }  // namespace
@@ -49,15 +49,16 @@ std::string token_line(const std::vector<int>& ids) {
     return fmt::format("{}", fmt::join(ids, " "));
 }
 
-std::string answer_line(const Request& request, const Answer& answer, const std::string& model, int64_t created) {
+std::string answer_line(const Request& request, const std::vector<Answer>& answers, const std::string& model,
+                        int64_t created) {
     Json line{{"id", fmt::format("batch_req_{}", request.index)}, {"custom_id", nullptr}};
     if (request.custom_id) line["custom_id"] = *request.custom_id;
-    if (answer.error.empty()) {
+    if (answers[0].error.empty()) {
         line["response"] = {{"status_code", 200},
                             {"request_id", request_id(request)},
-                            {"body", body_of(request, answer, model, created)}};
+                            {"body", body_of(request, answers, model, created)}};
     } else {
-        line["response"] = error_response(request, answer);
+        line["response"] = error_response(request, answers[0]);
     }
     line["error"] = nullptr;  // the API fills it in only where there is no response
     return dump(line);

@@ -9,6 +9,27 @@
 
 namespace {
 
+// The text of OpenRouter's "reasoning_details".
+std::string read_details(const JsonFields& message) {
+    std::string text;
+    for (const JsonFields& detail : read_objects(message, "reasoning_details"))
+        text += detail.text("text").value_or("");
+    return text;
+}
+
+// Some clients put the reasoning in front of the text: "<think>...</think>".
+void take_thoughts(std::string& content, std::string& reasoning) {
+    const std::string begin = "<think>", end = "</think>", space = " \n\r\t";
+    const size_t close = content.find(end);
+    if (content.compare(0, begin.size(), begin) != 0 || close == std::string::npos) return;
+    std::string thoughts = content.substr(begin.size(), close - begin.size());
+    thoughts.erase(0, thoughts.find_first_not_of(space));
+    thoughts.resize(thoughts.find_last_not_of(space) + 1);
+    content.erase(0, close + end.size());
+    content.erase(0, content.find_first_not_of(space));
+    if (reasoning.empty()) reasoning = std::move(thoughts);
+}
+
 // Reads messages one by one.
 class MessageReader {
   public:
@@ -30,12 +51,14 @@ class MessageReader {
         std::string reasoning = message.text("reasoning_content").value_or("");
         if (reasoning.empty()) reasoning = message.text("reasoning").value_or("");  // the newer name
         if (reasoning.empty()) reasoning = message.text("thinking").value_or("");   // Ollama's name
+        if (reasoning.empty()) reasoning = read_details(message);
+        std::optional<std::string> content = read_content(message);
+        if (!content) content = message.text("refusal");
+        if (content) take_thoughts(*content, reasoning);
         if (!reasoning.empty()) history_.add_assistant("analysis", std::move(reasoning));
 
         const std::vector<JsonFields> calls = read_objects(message, "tool_calls");
         const bool has_call = message.has("function_call");  // the older form of a call, without an id
-        std::optional<std::string> content = read_content(message);
-        if (!content) content = message.text("refusal");
         // Text beside calls introduces them. Empty text makes a message only if there is neither a call nor reasoning:
         // else the turn goes on.
         const bool calls_any = !calls.empty() || has_call;
@@ -76,12 +99,12 @@ std::vector<FunctionTool> read_tools(const JsonFields& body) {
 
 Conversation read_conversation(const JsonFields& body) {
     Conversation conversation;
-    conversation.effort = read_effort(body);
+    conversation.effort = read_effort(body, &conversation.skips_reasoning);
     MessageReader reader(conversation);
     for (const JsonFields& message : read_objects(body, "messages")) reader.read(message);
     if (conversation.messages.empty() && !conversation.instructions)
         fail("{}: expected at least one message, found none", body.path("messages"));
     conversation.tools = read_tools(body);
-    if (body.text("tool_choice") == "none") conversation.tools.clear();  // harmony has no other way to forbid them
+    read_tool_choice(body, conversation);
     return conversation;
 }

@@ -24,14 +24,15 @@ class EffortReader {
                                      : flags ? "none, minimal, low, medium, high, xhigh, max, true or false"
                                              : "none, minimal, low, medium, high, xhigh or max";
         if (flags && value->is_boolean()) {
-            if (!value->boolean()) add(object.path(key), Effort::kLow);
+            if (!value->boolean()) add_none(object.path(key));
             return;
         }
         std::string name = words && value->is_string() ? value->string() : "";
         for (char& c : name)
             if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
         for (const Word& word : kWords)
-            if (name == word.name) return add(object.path(key), word.effort);
+            if (name == word.name)
+                return name == "none" ? add_none(object.path(key)) : add(object.path(key), word.effort);
         object.wrong(key, expected);
     }
 
@@ -40,10 +41,16 @@ class EffortReader {
         effort_ = effort;
         path_ = path;
     }
+    void add_none(const std::string& path) {
+        add(path, Effort::kLow);
+        none_ = true;
+    }
     std::optional<Effort> effort() const { return effort_; }
+    bool is_none() const { return none_; }
 
   private:
     std::optional<Effort> effort_;
+    bool none_ = false;
     std::string path_;
 };
 
@@ -53,13 +60,13 @@ void read_thinking(EffortReader& reader, const JsonFields& body) {
     if (!thinking || !thinking->is_object()) return reader.read(body, "thinking", /*words=*/false, /*flags=*/true);
     const JsonFields fields(*thinking, body.path("thinking"));
     const std::string type = fields.text("type").value_or("enabled");
-    if (type == "disabled") return reader.add(fields.path("type"), Effort::kLow);
+    if (type == "disabled") return reader.add_none(fields.path("type"));
     if (type != "enabled" && type != "adaptive") fields.wrong("type", "enabled, adaptive or disabled");
 }
 
 }  // namespace
 
-std::optional<Effort> read_effort(const JsonFields& body) {
+std::optional<Effort> read_effort(const JsonFields& body, bool* none) {
     EffortReader reader;
     reader.read(body, "reasoning_effort", /*words=*/true, /*flags=*/false);
     if (body.has("reasoning")) {
@@ -76,5 +83,6 @@ std::optional<Effort> read_effort(const JsonFields& body) {
     reader.read(body, "enable_thinking", /*words=*/false, /*flags=*/true);
     reader.read(body, "think", /*words=*/true, /*flags=*/true);
     read_thinking(reader, body);
+    if (none) *none = reader.is_none();
     return reader.effort();
 }

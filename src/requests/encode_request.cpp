@@ -28,8 +28,11 @@ Sampling sampling_of(const RequestBody& wanted, const RequestDefaults& defaults)
     sampling.top_k = wanted.top_k.value_or(defaults.top_k.value_or(0));
     sampling.repetition_penalty =
         float(wanted.repetition_penalty.value_or(double(defaults.repetition_penalty.value_or(1))));
-    if (sampling.repetition_penalty != 1 && !defaults.penalises)
-        fail("repetition_penalty: expected 1 on a GPU, which applies none; --device cpu does");
+    sampling.min_p = float(wanted.min_p);
+    sampling.presence_penalty = float(wanted.presence_penalty);
+    sampling.frequency_penalty = float(wanted.frequency_penalty);
+    sampling.n_logprobs = wanted.n_logprobs;
+    if (!wanted.logit_bias.empty()) sampling.bias = std::make_shared<const std::vector<TokenBias>>(wanted.logit_bias);
     return sampling;
 }
 
@@ -51,31 +54,76 @@ void check_no_unknown(const std::vector<std::string>& fields) {
     if (!fields.empty()) fail("{}: expected a field that is known, found this (--strict-fields)", fields[0]);
 }
 
-void encode_prompt(Request& request, RequestBody& wanted, const RequestContext& context) {
-    const auto& [defaults, config, codec, purpose, responses, can_stream] = context;
-    if (wanted.stream && !can_stream) fail("stream: expected false, as a line of answers comes whole, found true");
-    request.kind = wanted.kind;
-    if (auto* ids = std::get_if<std::vector<int>>(&wanted.prompt)) {
+std::vector<int> encode_text(TextOrIds& prompt, bool special_tokens, const std::string& path,
+                             const RequestContext& context) {
+    const CommonConfig& config = context.config;
+    if (auto* ids = std::get_if<std::vector<int>>(&prompt)) {
         if (ids->empty()) fail("the prompt is empty");
         for (size_t i = 0; i < ids->size(); i++)
             if ((*ids)[i] >= config.vocab_size)
-                fail("prompt[{}]: expected a token id below {}, found {}", i, config.vocab_size, (*ids)[i]);
-        request.prompt = std::move(*ids);
-    } else if (const auto* text = std::get_if<std::string>(&wanted.prompt)) {
-        check_prompt_text(*text);
-        check_fits(text->size(), codec.tokenizer(), config.max_context);
-        request.prompt = codec.tokenizer().encode_with_special(*text);
-    } else {
-        const auto& conversation = std::get<Conversation>(wanted.prompt);
-        Preamble preamble;
-        preamble.effort = conversation.effort.value_or(defaults.effort);
-        preamble.instructions = conversation.instructions.value_or(defaults.instructions);
-        preamble.tools = conversation.tools;
-        if (codec.has_tokenizer()) check_fits(text_bytes(conversation.messages), codec.tokenizer(), config.max_context);
-        request.prompt = codec.renderer().render_prompt(preamble, conversation.messages);
-        for (const FunctionTool& tool : conversation.tools) request.tool_names.push_back(tool.name);
-        if (!wanted.ignore_eos) request.stop_ids = both(request.stop_ids, codec.renderer().stop_ids());
+                fail("{}[{}]: expected a token id below {}, found {}", path, i, config.vocab_size, (*ids)[i]);
+        return std::move(*ids);
     }
+    const auto& text = std::get<std::string>(prompt);
+    const Tokenizer& tokenizer = context.codec.tokenizer();
+    check_prompt_text(text);
+    check_fits(text.size(), tokenizer, config.max_context);
+    return special_tokens ? tokenizer.encode_with_special(text) : tokenizer.encode(text);
+}
+
+void encode_completion(Request& request, RequestBody& wanted, std::optional<int> max_tokens,
+                       const RequestContext& context) {
+    const std::optional<int> steps = context.defaults.steps;
+    const bool special_tokens = wanted.special_tokens.value_or(context.defaults.special_tokens);
+    request.echo = wanted.echo;
+    TextOrIds first;
+    if (auto* ids = std::get_if<std::vector<int>>(&wanted.prompt))
+        first = std::move(*ids);
+    else
+        first = std::move(std::get<std::string>(wanted.prompt));
+    request.prompt = encode_text(first, special_tokens, "prompt", context);
+    request.max_new_tokens = most_new_tokens(context, request.prompt.size(), max_tokens, steps);
+    for (TextOrIds& prompt : wanted.more_prompts) {
+        const std::string path = fmt::format("prompt[{}]", request.more_prompts.size() + 1);
+        std::vector<int> ids = encode_text(prompt, special_tokens, path, context);
+        const int most = most_new_tokens(context, ids.size(), max_tokens, steps);
+        request.more_prompts.push_back({std::move(ids), most});
+    }
+    if (wanted.echo) context.codec.tokenizer();  // throws if there is none
+}
+
+// Which tools the answer's headers may name, and must.
+void rule_headers(Request& request, const Conversation& conversation, bool strict) {
+    if (!strict && !conversation.must_call) return;
+    request.headers.emplace();
+    request.headers->must_call = conversation.must_call;
+    request.headers->may_reason = !conversation.skips_reasoning;
+    for (const std::string& name : request.tool_names)
+        if (conversation.must_call_tool.empty() || conversation.must_call_tool == name)
+            request.headers->tools.push_back(name);
+}
+
+void encode_chat(Request& request, const RequestBody& wanted, const RequestContext& context) {
+    const RequestDefaults& defaults = context.defaults;
+    const TextCodec& codec = context.codec;
+    const auto& conversation = std::get<Conversation>(wanted.prompt);
+    Preamble preamble;
+    preamble.effort = conversation.effort.value_or(defaults.effort);
+    preamble.instructions = conversation.instructions.value_or(defaults.instructions);
+    preamble.tools = conversation.tools;
+    if (codec.has_tokenizer())
+        check_fits(text_bytes(conversation.messages), codec.tokenizer(), context.config.max_context);
+    request.prompt = codec.renderer().render_prompt(preamble, conversation.messages);
+    // Without reasoning, the answer's final message is open already, unless there may be calls.
+    if (conversation.skips_reasoning && conversation.tools.empty()) request.opening = codec.renderer().final_header();
+    request.prompt = both(request.prompt, request.opening);
+    for (const FunctionTool& tool : conversation.tools) request.tool_names.push_back(tool.name);
+    rule_headers(request, conversation, defaults.strict_harmony);
+    if (!wanted.ignore_eos) request.stop_ids = both(request.stop_ids, codec.renderer().stop_ids());
+    request.max_new_tokens = most_new_tokens(context, request.prompt.size(), wanted.max_tokens, defaults.steps);
+    request.include_reasoning = wanted.include_reasoning;
+    request.reasoning_logprobs = wanted.reasoning_logprobs;
+    request.parallel_tool_calls = wanted.parallel_tool_calls;
 }
 
 }  // namespace
@@ -110,6 +158,7 @@ int most_new_tokens(const RequestContext& context, size_t n_prompt, std::optiona
             fail("the prompt has {} tokens, the model's context {}", n_prompt, config.max_context);
         return 0;
     }
+    if (max_tokens == 0 && n_prompt <= size_t(config.max_context)) return 0;
     try {
         const int room = room_for_answer(config, max_tokens ? 0 : steps, n_prompt);
         return std::min(room, max_tokens.value_or(context.defaults.max_new.value_or(room)));
@@ -124,12 +173,22 @@ void encode_request(Request& request, RequestBody wanted, const RequestContext& 
     const TextCodec& codec = context.codec;
     request.unknown_fields = std::move(wanted.unknown_fields);
     if (defaults.strict_fields) check_no_unknown(request.unknown_fields);
+    if (wanted.stream && !context.can_stream)
+        fail("stream: expected false, as a line of answers comes whole, found true");
     if (!wanted.ignore_eos) request.stop_ids = config.stop_ids;
-    encode_prompt(request, wanted, context);
+    request.kind = wanted.kind;
+    if (std::holds_alternative<Conversation>(wanted.prompt))
+        encode_chat(request, wanted, context);
+    else
+        encode_completion(request, wanted, wanted.max_tokens ? wanted.max_tokens : defaults.completion_tokens, context);
     if (!wanted.stop.empty()) codec.tokenizer();  // throws if there is none: stop strings are searched for in text
 
     request.model = std::move(wanted.model);
-    request.max_new_tokens = most_new_tokens(context, request.prompt.size(), wanted.max_tokens, defaults.steps);
+    request.n = wanted.n;
+    request.vocab_size = config.vocab_size;
+    for (const TokenBias& bias : wanted.logit_bias)
+        if (bias.id >= config.vocab_size)
+            fail("logit_bias: expected token ids below {}, found {}", config.vocab_size, bias.id);
     request.sampling = sampling_of(wanted, defaults);
     request.sampling.seed = wanted.seed.value_or(request_seed(defaults.seed, request.index));
     request.stop_texts = std::move(wanted.stop);
@@ -143,8 +202,6 @@ void encode_request(Request& request, RequestBody wanted, const RequestContext& 
     request.return_token_ids = wanted.return_token_ids;
     request.stream = wanted.stream;
     request.include_usage = wanted.include_usage;
-    request.include_reasoning = wanted.include_reasoning;
-    request.parallel_tool_calls = wanted.parallel_tool_calls;
     if (wanted.response) echo_defaults(*wanted.response, defaults.effort, request.sampling);
     request.response = std::move(wanted.response);
 }

@@ -47,6 +47,8 @@ std::string required_content(const JsonFields& message, const std::string& key =
 
 // JSON without the white space between its values.
 std::string compact(std::string_view json);
+// Reads "tool_choice" of a body, whose tools are there.
+void read_tool_choice(const JsonFields& body, Conversation& conversation);
 
 // A tool that is offered: its "name", "description" and "parameters".
 FunctionTool read_function(const JsonFields& function);

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
+#include <map>
 
 #include "error.h"
 #include "requests.h"
@@ -55,15 +57,17 @@ std::optional<uint64_t> read_seed(const JsonFields& body) {
     return uint64_t(*number);
 }
 
-// The limit of an answer's tokens, which servers call by several names. -1 means no limit.
-std::optional<int> read_max_tokens(const JsonFields& body) {
+// The limit of an answer's tokens, which servers call by several names. OpenAI's newer name wins over its older one;
+// others must agree. -1 means no limit. 0 is for an echo alone.
+std::optional<int> read_max_tokens(const JsonFields& body, bool echo) {
     std::optional<int> limit;
     const char* name = nullptr;
     for (const char* key :
          {"max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "n_predict"}) {
         if (!body.has(key)) continue;
         const int value = body.integer(key, -1, kMaxInt);
-        if (value == 0) body.wrong(key, fmt::format("an integer from 1 to {}, or -1", kMaxInt));
+        if (value == 0 && !echo) body.wrong(key, fmt::format("an integer from 1 to {}, or -1", kMaxInt));
+        if (std::string_view(key) == "max_tokens" && body.has("max_completion_tokens")) continue;
         if (limit && *limit != value)
             fail("{}: expected the value of {}, {}, found {}", body.path(key), name, *limit, value);
         limit = value;
@@ -75,6 +79,27 @@ std::optional<int> read_max_tokens(const JsonFields& body) {
 int read_min_tokens(const JsonFields& body) {
     const int least = body.integer_or("min_tokens", 0, 0, kMaxInt);
     return body.has("min_new_tokens") ? std::max(least, body.integer("min_new_tokens", 0, kMaxInt)) : least;
+}
+
+// {"id": bias, ...}, as in OpenAI's API; or llama.cpp's [[id, bias], ...] if it is empty.
+std::vector<TokenBias> read_bias(const JsonFields& body) {
+    constexpr double kMostBias = 100;
+    const Json* object = body.find("logit_bias");
+    if (!object || (object->is_array() && object->empty())) return {};
+    const std::string path = body.path("logit_bias");
+    if (!object->is_object()) wrong(path, "an object of token ids and numbers from -100 to 100", *object);
+    std::map<int, float> bias;
+    object->each_member([&](const std::string& key, const Json& value) {
+        int id = 0;
+        const auto [stop, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+        if (error != std::errc() || stop != key.data() + key.size() || id < 0) wrong(path, "token ids as keys", key);
+        if (!value.is_number() || !(std::abs(value.number()) <= kMostBias))
+            wrong(fmt::format("{}.{}", path, key), "a number from -100 to 100", value);
+        bias[id] = float(value.number());
+    });
+    std::vector<TokenBias> list;
+    for (const auto& [id, b] : bias) list.push_back({id, b});
+    return list;
 }
 
 // Reads how a token is drawn. Any of temperature, top_p and top_k can ask for the most likely one.
@@ -89,6 +114,37 @@ void read_sampling(const JsonFields& body, RequestBody& request) {
     }
     if (request.top_k) request.top_k = std::max(*request.top_k, 0);  // -1 is all, too
     request.repetition_penalty = read_number(body, "repetition_penalty", kLeastPenalty, kMostPenalty);
+    request.min_p = body.number_or("min_p", 0, 0, 1);
+    request.presence_penalty = body.number_or("presence_penalty", 0, -2, 2);
+    request.frequency_penalty = body.number_or("frequency_penalty", 0, -2, 2);
+    request.logit_bias = read_bias(body);
+}
+
+constexpr int kMostTop = 20;  // of a token's most likely ones
+
+// Chats say whether, and how many beside; completions say how many.
+void read_logprobs(const JsonFields& body, RequestBody& request, bool chat) {
+    if (!chat) {
+        const Json* n = body.find("logprobs");
+        if (n && !(n->is_boolean() && !n->boolean())) request.n_logprobs = body.integer("logprobs", 0, kMostTop);
+        return;
+    }
+    const int n_top = body.integer_or("top_logprobs", 0, 0, kMostTop);
+    if (body.boolean_or("logprobs", false))
+        request.n_logprobs = n_top;
+    else if (n_top > 0)
+        body.wrong("top_logprobs", "0, as logprobs is not true");
+    request.reasoning_logprobs = body.boolean_or("reasoning_logprobs", false);
+}
+
+void read_choices(const JsonFields& body, RequestBody& request, bool chat) {
+    constexpr int kMostChoices = 128;
+    request.n = body.integer_or("n", 1, 1, kMostChoices);
+    if (body.has("best_of") && body.integer("best_of", 1, kMostChoices) != request.n)
+        body.wrong("best_of", fmt::format("the value of n, {}, all that is supported", request.n));
+    if (chat) return;
+    request.echo = body.boolean_or("echo", false);
+    if (body.has("special_tokens")) request.special_tokens = body.boolean_or("special_tokens", true);
 }
 
 std::vector<int> read_ids(const std::string& path, const Json& list) {
@@ -102,18 +158,27 @@ std::vector<int> read_ids(const std::string& path, const Json& list) {
     return ids;
 }
 
-// A prompt as text or as ids. It may be the one element of a list; a list of more would ask for several answers.
-std::variant<std::string, std::vector<int>> read_text_or_ids(const std::string& path, const Json& prompt) {
+// Prompts as text or as ids: one, or a list of them.
+std::vector<TextOrIds> read_prompts(const std::string& path, const Json& prompt) {
+    constexpr int kMostPrompts = 2048;
     const char* const expected = "a string or an array of token ids";
-    if (prompt.is_string()) return prompt.string();
+    if (prompt.is_string()) return {prompt.string()};
     if (!prompt.is_array()) wrong(path, expected, prompt);
-    if (prompt.empty()) return std::vector<int>();
+    if (prompt.empty()) return {std::vector<int>()};
     const Json first = *prompt.begin();
-    if (!first.is_string() && !first.is_array()) return read_ids(path, prompt);
-    if (prompt.size() > 1)
-        fail("{}: expected one prompt, as a request has one answer, found {}: give each a line", path, prompt.size());
-    if (first.is_string()) return first.string();
-    return read_ids(path + "[0]", first);
+    std::vector<TextOrIds> prompts;
+    if (!first.is_string() && !first.is_array()) {
+        prompts.emplace_back(read_ids(path, prompt));  // a list in braces would be copied
+        return prompts;
+    }
+    if (prompt.size() > kMostPrompts)
+        fail("{}: expected at most {} prompts, found {}", path, kMostPrompts, prompt.size());
+    for (const Json& one : prompt) {
+        const std::string where = fmt::format("{}[{}]", path, prompts.size());
+        if (!one.is_string() && !one.is_array()) wrong(where, expected, one);
+        one.is_string() ? prompts.emplace_back(one.string()) : prompts.emplace_back(read_ids(where, one));
+    }
+    return prompts;
 }
 
 void read_prompt(const JsonFields& body, RequestBody& request, const ResponseStore* responses) {
@@ -130,11 +195,13 @@ void read_prompt(const JsonFields& body, RequestBody& request, const ResponseSto
     }
     const Json* prompt = body.find("prompt");
     if (!prompt) fail("{}: expected a string or an array of token ids, found none", body.path("prompt"));
-    std::variant<std::string, std::vector<int>> read = read_text_or_ids(body.path("prompt"), *prompt);
-    if (auto* ids = std::get_if<std::vector<int>>(&read))
+    std::vector<TextOrIds> prompts = read_prompts(body.path("prompt"), *prompt);
+    if (auto* ids = std::get_if<std::vector<int>>(&prompts[0]))
         request.prompt = std::move(*ids);
     else
-        request.prompt = std::move(std::get<std::string>(read));
+        request.prompt = std::move(std::get<std::string>(prompts[0]));
+    prompts.erase(prompts.begin());
+    request.more_prompts = std::move(prompts);
 }
 
 bool ends_with(std::string_view text, std::string_view end) {
@@ -167,7 +234,12 @@ RequestBody read_request_body(const JsonFields& body, const std::string& url, co
     read_prompt(body, request, responses);
     for (std::string& field : check_body_fields(body, request.kind)) request.unknown_fields.push_back(std::move(field));
     request.model = body.text("model").value_or("");
-    request.max_tokens = read_max_tokens(body);
+    if (request.kind != AnswerKind::kResponse) {
+        const bool chat = request.kind == AnswerKind::kChat;
+        read_choices(body, request, chat);
+        read_logprobs(body, request, chat);
+    }
+    request.max_tokens = read_max_tokens(body, request.echo);
     request.min_tokens = read_min_tokens(body);
     read_sampling(body, request);
     request.seed = read_seed(body);

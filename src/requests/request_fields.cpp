@@ -41,15 +41,28 @@ const Table kDone = {
     {"return_token_ids", kAny},
     {"stream", kAny},
     {"stream_options", kAny},
+    {"n", kAny},
+    {"best_of", kAny},
+    {"logprobs", kAny},
+    {"logit_bias", kAny},
+    {"min_p", kAny},
+    {"presence_penalty", kAny},
+    {"frequency_penalty", kAny},
 };
 const Table kDoneInChats = {
     {"messages", kAny},          {"tools", kAny},           {"parallel_tool_calls", kAny},
     {"reasoning_effort", kAny},  {"reasoning", kAny},       {"chat_template_kwargs", kAny},
     {"thinking", kAny},          {"enable_thinking", kAny}, {"think", kAny},
-    {"include_reasoning", kAny},
+    {"include_reasoning", kAny}, {"top_logprobs", kAny},    {"reasoning_logprobs", kAny},
+    {"tool_choice", kAny},
 };
-// In requests of the Responses API. What it says here about a field goes before what the tables below say.
+// In requests of the Responses API.
 const Table kDoneInResponses = {
+    {"n", "[1]"},
+    {"best_of", "[1]"},
+    {"logprobs", "[false]"},
+    {"top_logprobs", "[0]"},
+    {"reasoning_logprobs", "[false]"},
     {"input", kAny},
     {"instructions", kAny},
     {"include", kAny},
@@ -64,7 +77,7 @@ const Table kText = {{"format", kAny}, {"verbosity", kAny}};
 const Table kTextFormat = {
     {"type", R"(["text"])"}, {"name", kAny}, {"description", kAny}, {"schema", kAny}, {"strict", kAny},
 };
-const Table kDoneInCompletions = {{"prompt", kAny}};
+const Table kDoneInCompletions = {{"prompt", kAny}, {"echo", kAny}, {"special_tokens", kAny}};
 
 // Fields without effect on the text of an answer: names and bookkeeping, caches, streams, and details of fields that
 // are refused below.
@@ -122,8 +135,6 @@ const Table kHarmless = {
 // Fields that this program does not support, each with the values that ask for nothing.
 const Table kRefused = {
     // more answers, or other things in them
-    {"n", "[1]"},
-    {"best_of", "[1]"},
     {"n_cmpl", "[1]"},
     {"num_return_sequences", "[1]"},
     {"candidate_count", "[1]"},
@@ -132,7 +143,6 @@ const Table kRefused = {
     {"background", "[false]"},
     {"echo", "[false]"},
     {"return_full_text", "[false]"},
-    {"logprobs", "[false]"},
     {"top_logprobs", "[0]"},
     {"prompt_logprobs", "[0]"},
     {"logprob_token_ids", "[[]]"},
@@ -184,7 +194,6 @@ const Table kRefused = {
     {"previous_response_id", kNone},
     {"conversation", kNone},
     // tools
-    {"tool_choice", R"(["auto","none"])"},
     {"functions", "[[]]"},
     {"function_call", R"(["auto","none"])"},
     // structure
@@ -205,13 +214,9 @@ const Table kRefused = {
     {"grammar_lazy", "[false]"},
     {"grammar_triggers", "[[]]"},
     // which token is drawn
-    {"logit_bias", "[{},[]]"},
-    {"presence_penalty", "[0]"},
-    {"frequency_penalty", "[0]"},
     {"repeat_penalty", "[1]"},
     {"no_repeat_ngram_size", "[0]"},
     {"repetition_detection", kNone},
-    {"min_p", "[0]"},
     {"typical_p", "[1]"},
     {"typical", "[1]"},
     {"top_a", "[0]"},
@@ -269,25 +274,13 @@ const Table kRefused = {
 const Table kLine = {{"custom_id", kAny}, {"method", kAny}, {"url", kAny}, {"body", kAny}};
 
 const Table kMessage = {
-    {"role", kAny},
-    {"content", kAny},
-    {"name", kAny},
-    {"reasoning", kAny},
-    {"reasoning_content", kAny},
-    {"thinking", kAny},
-    {"tool_calls", kAny},
-    {"tool_call_id", kAny},
-    {"id", kAny},
-    {"type", R"(["message"])"},
-    {"status", kAny},
-    {"weight", kAny},
-    {"annotations", kAny},
-    {"refusal", kAny},
-    {"audio", kNone},
-    {"images", "[[]]"},
-    {"function_call", kAny},
-    {"prefix", "[false]"},
-    {"partial", "[false]"},
+    {"role", kAny},        {"content", kAny},           {"name", kAny},
+    {"reasoning", kAny},   {"reasoning_content", kAny}, {"reasoning_details", kAny},
+    {"thinking", kAny},    {"tool_calls", kAny},        {"tool_call_id", kAny},
+    {"id", kAny},          {"type", R"(["message"])"},  {"status", kAny},
+    {"weight", kAny},      {"annotations", kAny},       {"refusal", kAny},
+    {"audio", kNone},      {"images", "[[]]"},          {"function_call", kAny},
+    {"prefix", "[false]"}, {"partial", "[false]"},
 };
 const Table kPart = {{"type", kAny},        {"text", kAny},     {"refusal", kAny},
                      {"annotations", kAny}, {"logprobs", kAny}, {"cache_control", kAny}};
@@ -414,8 +407,9 @@ void check_reasoning(FieldChecker& checker, const JsonFields& body, const std::s
 std::vector<std::string> check_body_fields(const JsonFields& body, AnswerKind kind) {
     FieldChecker checker;
     const std::string where = body.path("x") == "x" ? "" : "body";
-    std::vector<const Table*> tables = {&kDone, kind == AnswerKind::kCompletion ? &kDoneInCompletions : &kDoneInChats,
-                                        &kHarmless, &kRefused};
+    // What a later table says goes before what an earlier one does.
+    std::vector<const Table*> tables = {&kHarmless, &kRefused, &kDone,
+                                        kind == AnswerKind::kCompletion ? &kDoneInCompletions : &kDoneInChats};
     if (kind == AnswerKind::kResponse) tables.push_back(&kDoneInResponses);
     if (where.empty()) tables.push_back(&kLine);
     checker.check(body, where, tables);

@@ -2,11 +2,12 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 
 #include "request.h"
 #include "requests/answer_events.h"
-#include "requests/responses_answer.h"
 #include "requests/stop_scanner.h"
+#include "sampler.h"
 
 namespace {
 
@@ -72,21 +73,41 @@ class RequestJob : public Job {
           events_(std::move(events)),
           content_(request_.stop_texts, *events_) {
         if (request_.response || request_.kind == AnswerKind::kChat) parser_.emplace(*tokenizer_, request_.tool_names);
+        if (request_.headers) headers_.emplace(codec.tokenizer(), *request_.headers);
+        for (const int id : request_.opening) {
+            if (headers_) headers_->feed(id);
+            open_ = opened(parser_->feed(id));
+        }
         prompt = std::move(request_.prompt);
+        want_logits = request_.echo && request_.sampling.n_logprobs >= 0;
         max_new_tokens = request_.max_new_tokens;
         min_new_tokens = request_.min_new_tokens;
         sampling = request_.sampling;
         stop_ids = request_.stop_ids;
         answer_.n_prompt = int(prompt.size());
+        answer_.shares_prompt = request_.shares_prompt;
     }
 
+    std::shared_ptr<const std::vector<int>> allowed() const override {
+        return headers_ ? headers_->allowed() : nullptr;
+    }
+
+    // Of an echoed prompt: each position says how likely the next token is.
+    void on_logits(int pos, const float* logits) override {
+        const auto next = size_t(pos) + 1;
+        if (pos == 0) answer_.logprobs.push_back({{bytes_of(prompt[0]), std::nan("")}, {}});
+        if (next >= prompt.size()) return;
+        const int n_top = request_.sampling.n_logprobs;
+        answer_.logprobs.push_back(spelled(logprobs_of(logits, request_.vocab_size, prompt[next], n_top)));
+    }
+
+    void on_logprobs(const TokenLogprobs& logprobs) override { last_ = spelled(logprobs); }
+
     bool on_token(int id) override {
-        if (!has_begun_.exchange(true)) {
-            answer_.first_token_s = seconds_since_read();
-            events_->on_begin(answer_.n_reused);
-        }
+        begin();
         answer_.ids.push_back(id);
         events_->on_token(id);
+        if (headers_) headers_->feed(id);
         if (!tokenizer_) return true;
         if (std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) {
             if (parser_ && tokenizer_->is_special(id))
@@ -94,6 +115,7 @@ class RequestJob : public Job {
             return true;
         }
         if (parser_) return add(parser_->feed(id));
+        tell_logprobs(answer_.logprobs, /*is_reasoning=*/false);
         content_.add(utf8_.feed(tokenizer_->bytes(id)), !is_too_short());
         return !content_.found_stop();
     }
@@ -106,6 +128,7 @@ class RequestJob : public Job {
 
     void on_done(Finish finish) override {
         if (finish == Finish::kCancelled) return events_->on_cancelled();  // nobody wants half an answer
+        if (request_.echo) begin();
         if (parser_)
             add(parser_->finish());
         else
@@ -113,6 +136,7 @@ class RequestJob : public Job {
         answer_.finish = finish;
         answer_.request_s = seconds_since_read();
         answer_.content = content_.finish(request_.include_stop);
+        if (content_.found_stop()) cut_logprobs();
         events_->on_done(std::move(answer_));
     }
 
@@ -125,12 +149,61 @@ class RequestJob : public Job {
   private:
     double seconds_since_read() const { return std::chrono::duration<double>(Clock::now() - read_).count(); }
 
+    // Once, before all else that is told.
+    void begin() {
+        if (has_begun_.exchange(true)) return;
+        answer_.first_token_s = seconds_since_read();
+        events_->on_begin(answer_.n_reused);
+        if (!request_.echo || !tokenizer_) return;
+        for (const TokenChoice& token : answer_.logprobs) events_->on_logprobs(token, /*is_reasoning=*/false);
+        Utf8Stream utf8;
+        content_.add(utf8.feed(tokenizer_->decode(prompt)), /*looks_for_stops=*/false);
+        content_.add(utf8.finish(), /*looks_for_stops=*/false);
+    }
+
+    std::string bytes_of(int id) const { return std::string(tokenizer_ ? tokenizer_->bytes(id) : ""); }
+
+    TokenChoice spelled(const TokenLogprobs& logprobs) const {
+        TokenChoice choice{{bytes_of(logprobs.drawn.id), logprobs.drawn.logprob}, {}};
+        for (const TokenLogprobs::Entry& entry : logprobs.top)
+            choice.top.push_back({bytes_of(entry.id), entry.logprob});
+        return choice;
+    }
+
+    // Of the last token, which belongs to the list's text.
+    void tell_logprobs(std::vector<TokenChoice>& list, bool is_reasoning) {
+        if (!last_) return;
+        events_->on_logprobs(*last_, is_reasoning);
+        list.push_back(std::move(*last_));
+        last_.reset();
+    }
+
+    // Leaves those of tokens that begin in the text. A stop string has cut it.
+    void cut_logprobs() {
+        size_t n_bytes = 0, n = 0;
+        while (n < answer_.logprobs.size() && n_bytes < answer_.content.size())
+            n_bytes += answer_.logprobs[n++].drawn.bytes.size();
+        answer_.logprobs.resize(n);
+    }
+
+    // Whose message is open, for ids within it; none in a header, and where a message ends.
+    static std::optional<Audience> opened(const HarmonyParser::Delta& delta) {
+        if (delta.channel.empty() || delta.message_done) return {};
+        return delta.audience;
+    }
+
     // Returns false if the answer ends here.
     bool add(const HarmonyParser::Delta& delta) {
+        const std::optional<Audience> open = opened(delta);
+        const bool is_text = open && open == open_;  // the id that opens a message is none of its text
+        open_ = open;
+        if (is_text && open == Audience::kReasoning) {
+            answer_.n_reasoning++;
+            tell_logprobs(answer_.reasoning_logprobs, /*is_reasoning=*/true);
+        } else if (is_text && open == Audience::kReader) {
+            tell_logprobs(answer_.logprobs, /*is_reasoning=*/false);
+        }
         collect(delta.message_done);
-        const bool reasons = delta.audience == Audience::kReasoning && !delta.channel.empty() && !delta.message_done;
-        if (reasons && reasons_) answer_.n_reasoning++;  // not the id that opened the message
-        reasons_ = reasons;
         const bool called = delta.audience == Audience::kTool && delta.message_done;
         return !content_.found_stop() && (!called || request_.parallel_tool_calls || is_too_short());
     }
@@ -192,37 +265,17 @@ class RequestJob : public Job {
     size_t n_messages_ = 0, n_closed_ = 0;  // the parser's messages that have begun, and those that have ended
     size_t n_bytes_ = 0;                    // of the open message, collected so far
     bool new_message_ = false;              // the open message has said nothing yet
-    bool reasons_ = false;
+    std::optional<HeaderAutomaton> headers_;
+    std::optional<Audience> open_;     // whose message the last id has left open
+    std::optional<TokenChoice> last_;  // of the token that comes next
     Utf8Stream utf8_;
     Content content_;
     std::atomic<bool> has_begun_{false};  // atomic, as any thread may call cancelled()
     Answer answer_;
 };
 
-// Tells a sink of whole answers.
-class AnswerToSink : public AnswerEvents {
-  public:
-    AnswerToSink(Request request, ResultSink& sink) : request_(std::move(request)), sink_(sink) {}
-    bool cancelled(bool has_begun) const override { return sink_.cancelled(has_begun); }
-    void on_token(int) override { sink_.on_token(); }
-    void on_done(Answer answer) override { sink_.on_answer(request_, std::move(answer)); }
-
-  private:
-    const Request request_;
-    ResultSink& sink_;
-};
-
 }  // namespace
 
 std::unique_ptr<Job> make_job(Request request, const TextCodec& codec, std::unique_ptr<AnswerEvents> events) {
     return std::make_unique<RequestJob>(std::move(request), codec, std::move(events));
-}
-
-std::unique_ptr<Job> make_job(Request request, const TextCodec& codec, ResultSink& sink) {
-    std::vector<int> prompt = std::move(request.prompt);
-    const bool wants_items = request.kind == AnswerKind::kResponse;
-    std::unique_ptr<AnswerEvents> events =
-        wants_items ? items_to_sink(request, sink) : std::make_unique<AnswerToSink>(request, sink);
-    request.prompt = std::move(prompt);
-    return make_job(std::move(request), codec, std::move(events));
 }

@@ -174,6 +174,7 @@ void RequestReader::read_text(Request& request, std::string_view line) const {
         user.content = line;
         request.prompt = codec_.renderer().render_prompt(preamble, {user});
         request.stop_ids = both(request.stop_ids, codec_.renderer().stop_ids());
+        if (options_.strict_harmony) request.headers.emplace();
     } else {
         request.prompt = codec_.tokenizer().encode_with_special(line);
     }

@@ -20,7 +20,7 @@ class ItemsToSink : public AnswerItems {
     void on_token(int) override { sink_.on_token(); }
     void on_done(Answer answer) override {
         answer.items = std::move(items_);
-        sink_.on_answer(request_, std::move(answer));
+        sink_.on_answers(request_, {std::move(answer)});
     }
 
   private:

@@ -84,21 +84,21 @@ ResponseBody read_response_body(const JsonFields& body, const ResponseStore* sto
     read.response = std::make_shared<ResponseRequest>();
     ResponseRequest& response = *read.response;
     response.store = body.boolean_or("store", false) && store;
-    read.conversation.effort = read_effort(body);
+    read.conversation.effort = read_effort(body, &read.conversation.skips_reasoning);
     if (body.has("reasoning")) response.effort = body.object("reasoning").text("effort").value_or("");
     read_tools(body, read);
     read_include(body, response);
     check_metadata(body);
     read_response_input(body, store, read);
     response.echo = echo(body, read.conversation.tools, response.store);
-    if (body.text("tool_choice") == "none") read.conversation.tools.clear();  // harmony has no other way to forbid them
+    read_tool_choice(body, read.conversation);
     return read;
 }
 
 void echo_defaults(ResponseRequest& response, Effort effort, const Sampling& sampling) {
     const std::string effort_json = json_string(response.effort.empty() ? effort_word(effort) : response.effort);
-    response.echo +=
-        fmt::format(R"(,"reasoning":{{"effort":{},"summary":null}},"temperature":{},"top_p":{},"presence_penalty":0,)"
-                    R"("frequency_penalty":0)",
-                    effort_json, sampling.temperature, sampling.top_p);
+    response.echo += fmt::format(R"(,"reasoning":{{"effort":{},"summary":null}},"temperature":{},"top_p":{},)"
+                                 R"("presence_penalty":{},"frequency_penalty":{})",
+                                 effort_json, sampling.temperature, sampling.top_p, sampling.presence_penalty,
+                                 sampling.frequency_penalty);
 }

@@ -64,7 +64,7 @@ void answer(Service& service, const std::shared_ptr<Exchange>& exchange, const s
     service.generate(
         exchange,
         [url](const std::string& body, const RequestContext& context, int64_t index) {
-            return std::vector<Request>{read_request(url, body, index, context)};
+            return choices_of(read_request(url, body, index, context));
         },
         [&service](const std::shared_ptr<Exchange>& asked, const std::vector<Request>& requests) {
             const AnswerHead head = make_head(service, requests.front());

@@ -3,6 +3,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 namespace {
 
 using Object = nlohmann::ordered_json;
@@ -12,6 +14,9 @@ class ChunkSink : public AnswerEvents {
   public:
     ChunkSink(std::shared_ptr<ChunkStream> stream, int index) : stream_(std::move(stream)), index_(index) {}
 
+    void on_logprobs(const TokenChoice& token, bool is_reasoning) override {
+        (is_reasoning ? reasoning_logprobs_ : logprobs_).push_back(token);
+    }
     void on_reasoning(std::string_view text) override {
         const AnswerHead& head = stream_->head();
         if (!stream_->shows_reasoning()) return;
@@ -19,10 +24,16 @@ class ChunkSink : public AnswerEvents {
         std::string fields;
         if (head.reasoning) fields += "\"reasoning\":" + value;
         if (head.reasoning_content) fields += (fields.empty() ? "" : ",") + ("\"reasoning_content\":" + value);
-        stream_->piece(index_, "{" + fields + "}");
+        std::string logprobs = "null";
+        if (stream_->tells_reasoning_logprobs() && !reasoning_logprobs_.empty())
+            logprobs = Object{{"reasoning_logprobs", chat_logprobs(reasoning_logprobs_)}}.dump();
+        reasoning_logprobs_.clear();
+        stream_->piece(index_, "{" + fields + "}", logprobs);
     }
     void on_content(std::string_view text, bool) override {
-        stream_->piece(index_, stream_->is_chat() ? "{\"content\":" + json_text(text) + "}" : json_text(text));
+        const std::string logprobs = take_logprobs(text);
+        stream_->piece(index_, stream_->is_chat() ? "{\"content\":" + json_text(text) + "}" : json_text(text),
+                       logprobs);
     }
     void on_call_begin(int index, const std::string& name) override {
         stream_->piece(index_, fmt::format(R"({{"tool_calls":[{{"index":{},"id":"{}","type":"function",)"
@@ -36,8 +47,22 @@ class ChunkSink : public AnswerEvents {
     void on_done(Answer answer) override { stream_->end(index_, std::move(answer)); }
 
   private:
+    // Those of the tokens since the last piece of content; this one is `text`.
+    std::string take_logprobs(std::string_view text) {
+        Object json;
+        if (!logprobs_.empty() && stream_->is_chat())
+            json = {{"content", chat_logprobs(logprobs_)}, {"refusal", nullptr}};
+        else if (!logprobs_.empty())
+            json = completion_logprobs(logprobs_, stream_->n_logprobs() > 0, n_characters_);
+        logprobs_.clear();
+        n_characters_ += std::count_if(text.begin(), text.end(), [](char c) { return (uint8_t(c) & 0xc0) != 0x80; });
+        return json.dump(-1, ' ', false, Object::error_handler_t::replace);
+    }
+
     const std::shared_ptr<ChunkStream> stream_;
     const int index_;
+    std::vector<TokenChoice> logprobs_, reasoning_logprobs_;
+    int64_t n_characters_ = 0;  // of the content so far
 };
 
 }  // namespace
@@ -55,6 +80,8 @@ ChunkStream::ChunkStream(Service& service, std::shared_ptr<Exchange> exchange, c
       include_usage_(request.include_usage),
       shows_reasoning_(request.include_reasoning && (head_.reasoning || head_.reasoning_content)),
       return_token_ids_(request.return_token_ids),
+      tells_reasoning_logprobs_(request.reasoning_logprobs),
+      n_logprobs_(request.sampling.n_logprobs),
       before_(
           fmt::format(R"(data: {{"id":"{}","object":"{}","created":{},"model":{},"system_fingerprint":{},"choices":[)",
                       head_.id, is_chat_ ? "chat.completion.chunk" : "text_completion", head_.created,
@@ -75,14 +102,15 @@ Service::Sinks ChunkStream::begin(Service& service, const std::shared_ptr<Exchan
     return sinks;
 }
 
-void ChunkStream::piece(int index, std::string_view delta) {
-    chunk(index, delta, "null");
+void ChunkStream::piece(int index, std::string_view delta, std::string_view logprobs) {
+    chunk(index, delta, logprobs, "null");
 }
 
-void ChunkStream::chunk(int index, std::string_view delta, std::string_view finish, std::string_view more) {
-    exchange_->write(fmt::format(R"({}{{"index":{},"{}":{},"logprobs":null,"finish_reason":{}{}}}]{}}})"
+void ChunkStream::chunk(int index, std::string_view delta, std::string_view logprobs, std::string_view finish,
+                        std::string_view more) {
+    exchange_->write(fmt::format(R"({}{{"index":{},"{}":{},"logprobs":{},"finish_reason":{}{}}}]{}}})"
                                  "\n\n",
-                                 before_, index, is_chat_ ? "delta" : "text", delta, finish, more,
+                                 before_, index, is_chat_ ? "delta" : "text", delta, logprobs, finish, more,
                                  include_usage_ ? ",\"usage\":null" : ""));
 }
 
@@ -92,7 +120,7 @@ void ChunkStream::end(int index, Answer answer) {
         failed_ = true;
     } else if (!failed_) {
         const std::string ids = return_token_ids_ ? ",\"token_ids\":" + Object(answer.ids).dump() : "";
-        chunk(index, is_chat_ ? "{}" : "\"\"", fmt::format("\"{}\"", finish_reason(answer)), ids);
+        chunk(index, is_chat_ ? "{}" : "\"\"", "null", fmt::format("\"{}\"", finish_reason(answer)), ids);
     }
     answers_[size_t(index)] = std::move(answer);
     if (--n_left_ == 0) end_all();

@@ -35,6 +35,9 @@ class Relay : public AnswerEvents {
             times_.gaps.add(seconds(now - times_.last_token));
         times_.last_token = now;
     }
+    void on_logprobs(const TokenChoice& token, bool is_reasoning) override {
+        tell([token, is_reasoning](AnswerEvents& sink) { sink.on_logprobs(token, is_reasoning); });
+    }
     void on_reasoning(std::string_view text) override {
         tell([text = std::string(text)](AnswerEvents& sink) { sink.on_reasoning(text); });
     }
