@@ -39,11 +39,11 @@ class Server {
 
     const Options& options_;
     const std::unique_ptr<event_base, BaseDeleter> base_;
+    LoadedModel loaded_;  // before the service, whose threads may use it to their end
     Service service_;
     Router router_;
     HttpServer http_;
     const Load load_;
-    LoadedModel loaded_;
     int port_ = 0;
     int n_stops_ = 0;
     bool engine_ended_ = false, left_work_ = false, grace_is_over_ = false;
