@@ -154,6 +154,21 @@ TEST_F(ServeHttp, PagesOfOtherOrigins) {
         server.get("/v1/models", "Origin: https://c.example\r\n").headers.count("access-control-allow-origin"));
 }
 
+TEST_F(ServeHttp, PagesOfOtherOriginsPostNothingWithoutAKey) {
+    const auto status = [](const RunningServer& server, const std::string& headers) {
+        HttpClient client = server.client();
+        client.send("POST /tokenize HTTP/1.1\r\nHost: localhost:80\r\nContent-Length: 0\r\n" + headers + "\r\n");
+        return client.answer().status;
+    };
+    options.serve.cors = {"https://a.example"};
+    const RunningServer& server = start();
+    for (const char* origin : {"https://evil.example", "null", "http://localhost:81", "http://evil/localhost:80"})
+        EXPECT_EQ(status(server, std::string("Origin: ") + origin + "\r\n"), 403) << origin;
+    for (const char* origin : {"https://a.example", "http://localhost:80"})
+        EXPECT_NE(status(server, std::string("Origin: ") + origin + "\r\n"), 403) << origin;
+    EXPECT_NE(status(server, ""), 403) << "no browser";
+}
+
 TEST_F(ServeHttp, OriginsCountNothingUnlessAskedFor) {
     const RunningServer& server = start();
     EXPECT_FALSE(

@@ -142,16 +142,31 @@ bool Router::may_ask_this_host(const Exchange& exchange) const {
     return is_loopback(name) || name == options_.host;
 }
 
+bool Router::allows_origin(const std::string& origin) const {
+    const auto& allowed = options_.cors;
+    return std::count(allowed.begin(), allowed.end(), "*") || std::count(allowed.begin(), allowed.end(), origin);
+}
+
+// A browser sends a page's POST anywhere, and only keeps the answer from the page. Without a key, it would be computed.
+bool Router::may_post_from_its_page(const Exchange& exchange) const {
+    const std::string& method = exchange.request.method;
+    const std::string* const origin = exchange.request.header("origin");
+    if (!keys_.empty() || !origin || method == "GET" || method == "HEAD" || method == "OPTIONS") return true;
+    const std::string* const host = exchange.request.header("host");
+    const size_t scheme = origin->find("://");
+    const bool is_own =
+        host && scheme != std::string::npos && origin->compare(scheme + 3, std::string::npos, *host) == 0;
+    return is_own || allows_origin(*origin);
+}
+
 void Router::allow_origin(Exchange& exchange) const {
     const std::string* const origin = exchange.request.header("origin");
-    if (!origin || options_.cors.empty()) return;
+    if (!origin || !allows_origin(*origin)) return;
     const auto& allowed = options_.cors;
     if (std::count(allowed.begin(), allowed.end(), "*"))
         exchange.extra.emplace_back("Access-Control-Allow-Origin", "*");
-    else if (std::count(allowed.begin(), allowed.end(), *origin))
-        exchange.extra.insert(exchange.extra.end(), {{"Access-Control-Allow-Origin", *origin}, {"Vary", "Origin"}});
     else
-        return;
+        exchange.extra.insert(exchange.extra.end(), {{"Access-Control-Allow-Origin", *origin}, {"Vary", "Origin"}});
     exchange.extra.emplace_back("Access-Control-Expose-Headers", "x-request-id, retry-after");
 }
 
@@ -190,6 +205,9 @@ void Router::on_head(Exchange& exchange) {
     if (!may_ask_this_host(exchange))
         return respond_error(exchange,
                              api_error(403, "permission_error", "the header host: expected the name of this machine"));
+    if (!may_post_from_its_page(exchange))
+        return respond_error(exchange, api_error(403, "permission_error",
+                                                 "pages of other origins may ask only with --cors ORIGIN, or a key"));
     allow_origin(exchange);
     if (exchange.request.method == "OPTIONS" && !options_.cors.empty()) return answer_preflight(exchange);
     const Route* const route = find(exchange);

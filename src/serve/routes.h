@@ -49,6 +49,8 @@ class Router : public HttpHandler {
   private:
     bool has_key(const Exchange& exchange) const;
     bool may_ask_this_host(const Exchange& exchange) const;
+    bool allows_origin(const std::string& origin) const;
+    bool may_post_from_its_page(const Exchange& exchange) const;
     void allow_origin(Exchange& exchange) const;
     void answer_preflight(Exchange& exchange) const;
     const Route* find(Exchange& exchange) const;
