@@ -27,6 +27,13 @@ Json chat_message(const AnswerHead& head, const Request& request, const Answer& 
     return message;
 }
 
+// The text of a token, in which what is no UTF-8 is replaced.
+std::string shown_text(const std::string& bytes) {
+    Utf8Stream utf8;
+    const std::string text = utf8.feed(bytes);
+    return text + utf8.finish();
+}
+
 Json entry_json(const TokenChoice::Entry& entry) {
     Json bytes = Json::array();
     for (const char c : entry.bytes) bytes.push_back(uint8_t(c));
@@ -62,12 +69,6 @@ const char* finish_reason(const Answer& answer) {
 
 std::string call_id(const AnswerHead& head, int choice, int call) {
     return choice == 0 ? fmt::format("{}_{}", head.call_id, call) : fmt::format("{}_{}_{}", head.call_id, choice, call);
-}
-
-std::string shown_text(const std::string& bytes) {
-    Utf8Stream utf8;
-    const std::string text = utf8.feed(bytes);
-    return text + utf8.finish();
 }
 
 Json chat_logprobs(const std::vector<TokenChoice>& tokens) {

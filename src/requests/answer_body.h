@@ -19,8 +19,6 @@ const char* finish_reason(const Answer& answer);
 std::string call_id(const AnswerHead& head, int choice, int call);
 nlohmann::ordered_json usage_object(bool is_chat, const std::vector<Answer>& answers, bool details);
 nlohmann::ordered_json timings_object(const Answer& answer);
-// The text of a token, in which what is no UTF-8 is replaced.
-std::string shown_text(const std::string& bytes);
 // "content" of a chat's logprobs.
 nlohmann::ordered_json chat_logprobs(const std::vector<TokenChoice>& tokens);
 // A completion's logprobs. `offset`: where their text begins in the answer's, in characters.

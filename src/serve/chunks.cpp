@@ -9,6 +9,11 @@ namespace {
 
 using Object = nlohmann::ordered_json;
 
+// Text as a JSON string, in quotes.
+std::string json_text(std::string_view text) {
+    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 // Writes one choice of a stream.
 class ChunkSink : public AnswerEvents {
   public:
@@ -66,10 +71,6 @@ class ChunkSink : public AnswerEvents {
 };
 
 }  // namespace
-
-std::string json_text(std::string_view text) {
-    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
 
 ChunkStream::ChunkStream(Service& service, std::shared_ptr<Exchange> exchange, const Request& request, AnswerHead head,
                          int n_choices)

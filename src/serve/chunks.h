@@ -37,6 +37,3 @@ class ChunkStream {
     int n_left_;
     bool failed_ = false;
 };
-
-// Text as a JSON string, in quotes.
-std::string json_text(std::string_view text);

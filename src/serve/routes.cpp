@@ -22,6 +22,13 @@ ApiError api_error(int status, const char* type, std::string message, const char
     return error;
 }
 
+// Whether only this machine can connect to `host`.
+bool is_loopback(const std::string& host) {
+    in_addr address{};
+    const bool is_ipv4 = inet_pton(AF_INET, host.c_str(), &address) == 1;  // 127.evil.example is none
+    return host == "localhost" || host == "::1" || (is_ipv4 && ntohl(address.s_addr) >> 24 == 127);
+}
+
 // Whether `path` is that of the route; then {id} is `id`.
 bool matches(std::string_view pattern, std::string_view path, std::string& id) {
     constexpr std::string_view kId = "{id}";
@@ -80,8 +87,7 @@ std::string_view host_name(std::string_view host) {
     return host.substr(0, host.find(':'));
 }
 
-}  // namespace
-
+// All of them. A new endpoint is a row here.
 const std::vector<Route>& routes() {
     static const std::vector<Route> all = {
         {"POST", "/chat/completions", chat_completions},
@@ -102,11 +108,7 @@ const std::vector<Route>& routes() {
     return all;
 }
 
-bool is_loopback(const std::string& host) {
-    in_addr address{};
-    const bool is_ipv4 = inet_pton(AF_INET, host.c_str(), &address) == 1;  // 127.evil.example is none
-    return host == "localhost" || host == "::1" || (is_ipv4 && ntohl(address.s_addr) >> 24 == 127);
-}
+}  // namespace
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) {
     unsigned difference = a.size() == b.size() ? 0 : 1;

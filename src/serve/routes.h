@@ -16,9 +16,6 @@ struct Route {
     bool needs_key = true;
 };
 
-// All of them. A new endpoint is a row here.
-const std::vector<Route>& routes();
-
 // Each is the `handle` of a route.
 void chat_completions(Service& service, const std::shared_ptr<Exchange>& exchange);
 void completions(Service& service, const std::shared_ptr<Exchange>& exchange);
@@ -61,7 +58,5 @@ class Router : public HttpHandler {
     const bool is_loopback_;
 };
 
-// Whether only this machine can connect to `host`.
-bool is_loopback(const std::string& host);
 // Whether both are equal, in a time that does not tell where they differ.
 bool equal_in_constant_time(std::string_view a, std::string_view b);
