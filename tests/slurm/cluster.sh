@@ -100,7 +100,7 @@ lose_node() {
 
 make_requests() {
     local i
-    for ((i = 0; i < 400; i++)); do
+    for ((i = 0; i < ${N_REQUESTS:-400}; i++)); do
         printf '{"custom_id": "%d", "prompt": [%d, %d], "max_tokens": %d, "ignore_eos": true, "seed": %d}\n' \
             "$i" $((i % 200 + 1)) $((i % 7 + 1)) $((20 + i * 37 % 120)) "$i"
     done

@@ -29,6 +29,7 @@ expect_done() {
 }
 
 export OMP_NUM_THREADS=1
+N_REQUESTS=1600 # so that each job still runs when it is disturbed, on an idle machine too
 say "starting four nodes"
 start_cluster
 run_alone
