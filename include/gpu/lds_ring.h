@@ -1,11 +1,12 @@
 // lds_ring.h: copies into LDS that go on while waves work, and barriers between the waves that bring and those that use
 // what was brought. Only devices with wave groups (gpu/group_mma.h) run kernels that need it.
 //
+//   kCopiesIntoLds        whether there are such copies
 //   copy_run(to, from)    begins a copy of 16 bytes from memory into LDS
 //   copy_word(to, from)   of 4 bytes
-//   end_batch()           copies since the last call are a batch
-//   hold_pointer(p)       the compiler knows no more where p comes from: it keeps p in registers, and what is added to
-//                         it in instructions, and makes no pointer of its own for each copy
+//   end_batch()           the lane's copies since the last call are a batch
+//   hold_pointer(p)       hides from the compiler how p was computed. So it keeps p in registers and adds constants to
+//                         it in the copy's instruction, instead of keeping a pointer for each copy in memory
 //   wait_copies()         waits for all copies that this lane began
 //   wait_batches<n>()     waits for all of this lane's batches but the last n
 //   see_copies()          after a wait for those who copied: matrix instructions of this lane's wave see the copies
@@ -136,6 +137,7 @@ __device__ void take_registers() {}
 #else
 
 constexpr bool kCopiesIntoLds = false;
+
 // Names only: no launcher chooses a kernel that needs them.
 __device__ inline void copy_run(char*, const void*) {}
 template <class T>

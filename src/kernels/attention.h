@@ -5,7 +5,7 @@
 // The results have the same bits.
 enum class SpanWork {
     kSpread,   // a wave a span; partial results go through scratch
-    kInBlock,  // the same in a block for each tile and KV head, which merges them: at most kBlockSpans
+    kInBlock,  // a block a tile and KV head, four waves a span; it merges them: at most kBlockSpans
     kWalked,   // a wave walks through all spans of its tile and KV head
 };
 constexpr int kBlockSpans = 8;

@@ -6,9 +6,9 @@
 //
 // A row's sums depend on that row alone. Keys are summed up in spans of kSpanPositions absolute positions, each by
 // itself, and spans are merged in ascending order. A page of which a row sees nothing adds zeros to its sums, and such
-// a span leaves them as they are, to the bit: other rows of the tile may need it. With few units a wave does one span,
-// and the waves of a block merge theirs, or another kernel does if they are more than a block has; with many units a
-// wave walks through all spans and keeps the sums in registers.
+// a span leaves them as they are, to the bit: other rows of the tile may need it. With few units of few spans a block
+// has a unit and merges its spans (attention_block.h). With few units of many spans a wave does one span, and another
+// kernel merges. With many units a wave walks through all spans and keeps the sums in registers.
 //
 // The cache's values must be finite where nothing was stored yet: they are multiplied by weights of zero.
 #include "attention.h"
@@ -198,7 +198,7 @@ __global__ __launch_bounds__(kWideThreads) void attention_kernel(Problem p, int 
         }
 }
 
-// ---- few units: a wave does a span, a thread merges the spans of one element ----
+// ---- few units, many spans: a wave does a span, a thread merges the spans of one element ----
 
 template <int P>
 __device__ inline void sum_span(float* partial, const Problem& p, const Unit& unit, int span, int lane) {

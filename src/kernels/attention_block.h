@@ -1,8 +1,8 @@
 // attention_block.h: attention for few units of few spans, above all for the step of one sequence. A block has a unit.
 //
-// One wave alone would have thousands of instructions to do one after the other, and few waves hide nothing of that. So
-// a span has four waves: each scores the keys of one page, and after that adds up 16 dims of the span's values. In
-// between they tell each other their largest scores and weights through LDS. Sums have the order, and so the bits, of
+// One wave alone would do thousands of instructions one after the other, with no other wave at work meanwhile. So a
+// span has four waves: each scores the keys of one page, and after that adds up 16 dims of the span's values. In
+// between they exchange their largest scores and their weights through LDS. Sums have the order, and so the bits, of
 // attention.hip's.
 #pragma once
 #include "attention_partials.h"
@@ -39,8 +39,6 @@ struct PageWave {
     float *const largest, *const sums;  // of the span at work
     const Queries<P, kAhead<P>> queries;
 
-    __device__ int row_of(int r) const { return own_row(lane, r); }
-
     __device__ void score(Acc (&scores)[2], int page) const {
         if (unit.has_page(page)) {
             const Run* const keys = page_tiles<P>(p, unit, page);
@@ -57,7 +55,7 @@ struct PageWave {
 #pragma unroll
             for (int i = 0; i < kAcc; i++)
                 if (acc_row(i) == r) most = fmaxf(most, fmaxf(scores[0].v[i], scores[1].v[i]));
-            largest[part * kTile + row_of(r)] = row_max(most);
+            largest[part * kTile + own_row(lane, r)] = row_max(most);
         }
     }
     // m, of the whole span; weights to LDS.
@@ -66,9 +64,9 @@ struct PageWave {
         float mine[kAccRows];
 #pragma unroll
         for (int r = 0; r < kAccRows; r++) {
-            float most = largest[row_of(r)];
+            float most = largest[own_row(lane, r)];
 #pragma unroll
-            for (int page = 1; page < kSpanPages; page++) most = fmaxf(most, largest[page * kTile + row_of(r)]);
+            for (int page = 1; page < kSpanPages; page++) most = fmaxf(most, largest[page * kTile + own_row(lane, r)]);
             m[r] = most * scale;
         }
         weigh_page(mine, scores, m, scale);
@@ -103,8 +101,8 @@ struct PageWave {
         if (part > 0) return;
 #pragma unroll
         for (int r = 0; r < kAccRows; r++) {
-            partial[kElements<P> + row_of(r)] = m[r];
-            partial[kElements<P> + kTile + row_of(r)] = l[r];
+            partial[kElements<P> + own_row(lane, r)] = m[r];
+            partial[kElements<P> + kTile + own_row(lane, r)] = l[r];
         }
     }
     // span_lds: kSpanFloats; nullptr if this wave has no span.

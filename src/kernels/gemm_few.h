@@ -151,7 +151,8 @@ __device__ void sum_span_in_order(Acc (&acc)[kTiles][2], const Problem& problem,
 // Whether weights go through LDS (gemm_ring.h).
 template <class Problem, int kTiles>
 constexpr bool kThroughLds = kCopiesIntoLds&& Problem::kMxfp4&& kTiles == 1;
-// How many blocks of the most waves registers must leave room for.
+// Blocks of kMostSplits waves that must fit on a unit. With weights in LDS few registers do. Three blocks, or six of
+// half as many waves, are enough for all of a token's to be at work at once.
 template <class Problem, int kTiles>
 constexpr int kFewBlocks = kThroughLds<Problem, kTiles> ? 3 : 1;
 
@@ -192,7 +193,7 @@ __device__ void store_few(const Problem& problem, const Rows& rows, int slab, co
 template <class Problem, int kTiles>
 __global__ __launch_bounds__(kMostSplits* kWave, (kFewBlocks<Problem, kTiles>)) void gemm_few_kernel(Problem problem,
                                                                                                      GemmShape shape) {
-    GPU_LDS(lds);  // tables to decode by, or normed rows; then sums
+    GPU_LDS(lds);  // tables to decode by, or normed rows, or weights on their way; then sums
     const int lane = lane_id(), slab = int(blockIdx.x);
     // The last span may be short. With waves of 64 lanes, a wave's number decides which of a unit's 4 SIMDs runs it. So
     // the wave that takes the short span changes from block to block, and no SIMD has less to do than the others.
@@ -239,8 +240,7 @@ __global__ __launch_bounds__(kMostSplits* kWave, (kFewBlocks<Problem, kTiles>)) 
             }
         }
     }
-    if (kFewTables<Problem> || Problem::kNorms || kThroughLds<Problem, kTiles>)
-        block_sync();  // sums take the tables' and rows' place
+    if (kFewTables<Problem> || Problem::kNorms || kThroughLds<Problem, kTiles>) block_sync();  // sums take their place
     store_few<Problem, kTiles>(problem, rows, slab, acc, bias, reinterpret_cast<float*>(lds), split, lane);
 }
 
