@@ -14,7 +14,7 @@
 namespace {
 
 constexpr int kKeys = kPagePositions;
-constexpr int kLanes = kPanelRows;
+static_assert(kLanes == kPanelRows, "a lane for each query of a tile");
 
 struct Queries {
     __m512i first, last;   // positions that each query sees

@@ -3,23 +3,18 @@
 #include <algorithm>
 
 #include "cpu/packed/attention_lanes.h"
+#include "cpu/packed/avx512_rows.h"
 
 namespace {
 
 constexpr int kSums = 16;  // at a time
-
-inline __m512bh two_numbers(const bf16* p) {
-    int32_t two;
-    std::memcpy(&two, p, sizeof two);
-    return __m512bh(_mm512_set1_epi32(two));
-}
 
 // sum[i] += rows (kSums, n), `stride` apart, times pairs (n / 2, lanes, 2).
 inline void add_products(__m512 (&sum)[kSums], const bf16* rows, int64_t stride, const int32_t* pairs, int64_t n) {
     for (int64_t k = 0; k < n; k += 2) {
         const auto pair = __m512bh(_mm512_load_si512(pairs + k / 2 * kLanes));
 #pragma GCC unroll 16
-        for (int i = 0; i < kSums; i++) sum[i] = _mm512_dpbf16_ps(sum[i], pair, two_numbers(rows + i * stride + k));
+        for (int i = 0; i < kSums; i++) sum[i] = _mm512_dpbf16_ps(sum[i], pair, __m512bh(broadcast_four(rows + i * stride + k)));
     }
 }
 

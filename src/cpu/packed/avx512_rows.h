@@ -20,7 +20,7 @@ void attend_avx512(const AttentionTile& tile);
 
 namespace {
 
-constexpr int kLanes = 16, kTiles = 2, kSlabRows = kTiles * kLanes;
+constexpr int kTiles = 2, kSlabRows = kTiles * kLanes;
 constexpr int kGroup = 8;
 // Room for a token's block: 32 floats; what is less leaves a gap at the panel's end.
 constexpr int kPanelBlockBytes = kBlock * int(sizeof(float));

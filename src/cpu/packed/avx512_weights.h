@@ -1,5 +1,5 @@
-// avx512_weights.h: what amx.cpp and avx512bf16.cpp share: weights of any kind decoded into slabs of bf16, the 16 × 16
-// transposition, exp.
+// avx512_weights.h: what the products with 512-bit registers share: decoders of all kinds of weights to bf16, the
+// 16 × 16 transposition, exp, SwiGLU; and, for AMX alone, slabs of weights.
 //
 // A slab is some rows of weights, some steps of 32 columns deep, bf16: (steps, rows, 32). Each row of a step is one
 // register, 64-byte aligned; 16 rows of a step are an AMX tile.
@@ -21,13 +21,21 @@
 
 namespace {
 
-constexpr int kStep = 32;  // columns: what one register of bf16 holds, and one MXFP4 block
+constexpr int kStep = 32;   // columns: what one register of bf16 holds, and one MXFP4 block
+constexpr int kLanes = 16;  // of a register of floats
 
 inline __mmask16 first_lanes(int64_t n) {
     return __mmask16(n <= 0 ? 0 : n >= 16 ? 0xffff : (1 << n) - 1);
 }
 inline __mmask32 first_words(int64_t n) {
     return n <= 0 ? 0u : n >= 32 ? ~0u : (1u << n) - 1;
+}
+
+// Four bytes of memory in every lane: two numbers of 16 bits, or four of 8.
+inline __m512i broadcast_four(const void* p) {
+    int32_t four;
+    std::memcpy(&four, p, sizeof four);
+    return _mm512_set1_epi32(four);
 }
 
 // Every E2M1 value under every E8M0 scale, in bf16: exact except for overflow, and for underflow below 2^-133. The 16

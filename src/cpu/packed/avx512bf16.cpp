@@ -18,12 +18,6 @@ void pack(std::byte* panel, const float* const* x, int n, int width, int64_t /*n
         for (int i = 0; i < n; i++) _mm512_storeu_si512(rows + i * kStep, round_pairs(x[i], k, n_columns));
 }
 
-inline __m512bh two_numbers(const bf16* p) {
-    int32_t two;
-    std::memcpy(&two, p, sizeof two);
-    return __m512bh(_mm512_set1_epi32(two));
-}
-
 // pairs[i]: pair i of a step's columns, of 16 rows from row o on, of which those from row `end` on are zeros.
 template <class Decoder>
 inline void read_tile(__m512i (&pairs)[16], const Decoder& decoder, int64_t o, int64_t end, int64_t step) {
@@ -66,7 +60,7 @@ void dot_few(float* y, int64_t y_stride, const bf16* x, const Decoder& decoder, 
         for (int i = 0; i < 16; i++)
 #pragma GCC unroll 4
             for (int t = 0; t < N; t++)
-                sum[t] = _mm512_dpbf16_ps(sum[t], __m512bh(pairs[i]), two_numbers(x + t * kStep + 2 * i));
+                sum[t] = _mm512_dpbf16_ps(sum[t], __m512bh(pairs[i]), __m512bh(broadcast_four(x + t * kStep + 2 * i)));
     }
     const __mmask16 rows = first_lanes(end - o);
     const __m512 b = _mm512_maskz_loadu_ps(rows, bias);
@@ -106,7 +100,7 @@ void add_piece(float* sums, const Piece& piece, int64_t n_steps, const bf16* x, 
             const auto w1 = __m512bh(_mm512_load_si512(piece.pairs[s][i][1]));
 #pragma GCC unroll 8
             for (int t = 0; t < N; t++) {
-                const __m512bh token = two_numbers(x + t * kStep + 2 * i);
+                const auto token = __m512bh(broadcast_four(x + t * kStep + 2 * i));
                 sum[t][0] = _mm512_dpbf16_ps(sum[t][0], w0, token);
                 sum[t][1] = _mm512_dpbf16_ps(sum[t][1], w1, token);
             }

@@ -126,11 +126,6 @@ inline __m512 scales_of(const uint8_t* bytes) {
     return _mm512_castsi512_ps(_mm512_max_epi32(exponent, _mm512_set1_epi32(0x00400000)));
 }
 
-inline __m512i four_bytes(const std::byte* p) {
-    int32_t four;
-    std::memcpy(&four, p, sizeof four);
-    return _mm512_set1_epi32(four);
-}
 inline Note note_at(const std::byte* p, int t) {
     Note note;
     std::memcpy(&note, p + t * int64_t(sizeof note), sizeof note);
@@ -163,8 +158,8 @@ void dot_few(float* y, int64_t y_stride, const std::byte* x, const SlabRows& row
             __m512i high = _mm512_setzero_si512(), low = _mm512_set1_epi32(note.correction);
 #pragma GCC unroll 8
             for (int r = 0; r < kRegisters; r++) {
-                high = _mm512_dpbusd_epi32(high, w.of[r], four_bytes(x + t * kTokenBytes + 4 * r));
-                low = _mm512_dpbusd_epi32(low, w.of[r], four_bytes(x + t * kTokenBytes + kBlock + 4 * r));
+                high = _mm512_dpbusd_epi32(high, w.of[r], broadcast_four(x + t * kTokenBytes + 4 * r));
+                low = _mm512_dpbusd_epi32(low, w.of[r], broadcast_four(x + t * kTokenBytes + kBlock + 4 * r));
             }
             const __m512i whole = _mm512_add_epi32(_mm512_slli_epi32(high, 8), low);
             sum[t] =
@@ -214,7 +209,7 @@ void add_piece(float* sums, const Piece& piece, int64_t n_blocks, const std::byt
                 const __m512i w1 = _mm512_load_si512(piece.weights[b][r][1]);
 #pragma GCC unroll 8
                 for (int t = 0; t < N; t++) {
-                    const __m512i token = four_bytes(x + t * kTokenBytes + plane * kBlock + 4 * r);
+                    const __m512i token = broadcast_four(x + t * kTokenBytes + plane * kBlock + 4 * r);
                     sum[t][0] = _mm512_dpbusd_epi32(sum[t][0], w0, token);
                     sum[t][1] = _mm512_dpbusd_epi32(sum[t][1], w1, token);
                 }
