@@ -4,8 +4,8 @@
 // cuts it into tasks of 64 output features and hands them to threads; a task calls one of the functions below for its
 // rows of W and all tokens. There are two ways to compute it, with a folder each. f32/ multiplies f32 tokens (Kernels):
 // one loop, loops.h, over a vector type for each instruction set. packed/ multiplies tokens that were rounded and
-// re-ordered once before the product (PackedKernels), in the form that one instruction wants: bf16 pairs for AMX, whole
-// numbers for AVX2 and AVX-512. kernels.cpp finds out which sets this CPU has.
+// re-ordered once before the product (PackedKernels), in the form that one instruction wants: bf16 pairs for AMX; for
+// AVX2 and AVX-512 whole numbers, if weights are MXFP4. kernels.cpp finds out which sets this CPU has.
 //
 // Every sum runs in an order that the shape of one row fixes. In f32: L partial sums, element k in sum k % L, then a
 // fixed tree, where L is the floats of a register (4 with NEON, 8 with AVX2, else 16). How many tokens or rows are
