@@ -140,9 +140,9 @@ void dot(float* y, int64_t y_stride, const std::byte* panels, int64_t n_tok, con
          int64_t o0, int64_t o1) {
     if (w.dtype == DType::kMXFP4) return dot_whole_numbers(y, y_stride, panels, n_tok, w, bias, o0, o1);
     const auto* x = reinterpret_cast<const bf16*>(panels);
-    const int64_t n_steps = padded(w.n_in) / kStep;
+    const int64_t n_steps = padded(w.n_in) / kStep, n_rows = n_tok > 2 ? kSlabRows : kLanes;
     const auto multiply = [&](const auto& decoder) {
-        for (int64_t o = o0; o<o1; o += n_tok> 2 ? kSlabRows : kLanes) {
+        for (int64_t o = o0; o < o1; o += n_rows) {
             if (n_tok == 1)
                 dot_few<1>(y + (o - o0), y_stride, x, decoder, n_steps, bias + (o - o0), o, o1);
             else if (n_tok == 2)
