@@ -1,7 +1,5 @@
 // amx_attention.cpp: the products of attention with AMX. A page's 32 keys are the rows of two tiles as they lie in
 // memory, and so are its values, which it holds transposed.
-#include <algorithm>
-
 #include "cpu/packed/amx_tiles.h"
 #include "cpu/packed/attention_lanes.h"
 
@@ -9,6 +7,7 @@ namespace {
 
 // scores (32 keys, lanes) = keys (32, P) · queries.
 void multiply_keys(float* scores, const bf16* keys, const int32_t* queries, int64_t dim) {
+    finish_stores(queries);
     _tile_zero(0);
     _tile_zero(1);
     for (int64_t k = 0; k < dim; k += kStep) {
@@ -44,28 +43,6 @@ void add_values(float* sums, const bf16* values, const int32_t* weights, __m512 
 }  // namespace
 
 void attend_amx(const AttentionTile& tile) {
-    static thread_local Scratch<int32_t> query_memory;
-    static thread_local Scratch<float> sum_memory;
-    alignas(64) float scores[kKeys * kLanes];
-    alignas(64) int32_t weights[kKeys / 2 * kLanes];
-    const int64_t dim = padded(tile.head_dim);
-    int32_t* queries = query_memory.get(dim / 2 * kLanes);
-    float* sums = sum_memory.get(dim * kLanes);
-    std::fill(sums, sums + dim * kLanes, 0.0f);
-    pack_queries(queries, tile);
-    Queries q = begin(tile);
-    const __m512 scale = _mm512_set1_ps(1.0f / std::sqrt(float(tile.head_dim)));
-
     configure_tiles(kLanes);
-    for (size_t page = 0; page < tile.keys.size(); page++) {
-        finish_stores(queries);
-        multiply_keys(scores, tile.keys[page], queries, dim);
-        const bool last = page + 1 == tile.keys.size();
-        const NextPage next{last ? tile.next_keys : tile.keys[page + 1],
-                            last ? tile.next_values : tile.values[page + 1]};
-        const __m512 factor = weigh(weights, scores, q, tile.first_pos + int(page) * kKeys, scale, next, dim);
-        add_values(sums, tile.values[page], weights, factor, dim);
-    }
-
-    write_queries(tile, sums, q);
+    attend<multiply_keys, add_values>(tile);
 }

@@ -1,4 +1,4 @@
-// attention_lanes.h: what attention of up to 16 queries over one sequence's pages needs around its two products, which
+// attention_lanes.h: attention of up to 16 queries over one sequence's pages, around its two products, which
 // amx_attention.cpp and avx512_attention.cpp compute. A query is a lane; no sum crosses lanes.
 //
 // Pages come in ascending order, and each updates the running maximum once. A page of which a query sees nothing
@@ -105,6 +105,33 @@ inline void write_queries(const AttentionTile& tile, const float* sums, const Qu
         for (int i = 0; i < tile.n; i++)
             _mm512_mask_storeu_epi32(tile.out[i] + d, first_lanes(tile.head_dim - d), row[i]);
     }
+}
+
+// PackedKernels::attend of a set that has these products:
+//   multiply_keys(scores, keys, queries, dim): scores (32 keys, lanes) = keys (32, P) · queries
+//   add_values(sums, values, weights, factor, dim): sums (P, lanes) = sums · factor + values (P, 32) · weights
+template <auto multiply_keys, auto add_values>
+void attend(const AttentionTile& tile) {
+    static thread_local Scratch<int32_t> query_memory;
+    static thread_local Scratch<float> sum_memory;
+    alignas(64) float scores[kKeys * kLanes];
+    alignas(64) int32_t weights[kKeys / 2 * kLanes];
+    const int64_t dim = padded(tile.head_dim);
+    int32_t* queries = query_memory.get(dim / 2 * kLanes);
+    float* sums = sum_memory.get(dim * kLanes);
+    std::fill(sums, sums + dim * kLanes, 0.0f);
+    pack_queries(queries, tile);
+    Queries q = begin(tile);
+    const __m512 scale = _mm512_set1_ps(1.0f / std::sqrt(float(tile.head_dim)));
+    for (size_t page = 0; page < tile.keys.size(); page++) {
+        multiply_keys(scores, tile.keys[page], queries, dim);
+        const bool last = page + 1 == tile.keys.size();
+        const NextPage next{last ? tile.next_keys : tile.keys[page + 1],
+                            last ? tile.next_values : tile.values[page + 1]};
+        const __m512 factor = weigh(weights, scores, q, tile.first_pos + int(page) * kKeys, scale, next, dim);
+        add_values(sums, tile.values[page], weights, factor, dim);
+    }
+    write_queries(tile, sums, q);
 }
 
 }  // namespace

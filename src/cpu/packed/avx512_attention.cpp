@@ -1,7 +1,5 @@
 // avx512_attention.cpp: the products of attention with AVX-512's bf16 instruction. A register holds two numbers of each
 // of 16 queries, and is multiplied by two numbers of a key or a value that all lanes share.
-#include <algorithm>
-
 #include "cpu/packed/attention_lanes.h"
 #include "cpu/packed/avx512_rows.h"
 
@@ -14,7 +12,8 @@ inline void add_products(__m512 (&sum)[kSums], const bf16* rows, int64_t stride,
     for (int64_t k = 0; k < n; k += 2) {
         const auto pair = __m512bh(_mm512_load_si512(pairs + k / 2 * kLanes));
 #pragma GCC unroll 16
-        for (int i = 0; i < kSums; i++) sum[i] = _mm512_dpbf16_ps(sum[i], pair, __m512bh(broadcast_four(rows + i * stride + k)));
+        for (int i = 0; i < kSums; i++)
+            sum[i] = _mm512_dpbf16_ps(sum[i], pair, __m512bh(broadcast_four(rows + i * stride + k)));
     }
 }
 
@@ -45,24 +44,5 @@ void add_values(float* sums, const bf16* values, const int32_t* weights, __m512 
 }  // namespace
 
 void attend_avx512(const AttentionTile& tile) {
-    static thread_local Scratch<int32_t> query_memory;
-    static thread_local Scratch<float> sum_memory;
-    alignas(64) float scores[kKeys * kLanes];
-    alignas(64) int32_t weights[kKeys / 2 * kLanes];
-    const int64_t dim = padded(tile.head_dim);
-    int32_t* queries = query_memory.get(dim / 2 * kLanes);
-    float* sums = sum_memory.get(dim * kLanes);
-    std::fill(sums, sums + dim * kLanes, 0.0f);
-    pack_queries(queries, tile);
-    Queries q = begin(tile);
-    const __m512 scale = _mm512_set1_ps(1.0f / std::sqrt(float(tile.head_dim)));
-    for (size_t page = 0; page < tile.keys.size(); page++) {
-        multiply_keys(scores, tile.keys[page], queries, dim);
-        const bool last = page + 1 == tile.keys.size();
-        const NextPage next{last ? tile.next_keys : tile.keys[page + 1],
-                            last ? tile.next_values : tile.values[page + 1]};
-        const __m512 factor = weigh(weights, scores, q, tile.first_pos + int(page) * kKeys, scale, next, dim);
-        add_values(sums, tile.values[page], weights, factor, dim);
-    }
-    write_queries(tile, sums, q);
+    attend<multiply_keys, add_values>(tile);
 }
