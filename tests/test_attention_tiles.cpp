@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <string>
 
 #include "cpu/attention.h"
 #include "noise.h"
@@ -82,64 +83,74 @@ struct Sequence {
     }
 };
 
-const PackedKernels* tiled() {
+std::vector<const Kernels*> sets_with_tiles() {
+    std::vector<const Kernels*> sets;
     for (const Kernels* kernels : available_kernels())
-        if (kernels->packed && kernels->packed->attend) return kernels->packed;
-    return nullptr;
+        if (kernels->packed && kernels->packed->attend) sets.push_back(kernels);
+    return sets;
 }
 
 // Inputs are rounded as the kernel rounds them. The error left is that of weights rounded to bf16, 2^-9 of values up to
 // 2, and that of f32.
-TEST(AttentionTiles, MatchDouble) {
-    if (!tiled()) GTEST_SKIP() << "no instruction set with tiles";
-    for (const Case& c : kCases) {
-        SCOPED_TRACE(c.why);
-        const Sequence s(c);
-        for (int t = 0; t < c.length; t++) s.write(t);
-        const std::vector<float> got = s.attend(*tiled(), 0, c.length);
-        const auto round = [](float f) { return double(to_f32(to_bf16(f))); };
-        for (int t = 0; t < c.length; t++)
-            for (int h = 0; h < c.n_heads; h++) {
-                const int g = h / (c.n_heads / c.n_kv_heads);
-                double sum = std::exp(double(s.sink[size_t(h)]));
-                std::vector<double> want(size_t(c.head_dim), 0.0);
-                for (int p = c.window > 0 ? std::max(0, t - c.window + 1) : 0; p <= t; p++) {
-                    double score = 0;
-                    for (int i = 0; i < c.head_dim; i++)
-                        score += round(s.q.row(t)[h * c.head_dim + i]) * round(s.k.row(p)[g * c.head_dim + i]);
-                    const double weight = std::exp(score / std::sqrt(double(c.head_dim)));
-                    sum += weight;
-                    for (int i = 0; i < c.head_dim; i++)
-                        want[size_t(i)] += weight * round(s.v.row(p)[g * c.head_dim + i]);
-                }
+void expect_softmax(const PackedKernels& kernels, const Case& c) {
+    const Sequence s(c);
+    for (int t = 0; t < c.length; t++) s.write(t);
+    const std::vector<float> got = s.attend(kernels, 0, c.length);
+    const auto round = [](float f) { return double(to_f32(to_bf16(f))); };
+    for (int t = 0; t < c.length; t++)
+        for (int h = 0; h < c.n_heads; h++) {
+            const int g = h / (c.n_heads / c.n_kv_heads);
+            double sum = std::exp(double(s.sink[size_t(h)]));
+            std::vector<double> want(size_t(c.head_dim), 0.0);
+            for (int p = c.window > 0 ? std::max(0, t - c.window + 1) : 0; p <= t; p++) {
+                double score = 0;
                 for (int i = 0; i < c.head_dim; i++)
-                    ASSERT_NEAR(got[size_t((t * c.n_heads + h) * c.head_dim + i)], want[size_t(i)] / sum, 5e-3)
-                        << "t " << t << " h " << h << " i " << i;
+                    score += round(s.q.row(t)[h * c.head_dim + i]) * round(s.k.row(p)[g * c.head_dim + i]);
+                const double weight = std::exp(score / std::sqrt(double(c.head_dim)));
+                sum += weight;
+                for (int i = 0; i < c.head_dim; i++) want[size_t(i)] += weight * round(s.v.row(p)[g * c.head_dim + i]);
             }
+            for (int i = 0; i < c.head_dim; i++)
+                ASSERT_NEAR(got[size_t((t * c.n_heads + h) * c.head_dim + i)], want[size_t(i)] / sum, 5e-3)
+                    << "t " << t << " h " << h << " i " << i;
+        }
+}
+
+TEST(AttentionTiles, MatchDouble) {
+    if (sets_with_tiles().empty()) GTEST_SKIP() << "no instruction set with tiles";
+    for (const Kernels* set : sets_with_tiles())
+        for (const Case& c : kCases) {
+            SCOPED_TRACE(std::string(set->flag) + ": " + c.why);
+            expect_softmax(*set->packed, c);
+        }
+}
+
+void expect_same_alone(const PackedKernels& kernels, const Case& c) {
+    const Sequence one_by_one(c), at_once(c);
+    std::vector<float> want;
+    for (int t = 0; t < c.length; t++) {
+        one_by_one.write(t);  // what follows is not there yet
+        const std::vector<float> row = one_by_one.attend(kernels, t, t + 1);
+        want.insert(want.end(), row.begin(), row.end());
     }
+    for (int t = 0; t < c.length; t++) at_once.write(t);
+    const std::vector<float> got = at_once.attend(kernels, 0, c.length);
+    ASSERT_EQ(got.size(), want.size());
+    EXPECT_EQ(0, std::memcmp(got.data(), want.data(), got.size() * sizeof(float)));
 }
 
 TEST(AttentionTiles, SameBitsAloneAndTogether) {
-    if (!tiled()) GTEST_SKIP() << "no instruction set with tiles";
-    for (const Case& c : kCases) {
-        SCOPED_TRACE(c.why);
-        const Sequence one_by_one(c), at_once(c);
-        std::vector<float> want;
-        for (int t = 0; t < c.length; t++) {
-            one_by_one.write(t);  // what follows is not there yet
-            const std::vector<float> row = one_by_one.attend(*tiled(), t, t + 1);
-            want.insert(want.end(), row.begin(), row.end());
+    if (sets_with_tiles().empty()) GTEST_SKIP() << "no instruction set with tiles";
+    for (const Kernels* set : sets_with_tiles())
+        for (const Case& c : kCases) {
+            SCOPED_TRACE(std::string(set->flag) + ": " + c.why);
+            expect_same_alone(*set->packed, c);
         }
-        for (int t = 0; t < c.length; t++) at_once.write(t);
-        const std::vector<float> got = at_once.attend(*tiled(), 0, c.length);
-        ASSERT_EQ(got.size(), want.size());
-        EXPECT_EQ(0, std::memcmp(got.data(), want.data(), got.size() * sizeof(float)));
-    }
 }
 
 // A page comes from another sequence, whose numbers had overflowed.
 TEST(AttentionTiles, WhatAPageHeldBeforeDoesNotMatter) {
-    if (!tiled()) GTEST_SKIP() << "no instruction set with tiles";
+    if (sets_with_tiles().empty()) GTEST_SKIP() << "no instruction set with tiles";
     const Sequence clean(kCases[2]), used(kCases[2]);
     std::vector<float> broken(size_t(clean.k.dim()), std::numeric_limits<float>::infinity());
     for (int t = 0; t < 2 * kPagePositions; t++) {
@@ -150,8 +161,10 @@ TEST(AttentionTiles, WhatAPageHeldBeforeDoesNotMatter) {
         clean.write(t);
         used.write(t);
     }
-    const std::vector<float> want = clean.attend(*tiled(), 0, 33), got = used.attend(*tiled(), 0, 33);
-    EXPECT_EQ(0, std::memcmp(got.data(), want.data(), got.size() * sizeof(float)));
+    for (const Kernels* set : sets_with_tiles()) {
+        const std::vector<float> want = clean.attend(*set->packed, 0, 33), got = used.attend(*set->packed, 0, 33);
+        EXPECT_EQ(0, std::memcmp(got.data(), want.data(), got.size() * sizeof(float))) << set->flag;
+    }
 }
 
 // Works like an instruction on tiles: what a query does not see has weight 0, and is multiplied all the same.
@@ -177,7 +190,7 @@ void attend_plainly(const AttentionTile& tile) {
 TEST(AttentionTiles, ALostNumberReachesOnlyTokensThatSeeIt) {
     const PackedKernels plain{nullptr, nullptr, nullptr, attend_plainly, 0};
     std::vector<const PackedKernels*> all = {&plain};
-    if (tiled()) all.push_back(tiled());
+    for (const Kernels* set : sets_with_tiles()) all.push_back(set->packed);
     for (const PackedKernels* kernels : all)
         for (const Case& c : {kCases[2], kCases[5], kCases[6]}) {
             SCOPED_TRACE(c.why);
