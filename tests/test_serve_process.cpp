@@ -83,9 +83,12 @@ TEST_F(ServeProcess, BadFlags) {
     EXPECT_NE(error({"--api-key-file", folder.path("none")}).find("--api-key-file"), std::string::npos);
     EXPECT_NE(error({"-o", "x"}).find("--output: for getp, score only"), std::string::npos);
     EXPECT_NE(error({"--reasoning-field", "thoughts"}).find("--reasoning-field"), std::string::npos);
-    const ProgramResult other = run_program({built("run"), made->path("model"), "--port", "0", "-i", "x"});
-    EXPECT_EQ(other.code, 2);
-    EXPECT_NE(other.err.find("--port: for serve only"), std::string::npos) << other.err;
+    EXPECT_NE(error({"--host", ""}).find("--host: expected an address"), std::string::npos);
+    for (const std::string flag : {"--port", "--store"}) {
+        const ProgramResult other = run_program({built("run"), made->path("model"), flag, "0", "-i", "x"});
+        EXPECT_EQ(other.code, 2) << flag;
+        EXPECT_NE(other.err.find(flag + ": for serve only"), std::string::npos) << other.err;
+    }
 }
 
 TEST_F(ServeProcess, HelpListsWhatServeObeys) {

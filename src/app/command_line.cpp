@@ -132,6 +132,7 @@ constexpr struct {
     {"--no-auth", kServe, ""},
     {"--served-name", kServe, ""},
     {"--queue", kServe, ""},
+    {"--store", kServe, ""},
     {"--max-body", kServe, ""},
     {"--cors", kServe, ""},
     {"--no-web", kServe, ""},

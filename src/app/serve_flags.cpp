@@ -9,8 +9,13 @@ namespace {
 constexpr int kMaxInt = std::numeric_limits<int>::max();
 
 void add_flags_of_access(CLI::App& app, ServeOptions& o) {
-    app.add_option("--host", o.host,
-                   "serve: the address to listen on (default 127.0.0.1: this machine alone; 0.0.0.0: all)")
+    app.add_option_function<std::string>(
+           "--host",
+           [&o](const std::string& text) {
+               if (text.empty()) fail("--host: expected an address of this machine, found \"\"");
+               o.host = text;
+           },
+           "serve: the address to listen on (default 127.0.0.1: this machine alone; 0.0.0.0: all)")
         ->type_name("ADDRESS");
     add_number(app, "--port", "--port", o.port, 0, 65535, "a port from 0 to 65535",
                "serve: the port (default 8000; 0: one that is free, which the first line on stderr says)");
