@@ -14,6 +14,7 @@
 
 struct HttpAnswer {
     int status = 0;                              // 0: none came
+    std::string reason;                          // the words after the status
     std::map<std::string, std::string> headers;  // names in lower case
     std::string body;
     nlohmann::json json() const { return nlohmann::json::parse(body, nullptr, false); }
@@ -84,8 +85,10 @@ class HttpClient {
         while ((end = unread_.find("\r\n\r\n")) == std::string::npos)
             if (!receive()) return answer;
         std::string text = take(end + 4);
-        answer.status = std::stoi(text.substr(text.find(' ') + 1));
-        for (size_t at = text.find("\r\n") + 2; at + 2 < text.size();) {
+        const size_t status_at = text.find(' ') + 1, first_end = text.find("\r\n");
+        answer.status = std::stoi(text.substr(status_at));
+        answer.reason = text.substr(status_at + 4, first_end - status_at - 4);
+        for (size_t at = first_end + 2; at + 2 < text.size();) {
             const size_t line_end = text.find("\r\n", at), colon = text.find(':', at);
             std::string name = text.substr(at, colon - at);
             for (char& c : name) c = char(std::tolower(c));

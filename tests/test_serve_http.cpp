@@ -225,6 +225,23 @@ TEST_F(ServeHttp, MalformedHeadsAndChunks) {
     EXPECT_EQ(client.answer().status, 200);
 }
 
+TEST_F(ServeHttp, EveryStatusHasItsReason) {
+    const RunningServer& server = start();
+    const auto first_line = [&](const std::string& text) {
+        HttpClient client = server.client();
+        client.send(text);
+        const HttpAnswer answer = client.answer();
+        return std::to_string(answer.status) + " " + answer.reason;
+    };
+    EXPECT_EQ(first_line(HttpClient::head("GET", "/health") + "\r\n"), "200 OK");
+    EXPECT_EQ(first_line(HttpClient::head("GET", "/health", "Expect: rain\r\n") + "\r\n"), "417 Expectation Failed");
+    EXPECT_EQ(first_line(HttpClient::head("GET", "/" + std::string(kMostHeadBytes, 'a')) + "\r\n"),
+              "431 Request Header Fields Too Large");
+    EXPECT_EQ(first_line(HttpClient::head("POST", "/health", "Transfer-Encoding: gzip\r\n") + "\r\n"),
+              "501 Not Implemented");
+    EXPECT_EQ(first_line("GET /health HTTP/2.0\r\nHost: localhost\r\n\r\n"), "505 HTTP Version Not Supported");
+}
+
 TEST_F(ServeHttp, RequestsInARow) {
     const RunningServer& server = start();
     HttpClient client = server.client();

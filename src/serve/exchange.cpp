@@ -27,12 +27,20 @@ const char* reason(int status) {
             return "Request Timeout";
         case 413:
             return "Content Too Large";
+        case 417:
+            return "Expectation Failed";
         case 429:
             return "Too Many Requests";
+        case 431:
+            return "Request Header Fields Too Large";
         case 500:
             return "Internal Server Error";
+        case 501:
+            return "Not Implemented";
         case 503:
             return "Service Unavailable";
+        case 505:
+            return "HTTP Version Not Supported";
         default:
             return "Error";
     }
