@@ -90,7 +90,8 @@ TEST_F(ServeHttp, Keys) {
     EXPECT_EQ(error_code(none), "invalid_api_key");
     for (const char* wrong : {"Bearer alph", "Bearer alphaa", "Bearer ", "alpha", "Basic alpha", "Bearer Alpha"})
         EXPECT_EQ(running->get("/v1/models", std::string("Authorization: ") + wrong + "\r\n").status, 401) << wrong;
-    for (const char* right : {"Authorization: Bearer alpha", "Authorization: Bearer beta", "x-api-key: gamma"})
+    for (const char* right : {"Authorization: Bearer alpha", "Authorization: Bearer beta", "Authorization: bearer beta",
+                              "x-api-key: gamma"})
         EXPECT_EQ(running->get("/v1/models", std::string(right) + "\r\n").status, 200) << right;
     EXPECT_EQ(running->get("/metrics").status, 401);
     EXPECT_EQ(running->get("/").status, 200) << "the page asks for the key";
@@ -130,7 +131,8 @@ TEST_F(ServeHttp, OnlyThisMachinesNames) {
         client.send("GET /v1/models HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
         return client.answer().status;
     };
-    for (const char* host : {"localhost", "localhost:80", "127.0.0.1:8000", "[::1]:80"}) EXPECT_EQ(status(host), 200);
+    for (const char* host : {"localhost", "localhost:80", "LocalHost:80", "127.0.0.1:8000", "[::1]:80"})
+        EXPECT_EQ(status(host), 200) << host;
     EXPECT_EQ(status("evil.example"), 403);
     EXPECT_EQ(status("localhost.evil.example:80"), 403);
     EXPECT_EQ(status("127.evil.example"), 403) << "no address, but a name that may stand for any";

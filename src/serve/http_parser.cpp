@@ -15,12 +15,6 @@ char lower(char c) {
     return c >= 'A' && c <= 'Z' ? char(c + 32) : c;
 }
 
-std::string lowered(std::string_view text) {
-    std::string result(text);
-    std::transform(result.begin(), result.end(), result.begin(), lower);
-    return result;
-}
-
 bool is_token(std::string_view text) {
     const auto is_token_char = [](char c) {
         return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') ||
@@ -57,6 +51,12 @@ bool decode_path(std::string_view text, std::string& path) {
 }
 
 }  // namespace
+
+std::string lowered(std::string_view text) {
+    std::string result(text);
+    std::transform(result.begin(), result.end(), result.begin(), lower);
+    return result;
+}
 
 const std::string* HttpRequest::header(std::string_view name) const {
     for (const auto& [key, value] : headers)

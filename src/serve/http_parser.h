@@ -21,6 +21,9 @@ struct HttpRequest {
     const std::string* header(std::string_view name) const;
 };
 
+// With ASCII's letters made small, as names and schemes are compared.
+std::string lowered(std::string_view text);
+
 constexpr size_t kMostHeadBytes = size_t(64) << 10;
 constexpr size_t kMostHeaders = 128;
 

@@ -26,7 +26,7 @@ ApiError api_error(int status, const char* type, std::string message, const char
 bool is_loopback(const std::string& host) {
     in_addr address{};
     const bool is_ipv4 = inet_pton(AF_INET, host.c_str(), &address) == 1;  // 127.evil.example is none
-    return host == "localhost" || host == "::1" || (is_ipv4 && ntohl(address.s_addr) >> 24 == 127);
+    return lowered(host) == "localhost" || host == "::1" || (is_ipv4 && ntohl(address.s_addr) >> 24 == 127);
 }
 
 // Whether `path` is that of the route; then {id} is `id`.
@@ -124,9 +124,9 @@ Router::Router(Service& service, const ServeOptions& options)
 bool Router::has_key(const Exchange& exchange) const {
     if (keys_.empty()) return true;
     std::string_view given;
-    const std::string_view scheme = "Bearer ";
+    const std::string_view scheme = "bearer ";
     if (const std::string* value = exchange.request.header("authorization");
-        value && value->size() >= scheme.size() && value->compare(0, scheme.size(), scheme) == 0)
+        value && lowered(value->substr(0, scheme.size())) == scheme)
         given = std::string_view(*value).substr(scheme.size());
     else if (const std::string* key = exchange.request.header("x-api-key"))
         given = *key;
@@ -141,7 +141,7 @@ bool Router::may_ask_this_host(const Exchange& exchange) const {
     const std::string* const host = exchange.request.header("host");
     if (!host) return true;  // HTTP/1.0: no browser
     const std::string name(host_name(*host));
-    return is_loopback(name) || name == options_.host;
+    return is_loopback(name) || lowered(name) == lowered(options_.host);
 }
 
 bool Router::allows_origin(const std::string& origin) const {
