@@ -175,6 +175,9 @@ TEST(ServeChat, TokensWithoutGeneration) {
     EXPECT_EQ(server.running->post("/tokenize", go()).json()["count"],
               server.running->post("/v1/chat/completions", go()).json()["usage"]["prompt_tokens"]);
     EXPECT_EQ(server.running->post("/tokenize", "{}").status, 400);
+    for (const char* path : {"/tokenize", "/detokenize", "/v1/responses/input_tokens"})
+        EXPECT_EQ(server.running->post(path, "[]").json()["error"]["message"], "the body: expected an object, found []")
+            << path;
     EXPECT_EQ(server.running->post("/detokenize", R"({"tokens": [-1]})").status, 400);
 }
 

@@ -21,6 +21,10 @@ Object model_object(const Service& service, const std::string& name) {
             {"meta", {{"n_ctx_train", service.config.max_context}}}};
 }
 
+JsonFields fields_of(const std::string& body) {
+    return {parse_json(body, "the body"), "", ".", "the body"};
+}
+
 std::vector<int> read_tokens(const JsonFields& body, int vocab_size) {
     const Json* const tokens = body.find("tokens");
     if (!tokens || !tokens->is_array()) body.wrong("tokens", "an array of token ids");
@@ -36,7 +40,7 @@ std::vector<int> read_tokens(const JsonFields& body, int vocab_size) {
 
 // What a request with these messages or this text would read, as ids.
 std::vector<int> tokens_of(const std::string& body, const RequestContext& context) {
-    const JsonFields fields(parse_json(body, "the body"), "");
+    const JsonFields fields = fields_of(body);
     if (fields.has("messages")) return read_request("/v1/chat/completions", body, 0, context).prompt;
     for (const char* const key : {"prompt", "content"}) {
         if (!fields.has(key)) continue;
@@ -101,7 +105,7 @@ void tokenize(Service& service, const std::shared_ptr<Exchange>& exchange) {
 
 void detokenize(Service& service, const std::shared_ptr<Exchange>& exchange) {
     service.compute(exchange, [](const std::string& body, const RequestContext& context) {
-        const JsonFields fields(parse_json(body, "the body"), "");
+        const JsonFields fields = fields_of(body);
         const std::string text = context.codec.tokenizer().decode(read_tokens(fields, context.config.vocab_size));
         return dump({{"prompt", text}, {"content", text}});
     });
