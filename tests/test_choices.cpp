@@ -242,12 +242,25 @@ TEST(AnswerLogprobs, AreTheEventsToo) {
         std::string& log;
     };
     std::string log;
-    Request r = chat();
-    r.sampling.n_logprobs = 0;
-    const auto job = make_job(r, bytes_codec(), std::make_unique<Recorder>(log));
-    say(*job, "<|channel|>analysis<|message|>H<|end|><|start|>assistant<|channel|>final<|message|>ab<|return|>");
-    job->on_done(Finish::kStop);
-    EXPECT_EQ(log, "rHca[a]cb[b]");
+    const auto run = [&](Request r, const std::string& text) {
+        log.clear();
+        r.sampling.n_logprobs = 0;
+        const auto job = make_job(std::move(r), bytes_codec(), std::make_unique<Recorder>(log));
+        say(*job, text);
+        job->on_done(Finish::kStop);
+        return log;
+    };
+    EXPECT_EQ(run(chat(),
+                  "<|channel|>analysis<|message|>H<|end|><|start|>assistant<|channel|>final<|message|>ab"
+                  "<|return|>"),
+              "rHca[a]cb[b]");
+    Request r = completion();
+    r.stop_texts = {"ND"};
+    EXPECT_EQ(run(r, "aENDb"), "ca[a]cE[E]") << "none of tokens that a stop string cuts";
+    EXPECT_EQ(run(r, "aN|"), "ca[a]cNc|[N|]") << "held back with their text";
+    EXPECT_EQ(run(r, "aN<|return|>"), "ca[a]cN[N]");
+    r.include_stop = true;
+    EXPECT_EQ(run(r, "aND"), "ca[a]cNcD[ND]");
 }
 
 // ---- heads

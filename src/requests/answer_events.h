@@ -22,7 +22,8 @@ class AnswerEvents {
     // One more token, a stop id included; before what it says.
     virtual void on_token(int /*id*/) {}
 
-    // How likely the token is, before what it says, if the request asks for that.
+    // How likely the token is, before what it says, if the request asks for that. Tokens of content are told when their
+    // text is, so none that a stop string cuts off.
     virtual void on_logprobs(const TokenChoice& /*token*/, bool /*is_reasoning*/) {}
 
     // The analysis. A second message of it begins on a new line.

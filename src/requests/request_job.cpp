@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <deque>
 
 #include "request.h"
 #include "requests/answer_events.h"
@@ -14,7 +15,9 @@ namespace {
 // The text for the user: looks for stop strings in it, and tells what is sure to stay.
 class Content {
   public:
-    Content(std::vector<std::string> stops, AnswerEvents& events) : scanner_(std::move(stops)), events_(events) {}
+    // Appends to `logprobs` what it tells of tokens.
+    Content(std::vector<std::string> stops, AnswerEvents& events, std::vector<TokenChoice>& logprobs)
+        : scanner_(std::move(stops)), events_(events), logprobs_(logprobs) {}
 
     // A further message begins, on a new line unless it is the first that says something.
     void begin_message(bool is_preamble, bool looks_for_stops) {
@@ -28,11 +31,15 @@ class Content {
         tell(std::string_view(scanner_.text()).substr(0, scanner_.n_settled()));
     }
 
+    // The next text is that of this token.
+    void begin_token(TokenChoice token) { tokens_.push_back({scanner_.text().size(), std::move(token)}); }
+
     bool found_stop() const { return scanner_.found(); }
 
     std::string finish(bool include_stop) {
         std::string text = scanner_.text() + (include_stop ? scanner_.found_stop() : "");
         tell(text);
+        if (!found_stop()) tell_tokens(std::string::npos);
         return text;
     }
 
@@ -41,6 +48,18 @@ class Content {
         size_t begin;  // in the text; of the new line, if there is one
         bool is_preamble;
     };
+    struct Token {
+        size_t begin;  // in the text
+        TokenChoice choice;
+    };
+
+    // Tells those that begin before `end`.
+    void tell_tokens(size_t end) {
+        for (; !tokens_.empty() && tokens_.front().begin < end; tokens_.pop_front()) {
+            events_.on_logprobs(tokens_.front().choice, /*is_reasoning=*/false);
+            logprobs_.push_back(std::move(tokens_.front().choice));
+        }
+    }
 
     // Tells `text` from where the last call ended, message by message.
     void tell(std::string_view text) {
@@ -52,6 +71,7 @@ class Content {
                 n_told_++;
             }
             const size_t end = next_ < starts_.size() ? std::min(starts_[next_].begin, text.size()) : text.size();
+            tell_tokens(end);
             if (end > n_told_) events_.on_content(text.substr(n_told_, end - n_told_), is_preamble_);
             n_told_ = end;
         }
@@ -59,6 +79,8 @@ class Content {
 
     StopScanner scanner_;
     AnswerEvents& events_;
+    std::vector<TokenChoice>& logprobs_;
+    std::deque<Token> tokens_;  // that are not told yet
     std::vector<Start> starts_;
     size_t next_ = 0;  // among starts_: the message after the one that is being told
     size_t n_told_ = 0;
@@ -71,7 +93,7 @@ class RequestJob : public Job {
         : request_(std::move(request)),
           tokenizer_(request_.kind != AnswerKind::kTokens && codec.has_tokenizer() ? &codec.tokenizer() : nullptr),
           events_(std::move(events)),
-          content_(request_.stop_texts, *events_) {
+          content_(request_.stop_texts, *events_, answer_.logprobs) {
         if (request_.response || request_.kind == AnswerKind::kChat) parser_.emplace(*tokenizer_, request_.tool_names);
         if (request_.headers) headers_.emplace(codec.tokenizer(), *request_.headers);
         for (const int id : request_.opening) {
@@ -115,7 +137,7 @@ class RequestJob : public Job {
             return true;
         }
         if (parser_) return add(parser_->feed(id));
-        tell_logprobs(answer_.logprobs, /*is_reasoning=*/false);
+        begin_content_token();
         content_.add(utf8_.feed(tokenizer_->bytes(id)), !is_too_short());
         return !content_.found_stop();
     }
@@ -136,7 +158,6 @@ class RequestJob : public Job {
         answer_.finish = finish;
         answer_.request_s = seconds_since_read();
         answer_.content = content_.finish(request_.include_stop);
-        if (content_.found_stop()) cut_logprobs();
         events_->on_done(std::move(answer_));
     }
 
@@ -170,20 +191,18 @@ class RequestJob : public Job {
         return choice;
     }
 
-    // Of the last token, which belongs to the list's text.
-    void tell_logprobs(std::vector<TokenChoice>& list, bool is_reasoning) {
-        if (!last_) return;
-        events_->on_logprobs(*last_, is_reasoning);
-        list.push_back(std::move(*last_));
+    // The last token is one of the text for the user.
+    void begin_content_token() {
+        if (last_) content_.begin_token(std::move(*last_));
         last_.reset();
     }
 
-    // Leaves those of tokens that begin in the text. A stop string has cut it.
-    void cut_logprobs() {
-        size_t n_bytes = 0, n = 0;
-        while (n < answer_.logprobs.size() && n_bytes < answer_.content.size())
-            n_bytes += answer_.logprobs[n++].drawn.bytes.size();
-        answer_.logprobs.resize(n);
+    // The last token is one of the analysis.
+    void tell_reasoning_token() {
+        if (!last_) return;
+        events_->on_logprobs(*last_, /*is_reasoning=*/true);
+        answer_.reasoning_logprobs.push_back(std::move(*last_));
+        last_.reset();
     }
 
     // Whose message is open, for ids within it; none in a header, and where a message ends.
@@ -199,9 +218,9 @@ class RequestJob : public Job {
         open_ = open;
         if (is_text && open == Audience::kReasoning) {
             answer_.n_reasoning++;
-            tell_logprobs(answer_.reasoning_logprobs, /*is_reasoning=*/true);
+            tell_reasoning_token();
         } else if (is_text && open == Audience::kReader) {
-            tell_logprobs(answer_.logprobs, /*is_reasoning=*/false);
+            begin_content_token();
         }
         collect(delta.message_done);
         const bool called = delta.audience == Audience::kTool && delta.message_done;
