@@ -168,6 +168,19 @@ TEST(AnswerEvents, AStopStringAcrossTwoMessages) {
         << "held back, and told as part of its own message";
 }
 
+TEST(AnswerEvents, WhatWasHeldBackComesBeforeWhatIsNoText) {
+    const std::string preamble = "<|channel|>commentary<|message|>xa" + kNext, text = "final<|message|>b<|return|>";
+    const std::string call = "commentary to=functions.f<|message|>{}" + kNext;
+    EXPECT_EQ(joined(run(chat_request({"a\nb"}), ids_of(preamble + call + text))),
+              (Calls{"begin 0", "preamble xa", "call f", "arguments {}", "end of call 0", "content \nb", "done"}))
+        << "no stop string reaches across a call";
+    EXPECT_EQ(joined(run(chat_request({"a\nb"}), ids_of(preamble + "analysis<|message|>Hm" + kNext + text))),
+              (Calls{"begin 0", "preamble xa", "reasoning Hm", "content \nb", "done"}));
+    EXPECT_EQ(joined(run(chat_request({"\nb"}), ids_of(preamble + call + text))),
+              (Calls{"begin 0", "preamble xa", "call f", "arguments {}", "end of call 0", "done"}))
+        << "one that begins after it counts";
+}
+
 TEST(AnswerEvents, WholeCharactersOnly) {
     const Log log = run(chat_request(), ids_of("<|channel|>analysis<|message|>\u00e4" + kNext +
                                                "final<|message|>\u20ac\u00e4<|return|>"));

@@ -34,6 +34,12 @@ class Content {
     // The next text is that of this token.
     void begin_token(TokenChoice token) { tokens_.push_back({scanner_.text().size(), std::move(token)}); }
 
+    // Something else is said before the next message, and no stop string reaches across that.
+    void interrupt() {
+        scanner_.settle();
+        tell(scanner_.text());
+    }
+
     bool found_stop() const { return scanner_.found(); }
 
     std::string finish(bool include_stop) {
@@ -249,6 +255,7 @@ class RequestJob : public Job {
     void begin(const Message& message) {
         const Audience audience = audience_of(message);
         new_message_ = true;
+        if (audience == Audience::kTool || audience == Audience::kReasoning) content_.interrupt();
         if (audience == Audience::kTool) {
             answer_.tool_calls.push_back({called_tool(message), ""});
             events_->on_call_begin(int(answer_.tool_calls.size()) - 1, answer_.tool_calls.back().name);

@@ -14,6 +14,8 @@ class StopScanner {
     bool feed(std::string_view piece);
     // Appends `piece` without looking for stop strings. One may begin in it and end in the next piece.
     void pass(std::string_view piece) { text_ += piece; }
+    // A stop string that begins in the text so far, and ends in what comes, does not count.
+    void settle() { n_out_of_reach_ = text_.size(); }
     bool found() const { return found_; }
     const std::string& text() const { return text_; }              // without the stop string
     size_t n_settled() const;                                      // bytes of text() that no stop string can reach
@@ -22,5 +24,6 @@ class StopScanner {
   private:
     const std::vector<std::string> stops_;  // none is empty
     std::string text_, found_stop_;
+    size_t n_out_of_reach_ = 0;  // bytes in which no stop string can begin any more
     bool found_ = false;
 };
