@@ -311,9 +311,11 @@ TEST(PackedProducts, WhatIsNoNumberStaysNone) {
         for (const float x : {kNan, -kNan, std::numeric_limits<float>::infinity()})
             for (const int at : {0, 1, 30, 31}) {
                 std::vector<float> block(32, 1.0f);
-                block[size_t(at)] = x;
-                for (const float y : dot_block(*kernels, block, 7))
-                    EXPECT_FALSE(std::isfinite(y)) << kernels->flag << " column " << at << ": " << x;
+                for (const int also : {at, at ^ 1}) {  // one, then two side by side
+                    block[size_t(also)] = x;
+                    for (const float y : dot_block(*kernels, block, 7))
+                        EXPECT_FALSE(std::isfinite(y)) << kernels->flag << " column " << at << ": " << x;
+                }
             }
 }
 

@@ -54,11 +54,10 @@ void round_block(std::byte* planes, Note& note, const float* x) {
     const auto upper = [](__m512i v) { return _mm512_srai_epi32(_mm512_add_epi32(v, _mm512_set1_epi32(128)), 8); };
     store(0, upper(a), upper(b));
     store(1, a, b);
-    // Infinities and NaNs have exponent 255: every sum becomes NaN.
-    note.scale =
-        _mm_cvtss_f32(exponent < 255 ? power(exponent - kTokenBits) : _mm_castsi128_ps(_mm_cvtsi32_si128(0x7fc00000)));
-    const auto sum = uint32_t(_mm512_reduce_add_epi32(_mm512_add_epi32(a, b)));  // anything, if x is no number
-    note.correction = int32_t(0u - 12u * sum);
+    // Infinities and NaNs have exponent 255: every sum becomes NaN. Their whole numbers could not be added.
+    const bool finite = exponent < 255;
+    note.scale = _mm_cvtss_f32(finite ? power(exponent - kTokenBits) : _mm_castsi128_ps(_mm_cvtsi32_si128(0x7fc00000)));
+    note.correction = finite ? -12 * _mm512_reduce_add_epi32(_mm512_add_epi32(a, b)) : 0;
 }
 
 // Rows of codes and scales, one after the other.
