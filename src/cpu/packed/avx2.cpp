@@ -12,7 +12,7 @@
 #include <type_traits>
 
 #include "cpu/packed/f32_products.h"
-#include "cpu/scratch.h"
+#include "cpu/packed/mxfp4_rows.h"
 
 namespace {
 
@@ -104,12 +104,6 @@ inline void keep_order(__m256i& sum) {
     asm("" : "+x"(sum));
 }
 
-// Rows of codes and scales, one after the other.
-struct TileRows {
-    const uint8_t *codes, *scales;
-    int64_t n_blocks;  // a row
-};
-
 // Two rows of codes.
 __m256i load_rows(const uint8_t* first, const uint8_t* second) {
     const auto load = [](const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); };
@@ -177,7 +171,7 @@ void decode_scales(float (*scale)[2][kLanes], int half, const uint8_t* scales, i
 
 // Decodes n blocks from `first` on, and prefetches those of the next tile: a row is shorter than a page and ends before
 // the hardware has learned where the next one lies.
-void decode(Piece& piece, const TileRows& rows, int64_t first, int64_t n) {
+void decode(Piece& piece, const Mxfp4Rows& rows, int64_t first, int64_t n) {
     const int64_t row_bytes = 16 * rows.n_blocks;
     for (int half = 0; half < 2; half++)
         decode_scales(piece.scale, half, rows.scales + half * kLanes * rows.n_blocks + first, rows.n_blocks, n);
@@ -233,7 +227,7 @@ void add_piece(float* sums, const Piece& piece, int64_t n_blocks, const int16_t*
 
 // One token times up to 8 rows, multiplied as soon as they are decoded. A register has two rows, a row four sums: whole
 // numbers have the same sum in any order.
-void dot_one(float* y, const int16_t* x, const TileRows& rows, const float* bias, int64_t n_rows) {
+void dot_one(float* y, const int16_t* x, const Mxfp4Rows& rows, const float* bias, int64_t n_rows) {
     alignas(32) float scale[kPieceBlocks][2][kLanes];
     const int64_t row_bytes = 16 * rows.n_blocks;
     __m256 sum = _mm256_setzero_ps();
@@ -273,7 +267,6 @@ void dot_one(float* y, const int16_t* x, const TileRows& rows, const float* bias
 void dot_mxfp4(float* y, int64_t y_stride, const std::byte* panels, int64_t n_tok, const Matrix& w, const float* bias,
                int64_t o0, int64_t o1) {
     static_assert(kPanelRows % 4 == 0, "tokens taken together lie in one panel");
-    static thread_local Scratch<uint8_t> memory;
     alignas(32) float sums[kPackedRowsAtOnce * kTileRows];
     Piece piece;
     const int64_t n_blocks = w.n_in / kBlock, width = std::min<int64_t>(n_tok, kPanelRows);
@@ -281,18 +274,10 @@ void dot_mxfp4(float* y, int64_t y_stride, const std::byte* panels, int64_t n_to
     const auto* x = reinterpret_cast<const int16_t*>(panels);
     for (int64_t o = o0; o < o1; o += kTileRows) {
         const int64_t n_rows = std::min<int64_t>(kTileRows, o1 - o);
-        TileRows rows{static_cast<const uint8_t*>(w.data) + 16 * o * n_blocks, w.scales + o * n_blocks, n_blocks};
-        if (n_rows < kTileRows) {
-            uint8_t* const copy = memory.get(17 * kTileRows * n_blocks);
-            std::memset(copy, 0, size_t(17 * kTileRows * n_blocks));
-            std::memcpy(copy, rows.codes, size_t(16 * n_rows * n_blocks));
-            std::memcpy(copy + 16 * kTileRows * n_blocks, rows.scales, size_t(n_rows * n_blocks));
-            rows = {copy, copy + 16 * kTileRows * n_blocks, n_blocks};
-        }
+        const Mxfp4Rows rows = rows_at<kTileRows>(w, o, n_rows);
         if (n_tok == 1) {
             for (int64_t r = 0; r < n_rows; r += kLanes)
-                dot_one(y + (o - o0) + r, x, {rows.codes + 16 * r * n_blocks, rows.scales + r * n_blocks, n_blocks},
-                        bias + (o - o0) + r, n_rows - r);
+                dot_one(y + (o - o0) + r, x, rows.from(r), bias + (o - o0) + r, n_rows - r);
             continue;
         }
         std::fill(sums, sums + n_tok * kTileRows, 0.0f);

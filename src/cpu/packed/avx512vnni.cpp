@@ -9,6 +9,7 @@
 
 #include "cpu/packed/avx512_rows.h"
 #include "cpu/packed/f32_products.h"
+#include "cpu/packed/mxfp4_rows.h"
 
 namespace {
 
@@ -59,12 +60,6 @@ void round_block(std::byte* planes, Note& note, const float* x) {
     note.scale = _mm_cvtss_f32(finite ? power(exponent - kTokenBits) : _mm_castsi128_ps(_mm_cvtsi32_si128(0x7fc00000)));
     note.correction = finite ? -12 * _mm512_reduce_add_epi32(_mm512_add_epi32(a, b)) : 0;
 }
-
-// Rows of codes and scales, one after the other.
-struct SlabRows {
-    const uint8_t *codes, *scales;
-    int64_t n_blocks;  // a row
-};
 
 // 4 columns of 16 rows in each register, as unsigned bytes that are twice the value, plus 12.
 struct Weights {
@@ -133,7 +128,7 @@ inline Note note_at(const std::byte* p, int t) {
 
 // N tokens times up to 16 rows: weights stay in registers from decoding to the last token.
 template <int N>
-void dot_few(float* y, int64_t y_stride, const std::byte* x, const SlabRows& rows, const float* bias, int64_t n_rows) {
+void dot_few(float* y, int64_t y_stride, const std::byte* x, const Mxfp4Rows& rows, const float* bias, int64_t n_rows) {
     alignas(64) uint8_t scales[16 * kLanes];
     const int64_t row_bytes = 16 * rows.n_blocks;
     __m512 sum[N];
@@ -177,7 +172,7 @@ struct Piece {
     alignas(64) float scale[kPieceBlocks][kTiles][kLanes];
 };
 
-void decode(Piece& piece, const SlabRows& rows, int64_t first, int64_t n) {
+void decode(Piece& piece, const Mxfp4Rows& rows, int64_t first, int64_t n) {
     const int64_t row_bytes = 16 * rows.n_blocks;
     for (int tile = 0; tile < kTiles; tile++) {
         alignas(64) uint8_t scales[16 * kLanes];
@@ -235,7 +230,7 @@ void add_piece(float* sums, const Piece& piece, int64_t n_blocks, const std::byt
 }
 
 // Decodes a piece of a slab into L1 once for all tokens.
-void dot_many(float* y, int64_t y_stride, const std::byte* x, int64_t n_tok, const SlabRows& rows, const float* bias,
+void dot_many(float* y, int64_t y_stride, const std::byte* x, int64_t n_tok, const Mxfp4Rows& rows, const float* bias,
               int64_t n_rows) {
     alignas(64) float sums[kPackedRowsAtOnce * kSlabRows];
     Piece piece;
@@ -259,19 +254,6 @@ void dot_many(float* y, int64_t y_stride, const std::byte* x, int64_t n_tok, con
     write_slab(y, y_stride, sums, bias, n_rows, n_tok);
 }
 
-// Rows that end inside a slab come with a copy, of which the rest is zeros.
-SlabRows rows_at(const Matrix& w, int64_t o, int64_t n_rows) {
-    static thread_local Scratch<uint8_t> memory;
-    const int64_t n_blocks = w.n_in / kBlock;
-    const SlabRows rows{static_cast<const uint8_t*>(w.data) + 16 * o * n_blocks, w.scales + o * n_blocks, n_blocks};
-    if (n_rows >= kSlabRows) return rows;
-    uint8_t* const copy = memory.get(17 * kSlabRows * n_blocks);
-    std::memset(copy, 0, size_t(17 * kSlabRows * n_blocks));
-    std::memcpy(copy, rows.codes, size_t(16 * n_rows * n_blocks));
-    std::memcpy(copy + 16 * kSlabRows * n_blocks, rows.scales, size_t(n_rows * n_blocks));
-    return {copy, copy + 16 * kSlabRows * n_blocks, n_blocks};
-}
-
 }  // namespace
 
 void pack_whole_numbers(std::byte* panel, const float* const* x, int n, int width, int64_t first, int64_t n_columns) {
@@ -289,17 +271,16 @@ void dot_whole_numbers(float* y, int64_t y_stride, const std::byte* x, int64_t n
                        const float* bias, int64_t o0, int64_t o1) {
     for (int64_t o = o0; o < o1; o += kSlabRows, y += kSlabRows, bias += kSlabRows) {
         const int64_t n_rows = std::min<int64_t>(kSlabRows, o1 - o);
-        const SlabRows rows = rows_at(w, o, n_rows);
+        const Mxfp4Rows rows = rows_at<kSlabRows>(w, o, n_rows);
         if (n_tok > 2) {
             dot_many(y, y_stride, x, n_tok, rows, bias, n_rows);
             continue;
         }
         for (int64_t r = 0; r < n_rows; r += kLanes) {
-            const SlabRows tile{rows.codes + 16 * r * rows.n_blocks, rows.scales + r * rows.n_blocks, rows.n_blocks};
             if (n_tok == 1)
-                dot_few<1>(y + r, y_stride, x, tile, bias + r, n_rows - r);
+                dot_few<1>(y + r, y_stride, x, rows.from(r), bias + r, n_rows - r);
             else
-                dot_few<2>(y + r, y_stride, x, tile, bias + r, n_rows - r);
+                dot_few<2>(y + r, y_stride, x, rows.from(r), bias + r, n_rows - r);
         }
     }
 }
