@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "log.h"
 #include "serve_checks.h"
@@ -15,6 +16,55 @@ class ServeLife : public testing::Test, public FakeServer {
         gate.open();
         return running->reaches("num_requests_running", 0) && running->reaches("num_requests_waiting", 0);
     }
+};
+
+// Answers every request with a task of the service's, which waits before the gate.
+class TaskServer : public HttpHandler {
+  public:
+    TaskServer(const Options& options, const CommonConfig& config, LoadedModel loaded, StepGate& gate)
+        : loaded_(std::move(loaded)),
+          base_(event_base_new(), event_base_free),
+          service_(options, config, base_.get()),
+          http_(base_.get(), HttpLimits(), *this),
+          gate_(gate) {
+        service_.set_loaded(&loaded_);
+        port = http_.listen("127.0.0.1", 0);
+        thread_ = std::thread([this] { event_base_dispatch(base_.get()); });
+    }
+    ~TaskServer() override {
+        gate_.open();
+        service_.mailbox.post([this] { event_base_loopbreak(base_.get()); });
+        thread_.join();
+    }
+    void on_head(Exchange&) override {}
+    void on_request(const std::shared_ptr<Exchange>& exchange) override {
+        service_.compute(exchange, [this](const std::string&, const RequestContext&) {
+            gate_.pass();
+            return "{}";
+        });
+        n_asked++;
+    }
+    void on_bad_request(Exchange&, int, const std::string&) override {}
+    void on_end(Exchange& exchange) override { n_gone += exchange.status() == 499; }
+    bool is_draining() const override { return false; }
+    void fail_all() {
+        service_.mailbox.post([this] { service_.fail_all("no more"); });
+    }
+    static bool reaches(const std::atomic<int>& count, int n) {
+        for (int i = 0; i < 2000 && count != n; i++) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        return count == n;
+    }
+
+    int port = 0;
+    std::atomic<int> n_asked{0}, n_gone{0};
+
+  private:
+    LoadedModel loaded_;
+    const std::unique_ptr<event_base, void (*)(event_base*)> base_;
+    Service service_;
+    HttpServer http_;
+    StepGate& gate_;
+    std::thread thread_;
 };
 
 const std::string kStream = R"(, "stream": true)";
@@ -150,6 +200,48 @@ TEST_F(ServeLife, AFullQueue) {
     for (HttpClient& client : clients) EXPECT_EQ(client.answer().status, 200);
     EXPECT_TRUE(server.reaches("num_requests_waiting", 0));
     EXPECT_EQ(server.post("/v1/completions", completion_body(2)).status, 200);
+}
+
+TEST_F(ServeLife, TasksBesideTheEngineFillTheQueueTooAndGoWithTheirClients) {
+    max_sequences = 1;
+    options.serve.queue = 2;
+    TaskServer server(options, config, load(), gate);
+    gate.open(false);
+    HttpClient first(server.port), refused(server.port), last(server.port);
+    first.post("/", "");
+    ASSERT_TRUE(gate.has_one_waiting());
+    {
+        HttpClient second(server.port), third(server.port);
+        second.post("/", "");
+        third.post("/", "");
+        ASSERT_TRUE(server.reaches(server.n_asked, 3));
+        refused.post("/", "");
+        ASSERT_TRUE(server.reaches(server.n_asked, 4));
+        EXPECT_EQ(refused.answer().status, 429);
+    }
+    ASSERT_TRUE(server.reaches(server.n_gone, 2));
+    gate.open();
+    EXPECT_EQ(first.answer().status, 200);
+    last.post("/", "");
+    EXPECT_EQ(last.answer().status, 200);
+    EXPECT_EQ(gate.n_passed(), 2) << "nothing was computed for clients that had left";
+}
+
+TEST_F(ServeLife, TasksBesideTheEngineAreNotWaitedForInTheEnd) {
+    TaskServer server(options, config, load(), gate);
+    gate.open(false);
+    HttpClient first(server.port), second(server.port);
+    first.post("/", "");
+    second.post("/", "");
+    ASSERT_TRUE(gate.has_one_waiting());
+    ASSERT_TRUE(server.reaches(server.n_asked, 2));
+    server.fail_all();
+    EXPECT_EQ(first.answer().status, 500);
+    EXPECT_EQ(second.answer().status, 500);
+    gate.open();
+    first.post("/", "");
+    EXPECT_EQ(first.answer().status, 200);
+    EXPECT_EQ(gate.n_passed(), 2);
 }
 
 TEST_F(ServeLife, RequestsBeginInTheOrderInWhichTheyCome) {

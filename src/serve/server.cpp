@@ -114,7 +114,7 @@ void Server::tick() {
     }
     if (!grace_is_over_) return;
     const bool all_written = !http_.has_work();
-    left_work_ = !engine_ended_;
+    left_work_ = !engine_ended_ || service_.n_accepted() > 0;
     if ((all_written && (engine_rests || n_stops_ > 1)) || now >= deadline_) event_base_loopbreak(base_.get());
 }
 

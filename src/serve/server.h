@@ -24,7 +24,7 @@ class Server {
     int run();
     // As SIGTERM does: the first time ends what has begun; the second time, at once. From any thread.
     void stop();
-    // Work of the engine goes on that nobody waits for any more.
+    // Work of the engine, or on a request's body, goes on that nobody waits for any more.
     bool left_work() const { return left_work_; }
     size_t n_connections() const { return http_.n_connections(); }  // while the loop does not run
 

@@ -4,7 +4,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <atomic>
 #include <ctime>
+#include <optional>
 
 #include "serve/generation.h"
 #include "version.h"
@@ -82,41 +84,58 @@ int Service::most_accepted() const {
     return loaded_->in_flight + (queue >= 0 ? queue : 4 * loaded_->in_flight);
 }
 
-void Service::generate(const std::shared_ptr<Exchange>& exchange, Read read, Begin begin) {
-    if (n_accepted_ >= most_accepted()) {
-        ApiError error;
-        error.status = 429;
-        error.type = "rate_limit_error";
-        error.code = "queue_full";
-        error.message = fmt::format("{} requests run or wait, and no more may (--in-flight, --queue)", n_accepted_);
-        return respond_error(*exchange, error);
+bool Service::accept(Exchange& exchange) {
+    if (n_accepted_ < most_accepted()) {
+        n_accepted_++;
+        return true;
     }
-    n_accepted_++;
-    worker_.post(
-        [this, exchange, read = std::move(read), begin = std::move(begin), index = n_requests_++, context = context()] {
-            // `exchange` belongs to the loop's thread, which waits: only its body is touched here.
-            auto requests = std::make_shared<std::vector<Request>>();
-            ApiError error;
-            try {
-                *requests = read(exchange->request.body, context, index);
-            } catch (const BadRequest& e) {
-                error = e.error;
-            } catch (const Error& e) {
-                error = bad_request(e.what());
-            } catch (const std::exception& e) {
-                error = bug(e.what());
-            }
-            mailbox.post([this, exchange, begin, requests, error] {
-                exchange->request.body = {};
-                if (!requests->empty()) return start(exchange, std::move(*requests), begin);
-                respond_error(*exchange, error);
-                release();
-            });
+    ApiError error;
+    error.status = 429;
+    error.type = "rate_limit_error";
+    error.code = "queue_full";
+    error.message = fmt::format("{} requests run or wait, and no more may (--in-flight, --queue)", n_accepted_);
+    respond_error(exchange, error);
+    return false;
+}
+
+void Service::run_task(Worker& worker, const std::shared_ptr<Exchange>& exchange, Task task,
+                       std::function<void()> then) {
+    const auto is_wanted = std::make_shared<std::atomic<bool>>(true);
+    exchange->on_gone = [is_wanted] { *is_wanted = false; };
+    in_tasks_.insert(exchange);
+    worker.post([this, exchange, is_wanted, task = std::move(task), then = std::move(then), context = context()] {
+        // `exchange` belongs to the loop's thread, which waits: only its body is touched here.
+        std::optional<ApiError> error;
+        try {
+            if (*is_wanted) task(exchange->request.body, context);
+        } catch (const BadRequest& e) {
+            error = e.error;
+        } catch (const Error& e) {
+            error = bad_request(e.what());
+        } catch (const std::exception& e) {
+            error = bug(e.what());
+        }
+        mailbox.post([this, exchange, error, then] {
+            in_tasks_.erase(exchange);
+            exchange->request.body = {};
+            if (exchange->is_open() && !error) return then();
+            if (error) respond_error(*exchange, *error);
+            release();
         });
+    });
+}
+
+void Service::generate(const std::shared_ptr<Exchange>& exchange, Read read, Begin begin) {
+    if (!accept(*exchange)) return;
+    const auto requests = std::make_shared<std::vector<Request>>();
+    run_task(
+        worker_, exchange,
+        [requests, read = std::move(read), index = n_requests_++](
+            const std::string& body, const RequestContext& context) { *requests = read(body, context, index); },
+        [this, exchange, requests, begin = std::move(begin)] { start(exchange, std::move(*requests), begin); });
 }
 
 void Service::start(const std::shared_ptr<Exchange>& exchange, std::vector<Request> requests, const Begin& begin) {
-    if (!exchange->is_open()) return release();
     if (const std::string& name = requests.front().model; !knows_model(name)) {
         ApiError error = bad_request(fmt::format("the model \"{}\" is not served here; GET /v1/models lists those "
                                                  "that are",
@@ -133,24 +152,18 @@ void Service::start(const std::shared_ptr<Exchange>& exchange, std::vector<Reque
     generation->start(std::move(requests), std::move(sinks), *loaded_->codec);
 }
 
-void Service::compute(const std::shared_ptr<Exchange>& exchange,
-                      std::function<std::string(const std::string& body, const RequestContext&)> task) {
-    side_worker_.post([this, exchange, task = std::move(task), context = context()] {
-        std::string answer;
-        ApiError error;
-        try {
-            answer = task(exchange->request.body, context);
-        } catch (const BadRequest& e) {
-            error = e.error;
-        } catch (const Error& e) {
-            error = bad_request(e.what());
-        } catch (const std::exception& e) {
-            error = bug(e.what());
-        }
-        mailbox.post([exchange, answer, error] {
-            answer.empty() ? respond_error(*exchange, error) : exchange->respond(200, answer);
+void Service::compute(const std::shared_ptr<Exchange>& exchange, Compute task) {
+    if (!accept(*exchange)) return;
+    const auto answer = std::make_shared<std::string>();
+    run_task(
+        side_worker_, exchange,
+        [answer, task = std::move(task)](const std::string& body, const RequestContext& context) {
+            *answer = task(body, context);
+        },
+        [this, exchange, answer] {
+            exchange->respond(200, *answer);
+            release();
         });
-    });
 }
 
 void Service::release() {
@@ -166,6 +179,11 @@ void Service::drain() {
 void Service::fail_all(const std::string& why) {
     const std::vector<Generation*> all(running_.begin(), running_.end());
     for (Generation* const generation : all) generation->fail(why);
+    for (const std::shared_ptr<Exchange>& exchange : in_tasks_) {
+        if (!exchange->is_open()) continue;
+        exchange->on_gone();
+        respond_error(*exchange, failure(why));
+    }
 }
 
 Metrics::Gauges Service::gauges() const {

@@ -40,10 +40,10 @@ class Service {
     void generate(const std::shared_ptr<Exchange>& exchange, Read read, Begin begin);
     // Runs `task` with the body in a thread of its own, and answers with the JSON that it returns. It may throw
     // BadRequest.
-    void compute(const std::shared_ptr<Exchange>& exchange,
-                 std::function<std::string(const std::string& body, const RequestContext&)> task);
+    using Compute = std::function<std::string(const std::string& body, const RequestContext&)>;
+    void compute(const std::shared_ptr<Exchange>& exchange, Compute task);
 
-    // "" if `name`, from a request, is one of the model's; else what is wrong.
+    // Whether `name`, from a request, is one of the model's.
     bool knows_model(const std::string& name) const;
     // How an answer names it, if the request asked for `name`.
     const std::string& model_name(const std::string& name) const;
@@ -82,14 +82,21 @@ class Service {
                 /*can_stream=*/true};
     }
     int most_accepted() const;
+    // Counts the request; false if there are too many, which is answered.
+    bool accept(Exchange& exchange);
+    // Of an accepted request: `task`, in the worker's thread, with its body, then `then`, in the loop's. A client that
+    // leaves meanwhile is spared both. What `task` throws is answered.
+    using Task = std::function<void(const std::string& body, const RequestContext&)>;
+    void run_task(Worker& worker, const std::shared_ptr<Exchange>& exchange, Task task, std::function<void()> then);
     void start(const std::shared_ptr<Exchange>& exchange, std::vector<Request> requests, const Begin& begin);
     void release();
 
     std::vector<std::string> names_;
     LoadedModel* loaded_ = nullptr;
     bool draining_ = false;
-    int n_accepted_ = 0;
+    int n_accepted_ = 0;  // in tasks, running or waiting
     int64_t n_requests_ = 0;
+    std::unordered_set<std::shared_ptr<Exchange>> in_tasks_;
     std::unordered_set<Generation*> running_;
     // The last: their tasks use the others. Requests to answer do not wait for texts that are only to be counted.
     Worker worker_, side_worker_;
