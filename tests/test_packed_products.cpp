@@ -154,9 +154,10 @@ TEST(PackedProducts, Mxfp4OfSetsWithWholeNumbersAreEqual) {
     const MadeUpWeights w(DType::kMXFP4, c.n_out, c.n_in);
     const F32Rows x = activations(c.n_tok, c.n_in);
     const std::vector<float> bias(size_t(c.n_out), 0.5f);
-    std::vector<float> first, y(size_t(c.n_tok * c.n_out));
+    std::vector<float> first;
     for (const Kernels* kernels : sets_with_products()) {
         if (kernels->flag == std::string("amx")) continue;
+        std::vector<float> y(size_t(c.n_tok * c.n_out), kNan);
         PackedRows packed;
         pack(*kernels->packed, packed, x, w.matrix.dtype);
         kernels->packed->dot(y.data(), c.n_out, packed.data(packed.spans()[0]), c.n_tok, w.matrix, bias.data(), 0,
