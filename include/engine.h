@@ -72,6 +72,9 @@ class Job {
 
     // The tokens that may come next, ascending; null: any may. It depends on the prompt and the tokens so far alone.
     virtual std::shared_ptr<const std::vector<int>> allowed() const { return nullptr; }
+    // Whether a stop id may come next, after min_new_tokens. False needs at most kMaxRuledOut stop ids. It depends on
+    // the prompt and the tokens so far alone, and changes only where allowed() holds.
+    virtual bool may_end() const { return true; }
     // Before on_token, if sampling.n_logprobs asks for it.
     virtual void on_logprobs(const TokenLogprobs& /*logprobs*/) {}
     // One more token of the answer, a stop id included. False ends the answer here.

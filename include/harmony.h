@@ -113,6 +113,8 @@ class HeaderAutomaton {
     void feed(int id);
     // Ascending; null: any id can.
     std::shared_ptr<const std::vector<int>> allowed() const { return nodes_[size_t(at_)].allowed; }
+    // False within text that comes before a call which must be: what ends an answer must not come next.
+    bool may_end() const { return at_ != kFree || !owes_call(); }
 
   private:
     enum Opens { kNothing, kReasoning, kPreamble, kFinal, kCall };
@@ -128,6 +130,7 @@ class HeaderAutomaton {
     int add_headers(const Tokenizer& tokenizer, const std::vector<std::string>& tools, bool reasoning, bool text);
     int add_start(const Tokenizer& tokenizer, int headers);
     int follow(int node, int id) const;
+    bool owes_call() const { return must_call_ && !has_called_; }
 
     const HarmonyTokens tokens_;
     const bool must_call_;

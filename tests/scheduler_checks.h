@@ -100,6 +100,8 @@ class Device {
         }
     }
 
+    static constexpr int kOther = 94;  // drawn in place of what is ruled out
+
     int64_t n_put_back() const { return scheduler_.n_put_back(); }
 
     int not_finite_at = -1;  // the position, while that many sequences run
@@ -124,7 +126,9 @@ class Device {
             if (r.sample) ruled_out.push_back(r.sampling.n_ruled_out);
             if (r.text.ids) contexts.emplace_back(r.text.ids, r.text.ids + pos + 1);
             n_logit_rows += r.takes_logits();
-            const int drawn = r.sampling.allowed ? r.sampling.allowed->front() : pos % 90;
+            const int* const out_end = r.sampling.ruled_out + r.sampling.n_ruled_out;
+            const bool is_out = std::find(&r.sampling.ruled_out[0], out_end, pos % 90) != out_end;
+            const int drawn = r.sampling.allowed ? r.sampling.allowed->front() : is_out ? kOther : pos % 90;
             sampled.push_back(!r.sample ? -1 : bad ? kNotFinite : drawn);
         }
         most_logit_rows = std::max(most_logit_rows, n_logit_rows);

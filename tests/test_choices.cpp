@@ -304,6 +304,7 @@ TEST(StrictJobs, SayWhatMayComeNext) {
     EXPECT_EQ(*job->allowed(), (std::vector<int>{' ', byte_special("<|channel|>")}));
     say(*job, "<|channel|>analysis<|message|>");
     EXPECT_EQ(job->allowed(), nullptr) << "text is free";
+    EXPECT_FALSE(job->may_end()) << "a call must be";
     say(*job, "Hm.<|end|>");
     EXPECT_EQ(*job->allowed(), ids_of("<|start|>"));
 }

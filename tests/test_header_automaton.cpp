@@ -99,6 +99,20 @@ TEST(HeaderAutomaton, ACallThatMustBe) {
     EXPECT_EQ(refused(at_once, kCallF), "");
 }
 
+TEST(HeaderAutomaton, NoEndBeforeACallThatMustBe) {
+    const auto may_end = [](bool must_call, const std::string& text) {
+        HeaderAutomaton headers = automaton({"f"}, must_call);
+        for (const int id : ids_of(text)) headers.feed(id);
+        return headers.may_end();
+    };
+    EXPECT_FALSE(may_end(true, "<|channel|>analysis<|message|>"));
+    EXPECT_FALSE(may_end(true, kThought));
+    EXPECT_TRUE(may_end(true, kThought + "<|end|>")) << "the header says what comes";
+    EXPECT_TRUE(may_end(true, kThought + kNext + kCallF));
+    EXPECT_TRUE(may_end(true, kThought + kNext + kCallF + kNext + kThought));
+    EXPECT_TRUE(may_end(false, kThought));
+}
+
 TEST(HeaderAutomaton, NamesThatBeginAlikeAndOddNames) {
     const HeaderAutomaton headers = automaton({"a", "ab", "<b>", "\u00e4"});
     for (const char* name : {"a", "ab", "<b>", "\u00e4"}) {

@@ -111,6 +111,11 @@ TEST_F(RequestFile, TheLeastThatAnAnswerHas) {
          {R"({"prompt": "abc", "min_tokens": 6, "max_tokens": 5})", R"({"prompt": "abc", "min_tokens": 2000000000})",
           R"({"prompt": "abc", "min_tokens": 1, "stop_token_ids": [1,2,3,4,5,6,7,8,9]})"})
         EXPECT_EQ(read_line(bad).error.find("min_tokens: expected at most"), 0u) << bad << read_line(bad).error;
+    const std::string must_call =
+        R"({"messages": [{"role": "user", "content": "a"}], "tool_choice": "required", "max_tokens": 5, )"
+        R"("tools": [{"type": "function", "function": {"name": "f"}}], "stop_token_ids": )";
+    EXPECT_EQ(read_line(must_call + "[1,2,3]}").error, "");
+    EXPECT_EQ(read_line(must_call + "[1,2,3,4,5,6,7,8,9]}").error.find("tool_choice: expected at most 8 ids"), 0u);
 }
 
 TEST_F(RequestFile, UnknownFieldsAreAWarningOnceOrAnErrorIfStrict) {

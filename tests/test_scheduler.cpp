@@ -77,6 +77,32 @@ class ConstrainedJob : public LoggingJob {
     int last_ = 1;
 };
 
+// Some answers must not end before they have said something, whenever that is.
+TEST(Scheduler, StopIdsAreRuledOutWhereTheJobMayNotEnd) {
+    class GoingOn : public ConstrainedJob {
+      public:
+        using ConstrainedJob::ConstrainedJob;
+        bool on_token(int id) override {
+            has_said_ |= id == 92;
+            return ConstrainedJob::on_token(id);
+        }
+        bool may_end() const override { return has_said_ || allowed(); }
+
+      private:
+        bool has_said_ = false;
+    };
+    for (const Depth& depth : kDepths) {
+        Log log;
+        std::vector<std::unique_ptr<Job>> jobs;
+        jobs.push_back(std::make_unique<GoingOn>(log, 8, 20));
+        jobs.back()->stop_ids = {8, 13};
+        Device device(small_config(), small_capacity(4, 200, depth));
+        device.run(std::move(jobs));
+        EXPECT_EQ(log.tokens, (std::vector<int>{7, Device::kOther, 9, 10, 91, 92, 13}));
+        EXPECT_EQ(log.finish, Finish::kStop);
+    }
+}
+
 // What comes next may depend on a token that a step in flight draws: then the steps after it do not count.
 TEST(Scheduler, WhatIsAllowedHoldsHoweverFarStepsRunAhead) {
     for (const Depth& depth : kDepths) {

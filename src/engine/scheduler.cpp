@@ -196,7 +196,8 @@ void Scheduler::add_row(Step& step, const Sequence& sequence, int pos, bool samp
     Batch::Row& row = step.batch.rows.back();
     row.sampling.allowed = sequence.job->allowed();
     if (row.sampling.needs_text()) row.text = {sequence.ids.data(), sequence.n_prompt};
-    if (pos + 1 - sequence.n_prompt < sequence.job->min_new_tokens) rule_out(row.sampling, sequence.job->stop_ids);
+    const bool is_too_short = pos + 1 - sequence.n_prompt < sequence.job->min_new_tokens;
+    if (is_too_short || !sequence.job->may_end()) rule_out(row.sampling, sequence.job->stop_ids);
     step.n_logit_rows += row.takes_logits();
 }
 

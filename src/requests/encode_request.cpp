@@ -36,17 +36,22 @@ Sampling sampling_of(const RequestBody& wanted, const RequestDefaults& defaults)
     return sampling;
 }
 
+// The sampler can rule out few ids. `field` wants it to.
+void bound_stop_ids(Request& request, const char* field) {
+    std::vector<int>& ids = request.stop_ids;
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    if (ids.size() > kMaxRuledOut)
+        fail("{}: expected at most {} ids that end the answer, found {}", field, kMaxRuledOut, ids.size());
+}
+
 // Needs the request's stop ids and its room for an answer.
 void set_least(Request& request, int min_tokens, Purpose purpose) {
     if (min_tokens == 0 || purpose == Purpose::kScore) return;
     if (min_tokens > request.max_new_tokens)
         fail("min_tokens: expected at most {}, which is all that the answer may have, found {}", request.max_new_tokens,
              min_tokens);
-    std::vector<int>& ids = request.stop_ids;
-    std::sort(ids.begin(), ids.end());
-    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-    if (ids.size() > kMaxRuledOut)
-        fail("min_tokens: expected at most {} ids that end the answer, found {}", kMaxRuledOut, ids.size());
+    bound_stop_ids(request, "min_tokens");
     request.min_new_tokens = min_tokens;
 }
 
@@ -198,6 +203,7 @@ void encode_request(Request& request, RequestBody wanted, const RequestContext& 
         request.stop_ids.push_back(id);
     }
     set_least(request, wanted.min_tokens, context.purpose);
+    if (request.headers && request.headers->must_call) bound_stop_ids(request, "tool_choice");
     request.include_stop = wanted.include_stop;
     request.return_token_ids = wanted.return_token_ids;
     request.stream = wanted.stream;

@@ -120,6 +120,8 @@ class RequestJob : public Job {
         return headers_ ? headers_->allowed() : nullptr;
     }
 
+    bool may_end() const override { return !headers_ || headers_->may_end(); }
+
     // Of an echoed prompt: each position says how likely the next token is.
     void on_logits(int pos, const float* logits) override {
         const auto next = size_t(pos) + 1;

@@ -78,8 +78,7 @@ int HeaderAutomaton::follow(int node, int id) const {
 }
 
 void HeaderAutomaton::feed(int id) {
-    const bool owes_call = must_call_ && !has_called_;
-    const int start = owes_call ? start_call_ : has_final_ ? start_or_end_ : start_any_;
+    const int start = owes_call() ? start_call_ : has_final_ ? start_or_end_ : start_any_;
     if (at_ != kFree) {
         at_ = follow(at_, id);
         const Opens opens = nodes_[size_t(at_)].opens;
@@ -91,6 +90,6 @@ void HeaderAutomaton::feed(int id) {
     } else if (id == tokens_.start) {
         at_ = follow(start, id);
     } else if (id == tokens_.channel) {
-        at_ = follow(owes_call ? call_ : any_, id);
+        at_ = follow(owes_call() ? call_ : any_, id);
     }
 }
