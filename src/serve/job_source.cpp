@@ -38,8 +38,3 @@ std::unique_ptr<Job> JobSource::next() {
     jobs_.pop_front();
     return job;
 }
-
-size_t JobSource::n_waiting() const {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return jobs_.size();
-}

@@ -18,10 +18,9 @@ class JobSource {
     void end_cancelled();
     // For Engine::run(): waits for a job; null once it is closed and all jobs are handed out.
     std::unique_ptr<Job> next();
-    size_t n_waiting() const;
 
   private:
-    mutable std::mutex mutex_;  // guards what follows
+    std::mutex mutex_;  // guards what follows
     std::condition_variable changed_;
     std::deque<std::unique_ptr<Job>> jobs_;
     bool closed_ = false;
