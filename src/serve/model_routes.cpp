@@ -64,19 +64,12 @@ void list_models(Service& service, const std::shared_ptr<Exchange>& exchange) {
 void show_model(Service& service, const std::shared_ptr<Exchange>& exchange) {
     const std::string& name = exchange->path_suffix;
     if (service.knows_model(name)) return exchange->respond(200, dump(model_object(service, name)));
-    ApiError error = bad_request(fmt::format("the model \"{}\" is not served here", name), "model_not_found");
-    error.status = 404;
-    error.param = "model";
-    respond_error(*exchange, error);
+    respond_error(*exchange, Service::unknown_model(name));
 }
 
 void show_health(Service& service, const std::shared_ptr<Exchange>& exchange) {
     if (service.is_ready()) return exchange->respond(200, R"({"status":"ok"})");
-    ApiError error =
-        service.failure(service.is_draining() ? "the server is shutting down" : "the model is being loaded");
-    error.status = 503;
-    error.type = "unavailable";
-    respond_error(*exchange, error);
+    respond_error(*exchange, service.not_ready());
 }
 
 void show_metrics(Service& service, const std::shared_ptr<Exchange>& exchange) {
@@ -87,12 +80,8 @@ void show_metrics(Service& service, const std::shared_ptr<Exchange>& exchange) {
 }
 
 void show_page(Service& service, const std::shared_ptr<Exchange>& exchange) {
-    if (!service.options.serve.page) {
-        ApiError error = bad_request("there is no page here (--no-web)");
-        error.status = 404;
-        error.type = "not_found_error";
-        return respond_error(*exchange, error);
-    }
+    if (!service.options.serve.page)
+        return respond_error(*exchange, api_error(404, "not_found_error", "there is no page here (--no-web)"));
     exchange->respond(200, page(), "text/html; charset=utf-8", page_headers());
 }
 

@@ -57,9 +57,8 @@ class StreamedResponse : public ResponseEvents {
 };
 
 void respond_not_stored(Exchange& exchange) {
-    ApiError error = bad_request(fmt::format("there is no response {} here", exchange.path_suffix));
-    error.status = 404;
-    error.type = "not_found_error";
+    ApiError error =
+        api_error(404, "not_found_error", fmt::format("there is no response {} here", exchange.path_suffix));
     error.param = "response_id";
     respond_error(exchange, error);
 }

@@ -13,15 +13,6 @@
 
 namespace {
 
-ApiError api_error(int status, const char* type, std::string message, const char* code = "") {
-    ApiError error;
-    error.status = status;
-    error.type = type;
-    error.message = std::move(message);
-    error.code = code;
-    return error;
-}
-
 // Whether only this machine can connect to `host`.
 bool is_loopback(const std::string& host) {
     in_addr address{};
@@ -220,10 +211,7 @@ void Router::on_head(Exchange& exchange) {
             api_error(401, "authentication_error", "expected one of this server's keys, as Authorization: Bearer KEY",
                       "invalid_api_key"),
             {{"WWW-Authenticate", "Bearer"}});
-    if (route->needs_model && !service_.is_ready())
-        respond_error(exchange,
-                      api_error(503, "unavailable",
-                                service_.is_draining() ? "the server is shutting down" : "the model is being loaded"));
+    if (route->needs_model && !service_.is_ready()) respond_error(exchange, service_.not_ready());
 }
 
 void Router::on_request(const std::shared_ptr<Exchange>& exchange) {

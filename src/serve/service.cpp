@@ -24,23 +24,16 @@ std::string folder_name(std::string path) {
     return path.empty() || path == "." ? "model" : path;
 }
 
-ApiError bug(const std::string& what) {
-    ApiError error;
-    error.status = 500;
-    error.type = "server_error";
-    error.message = what;
-    return error;
-}
-
-ApiError unavailable(const std::string& why) {
-    ApiError error;
-    error.status = 503;
-    error.type = "unavailable";
-    error.message = why;
-    return error;
-}
-
 }  // namespace
+
+ApiError api_error(int status, const char* type, std::string message, const char* code) {
+    ApiError error;
+    error.status = status;
+    error.type = type;
+    error.message = std::move(message);
+    error.code = code;
+    return error;
+}
 
 void respond_error(Exchange& exchange, const ApiError& error, HttpHeaders more) {
     if (error.status == 429 || error.status == 503) more.emplace_back("Retry-After", "1");
@@ -76,7 +69,19 @@ std::string Service::fingerprint() const {
 }
 
 ApiError Service::failure(const std::string& why) const {
-    return draining_ ? unavailable(why) : bug(why);
+    return draining_ ? api_error(503, "unavailable", why) : api_error(500, "server_error", why);
+}
+
+ApiError Service::not_ready() const {
+    return api_error(503, "unavailable", draining_ ? "the server is shutting down" : "the model is being loaded");
+}
+
+ApiError Service::unknown_model(const std::string& name) {
+    const std::string what =
+        fmt::format("the model \"{}\" is not served here; GET /v1/models lists those that are", name);
+    ApiError error = api_error(404, "invalid_request_error", what, "model_not_found");
+    error.param = "model";
+    return error;
 }
 
 int Service::most_accepted() const {
@@ -89,12 +94,9 @@ bool Service::accept(Exchange& exchange) {
         n_accepted_++;
         return true;
     }
-    ApiError error;
-    error.status = 429;
-    error.type = "rate_limit_error";
-    error.code = "queue_full";
-    error.message = fmt::format("{} requests run or wait, and no more may (--in-flight, --queue)", n_accepted_);
-    respond_error(exchange, error);
+    const std::string what =
+        fmt::format("{} requests run or wait, and no more may (--in-flight, --queue)", n_accepted_);
+    respond_error(exchange, api_error(429, "rate_limit_error", what, "queue_full"));
     return false;
 }
 
@@ -113,7 +115,7 @@ void Service::run_task(Worker& worker, const std::shared_ptr<Exchange>& exchange
         } catch (const Error& e) {
             error = bad_request(e.what());
         } catch (const std::exception& e) {
-            error = bug(e.what());
+            error = api_error(500, "server_error", e.what());
         }
         mailbox.post([this, exchange, error, then] {
             in_tasks_.erase(exchange);
@@ -137,13 +139,7 @@ void Service::generate(const std::shared_ptr<Exchange>& exchange, Read read, Beg
 
 void Service::start(const std::shared_ptr<Exchange>& exchange, std::vector<Request> requests, const Begin& begin) {
     if (const std::string& name = requests.front().model; !knows_model(name)) {
-        ApiError error = bad_request(fmt::format("the model \"{}\" is not served here; GET /v1/models lists those "
-                                                 "that are",
-                                                 name),
-                                     "model_not_found");
-        error.status = 404;
-        error.param = "model";
-        respond_error(*exchange, error);
+        respond_error(*exchange, unknown_model(name));
         return release();
     }
     Sinks sinks = begin(exchange, requests);

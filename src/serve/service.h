@@ -52,6 +52,9 @@ class Service {
 
     // What to answer if a request failed while it ran.
     ApiError failure(const std::string& why) const;
+    // What to answer while is_ready() is false.
+    ApiError not_ready() const;
+    static ApiError unknown_model(const std::string& name);
 
     bool is_ready() const { return loaded_ && !draining_; }
     bool is_draining() const { return draining_; }
@@ -102,5 +105,6 @@ class Service {
     Worker worker_, side_worker_;
 };
 
+ApiError api_error(int status, const char* type, std::string message, const char* code = "");
 // Answers with the error object; with Retry-After, if a retry may help.
 void respond_error(Exchange& exchange, const ApiError& error, HttpHeaders more = {});
