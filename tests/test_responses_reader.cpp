@@ -230,6 +230,10 @@ TEST_F(ResponsesReader, TheAnswerRepeatsTheRequest) {
     EXPECT_EQ(e["parallel_tool_calls"], false);
     EXPECT_EQ(e["tool_choice"], "none");
     EXPECT_EQ(e["reasoning"], json({{"effort", "minimal"}, {"summary", nullptr}}));
+    EXPECT_EQ(echo(R"("reasoning_effort": "high")")["reasoning"]["effort"], "high") << "by another name";
+    const json penalties = echo(R"("presence_penalty": 0.5, "frequency_penalty": -1)");
+    EXPECT_EQ(penalties["presence_penalty"], 0.5);
+    EXPECT_EQ(penalties["frequency_penalty"], -1);
     EXPECT_EQ(e["user"], "u");
     EXPECT_EQ(e["top_p"], 0.5);
     EXPECT_EQ(e["tools"][0], json_of(R"({"type": "function", "name": "find", "description": "Finds.",

@@ -208,7 +208,10 @@ void encode_request(Request& request, RequestBody wanted, const RequestContext& 
     request.return_token_ids = wanted.return_token_ids;
     request.stream = wanted.stream;
     request.include_usage = wanted.include_usage;
-    if (wanted.response) echo_defaults(*wanted.response, defaults.effort, request.sampling);
+    if (wanted.response) {
+        const std::optional<Effort> effort = std::get<Conversation>(wanted.prompt).effort;
+        echo_defaults(*wanted.response, effort.value_or(defaults.effort), request.sampling);
+    }
     request.response = std::move(wanted.response);
 }
 
