@@ -89,5 +89,5 @@ class Connection {
     std::shared_ptr<Exchange> exchange_;
 };
 
-// A random name for a request: "req_" and 24 letters and digits. Also for answers, with another prefix.
+// A random name for a request ("req_"), an answer or a call: the prefix, and 24 letters and digits.
 std::string random_id(const char* prefix);

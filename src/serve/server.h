@@ -1,7 +1,6 @@
 // server.h: the server as a whole: listens at once, loads the model in a thread of its own, runs the loop until it is
 // told to end.
 #pragma once
-#include <atomic>
 #include <exception>
 #include <thread>
 
